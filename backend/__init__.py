@@ -1,0 +1,1 @@
+"""The GPU backend: server, journal, store, and the methods that make layers."""

@@ -1,0 +1,1 @@
+"""A shot as two layered atlases: motion, maps, alpha, fit, rendering."""

@@ -1,0 +1,1 @@
+"""Text-image models: loading, embeddings, relevancy, the embedded demo model."""

@@ -1,0 +1,1 @@
+"""Text2LIVE: the RGBA edit layer, trained against CLIP."""

@@ -1,0 +1,1 @@
+"""One file a method: how a job of that kind is carried out."""

@@ -1,0 +1,38 @@
+"""How long work reports itself and is stopped: the only tie between methods and the job system."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Cancelled(Exception):  # noqa: N818  (the field's word for it; not an error)
+    """Raised out of a Reporter call when the job was cancelled; let it pass through."""
+
+
+class Reporter(Protocol):
+    """Given to every long function. Any call may raise Cancelled: call step() at least every 0.2 s."""
+
+    def step(self, phase: str, done: int, total: int) -> None:
+        """Report done of total steps of a phase; cheap enough for every training step."""
+
+    def preview(self, image: NDArray[np.uint8]) -> None:
+        """Show a picture of the state: uint8 [H,W,3] or [H,W,4] sRGB, long side at most 512."""
+
+    def note(self, text: str) -> None:
+        """Tell the artist something: one plain sentence."""
+
+
+class Silent:
+    """A Reporter that says nothing and never cancels."""
+
+    def step(self, phase: str, done: int, total: int) -> None:
+        """Ignore."""
+
+    def preview(self, image: NDArray[np.uint8]) -> None:
+        """Ignore."""
+
+    def note(self, text: str) -> None:
+        """Ignore."""

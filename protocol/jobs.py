@@ -1,0 +1,177 @@
+"""What a job is and what comes back: the part of the protocol an artist would recognise."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import msgpack
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+PRESETS = ("draft", "preview", "final")
+LAYERS = ("foreground", "background")
+
+
+class ObjectRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A content-addressed array: its address is the digest of the decoded pixels.
+
+    digest: sha256, 64 hex digits, of ``f"{dtype}|{H}x{W}x{C}|".encode() + bytes`` (C order).
+    dtype: ``"uint8"``. shape: H×W×C; C is 1 (mask), 3 (frame, sRGB) or 4 (layer, straight alpha).
+    """
+
+    digest: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the decoded block in bytes."""
+        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+
+
+def reference(array: NDArray[np.uint8]) -> ObjectRef:
+    """Address of an array. array: uint8 [H,W,C]; raises ValueError for anything else."""
+    if array.dtype != np.uint8 or array.ndim != 3:
+        raise ValueError(f"an object is uint8 [H,W,C], not {array.dtype} {list(array.shape)}")
+    block = np.ascontiguousarray(array)
+    size = "x".join(str(n) for n in block.shape)
+    digest = hashlib.sha256(f"uint8|{size}|".encode())
+    digest.update(memoryview(block).cast("B"))
+    return ObjectRef(digest=digest.hexdigest(), dtype="uint8", shape=tuple(block.shape))
+
+
+class Clip(msgspec.Struct, frozen=True, kw_only=True):
+    """Frames of one shot, in order. Every frame has the same size, uint8 sRGB [H,W,3]."""
+
+    frames: tuple[ObjectRef, ...]
+    fps: float = 24.0
+
+
+class KeyMask(msgspec.Struct, frozen=True, kw_only=True):
+    """The object's mask on one frame: uint8 [H,W,1], 0 outside, 255 inside."""
+
+    frame: int
+    mask: ObjectRef
+
+
+class Masks(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the foreground is.
+
+    mode ``all``: one mask for every frame. ``key``: masks on one or a few frames, carried through
+    the clip by flow. ``auto``: found from motion, a suggestion only on real shots (no keys given).
+    """
+
+    mode: Literal["auto", "key", "all"] = "auto"
+    keys: tuple[KeyMask, ...] = ()
+
+
+class ClipModel(msgspec.Struct, frozen=True, kw_only=True):
+    """The text-image model that steers an edit.
+
+    name: an open_clip architecture (``ViT-B-32``), or ``demo`` for the embedded model.
+    pretrained: an open_clip tag (``openai``). checkpoint: a file on the backend's machine.
+    """
+
+    name: str = "demo"
+    pretrained: str = ""
+    checkpoint: str = ""
+
+
+class AtlasJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="atlas"):
+    """Decompose a clip into foreground and background atlas, UVs and alpha."""
+
+    clip: Clip
+    masks: Masks = Masks()
+    preset: str = "preview"
+    seed: int = 0
+
+
+class EditJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="edit"):
+    """Make one text-driven RGBA layer for a clip (Text2LIVE).
+
+    prompt: what the edited frame shows. screen: what the layer alone shows (default: prompt).
+    source: what is there now. region: where the edit belongs (default: source).
+    Each is a list of alternatives. An atlas of the same clip, masks, preset and seed is reused.
+    """
+
+    clip: Clip
+    prompt: tuple[str, ...]
+    source: tuple[str, ...] = ()
+    screen: tuple[str, ...] = ()
+    region: tuple[str, ...] = ()
+    masks: Masks = Masks()
+    layer: str = "foreground"
+    preset: str = "preview"
+    seed: int = 0
+    model: ClipModel = ClipModel()
+
+
+JobSpec = AtlasJob | EditJob
+
+JobState = Literal[
+    "uploading", "queued", "starting", "running", "saving",
+    "done", "failed", "cancelling", "cancelled", "interrupted",
+]  # fmt: skip
+FINAL_STATES: frozenset[str] = frozenset({"done", "failed", "cancelled"})
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """An error for the person who reads it.
+
+    code: stable, machine-readable. message: one sentence, what happened. hint: what to do about it.
+    """
+
+    code: str
+    message: str
+    hint: str = ""
+    retryable: bool = False
+
+
+class JobError(Exception):
+    """Raised wherever a job cannot go on; carries the Problem that reaches the artist."""
+
+    def __init__(self, code: str, message: str, hint: str = "", *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.problem = Problem(code=code, message=message, hint=hint, retryable=retryable)
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What a finished job made.
+
+    layer: one RGBA object per frame, straight alpha, sRGB, at the clip's own size (edit jobs).
+    pictures: named images, e.g. ``foreground_atlas``, ``background_atlas``, ``edited_atlas``.
+    numbers: named measures, e.g. ``psnr``, ``seconds``.
+    """
+
+    layer: tuple[ObjectRef, ...] = ()
+    pictures: dict[str, ObjectRef] = {}
+    numbers: dict[str, float] = {}
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a job's history; seq counts from 1 without gaps, per job.
+
+    kind ``state``: state changed. ``progress``: phase, done of total, eta_s seconds left.
+    ``preview``: object is a small picture. ``note``: text for the artist (a warning, a choice made).
+    A state event of ``done`` carries result, of ``failed`` problem.
+    """
+
+    seq: int
+    at: float
+    kind: Literal["state", "progress", "preview", "note"]
+    state: JobState
+    phase: str = ""
+    done: int = 0
+    total: int = 0
+    eta_s: float | None = None
+    text: str = ""
+    object: ObjectRef | None = None
+    result: Result | None = None
+    problem: Problem | None = None
+
+
+def spec_digest(spec: JobSpec) -> str:
+    """sha256 of a job's canonical msgpack: two submits are the same job when it is equal."""
+    return hashlib.sha256(msgpack.packb(msgspec.to_builtins(spec))).hexdigest()

@@ -1,0 +1,1 @@
+"""Things to run: demo, edit, benchmark, build, train."""
