@@ -1,0 +1,158 @@
+"""Reading and writing frames: image folders, movies, RGBA PNGs, a short video."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.jobs import JobError
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tga", ".tif", ".tiff", ".webp"})
+MOVIE_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mxf"})
+
+Pixels = NDArray[np.uint8]
+
+
+def read_frames(path: Path) -> Pixels:
+    """Read a clip: a folder of images in natural order, one image, or a movie.
+
+    Returns frames [T,H,W,3] uint8 sRGB. Raises JobError (``file_missing``, ``no_frames``,
+    ``not_an_image``, ``frame_sizes_differ``) naming the file.
+    """
+    if not path.exists():
+        raise JobError("file_missing", f"There is nothing at {path}.", "Check the path's spelling.")
+    if path.is_dir():
+        return stack(image_files(path))
+    if path.suffix.lower() in MOVIE_SUFFIXES:
+        return _read_movie(path)
+    return stack([path])
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The images of a folder in natural order (frame2 before frame10); hidden files are left out."""
+    files = [p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")]
+    images = [p for p in files if p.suffix.lower() in IMAGE_SUFFIXES]
+    if not images:
+        kinds = ", ".join(sorted(IMAGE_SUFFIXES))
+        raise JobError("no_frames", f"No images in {folder}.", f"Image files end in one of: {kinds}.")
+    return sorted(images, key=_natural)
+
+
+def stack(files: Sequence[Path]) -> Pixels:
+    """Read images of one size into [T,H,W,3] uint8 sRGB; JobError names the file that differs."""
+    frames: list[Pixels] = []
+    for file in files:
+        frame = read_image(file)
+        if frames and frame.shape != frames[0].shape:
+            (h, w), (h0, w0) = frame.shape[:2], frames[0].shape[:2]
+            raise JobError(
+                "frame_sizes_differ",
+                f"{file.name} is {w}×{h}, but {files[0].name} is {w0}×{h0}.",
+                "All frames of a clip must have one size: scale or remove the odd ones.",
+            )
+        frames.append(frame)
+    return np.stack(frames)
+
+
+def read_image(file: Path) -> Pixels:
+    """Read one image as [H,W,3] uint8 sRGB; any alpha is dropped. Raises JobError."""
+    return np.ascontiguousarray(_decode(file, cv2.IMREAD_COLOR)[..., ::-1])
+
+
+def read_mask(file: Path) -> Pixels:
+    """Read a mask as [H,W] uint8: 255 where the image is brighter than half. Raises JobError."""
+    grey = _decode(file, cv2.IMREAD_GRAYSCALE)
+    return np.where(grey > 127, 255, 0).astype(np.uint8)
+
+
+def write_png(file: Path, image: Pixels) -> None:
+    """Write [H,W], [H,W,3] or [H,W,4] uint8 as 8-bit PNG, straight alpha. Raises JobError."""
+    order = {3: [2, 1, 0], 4: [2, 1, 0, 3]}.get(image.shape[-1] if image.ndim == 3 else 0)
+    pixels = np.ascontiguousarray(image if order is None else image[..., order])
+    ok, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 4])
+    if not ok:
+        raise ValueError(f"cannot encode {image.dtype} {image.shape} as PNG")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_name(file.name + ".part")
+        part.write_bytes(data.tobytes())
+        part.replace(file)
+    except OSError as error:
+        raise JobError(
+            "cannot_write",
+            f"Could not write {file}: {error.strerror or error}.",
+            "Free some space or choose another folder, then run it again.",
+            retryable=True,
+        ) from error
+
+
+def write_video(file: Path, frames: Iterable[Pixels], fps: float) -> None:
+    """Write [H,W,3] uint8 sRGB frames as MPEG-4; odd sizes lose their last row or column."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    writer: cv2.VideoWriter | None = None
+    for frame in frames:
+        h, w = frame.shape[0] & ~1, frame.shape[1] & ~1
+        if writer is None:
+            writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"mp4v"), fps, (w, h))
+            if not writer.isOpened():
+                raise JobError(
+                    "cannot_write", f"Could not write the video {file}.", "Check the folder."
+                )
+        writer.write(np.ascontiguousarray(frame[:h, :w, ::-1]))
+    if writer is not None:
+        writer.release()
+
+
+def composite(frame: Pixels, layer: Pixels) -> Pixels:
+    """Straight-alpha over in sRGB, as the Sequencer does it; exact where alpha is 0.
+
+    frame [H,W,3], layer [H,W,4] → [H,W,3] uint8.
+    """
+    alpha = layer[..., 3:].astype(np.float32) / 255.0
+    mixed = alpha * layer[..., :3] + (1.0 - alpha) * frame
+    return np.asarray(np.rint(mixed), dtype=np.uint8)
+
+
+def _decode(file: Path, flag: int) -> Pixels:
+    try:
+        data = np.fromfile(file, np.uint8)
+    except OSError as error:
+        raise JobError(
+            "file_missing", f"Could not read {file}: {error.strerror}.", "Check the path."
+        ) from error
+    image = cv2.imdecode(data, flag) if data.size else None
+    if image is None:
+        raise JobError(
+            "not_an_image",
+            f"{file.name} is not an image that can be read.",
+            "Remove the file from the folder or export it again as PNG or JPEG.",
+        )
+    return np.asarray(image, dtype=np.uint8)
+
+
+def _read_movie(path: Path) -> Pixels:
+    capture = cv2.VideoCapture(str(path))
+    frames: list[Pixels] = []
+    while True:
+        ok, frame = capture.read()
+        if not ok:
+            break
+        frames.append(np.ascontiguousarray(frame[..., ::-1], dtype=np.uint8))
+    capture.release()
+    if not frames:
+        raise JobError(
+            "not_a_movie",
+            f"{path.name} is not a movie that can be read.",
+            "Export it again as MP4 (H.264), or as a folder of PNG frames.",
+        )
+    return np.stack(frames)
+
+
+def _natural(path: Path) -> list[tuple[int, int, str]]:
+    parts = re.split(r"(\d+)", path.name)
+    return [(0, int(p), "") if p.isdigit() else (1, 0, p.lower()) for p in parts]

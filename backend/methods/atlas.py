@@ -1,0 +1,69 @@
+"""Method `atlas`: decompose a clip once, keep the atlas, use it for every edit of the clip."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import asdict
+
+import msgpack
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.atlas import config as atlas_config
+from backend.atlas.fit import decompose
+from backend.atlas.model import Atlas
+from backend.worker import Context
+from protocol.jobs import AtlasJob, Clip, Masks, Result
+
+ENGINE = "explicit-1"
+
+
+def run(spec: AtlasJob, ctx: Context) -> Result:
+    """Make (or find) the clip's atlas; the result carries its pictures and measures."""
+    started = time.monotonic()
+    atlas = atlas_of(spec.clip, spec.masks, spec.preset, spec.seed, load_clip_frames(spec.clip, ctx), ctx)
+    numbers = {**atlas.numbers, "seconds": time.monotonic() - started}
+    return Result(pictures={f"{name}_atlas": ctx.store(picture(atlas, name)) for name in layers()},
+                  numbers=numbers)
+
+
+def layers() -> tuple[str, ...]:
+    """The layers of an atlas, back to front."""
+    return ("background", "foreground")
+
+
+def load_clip_frames(clip: Clip, ctx: Context) -> NDArray[np.uint8]:
+    """Frames of a clip from the store: [T,H,W,3] uint8 sRGB."""
+    frames = []
+    for i, ref in enumerate(clip.frames):
+        ctx.step("Loading frames", i, len(clip.frames))
+        frames.append(ctx.load(ref))
+    return np.stack(frames)
+
+
+def atlas_of(
+    clip: Clip, masks: Masks, preset: str, seed: int, frames: NDArray[np.uint8], ctx: Context
+) -> Atlas:
+    """The atlas of these frames, masks and settings: from disk where it exists, else made and kept."""
+    config = atlas_config.preset(preset, seed)
+    identity = (
+        ENGINE, msgspec.to_builtins(clip.frames), msgspec.to_builtins(masks), asdict(config)
+    )
+    folder = ctx.atlas_folder(hashlib.sha256(msgpack.packb(identity)).hexdigest())
+    if folder.exists():
+        ctx.note("Using the atlas made earlier for this shot.")
+        return Atlas.load(folder, ctx.device)
+    keys = {key.frame: ctx.load(key.mask)[..., 0] for key in masks.keys}
+    atlas = decompose(frames, keys, masks.mode, config, ctx.device, ctx)
+    atlas.save(folder)
+    return atlas
+
+
+def picture(atlas: Atlas, layer: str) -> NDArray[np.uint8]:
+    """A layer's atlas as [Ha,Wa,4] uint8, transparent where no frame sees it."""
+    rgba = np.concatenate(
+        [atlas.image(layer)[0].cpu().numpy(), atlas.coverage(layer)[0].cpu().numpy()]
+    )
+    return np.ascontiguousarray(np.rint(rgba.transpose(1, 2, 0) * 255).clip(0, 255).astype(np.uint8))

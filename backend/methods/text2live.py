@@ -1,0 +1,67 @@
+"""Method `edit`: a text-driven RGBA layer for every frame (Text2LIVE on the clip's atlas)."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from backend.atlas.render import render_layer
+from backend.clip.load import load_clip
+from backend.clip.model import TextImageModel
+from backend.edit import config as edit_config
+from backend.edit.config import EditTexts
+from backend.edit.image import edit_image
+from backend.edit.video import edit_atlas
+from backend.methods.atlas import atlas_of, load_clip_frames, picture
+from backend.worker import Context
+from protocol.jobs import ClipModel, EditJob, Result
+
+
+def run(spec: EditJob, ctx: Context) -> Result:
+    """Carry out an edit; a clip of one frame is edited as a still image, without an atlas."""
+    started = time.monotonic()
+    clip = text_image_model(spec.model, str(ctx.device))
+    texts = EditTexts(
+        prompt=spec.prompt, source=spec.source, screen=spec.screen, region=spec.region
+    )
+    frames = load_clip_frames(spec.clip, ctx)
+    run_one = _still if len(frames) == 1 else _video
+    result = run_one(spec, frames, texts, clip, ctx)
+    numbers = {**result.numbers, "seconds": time.monotonic() - started}
+    return Result(layer=result.layer, pictures=result.pictures, numbers=numbers)
+
+
+@lru_cache(maxsize=1)
+def text_image_model(model: ClipModel, device: str) -> TextImageModel:
+    """The model that steers the edit, kept between the jobs of one worker."""
+    return load_clip(model, torch.device(device))
+
+
+def _still(
+    spec: EditJob, frames: np.ndarray, texts: EditTexts, clip: TextImageModel, ctx: Context
+) -> Result:
+    ctx.note("A clip of one frame has no motion to decompose: it is edited as a still image.")
+    config = edit_config.preset(spec.preset, video=False, layer=spec.layer, seed=spec.seed)
+    mask = ctx.load(spec.masks.keys[0].mask)[..., 0] if spec.masks.keys else None
+    if mask is not None and spec.layer == "background":
+        mask = 255 - mask
+    layer = edit_image(frames[0], texts, clip, config, ctx.device, ctx, mask=mask)
+    return Result(layer=(ctx.store(layer),))
+
+
+def _video(
+    spec: EditJob, frames: np.ndarray, texts: EditTexts, clip: TextImageModel, ctx: Context
+) -> Result:
+    config = edit_config.preset(spec.preset, video=True, layer=spec.layer, seed=spec.seed)
+    atlas = atlas_of(spec.clip, spec.masks, spec.preset, spec.seed, frames, ctx)
+    rgba = edit_atlas(frames, atlas, spec.layer, texts, clip, config, ctx.device, ctx)
+    layer = tuple(ctx.store(image) for image in render_layer(atlas, spec.layer, rgba, ctx))
+    edited = np.rint(rgba[0].permute(1, 2, 0).cpu().numpy() * 255).astype(np.uint8)
+    pictures = {
+        "atlas": ctx.store(picture(atlas, spec.layer)),
+        "edited_atlas": ctx.store(np.ascontiguousarray(edited)),
+    }
+    return Result(layer=layer, pictures=pictures, numbers=dict(atlas.numbers))
