@@ -34,12 +34,14 @@ def read_frames(path: Path) -> Pixels:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The images of a folder in natural order (frame2 before frame10); hidden files are left out."""
+    """The images of a folder in natural order (frame2 before frame10), hidden ones left out."""
     files = [p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")]
     images = [p for p in files if p.suffix.lower() in IMAGE_SUFFIXES]
     if not images:
         kinds = ", ".join(sorted(IMAGE_SUFFIXES))
-        raise JobError("no_frames", f"No images in {folder}.", f"Image files end in one of: {kinds}.")
+        raise JobError(
+            "no_frames", f"No images in {folder}.", f"Image files end in one of: {kinds}."
+        )
     return sorted(images, key=_natural)
 
 

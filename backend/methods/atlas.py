@@ -23,10 +23,14 @@ ENGINE = "explicit-1"
 def run(spec: AtlasJob, ctx: Context) -> Result:
     """Make (or find) the clip's atlas; the result carries its pictures and measures."""
     started = time.monotonic()
-    atlas = atlas_of(spec.clip, spec.masks, spec.preset, spec.seed, load_clip_frames(spec.clip, ctx), ctx)
+    atlas = atlas_of(
+        spec.clip, spec.masks, spec.preset, spec.seed, load_clip_frames(spec.clip, ctx), ctx
+    )
     numbers = {**atlas.numbers, "seconds": time.monotonic() - started}
-    return Result(pictures={f"{name}_atlas": ctx.store(picture(atlas, name)) for name in layers()},
-                  numbers=numbers)
+    return Result(
+        pictures={f"{name}_atlas": ctx.store(picture(atlas, name)) for name in layers()},
+        numbers=numbers,
+    )
 
 
 def layers() -> tuple[str, ...]:
@@ -46,10 +50,13 @@ def load_clip_frames(clip: Clip, ctx: Context) -> NDArray[np.uint8]:
 def atlas_of(
     clip: Clip, masks: Masks, preset: str, seed: int, frames: NDArray[np.uint8], ctx: Context
 ) -> Atlas:
-    """The atlas of these frames, masks and settings: from disk where it exists, else made and kept."""
+    """The atlas of these frames, masks and settings: from disk, or made and kept."""
     config = atlas_config.preset(preset, seed)
     identity = (
-        ENGINE, msgspec.to_builtins(clip.frames), msgspec.to_builtins(masks), asdict(config)
+        ENGINE,
+        msgspec.to_builtins(clip.frames),
+        msgspec.to_builtins(masks),
+        asdict(config),
     )
     folder = ctx.atlas_folder(hashlib.sha256(msgpack.packb(identity)).hexdigest())
     if folder.exists():
@@ -66,4 +73,6 @@ def picture(atlas: Atlas, layer: str) -> NDArray[np.uint8]:
     rgba = np.concatenate(
         [atlas.image(layer)[0].cpu().numpy(), atlas.coverage(layer)[0].cpu().numpy()]
     )
-    return np.ascontiguousarray(np.rint(rgba.transpose(1, 2, 0) * 255).clip(0, 255).astype(np.uint8))
+    return np.ascontiguousarray(
+        np.rint(rgba.transpose(1, 2, 0) * 255).clip(0, 255).astype(np.uint8)
+    )

@@ -1,0 +1,28 @@
+"""The demo: make the clip, start a backend, ask for an edit, write demo_out/."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from scripts import edit
+from scripts.make_clip import main as make_clip
+
+PROMPT, SOURCE = "a golden swan", "a blue swan"
+
+
+def main() -> int:
+    """Run the demo with its defaults; extra arguments go to scripts.edit and win."""
+    out = Path("demo_out")
+    with tempfile.TemporaryDirectory(prefix="text2live-demo-") as data:
+        print("Making the demo clip")
+        make_clip(["--out", str(out / "source")])
+        print(f"Editing it: “{SOURCE}” becomes “{PROMPT}”")
+        defaults = [str(out / "source" / "frames"), "--out", str(out), "--data", data]
+        defaults += ["--prompt", PROMPT, "--source", SOURCE, "--preset", "draft"]
+        return edit.main(defaults + sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

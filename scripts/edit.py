@@ -1,0 +1,231 @@
+"""Edit a clip from the command line: frames and a prompt in, one RGBA PNG per frame out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend import media
+from backend.serve import default_data_folder
+from protocol.client import Client, new_job_id
+from protocol.jobs import (
+    LAYERS,
+    Clip,
+    ClipModel,
+    EditJob,
+    Event,
+    JobError,
+    KeyMask,
+    Masks,
+    ObjectRef,
+    Result,
+    reference,
+)
+from scripts.local_backend import local_backend, running_backend
+from scripts.sheet import contact_sheet
+
+Pixels = NDArray[np.uint8]
+
+
+class Objects:
+    """The arrays a job refers to, by digest."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, Pixels] = {}
+
+    def add(self, array: Pixels) -> ObjectRef:
+        """Keep an array [H,W,C] and give its address."""
+        ref = reference(array)
+        self._arrays[ref.digest] = array
+        return ref
+
+    def __call__(self, digest: str) -> Pixels:
+        """The array of an address: what Client.submit asks for."""
+        return self._arrays[digest]
+
+
+def masks_from(objects: Objects, key_masks: dict[int, Path], folder: Path | None) -> Masks:
+    """Mask files as a job's masks: key frames, one for every frame, or none (automatic)."""
+    if folder is not None:
+        files = dict(enumerate(media.image_files(folder)))
+        mode = "all"
+    else:
+        files, mode = key_masks, "key" if key_masks else "auto"
+    keys = tuple(
+        KeyMask(frame=frame, mask=objects.add(media.read_mask(file)[..., None]))
+        for frame, file in sorted(files.items())
+    )
+    return Masks(mode=mode, keys=keys)
+
+
+def progress_line(write: Callable[[str], object]) -> Callable[[Event], None]:
+    """A handler of job events that keeps one line: phase, percent, time left."""
+    last = {"phase": "", "at": 0.0}
+
+    def show(event: Event) -> None:
+        if event.kind == "note":
+            write(f"\r\033[K  {event.text}\n")
+        elif event.kind == "progress":
+            now = time.monotonic()
+            if event.phase == last["phase"] and now - float(last["at"]) < 0.2:
+                return
+            if last["phase"] and event.phase != last["phase"]:
+                write("\n")
+            last.update(phase=event.phase, at=now)
+            share = 100 * event.done // max(1, event.total)
+            left = "" if event.eta_s is None else f"  {event.eta_s:.0f} s left"
+            write(f"\r\033[K  {event.phase}: {share} %{left}")
+        elif event.kind == "state":
+            write(f"\n  {event.state}\n" if last["phase"] else f"  {event.state}\n")
+            last["phase"] = ""
+
+    return show
+
+
+def write_outputs(
+    out: Path, title: str, frames: Pixels, client: Client, result: Result, fps: float
+) -> list[Pixels]:
+    """Fetch a finished edit and write layer/, composite/, preview.mp4 and sheet.png.
+
+    frames [T,H,W,3]. Returns the layer's frames, [H,W,4] uint8 straight alpha each.
+    """
+    layer = client.fetch_all(list(result.layer))
+    composites = []
+    for i, (frame, rgba) in enumerate(zip(frames, layer, strict=True)):
+        composites.append(media.composite(frame, rgba))
+        media.write_png(out / "layer" / f"{i:05d}.png", rgba)
+        media.write_png(out / "composite" / f"{i:05d}.png", composites[-1])
+    media.write_video(out / "preview.mp4", composites, fps)
+    picked = sorted({0, len(frames) // 3, 2 * len(frames) // 3, len(frames) - 1})
+    pictures = dict(
+        zip(result.pictures, client.fetch_all(list(result.pictures.values())), strict=True)
+    )
+    rows: list[tuple[str, list[Pixels]]] = [("Source", [frames[i] for i in picked])]
+    if pictures:
+        rows.append((", ".join(pictures).replace("_", " ").capitalize(), list(pictures.values())))
+    rows.append(("Layer (RGBA)", [layer[i] for i in picked]))
+    rows.append(("Layer over source", [composites[i] for i in picked]))
+    media.write_png(out / "sheet.png", contact_sheet(title, rows))
+    return layer
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of scripts.edit."""
+    p = argparse.ArgumentParser(prog="python -m scripts.edit", description=__doc__)
+    p.add_argument("frames", type=Path, help="a folder of images, one image, or a movie")
+    p.add_argument(
+        "--prompt",
+        action="append",
+        required=True,
+        help="what the edited frame shows; may be repeated",
+    )
+    p.add_argument("--source", action="append", default=[], help="what is there now")
+    p.add_argument(
+        "--screen",
+        action="append",
+        default=[],
+        help="what the layer alone shows (default: the prompt)",
+    )
+    p.add_argument(
+        "--region", action="append", default=[], help="where the edit belongs (default: the source)"
+    )
+    p.add_argument("--layer", choices=LAYERS, default="foreground")
+    p.add_argument(
+        "--key-mask",
+        action="append",
+        default=[],
+        metavar="FRAME=FILE",
+        help="the object's mask on one frame (counted from 0), carried through; may be repeated",
+    )
+    p.add_argument("--masks", type=Path, metavar="FOLDER", help="one mask for every frame")
+    p.add_argument("--preset", default="preview", help="draft, preview or final")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument(
+        "--model", default="demo", help="demo (embedded), or an open_clip name such as ViT-B-32"
+    )
+    p.add_argument("--pretrained", default="", help="the open_clip tag of its weights")
+    p.add_argument(
+        "--checkpoint", default="", help="a file with its weights on the backend's machine"
+    )
+    p.add_argument("--fps", type=float, default=24.0)
+    p.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="where layer/, composite/, preview.mp4 and sheet.png go",
+    )
+    p.add_argument(
+        "--connection", type=Path, help="connection file of a running backend (default: start one)"
+    )
+    p.add_argument("--data", type=Path, help="data folder of the backend that is started")
+    p.add_argument(
+        "--device", default="auto", help="auto, cpu or cuda:N, for the backend that is started"
+    )
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one edit; 0 when the layer is written, 2 after a sentence that says what went wrong."""
+    args = parser().parse_args(argv)
+    try:
+        run(args)
+    except JobError as error:
+        print(f"\n{error.problem.message} {error.problem.hint}".rstrip(), file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(args: argparse.Namespace) -> Result:
+    """Read, submit, wait, write. Raises JobError."""
+    objects = Objects()
+    frames = media.read_frames(args.frames)
+    clip = Clip(frames=tuple(objects.add(frame) for frame in frames), fps=args.fps)
+    keys = dict(_frame_and_file(text) for text in args.key_mask)
+    spec = EditJob(
+        clip=clip,
+        prompt=tuple(args.prompt),
+        source=tuple(args.source),
+        screen=tuple(args.screen),
+        region=tuple(args.region),
+        masks=masks_from(objects, keys, args.masks),
+        layer=args.layer,
+        preset=args.preset,
+        seed=args.seed,
+        model=ClipModel(name=args.model, pretrained=args.pretrained, checkpoint=args.checkpoint),
+    )
+    backend = (
+        running_backend(args.connection)
+        if args.connection
+        else local_backend(args.data or default_data_folder(), device=args.device)
+    )
+    started = time.monotonic()
+    with backend as client:
+        show = progress_line(lambda text: print(text, end="", flush=True))
+        result = client.run(new_job_id(), spec, objects, on_event=show)
+        title = f"{args.prompt[0]}  -  {args.layer}, {args.preset}, seed {args.seed}"
+        write_outputs(args.out, title, frames, client, result, args.fps)
+    numbers = ", ".join(f"{name} {value:.3g}" for name, value in result.numbers.items())
+    print(f"  {len(frames)} frames in {time.monotonic() - started:.0f} s ({numbers})")
+    print(f"  {args.out / 'sheet.png'}")
+    return result
+
+
+def _frame_and_file(text: str) -> tuple[int, Path]:
+    frame, sign, file = text.partition("=")
+    if not sign or not frame.isdigit():
+        raise JobError(
+            "bad_key_mask",
+            f"“{text}” does not say which frame the mask belongs to.",
+            "Write FRAME=FILE, for example 0=masks/00000.png.",
+        )
+    return int(frame), Path(file)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""Contact sheets: rows of labelled pictures on one PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+MARGIN = 14
+LABEL = 30
+PAPER = (24, 24, 27)
+INK = (228, 228, 231)
+
+
+def on_checkerboard(rgba: Pixels, cell: int = 12) -> Pixels:
+    """A layer [H,W,4] over the grey checkerboard that means transparent → [H,W,3]."""
+    h, w = rgba.shape[:2]
+    rows, columns = np.mgrid[0:h, 0:w] // cell
+    board = np.where((rows + columns) % 2 == 0, 150, 105)[..., None].astype(np.float32)
+    alpha = rgba[..., 3:].astype(np.float32) / 255
+    return np.rint(alpha * rgba[..., :3] + (1 - alpha) * board).astype(np.uint8)
+
+
+def fit(image: Pixels, width: int, height: int) -> Pixels:
+    """Scale an RGB picture into a box, centred on paper colour; aspect kept."""
+    scale = min(width / image.shape[1], height / image.shape[0])
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    small = cv2.resize(image, size, interpolation=method)
+    box = np.full((height, width, 3), PAPER, np.uint8)
+    y, x = (height - size[1]) // 2, (width - size[0]) // 2
+    box[y : y + size[1], x : x + size[0]] = small
+    return box
+
+
+def contact_sheet(
+    title: str, rows: Sequence[tuple[str, Sequence[Pixels]]], width: int = 384, height: int = 216
+) -> Pixels:
+    """Lay out rows of RGB or RGBA pictures under their labels → [H,W,3] uint8.
+
+    Rows may differ in length; RGBA pictures are shown on a checkerboard.
+    """
+    columns = max(len(images) for _, images in rows)
+    sheet_w = MARGIN + columns * (width + MARGIN)
+    sheet_h = 56 + len(rows) * (LABEL + height + MARGIN)
+    sheet = np.full((sheet_h, sheet_w, 3), PAPER, np.uint8)
+    _text(sheet, title, MARGIN, 38, 0.85)
+    for r, (label, images) in enumerate(rows):
+        y = 56 + r * (LABEL + height + MARGIN)
+        _text(sheet, label, MARGIN, y + 20, 0.55)
+        for c, image in enumerate(images):
+            x = MARGIN + c * (width + MARGIN)
+            rgb = on_checkerboard(image) if image.shape[2] == 4 else image
+            sheet[y + LABEL : y + LABEL + height, x : x + width] = fit(rgb, width, height)
+    return sheet
+
+
+def _text(sheet: Pixels, text: str, x: int, y: int, scale: float) -> None:
+    cv2.putText(sheet, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, INK, 1, cv2.LINE_AA)
