@@ -1,0 +1,129 @@
+"""Frames in and out: exact pixels, natural order, and one clear sentence for every bad input."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from backend import media
+from protocol.jobs import JobError
+
+
+def image(seed: int, h: int = 9, w: int = 7, c: int = 3) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (h, w, c), dtype=np.uint8)
+
+
+def test_rgba_png_keeps_every_pixel_also_where_alpha_is_zero(tmp_path: Path) -> None:
+    rgba = image(0, c=4)
+    rgba[:4, :, 3] = 0
+    media.write_png(tmp_path / "deep" / "a.png", rgba)
+    read = cv2.imread(str(tmp_path / "deep" / "a.png"), cv2.IMREAD_UNCHANGED)
+    assert read is not None
+    np.testing.assert_array_equal(read[..., [2, 1, 0, 3]], rgba)
+
+
+def test_a_folder_is_read_in_natural_order(tmp_path: Path) -> None:
+    frames = [image(i) for i in range(3)]
+    for name, frame in zip(["f10.png", "f2.png", "f1.png"], frames, strict=True):
+        media.write_png(tmp_path / name, frame)
+    (tmp_path / "notes.txt").write_text("not a frame")
+    (tmp_path / ".hidden.png").write_text("not a frame either")
+    np.testing.assert_array_equal(media.read_frames(tmp_path), np.stack(frames[::-1]))
+
+
+def test_one_image_is_a_clip_of_one_frame(tmp_path: Path) -> None:
+    media.write_png(tmp_path / "still.png", image(0))
+    assert media.read_frames(tmp_path / "still.png").shape == (1, 9, 7, 3)
+
+
+def test_a_movie_is_read_in_full(tmp_path: Path) -> None:
+    frames = [np.full((32, 48, 3), 20 * i, np.uint8) for i in range(6)]
+    media.write_video(tmp_path / "clip.mp4", frames, 24)
+    read = media.read_frames(tmp_path / "clip.mp4")
+    assert read.shape == (6, 32, 48, 3)
+    assert [round(float(f.mean()) / 20) for f in read] == [0, 1, 2, 3, 4, 5]
+
+
+def test_masks_are_zero_or_full(tmp_path: Path) -> None:
+    media.write_png(tmp_path / "m.png", np.array([[0, 100, 128, 255]], np.uint8))
+    assert media.read_mask(tmp_path / "m.png").tolist() == [[0, 0, 255, 255]]
+
+
+def test_the_composite_is_exact_where_alpha_is_zero_and_over_elsewhere() -> None:
+    frame, layer = image(1), image(2, c=4)
+    layer[:3, :, 3] = 0
+    layer[3:5, :, 3] = 255
+    out = media.composite(frame, layer)
+    np.testing.assert_array_equal(out[:3], frame[:3])
+    np.testing.assert_array_equal(out[3:5], layer[3:5, :, :3])
+    a = layer[5:, :, 3:] / 255.0
+    np.testing.assert_allclose(out[5:], a * layer[5:, :, :3] + (1 - a) * frame[5:], atol=0.51)
+
+
+def nothing(folder: Path) -> Path:
+    return folder / "no such folder"
+
+
+def empty(folder: Path) -> Path:
+    return folder
+
+
+def broken_image(folder: Path) -> Path:
+    media.write_png(folder / "0.png", image(0))
+    (folder / "1.png").write_bytes(b"this is text")
+    return folder
+
+
+def empty_image(folder: Path) -> Path:
+    (folder / "0.png").write_bytes(b"")
+    return folder
+
+
+def broken_movie(folder: Path) -> Path:
+    (folder / "a.mp4").write_bytes(b"this is text")
+    return folder / "a.mp4"
+
+
+def mixed_sizes(folder: Path) -> Path:
+    media.write_png(folder / "0.png", image(0))
+    media.write_png(folder / "1.png", image(0, h=8))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("make", "code", "words"),
+    [
+        (nothing, "file_missing", "no such folder"),
+        (empty, "no_frames", "No images"),
+        (broken_image, "not_an_image", "1.png is not an image"),
+        (empty_image, "not_an_image", "0.png is not an image"),
+        (broken_movie, "not_a_movie", "a.mp4 is not a movie"),
+        (mixed_sizes, "frame_sizes_differ", "1.png is 7×8, but 0.png is 7×9"),
+    ],
+)
+def test_bad_input_is_named(tmp_path: Path, make, code: str, words: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(JobError, match=words) as caught:
+        media.read_frames(make(tmp_path))
+    assert caught.value.problem.code == code
+    assert caught.value.problem.hint
+
+
+def test_a_full_disk_is_said_and_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "a.png"
+    media.write_png(target, image(0))
+    before = target.read_bytes()
+
+    def full(self: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(JobError, match="No space left") as caught:
+        media.write_png(target, image(1))
+    assert caught.value.problem.retryable
+    assert target.read_bytes() == before
