@@ -1,0 +1,1 @@
+"""Everything that touches bpy's data: strips, frames, layers, nodes, timers."""

@@ -1,0 +1,275 @@
+"""Reading a strip's frames: the strip alone, in a throw-away copy of the scene, one a tick.
+
+Rendering the copy gives the strip's pixels exactly (trim, reverse, retiming and resampled frame
+rates included) and leaves the artist's scene alone. The copy's view transform is Standard: the
+default ones (AgX, Filmic) change every colour.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core import tga
+from ..core.frames import FrameStore, flatten
+from ..core.planning import percentage
+from ..wire import jobs
+from . import compat
+
+COPY_NAME = ".text2live_frames"
+_MARK = "text2live_temporary"
+
+
+class Reader:
+    """Frames of one strip, one for each call of read().
+
+    The copy of the scene is made when needed and can be dropped between any two frames: before
+    the file is saved, undone or closed. Always call close() at the end.
+    """
+
+    def __init__(self, scene: Any, strip: Any, frames: FrameStore, longest: int = 0) -> None:
+        check_source(strip)
+        self.width, self.height = source_size(strip)
+        self.start, self.end = compat.span(strip)
+        self.refs: list[jobs.ObjectRef] = []
+        self._scene_name = scene.name
+        self._strip_name = strip.name
+        self._percentage = percentage((self.width, self.height), longest)
+        self._store = frames
+        self._folder = tempfile.TemporaryDirectory(prefix="text2live-", dir=bpy.app.tempdir)
+        self._copy_name = ""
+        self._seen_anything = False
+
+    @property
+    def total(self) -> int:
+        """Frames of the strip."""
+        return self.end - self.start
+
+    @property
+    def done(self) -> bool:
+        """All frames are read."""
+        return len(self.refs) == self.total
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height the frames have once read."""
+        height, width = self.refs[0].shape[:2]
+        return width, height
+
+    def read(self) -> None:
+        """Read the next frame; raises JobError when that cannot be right."""
+        frame = self.start + len(self.refs)
+        image = self._render(self._copy(), frame)
+        if self.refs and image.shape[:2] != self.refs[0].shape[:2]:
+            raise jobs.JobError(
+                "frame_size_changed",
+                f"Frame {frame} came out at another size than the first frame.",
+                "Start the edit again, and leave the resolution alone while frames are read.",
+            )
+        self._seen_anything = self._seen_anything or bool(image[..., 3].any())
+        self.refs.append(self._store.add(flatten(image)))
+        if self.done and not self._seen_anything:
+            raise jobs.JobError(
+                "empty_frames",
+                "Every frame of the strip came out empty.",
+                "Check that the strip shows its picture in the preview, then try again.",
+            )
+
+    def drop_copy(self) -> None:
+        """Remove the copy of the scene; the next frame makes a new one."""
+        copy = bpy.data.scenes.get(self._copy_name) if self._copy_name else None
+        self._copy_name = ""
+        if copy is not None and _MARK in copy:
+            bpy.data.scenes.remove(copy)
+
+    def close(self) -> None:
+        """Remove everything temporary."""
+        self.drop_copy()
+        self._folder.cleanup()
+
+    def _copy(self) -> Any:
+        copy = bpy.data.scenes.get(self._copy_name) if self._copy_name else None
+        if copy is None:
+            scene = bpy.data.scenes.get(self._scene_name)
+            if scene is None or find(scene, self._strip_name) is None:
+                raise jobs.JobError(
+                    "strip_gone",
+                    f"The strip {self._strip_name} was removed while its frames were read.",
+                    "Undo, or choose another strip, and start the edit again.",
+                )
+            copy = isolated_copy(scene, self._strip_name, (self.width, self.height))
+            copy.render.resolution_percentage = self._percentage
+            self._copy_name = copy.name
+        return copy
+
+    def _render(self, copy: Any, frame: int) -> NDArray[np.uint8]:
+        copy.frame_start = copy.frame_end = frame
+        copy.render.filepath = os.path.join(self._folder.name, "####")
+        # Never write_still: on a scene that is not the active one it renders empty frames.
+        bpy.ops.render.render(animation=True, scene=copy.name)
+        path = Path(copy.render.frame_path(frame=frame))
+        try:
+            return tga.read(path)
+        except (OSError, tga.TgaError) as error:
+            raise jobs.JobError(
+                "frame_not_rendered",
+                f"Blender did not render frame {frame} of the strip: {error}.",
+                "Make room on the disk of Blender's temporary folder, then try again.",
+            ) from error
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def remove_leftovers() -> None:
+    """Remove copies that came back with an undo step or out of a file."""
+    for scene in [s for s in bpy.data.scenes if _MARK in s]:
+        if len(bpy.data.scenes) > 1:
+            bpy.data.scenes.remove(scene)
+
+
+def find(scene: Any, name: str) -> Any:
+    """A strip by name, wherever it lies, or None."""
+    editor = scene.sequence_editor
+    return compat.all_strips(editor).get(name) if editor else None
+
+
+def isolated_copy(scene: Any, name: str, size: tuple[int, int]) -> Any:
+    """A copy of the scene that shows one strip alone, unmoved, at `size` (W, H), in true colours."""
+    copy = scene.copy()
+    copy.name = COPY_NAME
+    copy[_MARK] = True
+    # The copy shares the artist's keyframes: they would move the strip again.
+    copy.animation_data_clear()
+    wanted = find(copy, name)
+    path = [meta.name for meta in compat.parents(wanted)] + [name]
+    first, last = compat.span(wanted)
+    owner = copy.sequence_editor
+    for step in path:
+        _keep_only(compat.strips(owner), step)
+        owner = compat.strips(owner)[step]
+        _show_plainly(owner)
+        if step != name:
+            start, end = compat.span(owner)
+            compat.set_span(owner, min(start, first), max(end, last))
+    _render_exactly(copy, size)
+    return copy
+
+
+def _keep_only(collection: Any, name: str) -> None:
+    # By name: removing a strip takes the effects that use it along.
+    for other in [strip.name for strip in collection if strip.name != name]:
+        strip = collection.get(other)
+        if strip is not None:
+            collection.remove(strip)
+
+
+def _show_plainly(strip: Any) -> None:
+    strip.mute = False
+    strip.blend_type = "REPLACE"
+    strip.blend_alpha = strip.color_saturation = strip.color_multiply = 1.0
+    move = strip.transform
+    move.offset_x = move.offset_y = move.rotation = 0
+    move.scale_x = move.scale_y = 1
+    strip.crop.min_x = strip.crop.max_x = strip.crop.min_y = strip.crop.max_y = 0
+    strip.use_flip_x = strip.use_flip_y = False
+    for modifier in strip.modifiers:
+        modifier.mute = True
+
+
+def _render_exactly(scene: Any, size: tuple[int, int]) -> None:
+    scene.display_settings.display_device = "sRGB"
+    scene.sequencer_colorspace_settings.name = "sRGB"
+    view = scene.view_settings
+    view.view_transform, view.look = "Standard", "None"
+    view.exposure, view.gamma, view.use_curve_mapping = 0.0, 1.0, False
+    scene.frame_step = 1
+    render = scene.render
+    render.resolution_x, render.resolution_y = size
+    render.resolution_percentage = 100
+    render.pixel_aspect_x = render.pixel_aspect_y = 1.0
+    render.use_sequencer, render.use_compositing = True, False
+    render.use_border = render.use_multiview = render.use_stamp = False
+    render.use_overwrite, render.use_placeholder, render.use_file_extension = True, False, True
+    render.dither_intensity = 0.0
+    compat.set_still_format(render)
+
+
+def check_source(strip: Any) -> None:
+    """Refuse what cannot be edited; raises JobError in words."""
+    if strip is None:
+        raise jobs.JobError(
+            "no_active_strip",
+            "No strip is active.",
+            "Click a movie or image strip in the Sequencer.",
+        )
+    if strip.type not in compat.SOURCE_TYPES:
+        raise jobs.JobError(
+            "wrong_strip_type",
+            f"{strip.name} is a {strip.type.lower().replace('_', ' ')} strip.",
+            "Choose a movie or image strip.",
+        )
+    missing = next((path for path in source_files(strip) if not path.exists()), None)
+    if missing is not None:
+        raise jobs.JobError(
+            "media_missing",
+            f"The file of {strip.name} is missing: {missing}.",
+            "Use File > External Data > Find Missing Files, or put the file back.",
+        )
+
+
+def source_files(strip: Any) -> list[Path]:
+    """The files a movie or image strip shows."""
+    if strip.type == "MOVIE":
+        return [Path(bpy.path.abspath(strip.filepath))]
+    folder = Path(bpy.path.abspath(strip.directory))
+    return [folder / element.filename for element in strip.elements]
+
+
+def source_size(strip: Any) -> tuple[int, int]:
+    """Width and height of the strip's own picture in pixels; raises JobError when unreadable."""
+    element = strip.elements[0] if strip.elements else None
+    if element is not None and element.orig_width > 0 and element.orig_height > 0:
+        return int(element.orig_width), int(element.orig_height)
+    path = source_files(strip)[0]
+    picture = bpy.data.images.load(str(path))
+    try:
+        width, height = picture.size
+    finally:
+        bpy.data.images.remove(picture)
+    if not width or not height:
+        raise jobs.JobError(
+            "media_unreadable",
+            f"Blender cannot read {path}.",
+            "Check that the file plays in the preview.",
+        )
+    return int(width), int(height)
+
+
+def read_picture(path: Path) -> NDArray[np.float32]:
+    """A picture file of any format Blender reads: float32 [H,W,4] in 0..1, as stored."""
+    if not path.is_file():
+        raise jobs.JobError(
+            "mask_missing", f"The mask {path} does not exist.", "Choose the mask's file again."
+        )
+    picture = bpy.data.images.load(str(path))
+    try:
+        picture.colorspace_settings.name = "Non-Color"
+        picture.alpha_mode = "CHANNEL_PACKED"
+        width, height = picture.size
+        if not width or not height:
+            raise jobs.JobError(
+                "mask_unreadable",
+                f"Blender cannot read the mask {path}.",
+                "Save it as a PNG, white on black.",
+            )
+        pixels = np.empty(width * height * 4, np.float32)
+        picture.pixels.foreach_get(pixels)
+    finally:
+        bpy.data.images.remove(picture)
+    return pixels.reshape(height, width, 4)[::-1]

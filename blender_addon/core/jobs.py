@@ -1,0 +1,156 @@
+"""One job as the artist follows it, from reading frames to the strip on the timeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..wire import jobs
+from .planning import Anchor
+
+READING, SENDING, WAITING, WORKING, FETCHING, PLACING = (
+    "reading",
+    "sending",
+    "waiting",
+    "working",
+    "fetching",
+    "placing",
+)
+DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
+ENDED = frozenset({DONE, FAILED, CANCELLED})
+
+_WORDS = {
+    READING: "Reading frames",
+    SENDING: "Sending frames",
+    WAITING: "Waiting for the backend",
+    WORKING: "Working",
+    FETCHING: "Fetching the layer",
+    PLACING: "Placing the layer",
+    DONE: "Done",
+    FAILED: "Failed",
+    CANCELLED: "Cancelled",
+}
+_STATE_PHASES = {
+    "uploading": SENDING,
+    "queued": WAITING,
+    "interrupted": WAITING,
+    "starting": WORKING,
+    "running": WORKING,
+    "saving": WORKING,
+    "cancelling": WORKING,
+    "cancelled": CANCELLED,
+    "failed": FAILED,
+}
+_STATE_WORDS = {
+    "queued": "Waiting for its turn",
+    "interrupted": "The backend restarted; the job starts again",
+    "starting": "Starting",
+    "saving": "Saving",
+    "cancelling": "Cancelling",
+}
+
+
+@dataclass
+class Job:
+    """State of one job.
+
+    phase: where it is, one of the constants above. work: the backend's own name for what it does.
+    done, total: steps of the phase. files: the layer's pictures once all are on disk.
+    placed: the strip is on the timeline. problem: why it failed, or what stands in its way.
+    """
+
+    id: str
+    label: str
+    anchor: Anchor
+    folder: Path
+    phase: str = READING
+    work: str = ""
+    done: int = 0
+    total: int = 0
+    eta_s: float | None = None
+    note: str = ""
+    problem: jobs.Problem | None = None
+    seq: int = 0
+    result: jobs.Result | None = None
+    files: tuple[Path, ...] = ()
+    layer_size: tuple[int, int] = (0, 0)
+    placed: bool = False
+    cancelling: bool = False
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more will happen to it by itself."""
+        return self.phase in ENDED
+
+    @property
+    def fraction(self) -> float:
+        """How much of the phase is done, 0..1."""
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+    def enter(self, phase: str, done: int = 0, total: int = 0) -> None:
+        """Go to a phase with fresh progress."""
+        self.phase, self.work, self.eta_s = phase, "", None
+        self.done, self.total = done, total
+
+    def fail(self, problem: jobs.Problem) -> None:
+        """End with a problem; files that are complete stay known."""
+        self.enter(FAILED)
+        self.problem = problem
+
+    def apply(self, event: jobs.Event) -> bool:
+        """Take one event of the backend; False for one already seen or come too late."""
+        if event.seq <= self.seq or self.ended or self.phase in (FETCHING, PLACING):
+            return False
+        self.seq = event.seq
+        if event.kind == "note":
+            self.note = event.text
+        elif event.kind == "progress":
+            if self.phase != WORKING or self.work != event.phase:
+                self.enter(WORKING)
+            self.work, self.eta_s = event.phase, event.eta_s
+            self.done, self.total = event.done, event.total
+        elif event.kind == "state":
+            self._enter_state(event)
+        return True
+
+    def _enter_state(self, event: jobs.Event) -> None:
+        if event.state == "failed":
+            self.fail(event.problem or lost_reason())
+        elif event.state == "done":
+            self.result = event.result or jobs.Result()
+            self.enter(FETCHING, 0, len(self.result.layer))
+        elif event.state in _STATE_PHASES:
+            phase = _STATE_PHASES[event.state]
+            if phase != self.phase or event.state in _STATE_WORDS:
+                self.enter(phase)
+                self.work = _STATE_WORDS.get(event.state, "")
+
+    def words(self) -> str:
+        """The phase in words, with the count where there is one: ``Fitting the atlas 40/100``."""
+        if self.cancelling and not self.ended:
+            return "Cancelling"
+        name = self.work[:1].upper() + self.work[1:] if self.work else _WORDS[self.phase]
+        return f"{name} {self.done}/{self.total}" if self.total else name
+
+    def eta_words(self) -> str:
+        """Time left in words, or nothing when unknown."""
+        return "" if self.eta_s is None or self.ended else duration(self.eta_s) + " left"
+
+
+def duration(seconds: float) -> str:
+    """A length of time as one says it: ``8 s``, ``3 min``, ``1 h 20 min``."""
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def lost_reason() -> jobs.Problem:
+    """For a failure that arrived without a reason."""
+    return jobs.Problem(
+        code="failed_without_reason",
+        message="The job failed and the backend gave no reason.",
+        hint="Look at the backend's own output, then try again.",
+    )

@@ -1,0 +1,109 @@
+"""Where a layer goes on the timeline: channel, frames and transform, as plain arithmetic."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ..wire import jobs
+
+MAX_CHANNEL = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """A strip on the timeline: its channel and frames [start, end)."""
+
+    channel: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Anchor:
+    """What ties a job to the strip it was started on.
+
+    start: first frame, frames: how many were read. content: the frame the strip's own first
+    picture sat on; when the artist slides the strip, the layer follows by the difference.
+    width, height: the strip's picture in pixels (the layer may have been made smaller).
+    """
+
+    scene: str
+    strip_uid: str
+    strip_name: str
+    start: int
+    frames: int
+    content: float
+    width: int
+    height: int
+
+    def to_plain(self) -> dict[str, Any]:
+        """Plain values, for keeping beside the layer."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Anchor:
+        """Back from plain values; unknown keys of a later version are ignored."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{key: value for key, value in plain.items() if key in known})
+
+    def first_frame(self, content_now: float) -> int:
+        """Frame the layer starts on, given where the strip's first picture sits now."""
+        return self.start + round(content_now - self.content)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """A strip's transform and crop in Blender's units; crop is in the strip's own pixels."""
+
+    offset_x: float = 0.0
+    offset_y: float = 0.0
+    scale_x: float = 1.0
+    scale_y: float = 1.0
+    rotation: float = 0.0
+    origin: tuple[float, float] = (0.5, 0.5)
+    crop: tuple[int, int, int, int] = (0, 0, 0, 0)
+    flip_x: bool = False
+    flip_y: bool = False
+
+
+def free_channel(taken: Iterable[Taken], start: int, end: int, above: int) -> int:
+    """Lowest channel over `above` with nothing in [start, end); raises JobError when full.
+
+    Blender itself accepts two strips on one channel at one time without a word.
+    """
+    busy = {t.channel for t in taken if t.start < end and t.end > start}
+    for channel in range(above + 1, MAX_CHANNEL + 1):
+        if channel not in busy:
+            return channel
+    raise jobs.JobError(
+        "no_free_channel",
+        f"Every channel above channel {above} is taken between frames {start} and {end - 1}.",
+        "Free one channel above the strip, then press Insert Layer.",
+    )
+
+
+def fit(placement: Placement, source: tuple[int, int], layer: tuple[int, int]) -> Placement:
+    """Placement that puts a layer of `layer` (W, H) pixels exactly over a `source` (W, H) picture."""
+    grow_x, grow_y = source[0] / layer[0], source[1] / layer[1]
+    left, right, bottom, top = placement.crop
+    return dataclasses.replace(
+        placement,
+        scale_x=placement.scale_x * grow_x,
+        scale_y=placement.scale_y * grow_y,
+        crop=(
+            round(left / grow_x),
+            round(right / grow_x),
+            round(bottom / grow_y),
+            round(top / grow_y),
+        ),
+    )
+
+
+def percentage(size: tuple[int, int], longest: int) -> int:
+    """Render percentage (1..100) that keeps the long side within `longest`; 0 means no limit."""
+    if longest <= 0 or max(size) <= longest:
+        return 100
+    return max(1, longest * 100 // max(size))

@@ -1,0 +1,213 @@
+"""The session: owns the client, takes its events on the main thread, keeps what is true of jobs.
+
+Threading rule: the client's own thread never reaches this file. Its news wait in `client.events`
+until drain() takes them, under a time budget, on the thread Blender calls us from.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ..wire import client as wire_client
+from ..wire import jobs, keys
+from .connection import View
+from .delivery import Delivery
+from .frames import FrameStore
+from .jobs import CANCELLED, ENDED, FETCHING, PLACING, READING, SENDING, WAITING, Job
+
+
+class Session:
+    """One backend at a time, and every job started or re-attached since Blender opened."""
+
+    def __init__(
+        self, make_client: Callable[[keys.Connection], Any] = wire_client.Client
+    ) -> None:
+        self.view = View()
+        self.jobs: dict[str, Job] = {}
+        self._make_client = make_client
+        self._client: Any = None
+        self._address = ""
+        self._sent: dict[str, tuple[jobs.JobSpec, FrameStore]] = {}
+        self._deliveries: dict[str, Delivery] = {}
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="text2live-png")
+
+    @property
+    def connected(self) -> bool:
+        """A client is running, whether or not the backend answers."""
+        return self._client is not None
+
+    def connect(self, connection: keys.Connection) -> None:
+        """Start a client and pick up every job that has not ended; an older one is closed."""
+        self.disconnect()
+        self._address = connection.address
+        self.view = View(state="connecting", address=self._address)
+        self._client = self._make_client(connection)
+        self._client.start()
+        for job in self.jobs.values():
+            self._pick_up(job)
+
+    def disconnect(self) -> None:
+        """Close the client. Jobs go on at the backend and are picked up at the next connect."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        self._deliveries.clear()
+        self.view = View()
+
+    def close(self) -> None:
+        """Disconnect and release the writer and every frame kept for sending."""
+        self.disconnect()
+        for _spec, frames in self._sent.values():
+            frames.close()
+        self._sent.clear()
+        self._writer.shutdown(wait=True, cancel_futures=True)
+
+    def add(self, job: Job) -> None:
+        """Know a job whose frames are being read."""
+        self.jobs[job.id] = job
+
+    def submit(self, job: Job, spec: jobs.JobSpec, frames: FrameStore) -> None:
+        """Send a job; without a client it waits for the next connect."""
+        self.jobs[job.id] = job
+        self._sent[job.id] = (spec, frames)
+        job.enter(SENDING)
+        if self._client is not None:
+            self._client.submit(job.id, spec, frames)
+
+    def attach(self, job: Job) -> None:
+        """Follow a job that was started earlier, from its first event on."""
+        self.jobs[job.id] = job
+        job.enter(WAITING)
+        if self._client is not None:
+            self._client.attach(job.id, 0)
+
+    def cancel(self, job: Job) -> None:
+        """Stop a job, at the backend too as soon as it can be reached."""
+        if job.ended:
+            return
+        job.cancelling = True
+        untold = job.phase in (SENDING, WAITING) and self.view.state != "ready"
+        if job.phase not in (READING, FETCHING, PLACING) and self._client is not None:
+            self._client.cancel(job.id)
+        if untold or job.phase in (READING, FETCHING, PLACING):
+            job.enter(CANCELLED)
+            self._end(job)
+
+    def fail(self, job: Job, problem: jobs.Problem) -> None:
+        """End a job with a problem found on this side."""
+        job.fail(problem)
+        self._end(job)
+
+    def drain(self, budget_s: float = 0.01) -> bool:
+        """Take news for at most about budget_s seconds; True when anything changed."""
+        changed = False
+        deadline = time.monotonic() + budget_s
+        while self._client is not None and time.monotonic() < deadline:
+            try:
+                event = self._client.events.get_nowait()
+            except queue.Empty:
+                break
+            changed = True
+            self._take(event)
+        for delivery in list(self._deliveries.values()):
+            changed |= self._advance(delivery)
+        return changed
+
+    def _take(self, event: Any) -> None:
+        if isinstance(event, wire_client.ConnectionChanged):
+            self.view = View(state=event.state, address=self._address, problem=event.problem)
+        elif isinstance(event, wire_client.Fetched):
+            job_id, digest = event.tag
+            if job_id in self._deliveries:
+                self._deliveries[job_id].arrived(digest, event.array)
+        elif isinstance(event, wire_client.JobEvent):
+            self._take_job_event(event.job_id, event.event)
+        elif isinstance(event, wire_client.Uploading):
+            self._on(event.job_id, lambda job: self._sending(job, event.sent, event.total))
+        elif isinstance(event, wire_client.Accepted):
+            self._on(event.job_id, lambda job: job.phase == SENDING and job.enter(WAITING))
+        elif isinstance(event, wire_client.RequestFailed):
+            self._on(event.job_id, lambda job: self._request_failed(job, event))
+
+    def _on(self, job_id: str | None, act: Callable[[Job], object]) -> None:
+        job = self.jobs.get(job_id or "")
+        if job is not None and not job.ended:
+            act(job)
+
+    @staticmethod
+    def _sending(job: Job, sent: int, total: int) -> None:
+        if job.phase != SENDING:
+            job.enter(SENDING)
+        job.done, job.total = sent // 1024, max(1, total // 1024)
+
+    def _take_job_event(self, job_id: str, event: jobs.Event) -> None:
+        job = self.jobs.get(job_id)
+        if job is None or not job.apply(event):
+            return
+        if job.phase == FETCHING:
+            self._deliver(job)
+        elif job.phase in ENDED:
+            self._end(job)
+
+    def _request_failed(self, job: Job, event: Any) -> None:
+        if event.what == "cancel":
+            job.cancelling = False
+            job.note = event.problem.message
+        else:
+            self.fail(job, event.problem)
+
+    def _deliver(self, job: Job) -> None:
+        delivery = Delivery(job, self._client, self._writer)
+        self._deliveries[job.id] = delivery
+        try:
+            delivery.start()
+        except jobs.JobError as error:
+            self.fail(job, error.problem)
+        except OSError as error:
+            self.fail(job, _cannot_write(job, error))
+        if job.phase == PLACING:
+            self._end(job)
+
+    def _advance(self, delivery: Delivery) -> bool:
+        try:
+            moved = delivery.advance()
+        except OSError as error:
+            self.fail(delivery.job, _cannot_write(delivery.job, error))
+            return True
+        if delivery.job.phase == PLACING:
+            self._end(delivery.job)
+        return moved
+
+    def _pick_up(self, job: Job) -> None:
+        if job.ended or job.phase in (READING, PLACING):
+            return
+        if job.phase == FETCHING:
+            self._deliver(job)
+        elif job.id in self._sent:
+            self._client.submit(job.id, *self._sent[job.id])
+        else:
+            self._client.attach(job.id, job.seq)
+        if job.cancelling:
+            self._client.cancel(job.id)
+
+    def _end(self, job: Job) -> None:
+        """Let go of what the job needed on this side; it may still have to be placed."""
+        delivery = self._deliveries.pop(job.id, None)
+        if delivery is not None and job.phase != PLACING:
+            delivery.drop()
+        sent = self._sent.pop(job.id, None)
+        if sent is not None:
+            sent[1].close()
+
+
+def _cannot_write(job: Job, error: OSError) -> jobs.Problem:
+    return jobs.Problem(
+        code="cannot_write_layer",
+        message=f"The layer cannot be written to {job.folder}: {error.strerror or error}.",
+        hint="Make room or save the .blend somewhere writable, then start the edit again: "
+        "the backend still has the work.",
+    )
