@@ -1,0 +1,218 @@
+"""A frozen CLIP with everything an edit asks of it: embeddings, tokens, relevancy maps.
+
+Shapes: B images, C=3 channels, H×W pixels, L tokens (class token first), N texts, A heads,
+E token width, D embedding width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+
+class TextImageModel:
+    """An open_clip CLIP whose image side is a VisionTransformer; frozen, evaluation mode, float32.
+
+    image_size: side of the pictures it was trained on, pixels. patch: side of a patch, pixels.
+    width: D. name: for people.
+    """
+
+    def __init__(
+        self,
+        clip: nn.Module,
+        tokenize: Callable[[list[str]], Tensor],
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        name: str,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        frozen: Any = clip.to(device).float().eval().requires_grad_(False)
+        self.clip = frozen
+        self.visual = frozen.visual
+        self.name = name
+        self.device = torch.device(device)
+        self.image_size: int = int(self.visual.image_size[0])
+        self.patch: int = int(self.visual.patch_size[0])
+        self.width: int = int(self.visual.output_dim)
+        self.pulse: Callable[[], None] | None = None
+        """Called between transformer blocks, forwards and backwards; may raise to stop the work."""
+        self._tokenize = tokenize
+        self._mean_C11 = torch.tensor(mean, device=device).reshape(3, 1, 1)
+        self._std_C11 = torch.tensor(std, device=device).reshape(3, 1, 1)
+        self._positions: dict[tuple[int, int], Tensor] = {}
+
+    # --- texts ----------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """Embeddings of whole sentences, float32 [N,D], not normalised; no gradient."""
+        ids_NL = self._tokenize(list(texts)).to(self.device)
+        embeddings: Tensor = self.clip.encode_text(ids_NL)
+        return embeddings
+
+    # --- images ---------------------------------------------------------------------------------
+
+    def encode_image(self, x_BCHW: Tensor) -> Tensor:
+        """Embeddings, float32 [B,D], not normalised.
+
+        x: sRGB 0..1, sides multiples of the patch; away from image_size the positional embedding
+        is interpolated (bicubic). Raises ValueError for other sides.
+        """
+        h_BLE = self._embed(x_BCHW)
+        for block in self._blocks():
+            h_BLE = self._beat(block(h_BLE))
+        return self._project(h_BLE)
+
+    def tokens(self, x_BCHW: Tensor) -> Tensor:
+        """Tokens that enter the last block, class token first, float32 [B,1+N,E]; x as above."""
+        h_BLE = self._embed(x_BCHW)
+        for block in self._blocks()[:-1]:
+            h_BLE = self._beat(block(h_BLE))
+        return h_BLE
+
+    def relevancy(
+        self, x_BCHW: Tensor, text_D: Tensor, *, layers: int = 1, windows: int = 1
+    ) -> Tensor:
+        """Where the text is in the picture, float32 [B,1,H,W] in 0..1; no gradient kept.
+
+        Gradient × attention of the image-text score, negative parts dropped, averaged over heads
+        and rolled out over the last `layers` blocks; the class token's row, on the patch grid,
+        bilinear to the picture, min-max per picture (Chefer et al., ICCV 2021, eqs. 5-6).
+        windows > 1 adds windows×windows overlapping crops of the model's own size and averages: a
+        finer map than one patch grid gives. x: any size; text: one embedding.
+        """
+        height, width = x_BCHW.shape[-2:]
+        x_BCHW = x_BCHW.detach()
+        total_B1HW = torch.zeros_like(x_BCHW[:, :1])
+        count_HW = torch.zeros(height, width, device=x_BCHW.device)
+        for top, left, h, w in _windows(height, width, windows):
+            crop_BCSS = F.interpolate(
+                x_BCHW[..., top : top + h, left : left + w],
+                (self.image_size, self.image_size), mode="bilinear", antialias=True,
+                align_corners=False,
+            )  # fmt: skip
+            # Raw relevancies of different windows share one scale; each window normalised for
+            # itself would raise noise where the text is absent.
+            raw_B1GG = self._rollout(crop_BCSS, text_D, layers)
+            total_B1HW[..., top : top + h, left : left + w] += F.interpolate(
+                raw_B1GG, (h, w), mode="bilinear", align_corners=False
+            )
+            count_HW[top : top + h, left : left + w] += 1
+        raw_B1HW = total_B1HW / count_HW
+        low = raw_B1HW.amin((1, 2, 3), keepdim=True)
+        high = raw_B1HW.amax((1, 2, 3), keepdim=True)
+        return (raw_B1HW - low) / (high - low).clamp_min(1e-12)
+
+    # --- the transformer, step by step ----------------------------------------------------------
+
+    def _blocks(self) -> Any:
+        return self.visual.transformer.resblocks
+
+    def _beat(self, h_BLE: Tensor) -> Tensor:
+        """Call the pulse now, and again when the gradient passes here."""
+        if self.pulse is not None:
+            self.pulse()
+            if h_BLE.requires_grad:
+                watched: Any = h_BLE
+                watched.register_hook(lambda _: self.pulse() if self.pulse is not None else None)
+        return h_BLE
+
+    def _embed(self, x_BCHW: Tensor) -> Tensor:
+        """Patch tokens with class token and positions: what enters the first block, [B,L,E]."""
+        height, width = x_BCHW.shape[-2:]
+        if height % self.patch or width % self.patch:
+            raise ValueError(f"sides {height}×{width} are no multiples of patch {self.patch}")
+        h_BEGG = self.visual.conv1((x_BCHW - self._mean_C11) / self._std_C11)
+        h_BLE = h_BEGG.flatten(2).transpose(1, 2)
+        class_B1E = self.visual.class_embedding.expand(len(h_BLE), 1, -1)
+        h_BLE = torch.cat([class_B1E, h_BLE], dim=1)
+        embedded: Tensor = self.visual.ln_pre(h_BLE + self._position(*h_BEGG.shape[-2:]))
+        return embedded
+
+    def _position(self, rows: int, columns: int) -> Tensor:
+        """Positional embedding for a grid of patches, [1+rows·columns,E]."""
+        learnt_LE: Tensor = self.visual.positional_embedding
+        own_rows, own_columns = self.visual.grid_size
+        if (rows, columns) == (own_rows, own_columns):
+            return learnt_LE
+        if (rows, columns) not in self._positions:
+            grid_1EGG = learnt_LE[1:].T.reshape(1, -1, own_rows, own_columns)
+            grid_1EGG = F.interpolate(
+                grid_1EGG, (rows, columns), mode="bicubic", align_corners=False
+            )
+            self._positions[rows, columns] = torch.cat([learnt_LE[:1], grid_1EGG[0].flatten(1).T])
+        return self._positions[rows, columns]
+
+    def _project(self, h_BLE: Tensor) -> Tensor:
+        """Pool the last block's tokens and map them to the joint space, [B,D]."""
+        visual = self.visual
+        if not visual.final_ln_after_pool:
+            h_BLE = visual.ln_post(h_BLE)
+        h_BE = h_BLE[:, 0] if visual.pool_type == "tok" else h_BLE[:, 1:].mean(dim=1)
+        if visual.final_ln_after_pool:
+            h_BE = visual.ln_post(h_BE)
+        projected: Tensor = h_BE @ visual.proj
+        return projected
+
+    def _rollout(self, x_BCSS: Tensor, text_D: Tensor, layers: int) -> Tensor:
+        """Unnormalised relevancy on the patch grid, [B,1,G,G]."""
+        blocks = self._blocks()
+        layers = min(layers, len(blocks))
+        with torch.no_grad():
+            h_BLE = self._embed(x_BCSS)
+            for block in blocks[:-layers]:
+                h_BLE = self._beat(block(h_BLE))
+        attentions: list[Tensor] = []
+        with torch.enable_grad():
+            for block in blocks[-layers:]:
+                h_BLE, a_BALL = explicit_block(block, h_BLE, watch=True)
+                attentions.append(a_BALL)
+                self._beat(h_BLE)
+            similarity_B = F.cosine_similarity(self._project(h_BLE), text_D[None], dim=-1)
+            score = (similarity_B * self.clip.logit_scale.exp()).sum()
+            gradients = torch.autograd.grad(score, attentions)
+        r_BLL = torch.eye(h_BLE.shape[1], device=h_BLE.device).repeat(len(h_BLE), 1, 1)
+        for a_BALL, g_BALL in zip(attentions, gradients, strict=True):
+            r_BLL = r_BLL + (a_BALL.detach() * g_BALL).clamp_min(0).mean(dim=1) @ r_BLL
+        rows, columns = x_BCSS.shape[-2] // self.patch, x_BCSS.shape[-1] // self.patch
+        return r_BLL[:, 0, 1:].reshape(-1, 1, rows, columns)
+
+
+def explicit_block(block: Any, h_BLE: Tensor, *, watch: bool = False) -> tuple[Tensor, Tensor]:
+    """One residual attention block with its attention in the open: (output [B,L,E], [B,A,L,L]).
+
+    Equal to ``block(h)``, whose ``nn.MultiheadAttention`` keeps neither the attention nor its
+    gradient. watch: make the attention a place where a gradient can be taken.
+    """
+    attention = block.attn
+    x_BLE = block.ln_1(h_BLE)
+    batch, length, width = x_BLE.shape
+    projected = F.linear(x_BLE, attention.in_proj_weight, attention.in_proj_bias)
+    q, k, v = (
+        part.reshape(batch, length, attention.num_heads, -1).transpose(1, 2)
+        for part in projected.chunk(3, dim=-1)
+    )
+    a_BALL = (q @ k.transpose(-1, -2) / (q.shape[-1] ** 0.5)).softmax(dim=-1)
+    if watch and not a_BALL.requires_grad:
+        a_BALL.requires_grad_()
+    mixed_BLE = (a_BALL @ v).transpose(1, 2).reshape(batch, length, width)
+    h_BLE = h_BLE + block.ls_1(attention.out_proj(mixed_BLE))
+    return h_BLE + block.ls_2(block.mlp(block.ln_2(h_BLE))), a_BALL
+
+
+def _windows(height: int, width: int, per_side: int) -> Iterator[tuple[int, int, int, int]]:
+    """The whole picture, then per_side² windows that overlap by half: (top, left, h, w)."""
+    yield 0, 0, height, width
+    if per_side > 1:
+        h = max(1, round(2 * height / (per_side + 1)))
+        w = max(1, round(2 * width / (per_side + 1)))
+        for row in range(per_side):
+            for column in range(per_side):
+                top = round(row * (height - h) / (per_side - 1))
+                left = round(column * (width - w) / (per_side - 1))
+                yield top, left, h, w

@@ -1,0 +1,213 @@
+"""Every weight and switch of the edit, and the three presets. Imports no torch.
+
+Two sources are named below: *paper* is Text2LIVE (Bar-Tal et al., ECCV 2022, arXiv 2204.02491),
+*reference* its released implementation, where that differs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from protocol.jobs import LAYERS, PRESETS, JobError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewConfig:
+    """Random views of an image that the text-image model scores (paper, appendix)."""
+
+    count: int = 16
+    """Views per image, the first of them the whole image. 16 for images, 6 for video."""
+    crop: tuple[float, float] = (0.6, 1.0)
+    """Each side of a random crop as a share of the image's side."""
+    flip: float = 0.5
+    """Probability of a left-right flip."""
+    affine: float = 0.8
+    """Probability of a rotation and translation."""
+    degrees: float = 15.0
+    """Largest rotation to either side, degrees."""
+    translate: float = 0.1
+    """Largest shift to either side as a share of the view's side."""
+    perspective: float = 0.5
+    """Probability of a perspective distortion."""
+    distortion: float = 0.4
+    """How far a corner may move inwards: 1 would reach the centre."""
+    jitter: float = 0.7
+    """Probability of a colour jitter."""
+    jitter_strength: float = 0.1
+    """Brightness, contrast, saturation: factors in 1 ± this; hue: turns by ± this circle."""
+    grey: float = 0.15
+    """Probability of dropping the colour."""
+    fill: float = 1.0
+    """Value outside the image: 1 white (images), 0 black (video)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditConfig:
+    """One edit: sizes, schedule, generator, loss weights, augmentation."""
+
+    # --- schedule -------------------------------------------------------------------------------
+    steps: int = 1000
+    """Optimiser steps: 1000 for images, 3000 for video."""
+    lr: float = 2.5e-3
+    """MADGRAD's learning rate."""
+    decay: float = 0.99
+    """Learning-rate factor per step: 0.99 for images, 0.999 for video."""
+    lr_min: float = 1e-5
+    """The learning rate never falls below this."""
+    weight_decay: float = 0.01
+    momentum: float = 0.9
+    seed: int = 0
+    """Drives initialisation and every draw; same seed, same pixels on the same CPU."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic inside the generator; everything else stays float32.
+
+    bfloat16 saves time where the CPU has AMX tiles or the GPU tensor cores, and falls back to
+    float32, with a note, where it would be slower."""
+
+    # --- sizes ----------------------------------------------------------------------------------
+    size: int = 512
+    """Long side at which the picture (or a frame) is edited, pixels; smaller ones keep theirs."""
+    atlas_limit: int = 1024
+    """Longest side of the atlas while editing, pixels; its scale follows the frames' up to here."""
+
+    # --- generator ------------------------------------------------------------------------------
+    channels: int = 128
+    scales: int = 7
+    """Levels of the U-Net; lowered where the picture is too small for them."""
+    skip_channels: int = 4
+
+    # --- losses ---------------------------------------------------------------------------------
+    distance: Literal["spherical", "cosine"] = "spherical"
+    """Image-text distance. Paper: cosine. Reference: squared great-circle distance."""
+    direction: float = 1.0
+    """Weight of the directional part of the composition loss."""
+    same_views: bool = True
+    """Score source and output under the same random views; the reference draws them apart."""
+    screen: float = 1.0
+    """λ_g, the layer alone over green."""
+    structure: float = 2.0
+    """λ_s, self-similarity of the source's tokens. 2 for images, 3 for video."""
+    structure_norm: Literal["mse", "frobenius"] = "mse"
+    """Paper: Frobenius norm of the difference. Reference: mean squared difference."""
+    sparsity: float = 6.0
+    """Factor of both sparsity parts. Reference: 6 for images, 0.1 for video."""
+    sparsity_l1: float = 0.01
+    sparsity_l0: float = 0.01
+    """Weights of mean α and of Ψ₀(α) = 2·sigmoid(5α) − 1. Video: 0.01 and 0.005."""
+    bootstrap: float = 10.0
+    """Start weight of the squared difference between α and the relevancy map."""
+    bootstrap_steps: int = 1000
+    """The bootstrap weight falls linearly to 0 over this many steps; 0 switches it off."""
+    bootstrap_negative: float = 0.6
+    """Where a *negative* text's relevancy exceeds this, α is drawn to 0."""
+    relevancy_layers: int = 1
+    """Last transformer blocks the relevancy map is rolled out from. Reference: 1."""
+    relevancy_windows: int = 1
+    """Sliding windows per side besides the whole, for a finer relevancy map. Reference: 1."""
+    templates: float = 0.5
+    """Share of the text templates drawn at each step."""
+    green: tuple[float, float, float] = (0.0, 177 / 255, 64 / 255)
+    """Colour of the green screen, sRGB 0..1."""
+
+    matte: tuple[float, float] = (0.05, 0.95)
+    """α of the finished layer is stretched so that these become 0 and 1; (0, 1) leaves it."""
+
+    # --- augmentation ---------------------------------------------------------------------------
+    views: ViewConfig = ViewConfig()
+    internal: bool = True
+    """Edit random crops of the picture (the internal dataset); False: the same input every step."""
+    internal_scale: tuple[float, float] = (0.8, 1.2)
+    internal_crop: tuple[float, float] = (0.85, 1.0)
+    internal_flip: float = 0.5
+    internal_jitter: float = 0.1
+    """Probability of a colour jitter of the input."""
+    internal_jitter_strength: float = 0.1
+    whole_every: int = 75
+    """Every this many steps the whole, unaugmented picture (video: the atlas) goes through."""
+
+    # --- video ----------------------------------------------------------------------------------
+    neighbours: int = 2
+    """k: a step edits the frames t−k, t and t+k."""
+    frame_crop: float = 0.8
+    """Background: a crop keeps at least this share of each side of the frame."""
+    object_crop: float = 0.95
+    """Foreground: a crop keeps at least this share of each side of the object's box."""
+    object_margin: float = 30 / 768
+    """Foreground: margin around the object's box as a share of the frame's long side."""
+    backdrop: Literal["frame", "atlas"] = "frame"
+    """What the layer is composed over while training: the original frame, or (reference) the
+    reconstructed layer alone."""
+    direct: bool = True
+    """Also edit one of the three frame crops directly, as an undistorted view."""
+    atlas_whole_scale: float = 1.0
+    """Scale of the whole atlas in its periodic step. Reference: 1/3 for the background."""
+
+    # --- progress -------------------------------------------------------------------------------
+    preview_every: int = 50
+    """Steps between pictures sent to the artist; the first comes within 5 % of the run."""
+    preview_size: int = 320
+    """Long side of those pictures, pixels."""
+
+
+def preset(name: str, *, video: bool, layer: str, seed: int = 0) -> EditConfig:
+    """Settings of ``draft``, ``preview`` or ``final``.
+
+    name: one of PRESETS. video: an atlas is edited rather than one picture. layer: ``foreground``
+    or ``background``. Raises JobError("unknown_preset") or ("unknown_layer").
+    """
+    if name not in PRESETS:
+        raise JobError(
+            "unknown_preset",
+            f"There is no preset named “{name}”.",
+            f"Choose one of {', '.join(PRESETS)}.",
+        )
+    if layer not in LAYERS:
+        raise JobError(
+            "unknown_layer",
+            f"There is no layer named “{layer}”.",
+            f"Choose one of {', '.join(LAYERS)}.",
+        )
+    config = _video(layer, seed) if video else EditConfig(seed=seed)
+    if name == "preview":
+        steps = 500 if video else 400
+        config = replace(
+            config, steps=steps, size=256, atlas_limit=512, channels=48, scales=5,
+            bootstrap_steps=min(config.bootstrap_steps, steps), preview_every=20,
+            views=replace(config.views, count=min(config.views.count, 8)),
+        )  # fmt: skip
+    if name == "draft":
+        steps = 150
+        config = replace(
+            config, steps=steps, size=128, atlas_limit=224, channels=16, scales=4,
+            bootstrap_steps=min(config.bootstrap_steps, steps), preview_every=10, whole_every=25,
+            views=replace(config.views, count=4),
+        )  # fmt: skip
+    return config
+
+
+def _video(layer: str, seed: int) -> EditConfig:
+    """The reference's settings for clips."""
+    return EditConfig(
+        seed=seed, steps=3000, decay=0.999, size=768, structure=3.0, sparsity=0.1,
+        sparsity_l0=0.005, bootstrap=0.0, bootstrap_steps=0,
+        views=ViewConfig(count=6, fill=0.0),
+        atlas_whole_scale=1 / 3 if layer == "background" else 1.0,
+        preview_every=75,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditTexts:
+    """What the artist wrote; each field is a list of alternatives.
+
+    prompt: the edited frame as a whole. screen: the layer alone (empty: prompt). source: what is
+    there now (empty: region). region: where the edit belongs (empty: source). avoid: where it must
+    not go.
+    """
+
+    prompt: tuple[str, ...]
+    source: tuple[str, ...] = ()
+    screen: tuple[str, ...] = ()
+    region: tuple[str, ...] = ()
+    avoid: tuple[str, ...] = ()

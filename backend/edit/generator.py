@@ -1,0 +1,121 @@
+"""The edit's generator: a U-Net from a picture to an RGBA layer, trained on one picture or clip.
+
+Shapes: B pictures, C channels, H×W pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+# Square root of the covariance of ImageNet's colours by SVD, published with Lucid and
+# "Feature Visualization" (Olah et al., Distill 2017): colours move along natural directions.
+COLOUR_SVD_SQRT = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
+# Text2LIVE weakens the first axis (brightness) so that colours turn out more saturated.
+BRIGHTNESS_DIVISOR = 1.6
+
+
+def colour_matrix() -> Tensor:
+    """Decorrelated colour → RGB, float32 [3,3]; its largest column has length one."""
+    matrix = torch.tensor(COLOUR_SVD_SQRT) / torch.tensor([BRIGHTNESS_DIVISOR, 1.0, 1.0])
+    return matrix / matrix.square().sum(dim=0).sqrt().max()
+
+
+class Generator(nn.Module):
+    """Picture [B,3,H,W] in 0..1 → layer [B,4,H,W] in 0..1: RGB and α (straight).
+
+    channels: width of every level. scales: levels asked for; side: the shorter side, in pixels, of
+    the smallest picture it will see: levels stop before that shrinks below 3 pixels. seed: of the
+    initial weights. Batch statistics are always the picture's own, as while training.
+    """
+
+    def __init__(
+        self, *, channels: int, scales: int, side: int, skip_channels: int = 4, seed: int = 0
+    ) -> None:
+        super().__init__()
+        scales = levels(side, scales)
+        with torch.device("meta"):
+            inputs = [3] + [channels] * (scales - 1)
+            self.skip = nn.ModuleList(_conv(c, skip_channels, 1) for c in inputs)
+            self.down = nn.ModuleList(
+                nn.Sequential(_conv(c, channels, 3, stride=2), _conv(channels, channels, 3))
+                for c in inputs
+            )
+            self.up = nn.ModuleList(
+                nn.Sequential(
+                    nn.BatchNorm2d(channels + skip_channels, track_running_stats=False),
+                    _conv(channels + skip_channels, channels, 3),
+                    _conv(channels, channels, 1),
+                )
+                for _ in inputs
+            )
+            self.head = nn.Conv2d(channels, 4, 1)
+        self.register_buffer("rgb_from_colour", colour_matrix())
+        self.to_empty(device="cpu")
+        self._initialise(torch.Generator().manual_seed(seed))
+        self.pulse: Callable[[], None] | None = None
+        """Called between the levels; may raise to stop the work."""
+
+    def _initialise(self, generator: torch.Generator) -> None:
+        """PyTorch's own initialisation, from a generator of our own."""
+        self.get_buffer("rgb_from_colour").copy_(colour_matrix())
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_uniform_(module.weight, a=math.sqrt(5), generator=generator)
+                if module.bias is not None:
+                    bound = 1 / math.sqrt(module.weight[0].numel())
+                    nn.init.uniform_(module.bias, -bound, bound, generator=generator)
+            elif isinstance(module, nn.BatchNorm2d):
+                nn.init.ones_(module.weight)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """x: sRGB 0..1, any size → layer of the same size."""
+        skips = []
+        h_BCHW = x_BCHW
+        for skip, down in zip(self.skip, self.down, strict=True):
+            skips.append(skip(h_BCHW))
+            h_BCHW = down(h_BCHW)
+            self._beat()
+        for skip_BCHW, up in zip(reversed(skips), self.up, strict=True):
+            h_BCHW = F.interpolate(h_BCHW, scale_factor=2, mode="bilinear", align_corners=False)
+            h_BCHW = up(torch.cat([_centre(h_BCHW, skip_BCHW.shape[-2:]), skip_BCHW], dim=1))
+            self._beat()
+        out_BCHW = self.head(h_BCHW).float()
+        rgb_from_colour = self.get_buffer("rgb_from_colour")
+        rgb_BCHW = torch.einsum("rc,bchw->brhw", rgb_from_colour, out_BCHW[:, :3])
+        return torch.cat([rgb_BCHW, out_BCHW[:, 3:]], dim=1).sigmoid()
+
+    def _beat(self) -> None:
+        if self.pulse is not None:
+            self.pulse()
+
+
+def levels(side: int, wanted: int) -> int:
+    """How many halvings of a picture's shorter side leave at least 3 pixels; 1..wanted."""
+    count = 0
+    while count < wanted and -(-side // 2) >= 3:
+        side, count = -(-side // 2), count + 1
+    return max(1, count)
+
+
+def _conv(inputs: int, outputs: int, kernel: int, *, stride: int = 1) -> nn.Sequential:
+    """Convolution → BatchNorm → LeakyReLU, reflection padding."""
+    return nn.Sequential(
+        nn.Conv2d(
+            inputs, outputs, kernel, stride=stride, padding=kernel // 2, padding_mode="reflect"
+        ),
+        nn.BatchNorm2d(outputs, track_running_stats=False),
+        nn.LeakyReLU(0.2),
+    )
+
+
+def _centre(x_BCHW: Tensor, size: torch.Size) -> Tensor:
+    """The middle of x at the given height and width."""
+    top = (x_BCHW.shape[-2] - size[0]) // 2
+    left = (x_BCHW.shape[-1] - size[1]) // 2
+    return x_BCHW[..., top : top + size[0], left : left + size[1]]

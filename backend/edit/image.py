@@ -1,0 +1,165 @@
+"""Edit one picture: train a generator on it alone (Text2LIVE §3), return the RGBA layer.
+
+Shapes: C channels, H×W pixels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
+from torch import Tensor
+
+from backend.clip.model import TextImageModel
+from backend.edit.config import EditConfig, EditTexts
+from backend.edit.generator import Generator
+from backend.edit.matte import clear_haze
+from backend.edit.texts import TextTargets
+from backend.edit.train import (
+    Criterion,
+    Shot,
+    autocast,
+    compose,
+    fit_size,
+    resize,
+    to_image,
+    to_tensor,
+    train,
+)
+from backend.edit.views import apply_colour, crop_matrix, homography_grid, jitter
+from backend.progress import Reporter
+
+
+def edit_image(
+    image: NDArray[np.uint8],
+    texts: EditTexts,
+    clip: TextImageModel,
+    config: EditConfig,
+    device: torch.device,
+    report: Reporter,
+    mask: NDArray[np.uint8] | None = None,
+) -> NDArray[np.uint8]:
+    """Layer [H,W,4] uint8, straight alpha, that makes the picture [H,W,3] show the prompt.
+
+    mask: [H,W], 0 where the layer must stay empty. Raises JobError, Cancelled.
+    """
+    random = torch.Generator().manual_seed(config.seed)
+    full = to_tensor(image, device)
+    size = fit_size(image.shape[0], image.shape[1], config.size)
+    targets = TextTargets(clip, texts)
+    picture = Picture(resize(full, size), _mask(mask, size, device), targets, clip, config, random)
+    criterion = Criterion(clip, targets, config, device, random)
+    if targets.source_PKD is None and config.direction:
+        report.note("No text says what is there now; the edit follows the prompt alone.")
+
+    smallest = int(min(size) * config.internal_scale[0] * config.internal_crop[0])
+    network = Generator(
+        channels=config.channels, scales=config.scales, skip_channels=config.skip_channels,
+        side=max(8, smallest), seed=config.seed,
+    ).to(device)  # fmt: skip
+
+    def layer_of(source: Tensor, mask_11HW: Tensor) -> Tensor:
+        with autocast(config, device):
+            layer_14HW: Tensor = network(source)
+        return torch.cat([layer_14HW[:, :3], layer_14HW[:, 3:] * mask_11HW], dim=1)
+
+    def shots_of(step: int) -> list[Shot]:
+        samples = [picture.sample(random)] if config.internal else [picture.whole]
+        if config.internal and step % config.whole_every == 0:
+            samples.append(picture.whole)
+        shots = []
+        for sample in samples:
+            source, mask_11HW = sample[:, :3], sample[:, 3:4]
+            layer = layer_of(source, mask_11HW)
+            shots.append(
+                Shot(
+                    source=source, output=compose(layer, source),
+                    screen=compose(layer, criterion.green_1311), alpha=layer[:, 3:],
+                    relevancy=sample[:, 4:5] if picture.has_relevancy else None,
+                    avoid=sample[:, 5:6] if picture.has_avoid else None,
+                )
+            )  # fmt: skip
+        return shots
+
+    @torch.no_grad()
+    def finished() -> Tensor:
+        return clear_haze(layer_of(picture.whole[:, :3], picture.whole[:, 3:4]), config)
+
+    def preview() -> NDArray[np.uint8]:
+        shown = compose(finished(), picture.whole[:, :3])
+        return to_image(resize(shown, fit_size(*size, config.preview_size)))
+
+    train(network, shots_of, criterion, config, report, preview)
+    layer = resize(finished(), (image.shape[0], image.shape[1]))
+    if mask is not None:
+        layer = torch.cat(
+            [layer[:, :3], layer[:, 3:] * _mask(mask, tuple(mask.shape[:2]), device)], dim=1
+        )
+    return to_image(layer)
+
+
+class Picture:
+    """The internal dataset: the picture with its mask and relevancy maps, whole or in crops.
+
+    whole: [1,6,H,W], channels RGB, mask, relevancy, avoid, all 0..1.
+    """
+
+    def __init__(
+        self,
+        source: Tensor,
+        mask: Tensor,
+        targets: TextTargets,
+        clip: TextImageModel,
+        config: EditConfig,
+        random: torch.Generator,
+    ) -> None:
+        self.config = config
+        wants = bool(config.bootstrap and config.bootstrap_steps)
+        self.has_relevancy = wants and targets.region_D is not None
+        self.has_avoid = self.has_relevancy and targets.avoid_D is not None
+        maps = [
+            clip.relevancy(
+                source, text_D, layers=config.relevancy_layers, windows=config.relevancy_windows
+            )
+            if wanted and text_D is not None
+            else torch.zeros_like(mask)
+            for wanted, text_D in (
+                (self.has_relevancy, targets.region_D),
+                (self.has_avoid, targets.avoid_D),
+            )
+        ]
+        self.whole = torch.cat([source, mask, maps[0] * mask, maps[1]], dim=1)
+
+    def sample(self, random: torch.Generator) -> Tensor:
+        """A random crop, scaled, maybe flipped, its colours maybe jittered: [1,6,H',W']."""
+        config = self.config
+        height, width = self.whole.shape[-2:]
+        share = _between(config.internal_crop, random), _between(config.internal_crop, random)
+        scale = _between(config.internal_scale, random)
+        left, top = torch.rand(2, generator=random).tolist()
+        matrix = crop_matrix(left * (1 - share[1]), top * (1 - share[0]), share[1], share[0])
+        if torch.rand((), generator=random) < config.internal_flip:
+            matrix = matrix @ torch.diag(torch.tensor([-1.0, 1.0, 1.0]))
+        size = [max(8, round(n * s * scale)) for n, s in zip((height, width), share, strict=True)]
+        grid = homography_grid(matrix[None].to(self.whole.device), size[0], size[1])
+        sample = F.grid_sample(self.whole, grid, padding_mode="border", align_corners=False)
+        if torch.rand((), generator=random) < config.internal_jitter:
+            colour, contrast = jitter(config.internal_jitter_strength, random)
+            rgb = apply_colour(
+                sample[:, :3], colour[None].to(sample), sample.new_full((1, 1, 1, 1), contrast)
+            )
+            sample = torch.cat([rgb, sample[:, 3:]], dim=1)
+        return sample
+
+
+def _mask(mask: NDArray[np.uint8] | None, size: tuple[int, int], device: torch.device) -> Tensor:
+    """Mask [H,W] → [1,1,h,w] in 0..1, everything where there is none."""
+    if mask is None:
+        return torch.ones(1, 1, *size, device=device)
+    inside = (mask.reshape(*mask.shape[:2], 1) > 0).astype(np.uint8) * 255
+    return resize(to_tensor(inside, device), size)
+
+
+def _between(span: tuple[float, float], random: torch.Generator) -> float:
+    return span[0] + (span[1] - span[0]) * float(torch.rand((), generator=random))

@@ -1,0 +1,79 @@
+"""The terms of the edit's loss, each a plain function of tensors.
+
+Shapes: B pictures, V views, N texts, D embedding width, L tokens, E token width, H×W pixels.
+Sources: Text2LIVE (arXiv 2204.02491) eqs. 1-7; where its implementation differs, it is said.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+
+def spherical_distance(x_VD: Tensor, y_ND: Tensor) -> Tensor:
+    """Mean over all pairs of the squared great-circle distance 2·asin(‖x̂−ŷ‖/2)², a scalar.
+
+    The reference's image-text distance. 0 for equal directions, π²/2 for opposite ones.
+    """
+    gap_VND = F.normalize(x_VD, dim=-1)[:, None] - F.normalize(y_ND, dim=-1)[None]
+    # asin has no slope at 1 and the norm none at 0: stay inside both.
+    half_VN = (gap_VND.square().sum(-1) + 1e-12).sqrt() / 2
+    return (2 * half_VN.clamp(max=1 - 1e-6).asin().square()).mean()
+
+
+def cosine_distance(x_VD: Tensor, y_ND: Tensor) -> Tensor:
+    """Mean over all pairs of 1 − cosine, a scalar in 0..2 (the paper's D_cos)."""
+    return 1 - (F.normalize(x_VD, dim=-1) @ F.normalize(y_ND, dim=-1).T).mean()
+
+
+def text_distance(kind: str, x_VD: Tensor, y_ND: Tensor) -> Tensor:
+    """Distance of images to texts: kind ``spherical`` or ``cosine``."""
+    return {"spherical": spherical_distance, "cosine": cosine_distance}[kind](x_VD, y_ND)
+
+
+def direction_loss(
+    output_VD: Tensor, source_VD: Tensor, prompt_ND: Tensor, source_text_ND: Tensor
+) -> Tensor:
+    """1 − cosine of (output − source image) and (prompt − source text), mean over all pairs.
+
+    Differences of unnormalised embeddings; view v of output and source belong together, and so do
+    text n of prompt and source text (second part of eq. 3).
+    """
+    return cosine_distance(output_VD - source_VD, prompt_ND - source_text_ND)
+
+
+def self_similarity(tokens_BLE: Tensor) -> Tensor:
+    """Cosine similarity of every token with every other, [B,L,L]."""
+    unit_BLE = F.normalize(tokens_BLE, dim=-1)
+    return unit_BLE @ unit_BLE.transpose(1, 2)
+
+
+def structure_loss(output_BLE: Tensor, source_BLE: Tensor, norm: str = "mse") -> Tensor:
+    """Difference of the self-similarities (eq. 5).
+
+    norm: ``mse``, the mean square (reference), or ``frobenius``, mean over pictures of the norm.
+    """
+    gap_BLL = self_similarity(output_BLE) - self_similarity(source_BLE)
+    if norm == "mse":
+        return gap_BLL.square().mean()
+    return (gap_BLL.square().sum((1, 2)) + 1e-12).sqrt().mean()
+
+
+def sparsity_loss(alpha_B1HW: Tensor, l1: float, l0: float) -> Tensor:
+    """l1·mean|α| + l0·mean Ψ₀(α), Ψ₀(α) = 2·sigmoid(5α) − 1 (eq. 7)."""
+    return l1 * alpha_B1HW.abs().mean() + l0 * (2 * (5 * alpha_B1HW).sigmoid() - 1).mean()
+
+
+def bootstrap_loss(
+    alpha_B1HW: Tensor, relevancy_B1HW: Tensor, avoid_B1HW: Tensor | None, threshold: float
+) -> Tensor:
+    """Mean squared difference of α and the relevancy map (eq. 6).
+
+    avoid: relevancy of a text the edit must stay away from; where it exceeds the threshold, the
+    target is 0.
+    """
+    target_B1HW = relevancy_B1HW
+    if avoid_B1HW is not None:
+        target_B1HW = torch.where(avoid_B1HW > threshold, 0.0, relevancy_B1HW)
+    return (alpha_B1HW - target_B1HW).square().mean()

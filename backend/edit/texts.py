@@ -1,0 +1,71 @@
+"""The artist's texts as embeddings, drawn afresh at every step.
+
+Shapes: P alternatives, K templates, N drawn texts, D embedding width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from backend.clip.model import TextImageModel
+from backend.clip.templates import SCREEN_TEMPLATES, TEMPLATES, draw, embed
+from backend.edit.config import EditTexts
+from protocol.jobs import JobError
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One step's texts, each [N,D]; source n belongs to prompt n, None where there is no text."""
+
+    prompt: Tensor
+    source: Tensor | None
+    screen: Tensor
+
+
+class TextTargets:
+    """Embeddings of all texts in all templates, computed once.
+
+    region_D, avoid_D: unit-length mean embedding of where the edit belongs, and must not go.
+    Raises JobError("no_prompt") when the artist wrote nothing.
+    """
+
+    def __init__(self, model: TextImageModel, texts: EditTexts) -> None:
+        prompt = _clean(texts.prompt)
+        if not prompt:
+            raise JobError(
+                "no_prompt",
+                "The edit has no text.",
+                "Write what the edited picture shows, such as “golden car”.",
+            )
+        source = _clean(texts.source) or _clean(texts.region)
+        region = _clean(texts.region) or source
+        self.prompt_PKD = embed(model, prompt, TEMPLATES)
+        self.source_PKD = embed(model, source, TEMPLATES) if source else None
+        self.screen_PKD = embed(model, _clean(texts.screen) or prompt, SCREEN_TEMPLATES)
+        self.region_D = _mean_direction(model, region)
+        self.avoid_D = _mean_direction(model, _clean(texts.avoid))
+
+    def draw(self, share: float, generator: torch.Generator) -> Drawn:
+        """A random share of the templates, the same for prompt and source."""
+        templates = draw(self.prompt_PKD.shape[1], share, generator)
+        prompt_PND = self.prompt_PKD[:, templates]
+        source_ND = None
+        if self.source_PKD is not None:
+            mean_ND = self.source_PKD[:, templates].mean(dim=0)
+            source_ND = mean_ND.repeat(len(prompt_PND), 1)
+        screen = draw(self.screen_PKD.shape[1], share, generator)
+        return Drawn(prompt_PND.flatten(0, 1), source_ND, self.screen_PKD[:, screen].flatten(0, 1))
+
+
+def _clean(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(text.strip() for text in texts if text.strip())
+
+
+def _mean_direction(model: TextImageModel, texts: tuple[str, ...]) -> Tensor | None:
+    if not texts:
+        return None
+    unit_ND = torch.nn.functional.normalize(embed(model, texts, TEMPLATES).flatten(0, 1), dim=-1)
+    return torch.nn.functional.normalize(unit_ND.mean(dim=0), dim=0)

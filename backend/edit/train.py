@@ -1,0 +1,253 @@
+"""What image and video edits share: the loss of a step's pictures, and the training loop.
+
+Shapes: B pictures, V views, C channels, H×W pixels, D embedding width, L tokens, E token width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from madgrad import MADGRAD
+from numpy.typing import NDArray
+from torch import Tensor
+
+from backend.clip.model import TextImageModel
+from backend.edit.config import EditConfig
+from backend.edit.generator import Generator
+from backend.edit.losses import (
+    bootstrap_loss,
+    direction_loss,
+    sparsity_loss,
+    structure_loss,
+    text_distance,
+)
+from backend.edit.texts import TextTargets
+from backend.edit.views import Views, apply_views, draw_views
+from backend.progress import Reporter
+from protocol.jobs import JobError
+
+PHASE = "edit"
+# The structure loss looks at the whole picture, its long side at most this multiple of the short.
+MAX_STRUCTURE_ASPECT = 380 / 224
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shot:
+    """One picture of a step, all [1,C,H,W] in 0..1.
+
+    source: before. output: with the layer over it. screen: the layer over green. alpha: what
+    sparsity pushes down. relevancy, avoid: where the bootstrap wants the layer, or None.
+    """
+
+    source: Tensor
+    output: Tensor
+    screen: Tensor
+    alpha: Tensor
+    relevancy: Tensor | None = None
+    avoid: Tensor | None = None
+
+
+def compose(layer_B4HW: Tensor, background: Tensor) -> Tensor:
+    """A straight-alpha layer over a background [B,3,H,W] (or [1,3,1,1])."""
+    alpha_B1HW = layer_B4HW[:, 3:]
+    return alpha_B1HW * layer_B4HW[:, :3] + (1 - alpha_B1HW) * background
+
+
+class Criterion:
+    """The whole loss of a step: composition, screen, structure, sparsity, bootstrap.
+
+    generator: drives the views and the draw of texts.
+    """
+
+    def __init__(
+        self,
+        model: TextImageModel,
+        targets: TextTargets,
+        config: EditConfig,
+        device: torch.device,
+        generator: torch.Generator,
+    ) -> None:
+        self.model, self.targets, self.config = model, targets, config
+        self.generator = generator
+        self.green_1311 = torch.tensor(config.green, device=device).reshape(1, 3, 1, 1)
+
+    def __call__(self, shots: Sequence[Shot], step: int) -> tuple[Tensor, dict[str, float]]:
+        """Total loss (a scalar with gradient) and its weighted parts."""
+        config = self.config
+        terms = self._text_terms(shots)
+        if config.structure:
+            terms["structure"] = config.structure * self._structure(shots)
+        terms["sparsity"] = config.sparsity * _mean(
+            sparsity_loss(shot.alpha, config.sparsity_l1, config.sparsity_l0) for shot in shots
+        )
+        remaining = 1 - step / config.bootstrap_steps if config.bootstrap_steps else 0.0
+        maps = [
+            bootstrap_loss(shot.alpha, shot.relevancy, shot.avoid, config.bootstrap_negative)
+            for shot in shots
+            if shot.relevancy is not None
+        ]
+        if maps and config.bootstrap * remaining > 0:
+            terms["bootstrap"] = config.bootstrap * remaining * _mean(maps)
+        total = torch.stack(list(terms.values())).sum()
+        return total, {name: float(term.detach()) for name, term in terms.items()}
+
+    def _text_terms(self, shots: Sequence[Shot]) -> dict[str, Tensor]:
+        """Composition and screen: one batch with gradient, one of the sources without."""
+        config, texts = self.config, self.targets.draw(self.config.templates, self.generator)
+        views = [self._draw(shot.source) for shot in shots]
+        images = [self._see(v, shot.output) for v, shot in zip(views, shots, strict=True)]
+        if config.screen:
+            images += [self._see(self._draw(shot.screen), shot.screen) for shot in shots]
+        embedded_VD = self.model.encode_image(torch.cat(images))
+        output_VD = embedded_VD[: len(shots) * config.views.count]
+        screen_VD = embedded_VD[len(output_VD) :]
+        terms = {"composition": text_distance(config.distance, output_VD, texts.prompt)}
+        if config.direction and texts.source is not None:
+            with torch.no_grad():
+                if not config.same_views:
+                    views = [self._draw(shot.source) for shot in shots]
+                seen = [self._see(v, shot.source) for v, shot in zip(views, shots, strict=True)]
+                source_VD = self.model.encode_image(torch.cat(seen))
+            terms["direction"] = config.direction * direction_loss(
+                output_VD, source_VD, texts.prompt, texts.source
+            )
+        if config.screen:
+            terms["screen"] = config.screen * text_distance(
+                config.distance, screen_VD, texts.screen
+            )
+        return terms
+
+    def _draw(self, picture: Tensor) -> Views:
+        height, width = picture.shape[-2:]
+        return draw_views(self.config.views, height, width, self.generator)
+
+    def _see(self, views: Views, picture: Tensor) -> Tensor:
+        return apply_views(views, picture, self.model.image_size)
+
+    def _structure(self, shots: Sequence[Shot]) -> Tensor:
+        groups: dict[tuple[int, int], list[Shot]] = {}
+        for shot in shots:
+            size = structure_size(self.model, *shot.source.shape[-2:])
+            groups.setdefault(size, []).append(shot)
+        losses = []
+        for size, group in groups.items():
+            with torch.no_grad():
+                source = self.model.tokens(_resized([s.source for s in group], size))
+            output = self.model.tokens(_resized([s.output for s in group], size))
+            losses.append(len(group) * structure_loss(output, source, self.config.structure_norm))
+        return torch.stack(losses).sum() / len(shots)
+
+
+def structure_size(model: TextImageModel, height: int, width: int) -> tuple[int, int]:
+    """Size at which structure is compared: short side the model's own, both in whole patches."""
+    short = model.image_size / min(height, width)
+    limit = model.image_size * MAX_STRUCTURE_ASPECT
+    sides = [
+        max(1, round(min(n * short, limit) / model.patch)) * model.patch for n in (height, width)
+    ]
+    return sides[0], sides[1]
+
+
+def train(
+    network: Generator,
+    shots_of: Callable[[int], list[Shot]],
+    criterion: Criterion,
+    config: EditConfig,
+    report: Reporter,
+    preview: Callable[[], NDArray[np.uint8]],
+) -> list[float]:
+    """Train the generator; returns the loss of every step.
+
+    shots_of: makes a step's pictures through the generator. preview: the composite so far.
+    Raises JobError("diverged") when the loss is not a number; Cancelled passes through.
+    """
+    optimizer = MADGRAD(
+        network.parameters(), lr=config.lr, momentum=config.momentum,
+        weight_decay=config.weight_decay,
+    )  # fmt: skip
+    first_preview = max(1, config.steps // 25)
+    history: list[float] = []
+    step = 0
+
+    def pulse() -> None:
+        report.step(PHASE, step, config.steps)
+
+    network.pulse = criterion.model.pulse = pulse
+    try:
+        for step in range(config.steps):
+            pulse()
+            for group in optimizer.param_groups:
+                group["lr"] = max(config.lr_min, config.lr * config.decay**step)
+            loss, parts = criterion(shots_of(step), step)
+            history.append(float(loss.detach()))
+            if not math.isfinite(history[-1]):
+                culprits = [name for name, value in parts.items() if not math.isfinite(value)]
+                raise JobError(
+                    "diverged",
+                    f"The edit broke down at step {step + 1}: "
+                    f"{', '.join(culprits) or 'the loss'} is not a number.",
+                    "Try another seed or another preset.",
+                    retryable=True,
+                )
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            done = step + 1
+            if done == first_preview or done % config.preview_every == 0:
+                report.preview(preview())
+        report.step(PHASE, config.steps, config.steps)
+    finally:
+        network.pulse = criterion.model.pulse = None
+    return history
+
+
+def autocast(config: EditConfig, device: torch.device) -> torch.autocast:
+    """The arithmetic the generator runs in."""
+    enabled = config.precision == "bfloat16" and bfloat16_pays(device)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+
+
+def bfloat16_pays(device: torch.device) -> bool:
+    """Whether bfloat16 convolutions are faster than float32 ones here (AMX tiles, tensor cores)."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return device.type == "cpu" and bool(torch.cpu._is_amx_tile_supported())
+
+
+def fit_size(height: int, width: int, limit: int) -> tuple[int, int]:
+    """Size with its long side at most limit, same shape, at least 8 pixels a side."""
+    factor = min(1.0, limit / max(height, width))
+    return max(8, round(height * factor)), max(8, round(width * factor))
+
+
+def to_tensor(image: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """[H,W,C] uint8 → [1,C,H,W] float32 in 0..1."""
+    tensor = torch.from_numpy(np.ascontiguousarray(image)).to(device)
+    return tensor.permute(2, 0, 1)[None].float() / 255
+
+
+def to_image(x_1CHW: Tensor) -> NDArray[np.uint8]:
+    """[1,C,H,W] in 0..1 → [H,W,C] uint8."""
+    rounded = (x_1CHW[0].detach().clamp(0, 1) * 255).round().to(torch.uint8)
+    image: NDArray[np.uint8] = np.ascontiguousarray(rounded.permute(1, 2, 0).cpu().numpy())
+    return image
+
+
+def resize(x_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear, averaging where it shrinks."""
+    if tuple(x_BCHW.shape[-2:]) == size:
+        return x_BCHW
+    return F.interpolate(x_BCHW, size, mode="bilinear", antialias=True, align_corners=False)
+
+
+def _resized(pictures: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+    return torch.cat([resize(picture, size) for picture in pictures]).clamp(0, 1)
+
+
+def _mean(values: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(values)).mean()

@@ -1,0 +1,307 @@
+"""Edit one layer of a clip: train a generator on its atlas, seen through the frames (Text2LIVE §4).
+
+Every step takes the frames t−k, t, t+k. The atlas crop that covers them goes through the generator
+once; its layer is sampled back into the three frames through the atlas' UV maps and judged there.
+
+Shapes: T frames, C channels, H×W frame, Ha×Wa atlas, h×w crop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
+from torch import Tensor
+
+from backend.atlas.model import Atlas
+from backend.clip.model import TextImageModel
+from backend.edit.config import EditConfig, EditTexts
+from backend.edit.generator import Generator
+from backend.edit.matte import clear_haze
+from backend.edit.texts import TextTargets
+from backend.edit.train import (
+    PHASE,
+    Criterion,
+    Shot,
+    autocast,
+    fit_size,
+    resize,
+    to_image,
+    to_tensor,
+    train,
+)
+from backend.edit.views import apply_colour, jitter
+from backend.progress import Reporter
+
+FOREGROUND = "foreground"
+# Smallest side of an atlas or frame crop, pixels: less gives the U-Net nothing to halve.
+MIN_CROP = 48
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of pixels: rows top..bottom, columns left..right (end excluded)."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    def grown(self, margin: int, height: int, width: int) -> Window:
+        """The rectangle with a margin, inside a picture height×width."""
+        return Window(
+            max(0, self.top - margin),
+            max(0, self.left - margin),
+            min(height, self.bottom + margin),
+            min(width, self.right + margin),
+        )
+
+    def cut(self, x_BCHW: Tensor) -> Tensor:
+        """The rectangle of a picture or map [B,C,H,W]."""
+        return x_BCHW[..., self.top : self.bottom, self.left : self.right]
+
+
+def edit_atlas(
+    frames: NDArray[np.uint8],
+    atlas: Atlas,
+    layer: str,
+    texts: EditTexts,
+    clip: TextImageModel,
+    config: EditConfig,
+    device: torch.device,
+    report: Reporter,
+) -> Tensor:
+    """Edited atlas [1,4,Ha,Wa] in 0..1, straight alpha, for backend.atlas.render.render_layer.
+
+    frames: [T,H,W,3] uint8 sRGB. layer: ``foreground`` or ``background``. The atlas is not
+    changed; the result has its own resolution. Raises JobError, Cancelled.
+    """
+    random = torch.Generator().manual_seed(config.seed)
+    targets = TextTargets(clip, texts)
+    criterion = Criterion(clip, targets, config, device, random)
+    green = criterion.green_1311
+    if targets.source_PKD is None and config.direction:
+        report.note("No text says what is there now; the edit follows the prompt alone.")
+    footage = Footage(frames, atlas, layer, config, device, report)
+    network = Generator(
+        channels=config.channels, scales=config.scales, skip_channels=config.skip_channels,
+        side=min(MIN_CROP, *footage.size, *footage.atlas.shape[-2:]), seed=config.seed,
+    ).to(device)  # fmt: skip
+
+    def layer_of(source: Tensor) -> Tensor:
+        with autocast(config, device):
+            made: Tensor = network(source)
+        return made
+
+    def shots_of(step: int) -> list[Shot]:
+        moments = footage.moments(random)
+        views = [footage.view(t, random) for t in moments]
+        area = footage.atlas_window(views)
+        source = _jittered(area.cut(footage.atlas), config, random)
+        # The internal dataset's flip: the generator sees the crop mirrored, the clip does not.
+        mirrored = bool(torch.rand((), generator=random) < config.internal_flip)
+        made = layer_of(source.flip(-1)).flip(-1) if mirrored else layer_of(source)
+        shots = []
+        for view in views:
+            local = footage.local(view.uv, area)
+            backdrop = view.frame
+            if config.backdrop == "atlas":
+                backdrop = sample(area.cut(footage.atlas), local) * view.opacity
+            shots.append(_shot(sample(premultiply(made), local) * view.opacity, backdrop, green))
+        if config.direct:
+            view = views[int(torch.randint(len(views), (), generator=random))]
+            frame = _jittered(view.frame, config, random)
+            shots.append(_shot(premultiply(layer_of(frame)) * view.opacity, frame, green))
+        if step % config.whole_every == 0:
+            picture, coverage = footage.whole()
+            shots.append(_shot(premultiply(layer_of(picture)) * coverage, picture, green))
+        return shots
+
+    @torch.no_grad()
+    def finished() -> Tensor:
+        made = layer_of(footage.atlas)
+        return clear_haze(torch.cat([made[:, :3], made[:, 3:] * footage.coverage], dim=1), config)
+
+    def preview() -> NDArray[np.uint8]:
+        t = len(frames) // 2
+        uv, opacity = footage.uv[t : t + 1], footage.opacity[t : t + 1]
+        seen = sample(premultiply(finished()), uv.permute(0, 2, 3, 1)) * opacity
+        shown = over(seen, footage.frames[t : t + 1])
+        return to_image(resize(shown, fit_size(*footage.size, config.preview_size)))
+
+    train(network, shots_of, criterion, config, report, preview)
+    return finished()
+
+
+@dataclass(frozen=True)
+class View:
+    """A crop of a frame [1,3,h,w], its UV map [1,2,h,w] and the layer's opacity [1,1,h,w]."""
+
+    frame: Tensor
+    uv: Tensor
+    opacity: Tensor
+
+
+class Footage:
+    """The clip at working size with its frozen atlas: all a step needs, computed once.
+
+    frames [T,3,h,w], uv [T,2,h,w] in −1..1, opacity [T,1,h,w] of the layer (all ones for the
+    background), atlas [1,3,Ha,Wa] scaled so that one of its pixels is about one of the frame's,
+    coverage [1,1,Ha,Wa], middles: frames that have both neighbours.
+    """
+
+    def __init__(
+        self,
+        frames: NDArray[np.uint8],
+        atlas: Atlas,
+        layer: str,
+        config: EditConfig,
+        device: torch.device,
+        report: Reporter,
+    ) -> None:
+        count, height, width = frames.shape[:3]
+        self.config, self.foreground = config, layer == FOREGROUND
+        self.size = fit_size(height, width, config.size)
+        self.neighbours = min(config.neighbours, (count - 1) // 2)
+        self.middles = range(self.neighbours, count - self.neighbours)
+        pictures, maps, opacities = [], [], []
+        with torch.no_grad():
+            for t in range(count):
+                report.step(PHASE, 0, config.steps)
+                moment = torch.tensor([t], device=device)
+                pictures.append(resize(to_tensor(frames[t], device), self.size))
+                maps.append(atlas.uv(layer, moment, self.size).permute(0, 3, 1, 2).float())
+                opacities.append(
+                    atlas.opacity(moment, self.size).float()
+                    if self.foreground
+                    else torch.ones(1, 1, *self.size, device=device)
+                )
+            self.frames, self.uv = torch.cat(pictures), torch.cat(maps)
+            self.opacity = torch.cat(opacities)
+            image = atlas.image(layer).to(device).float()
+            size = self._atlas_size((image.shape[-2], image.shape[-1]))
+            self.atlas = resize(image, size).clamp(0, 1)
+            self.coverage = resize(atlas.coverage(layer).to(device).float(), size).clamp(0, 1)
+        self.boxes = [_box(self.opacity[t, 0] > 0.5) for t in range(count)]
+
+    def moments(self, random: torch.Generator) -> list[int]:
+        """A random frame with its neighbours, or that frame alone in a very short clip."""
+        t = self.middles[int(torch.randint(len(self.middles), (), generator=random))]
+        return [t - self.neighbours, t, t + self.neighbours] if self.neighbours else [t]
+
+    def view(self, t: int, random: torch.Generator) -> View:
+        """A random crop of frame t: most of the frame, or of the object's box and margin."""
+        (height, width), config = self.size, self.config
+        area, keep = Window(0, 0, height, width), config.frame_crop
+        if self.foreground:
+            margin, keep = round(config.object_margin * max(height, width)), config.object_crop
+            area = self.boxes[t].grown(margin, height, width)
+        top, bottom = _crop_span(area.top, area.bottom, keep, height, random)
+        left, right = _crop_span(area.left, area.right, keep, width, random)
+        window = Window(top, left, bottom, right)
+        return View(
+            window.cut(self.frames[t : t + 1]),
+            window.cut(self.uv[t : t + 1]),
+            window.cut(self.opacity[t : t + 1]),
+        )
+
+    def atlas_window(self, views: list[View]) -> Window:
+        """The atlas pixels the crops look at, where the layer is visible, and a small margin."""
+        height, width = self.atlas.shape[-2:]
+        visible_2N = torch.cat(
+            [view.uv[0].flatten(1)[:, view.opacity.flatten() > 0.05] for view in views], dim=1
+        )
+        if visible_2N.shape[1] == 0:
+            return Window(0, 0, height, width)
+        left, top = ((visible_2N.amin(1) + 1) / 2).tolist()
+        right, bottom = ((visible_2N.amax(1) + 1) / 2).tolist()
+        top, bottom = _span(top * height - 3, bottom * height + 3, height)
+        left, right = _span(left * width - 3, right * width + 3, width)
+        return Window(top, left, bottom, right)
+
+    def whole(self) -> tuple[Tensor, Tensor]:
+        """The whole atlas as a picture of its own, and its coverage."""
+        height, width = (
+            max(MIN_CROP, round(n * self.config.atlas_whole_scale)) for n in self.atlas.shape[-2:]
+        )
+        return resize(self.atlas, (height, width)), resize(self.coverage, (height, width))
+
+    def local(self, uv_12HW: Tensor, area: Window) -> Tensor:
+        """Atlas coordinates −1..1 as coordinates of an atlas window: grid [1,h,w,2]."""
+        height, width = self.atlas.shape[-2:]
+        size = uv_12HW.new_tensor([width, height])
+        corner = uv_12HW.new_tensor([area.left, area.top])
+        extent = uv_12HW.new_tensor([area.right - area.left, area.bottom - area.top])
+        pixels = (uv_12HW.permute(0, 2, 3, 1) + 1) / 2 * size
+        return (pixels - corner) / extent * 2 - 1
+
+    def _atlas_size(self, full: tuple[int, int]) -> tuple[int, int]:
+        """Atlas size at which its pixels are as large as the frames', within the limit."""
+        uv, visible = self.uv, self.opacity[..., 1:, 1:] > 0.5
+        across = (uv[..., 1:, 1:] - uv[..., 1:, :-1]).norm(dim=1, keepdim=True)[visible]
+        down = (uv[..., 1:, 1:] - uv[..., :-1, 1:]).norm(dim=1, keepdim=True)[visible]
+        steps = torch.cat([across, down])
+        wanted = 2 / max(float(steps.median()), 1e-6) if len(steps) else float(max(full))
+        longest = min(wanted, self.config.atlas_limit, 2 * max(full))
+        factor = longest / max(full)
+        return max(MIN_CROP, round(full[0] * factor)), max(MIN_CROP, round(full[1] * factor))
+
+
+def sample(x_BCHW: Tensor, grid_BHW2: Tensor) -> Tensor:
+    """Bilinear look-up, zero outside."""
+    return F.grid_sample(x_BCHW, grid_BHW2, align_corners=False)
+
+
+def premultiply(layer_B4HW: Tensor) -> Tensor:
+    """Straight α → colours times α, the form in which a layer may be sampled and faded."""
+    alpha = layer_B4HW[:, 3:]
+    return torch.cat([layer_B4HW[:, :3] * alpha, alpha], dim=1)
+
+
+def over(layer_B4HW: Tensor, background: Tensor) -> Tensor:
+    """A premultiplied layer over a background."""
+    return layer_B4HW[:, :3] + (1 - layer_B4HW[:, 3:]) * background
+
+
+def _shot(layer_14HW: Tensor, backdrop: Tensor, green: Tensor) -> Shot:
+    return Shot(
+        source=backdrop,
+        output=over(layer_14HW, backdrop),
+        screen=over(layer_14HW, green),
+        alpha=layer_14HW[:, 3:],
+    )
+
+
+def _jittered(x_13HW: Tensor, config: EditConfig, random: torch.Generator) -> Tensor:
+    if torch.rand((), generator=random) >= config.internal_jitter:
+        return x_13HW
+    colour, contrast = jitter(config.internal_jitter_strength, random)
+    return apply_colour(x_13HW, colour[None].to(x_13HW), x_13HW.new_full((1, 1, 1, 1), contrast))
+
+
+def _box(visible_HW: Tensor) -> Window:
+    """The smallest window around what is visible; the whole where nothing is."""
+    rows, columns = visible_HW.any(1).nonzero(), visible_HW.any(0).nonzero()
+    if len(rows) == 0:
+        return Window(0, 0, *visible_HW.shape)
+    return Window(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
+
+
+def _crop_span(
+    start: int, end: int, keep: float, limit: int, random: torch.Generator
+) -> tuple[int, int]:
+    """A random part, at least `keep`, of start..end along one side."""
+    draw_length, draw_place = torch.rand(2, generator=random).tolist()
+    length = (end - start) * (keep + (1 - keep) * draw_length)
+    first = start + draw_place * (end - start - length)
+    return _span(first, first + length, limit)
+
+
+def _span(start: float, end: float, limit: int) -> tuple[int, int]:
+    """Whole pixels around start..end inside 0..limit, at least MIN_CROP where there is room."""
+    missing = max(0.0, MIN_CROP - (end - start))
+    first = min(max(0, int(start - missing / 2)), max(0, limit - MIN_CROP))
+    return first, min(limit, max(first + MIN_CROP, int(end + missing / 2) + 1))
