@@ -1,0 +1,110 @@
+"""Optical flow between near and far frames of a clip, both ways, with what can be trusted of it.
+
+DIS (Kroeger et al., 2016) at gaps 1, 2, 4, …; each gap starts from two composed halves. Flow is
+kept at half the working size in float16, in pixels of the working size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.progress import Reporter
+
+PHASE = "Reading motion"
+
+F16 = NDArray[np.float16]
+F32 = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Flows:
+    """Flow of a clip.
+
+    size: working size (h, w). gaps: the frame distances that fit the clip. between: (from, to) →
+    float16 [h/2,w/2,2], x and y, pixels of the working size. trusted: (from, to) → bool [h/2,w/2],
+    true where the way back ends where it began.
+    """
+
+    size: tuple[int, int]
+    gaps: tuple[int, ...]
+    between: dict[tuple[int, int], F16]
+    trusted: dict[tuple[int, int], Mask]
+
+    def full(self, start: int, end: int) -> tuple[F32, Mask]:
+        """Flow [h,w,2] and trust [h,w] at the working size."""
+        flow = cv2.resize(self.between[start, end].astype(np.float32), self.size[::-1])
+        sure = cv2.resize(self.trusted[start, end].astype(np.float32), self.size[::-1])
+        return np.asarray(flow, np.float32), np.asarray(sure > 0.5)
+
+
+def grid(size: tuple[int, int]) -> F32:
+    """Index coordinates (x, y) of every pixel, as cv2.remap wants them: [h,w,2]."""
+    x, y = np.meshgrid(np.arange(size[1]), np.arange(size[0]))
+    return np.stack([x, y], -1).astype(np.float32)
+
+
+def pull(image: F32, flow: F32, border: int = cv2.BORDER_REPLICATE) -> F32:
+    """What an image shows where flow points to: out(p) = image(p + flow(p)). flow [h,w,2]."""
+    at = grid((flow.shape[0], flow.shape[1])) + flow
+    out = cv2.remap(image, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=border)
+    return np.asarray(out, np.float32)
+
+
+def compose(first: F32, then: F32) -> F32:
+    """Flow of two flows in a row: p → p + first(p) → … + then(p + first(p)). [h,w,2] pixels."""
+    return first + pull(then, first)
+
+
+def agreement(there: F32, back: F32, limit: float) -> Mask:
+    """Where a round trip ends within `limit` pixels of its start, and inside the frame."""
+    h, w = there.shape[:2]
+    trip = np.linalg.norm(compose(there, back), axis=-1)
+    end = grid((h, w)) + there
+    inside = (end >= 0).all(-1) & (end[..., 0] <= w - 1) & (end[..., 1] <= h - 1)
+    return np.asarray((trip < limit) & inside)
+
+
+def estimate(
+    frames: NDArray[np.uint8], gaps: Sequence[int], limit: float, report: Reporter
+) -> Flows:
+    """Flow of a clip, both ways at every gap shorter than it. frames: uint8 [T,h,w,3] sRGB."""
+    count, h, w, _ = frames.shape
+    fits = tuple(g for g in gaps if g < count)
+    work = sum(count - g for g in fits)
+    grey = [np.asarray(cv2.cvtColor(one, cv2.COLOR_RGB2GRAY), np.uint8) for one in frames]
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    half = ((w + 1) // 2, (h + 1) // 2)
+    between: dict[tuple[int, int], F16] = {}
+    trusted: dict[tuple[int, int], Mask] = {}
+    flows = Flows((h, w), fits, between, trusted)
+    done = 0
+    for gap in fits:
+        for t in range(count - gap):
+            report.step(PHASE, done, work)
+            done += 1
+            there = _search(search, grey, flows, t, t + gap)
+            back = _search(search, grey, flows, t + gap, t)
+            for key, one, other in (((t, t + gap), there, back), ((t + gap, t), back, there)):
+                thin = cv2.resize(one, half, interpolation=cv2.INTER_AREA)
+                between[key] = np.asarray(thin, np.float16)
+                sure = agreement(one, other, limit).astype(np.float32)
+                trusted[key] = cv2.resize(sure, half, interpolation=cv2.INTER_AREA) > 0.5
+    report.step(PHASE, work, work)
+    return flows
+
+
+def _search(
+    search: cv2.DISOpticalFlow, grey: list[NDArray[np.uint8]], flows: Flows, start: int, end: int
+) -> F32:
+    """Flow between two frames; a far pair starts from the composed flow of its two halves."""
+    middle = (start + end) // 2
+    guess = np.zeros((*flows.size, 2), np.float32)
+    if (start, middle) in flows.between and (middle, end) in flows.between:
+        guess = compose(flows.full(start, middle)[0], flows.full(middle, end)[0])
+    return np.asarray(search.calc(grey[start], grey[end], guess), np.float32)

@@ -1,0 +1,79 @@
+"""What the maps, the opacity and the colours should satisfy; every term is a mean over pixels.
+
+Shapes: B frames · H,W the step's resolution · h,w the flow lattice. Map values are in reference
+pixels of the working size.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+
+def colour(error: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Absolute error and absolute spatial gradient of the error, weighted means.
+
+    error [B,3,H,W]; weight [B,1,H,W], 0 where pixels are held out.
+    """
+    e = error * weight
+    down = (e[:, :, 1:] - e[:, :, :-1]) * (weight[:, :, 1:] * weight[:, :, :-1])
+    across = (e[..., 1:] - e[..., :-1]) * (weight[..., 1:] * weight[..., :-1])
+    return _soft(e).mean(), 0.5 * (_soft(down).mean() + _soft(across).mean())
+
+
+def _soft(x: Tensor, rounding: float = 0.01) -> Tensor:
+    """Absolute value with a rounded tip, 0 at 0."""
+    return (x * x + rounding * rounding).sqrt() - rounding
+
+
+def mask_pull(alpha: Tensor, distance: Tensor, free: float) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of alpha to the rough mask away from its edge, and alpha outside it.
+
+    alpha [B,1,H,W]; distance: signed distance to the mask's edge in pixels, negative inside.
+    """
+    a = alpha.clamp(1e-4, 1 - 1e-4)
+    inside, outside = (distance < -free).float(), (distance > free).float()
+    entropy = -(inside * a.log() + outside * (1 - a).log())
+    return entropy.mean(), (alpha * outside).mean()
+
+
+def binary(alpha: Tensor) -> Tensor:
+    """Mean of α(1−α): an opacity is 0 or 1 nearly everywhere."""
+    return (alpha * (1 - alpha)).mean()
+
+
+def along_flow(here: Tensor, there: Tensor, weight: Tensor, cap: float) -> Tensor:
+    """Huber distance of map values at both ends of the flow, no more than cap each.
+
+    here, there [B,2,h,w] reference pixels; weight [B,1,h,w].
+    """
+    gap = (here - there).pow(2).sum(1, keepdim=True).add(1e-8).sqrt().clamp(max=cap)
+    huber = torch.where(gap < 1, 0.5 * gap * gap, gap - 0.5)
+    return (huber * weight).mean()
+
+
+def rigidity(flat: Tensor, scale: Tensor, spacing: tuple[float, float]) -> Tensor:
+    """‖JᵀJ‖ + ‖(JᵀJ)⁻¹‖ − 2√2 of a map's Jacobian (Kasten et al., 2021), 0 for an isometry.
+
+    flat [B,2,H,W]; scale [B] divides the Jacobian: the base map's own magnification; spacing:
+    pixels between rows and between columns.
+    """
+    s = scale[:, None, None, None]
+    down = (flat[:, :, 1:, :-1] - flat[:, :, :-1, :-1]) / (spacing[0] * s)
+    across = (flat[:, :, :-1, 1:] - flat[:, :, :-1, :-1]) / (spacing[1] * s)
+    a = (across * across).sum(1)
+    b = (across * down).sum(1)
+    d = (down * down).sum(1)
+    size = (a * a + 2 * b * b + d * d).add(1e-12).sqrt()
+    # For 2×2, the norm of the inverse is the norm over the determinant; a fold has determinant 0.
+    det = (a * d - b * b).clamp(min=1e-2)
+    return (size * (1 + 1 / det) - 2 * 2**0.5).clamp(max=50).mean()
+
+
+def look_up(flat: Tensor, points: Tensor, extent: tuple[int, int]) -> Tensor:
+    """A map or an opacity at arbitrary pixels: [B,C,H,W] and [B,h,w,2] in pixels → [B,C,h,w]."""
+    size = points.new_tensor([extent[1], extent[0]])
+    return F.grid_sample(
+        flat, points * (2 / size) - 1, mode="bilinear", padding_mode="border", align_corners=False
+    )

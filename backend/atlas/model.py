@@ -1,0 +1,218 @@
+"""The decomposition of a clip: two atlases, a map from every pixel into each, and an opacity.
+
+Shapes: T frames · B a batch of them · H,W rows and columns · Ha,Wa of an atlas.
+Inside, lengths are pixels of the working size (h, w), pixel centres at +0.5. A layer's map is a
+base map (homography, similarity) plus cubic B-splines: formulas, so they hold at any output size.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import safetensors.torch
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from backend.atlas.sampling import pixel_centres
+from backend.atlas.splines import basis, surface, time_cells
+from protocol.jobs import LAYERS, JobError
+
+FORMAT = 1
+GATE = 1.5  # pixels over which the opacity is led to 0 and to 1 at the limits of its band
+
+
+class Atlas:
+    """A decomposed clip; everything is a plain tensor in `tensors`, so it saves as it is.
+
+    tensors, per layer (fg, bg): ``*_base`` [T,3,3], pixel → reference pixel · ``*_knots0/1``
+    [rows,2,Ky,Kx], pixels · ``*_canvas`` [4], x0 y0 x1 y1 of the atlas in reference pixels ·
+    ``*_image`` [1,3,Ha,Wa], 0..1 · ``*_cover`` [1,1,Ha,Wa].
+    ``boxes`` [T,4], x0 y0 x1 y1: where the foreground's splines live · ``distance`` [T,1,h/2,w/2],
+    signed distance to the rough mask, negative inside · ``reach`` [T], half width of the band in
+    which opacity is free · ``alpha0/1`` [T,1,h/2,w/2], [T,1,h/8,w/8], logits.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int, int],
+        work: tuple[int, int],
+        bg_every: tuple[int, ...],
+        tensors: dict[str, Tensor],
+        numbers: dict[str, float],
+    ) -> None:
+        self.frames, self.height, self.width = size
+        self.work = work
+        self.bg_every = bg_every
+        self.tensors = tensors
+        self.numbers = numbers
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors live."""
+        return self.tensors["boxes"].device
+
+    def _size(self, size: tuple[int, int] | None) -> tuple[int, int]:
+        return (self.height, self.width) if size is None else size
+
+    def reference(self, layer: str, t: Tensor, size: tuple[int, int]) -> Tensor:
+        """Pixel → reference pixels of a layer; differentiable. t [B] long → [B,2,H,W]."""
+        k = _short(layer)
+        y, x = pixel_centres(size, self.work, self.device)
+        m = self.tensors[f"{k}_base"][t]
+        across = m[:, :, 0, None, None] * x[None, None, None, :]
+        down = m[:, :, 1, None, None] * y[None, None, :, None]
+        rays = across + down + m[:, :, 2, None, None]
+        flat = rays[:, :2] / rays[:, 2:].clamp(min=1e-3)
+        for level in (0, 1):
+            knots = self.tensors[f"{k}_knots{level}"]
+            ky, kx = knots.shape[-2] - 3, knots.shape[-1] - 3
+            if k == "fg":
+                box = self.tensors["boxes"][t]
+                v = (y[None] - box[:, 1:2]) / (box[:, 3:4] - box[:, 1:2])
+                u = (x[None] - box[:, 0:1]) / (box[:, 2:3] - box[:, 0:1])
+                now = knots[t]
+            else:
+                v, u = y / self.work[0], x / self.work[1]
+                rows, weights = self.time_rows(t, level)
+                now = (knots[rows] * weights[..., None, None, None]).sum(1)
+            flat = flat + surface(now, basis(v * ky, ky), basis(u * kx, kx))
+        return flat
+
+    def time_rows(self, t: Tensor, level: int) -> tuple[Tensor, Tensor]:
+        """Temporal knots of the background at frames: rows [B,4] long and their weights [B,4]."""
+        every = self.bg_every[level]
+        cells = time_cells(self.frames, every)
+        weights = basis(t.to(torch.float32) / every, cells)
+        first = (t // every).clamp(max=cells - 1)
+        rows = first[:, None] + torch.arange(4, device=t.device)
+        return rows, weights.gather(1, rows)
+
+    def normalise(self, layer: str, flat: Tensor) -> Tensor:
+        """Reference pixels [B,2,H,W] → grid_sample coordinates [B,H,W,2]."""
+        canvas = self.tensors[f"{_short(layer)}_canvas"]
+        start, extent = canvas[:2], canvas[2:] - canvas[:2]
+        scaled = (flat - start[:, None, None]) * (2 / extent)[:, None, None] - 1
+        return scaled.permute(0, 2, 3, 1)
+
+    def uv(self, layer: str, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """Where pixels lie in a layer's atlas.
+
+        layer: ``foreground`` or ``background``. t: [B] long. size: rows and columns of the output,
+        default the clip's own; the map is a formula, not an image, so any size is exact.
+        Returns [B,H,W,2], −1..1 on the atlas, for grid_sample with align_corners=False.
+        """
+        t = t.to(self.device)
+        return self.normalise(layer, self.reference(layer, t, self._size(size)))
+
+    def opacity(self, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """The foreground's alpha: t [B] long → [B,1,H,W], 0..1, exactly 0 outside its band."""
+        t = t.to(self.device)
+        size = self._size(size)
+        logit = _resize(self.tensors["alpha0"][t], size) + _resize(self.tensors["alpha1"][t], size)
+        away, reach = self.distance(t, size), self.tensors["reach"][t][:, None, None, None]
+        outer = ((reach - away) / GATE).clamp(0, 1)
+        inner = ((reach + away) / GATE).clamp(0, 1)
+        return (1 - inner * torch.sigmoid(-logit)) * outer
+
+    def distance(self, t: Tensor, size: tuple[int, int]) -> Tensor:
+        """Signed distance to the rough mask in working pixels, negative inside: [B,1,H,W]."""
+        return _resize(self.tensors["distance"][t].to(torch.float32), size)
+
+    def image(self, layer: str) -> Tensor:
+        """The atlas' colours: [1,3,Ha,Wa], 0..1 sRGB."""
+        return self.tensors[f"{_short(layer)}_image"]
+
+    def coverage(self, layer: str) -> Tensor:
+        """1 where some frame sees the texel, else 0: [1,1,Ha,Wa] float."""
+        return self.tensors[f"{_short(layer)}_cover"]
+
+    def box(self, t: Tensor) -> Tensor:
+        """The object's box per frame: t [B] long → [B,4] long, x0 y0 x1 y1 in the clip's pixels.
+
+        Outside it the opacity is 0. x1 and y1 are exclusive; all 0 where there is no object.
+        """
+        t = t.to(self.device)
+        near = self.distance(t, self.work) < self.tensors["reach"][t][:, None, None, None]
+        scale = (self.height / self.work[0], self.width / self.work[1])
+        boxes = []
+        for one in near[:, 0]:
+            rows, columns = one.any(1).nonzero(), one.any(0).nonzero()
+            if len(rows) == 0:
+                boxes.append([0, 0, 0, 0])
+                continue
+            y0, y1 = int(rows[0, 0]), int(rows[-1, 0]) + 1
+            x0, x1 = int(columns[0, 0]), int(columns[-1, 0]) + 1
+            # One working pixel more on each side: between samples the band can bulge.
+            boxes.append(
+                [
+                    max(0, int((x0 - 1) * scale[1])),
+                    max(0, int((y0 - 1) * scale[0])),
+                    min(self.width, int((x1 + 1) * scale[1]) + 1),
+                    min(self.height, int((y1 + 1) * scale[0]) + 1),
+                ]
+            )
+        return torch.tensor(boxes, dtype=torch.long, device=self.device)
+
+    def save(self, folder: Path) -> None:
+        """Write the atlas into a folder, whole or not at all; what was there is replaced."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            safetensors.torch.save_file(
+                {k: v.detach().cpu().contiguous() for k, v in self.tensors.items()},
+                fresh / "atlas.safetensors",
+            )
+            about = {
+                "format": FORMAT,
+                "size": [self.frames, self.height, self.width],
+                "work": list(self.work),
+                "bg_every": list(self.bg_every),
+                "numbers": self.numbers,
+            }
+            (fresh / "atlas.json").write_text(json.dumps(about, indent=1, sort_keys=True))
+            if folder.exists():
+                shutil.rmtree(folder)
+            os.replace(fresh, folder)
+        except BaseException:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device) -> Atlas:
+        """Read what `save` wrote. JobError atlas_unreadable when that cannot be done."""
+        try:
+            about = json.loads((folder / "atlas.json").read_text())
+            if about["format"] != FORMAT:
+                raise ValueError(f"format {about['format']} instead of {FORMAT}")
+            tensors = safetensors.torch.load_file(folder / "atlas.safetensors", str(device))
+            frames, height, width = about["size"]
+            work_h, work_w = about["work"]
+            return cls(
+                (frames, height, width),
+                (work_h, work_w),
+                tuple(about["bg_every"]),
+                tensors,
+                about["numbers"],
+            )
+        except (OSError, ValueError, KeyError, safetensors.SafetensorError) as problem:
+            raise JobError(
+                "atlas_unreadable",
+                f"The stored atlas cannot be read: {problem}.",
+                "Make the atlas again.",
+            ) from problem
+
+
+def _short(layer: str) -> str:
+    if layer not in LAYERS:
+        raise ValueError(f"layer is one of {LAYERS}, not {layer!r}")
+    return "fg" if layer == "foreground" else "bg"
+
+
+def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear, outer edges on outer edges."""
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)

@@ -1,0 +1,43 @@
+"""Adam whose moments rest with their rows."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class RowAdam:
+    """Adam (Kingma & Ba, 2015) for tensors of which a step touches only some rows.
+
+    Per-frame parameters get a gradient only when their frame is drawn. Ordinary Adam would go on
+    moving the others by stale momentum; here moments and bias correction are kept per row, and
+    rows that were not touched stay as they are.
+    """
+
+    def __init__(
+        self, tensors: dict[str, Tensor], rates: dict[str, float], betas: tuple[float, float]
+    ) -> None:
+        """tensors: leaf tensors by name, rows first. rates: learning rate by name."""
+        self.tensors, self.rates, self.betas = tensors, rates, betas
+        self.first = {k: torch.zeros_like(v) for k, v in tensors.items()}
+        self.second = {k: torch.zeros_like(v) for k, v in tensors.items()}
+        self.count = {k: v.new_zeros(v.shape[0]) for k, v in tensors.items()}
+
+    @torch.no_grad()
+    def step(self, rows: dict[str, Tensor], factor: float) -> None:
+        """Update rows by name (unique indices; tensors not named rest), then drop all gradients."""
+        b1, b2 = self.betas
+        for name, at in rows.items():
+            tensor = self.tensors[name]
+            if tensor.grad is None:
+                continue
+            g = tensor.grad[at]
+            m = self.first[name][at].lerp_(g, 1 - b1)
+            v = self.second[name][at].mul_(b2).addcmul_(g, g, value=1 - b2)
+            n = self.count[name][at] + 1
+            self.first[name][at], self.second[name][at], self.count[name][at] = m, v, n
+            shape = (-1,) + (1,) * (tensor.dim() - 1)
+            rate = self.rates[name] * factor / (1 - b1**n).view(shape)
+            tensor[at] -= rate * m / ((v / (1 - b2**n).view(shape)).sqrt() + 1e-9)
+        for tensor in self.tensors.values():
+            tensor.grad = None

@@ -1,0 +1,175 @@
+"""Before the fit: is the input sound, how large is the work, and where does everything start."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from backend.atlas.config import AtlasConfig
+from backend.atlas.masks import signed_distance
+from backend.atlas.model import Atlas
+from backend.atlas.splines import time_cells
+from protocol.jobs import JobError
+
+LEAST_SIDE = 32  # pixels; optical flow needs this much
+PAD = 0.12  # share of the object's size that its box is larger on each side
+CANVAS_MARGIN = 4.0  # reference pixels round what the frames cover, for the maps to move in
+STEEP = 1.5  # logits per pixel from the mask's edge
+SURE = 5.0  # largest starting logit
+
+
+def check(
+    frames: NDArray[np.uint8], keys: dict[int, NDArray[np.uint8]]
+) -> dict[int, NDArray[np.uint8]]:
+    """The masks as [H,W], if the clip and they can be used; JobError otherwise."""
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
+        raise ValueError(f"frames are uint8 [T,H,W,3], not {frames.dtype} {list(frames.shape)}")
+    count, h, w, _ = frames.shape
+    if count < 2:
+        raise JobError(
+            "clip_too_short",
+            "A clip of one frame has no motion to unwrap.",
+            "Choose at least two frames, or edit the picture as an image.",
+        )
+    if min(h, w) < LEAST_SIDE:
+        raise JobError(
+            "clip_too_small",
+            f"Frames of {w}×{h} are too small.",
+            f"Use frames of at least {LEAST_SIDE} pixels on each side.",
+        )
+    for t, mask in keys.items():
+        if mask.shape[:2] != (h, w) or mask.size != h * w:
+            raise JobError(
+                "mask_size",
+                f"The mask of frame {t} is {mask.shape[1]}×{mask.shape[0]}, "
+                f"but the frames are {w}×{h}.",
+                "Make the mask at the size of the clip.",
+            )
+    return {t: mask.reshape(h, w) for t, mask in keys.items()}
+
+
+def working_size(height: int, width: int, long_side: int) -> tuple[int, int]:
+    """Rows and columns to work at: never enlarged, shorter side not below what flow needs."""
+    scale = min(1.0, max(long_side / max(height, width), LEAST_SIDE / min(height, width)))
+    return round(height * scale), round(width * scale)
+
+
+def begin(
+    size: tuple[int, ...],
+    masks: NDArray[np.float32],
+    bg_base: NDArray[np.float64],
+    fg_base: NDArray[np.float64],
+    config: AtlasConfig,
+    device: torch.device,
+) -> Atlas:
+    """An Atlas with base maps, flat splines and the rough mask's opacity; no images yet.
+
+    size: frames, height, width of the clip. masks: float32 [T,h,w], soft, 0..1. JobError
+    no_foreground when all are empty.
+    """
+    count, h, w = masks.shape
+    hard = masks > 0.5
+    if not hard.any():
+        raise JobError(
+            "no_foreground",
+            "The mask is empty on every frame, so there is no foreground object.",
+            "Give a mask of the object on at least one frame.",
+        )
+    half, eighth = ((h + 1) // 2, (w + 1) // 2), ((h + 7) // 8, (w + 7) // 8)
+    distance = torch.from_numpy(np.stack([signed_distance(m) for m in hard]))[:, None]
+    distance = torch.nn.functional.interpolate(
+        distance.clamp(-60, 60), size=half, mode="bilinear", align_corners=False
+    )
+    area = torch.from_numpy(hard.sum((1, 2)).astype(np.float32))
+    most = max(config.band_least, config.band_most * w)
+    reach = (config.band * area.sqrt()).clamp(config.band_least, most)
+
+    def cells(shape: tuple[int, int]) -> tuple[int, int]:
+        rows, columns = shape if w >= h else shape[::-1]
+        return rows + 3, columns + 3
+
+    fg = [torch.zeros(count, 2, *cells(c)) for c in config.fg_cells]
+    bg = [
+        torch.zeros(time_cells(count, every) + 3, 2, *cells(c))
+        for c, every in zip(config.bg_cells, config.bg_every, strict=True)
+    ]
+    tensors = {
+        "bg_base": torch.from_numpy(bg_base).float(),
+        "fg_base": torch.from_numpy(fg_base).float(),
+        "bg_knots0": bg[0],
+        "bg_knots1": bg[1],
+        "fg_knots0": fg[0],
+        "fg_knots1": fg[1],
+        "boxes": torch.from_numpy(_boxes(hard, reach.numpy())),
+        "distance": distance.half(),
+        "reach": reach,
+        "alpha0": (-STEEP * distance).clamp(-SURE, SURE),
+        "alpha1": torch.zeros(count, 1, *eighth),
+        # Until the maps are known the canvases are the frame itself.
+        "bg_canvas": torch.tensor([0.0, 0.0, w, h]),
+        "fg_canvas": torch.tensor([0.0, 0.0, w, h]),
+    }
+    frames, height, width = size
+    return Atlas(
+        (frames, height, width),
+        (h, w),
+        config.bg_every,
+        {k: v.to(device) for k, v in tensors.items()},
+        {},
+    )
+
+
+def _boxes(hard: NDArray[np.bool_], reach: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Box of the object per frame, padded and smoothed over time; x0 y0 x1 y1 [T,4].
+
+    Frames without the object take the box of the nearest frame that has it.
+    """
+    count = len(hard)
+    seen = [t for t in range(count) if hard[t].any()]
+    own = np.empty((count, 4))
+    for t in seen:
+        ys, xs = np.nonzero(hard[t])
+        box = np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1], np.float64)
+        pad = reach[t] + PAD * max(box[2] - box[0], box[3] - box[1])
+        own[t] = box + pad * np.array([-1, -1, 1, 1])
+    for t in range(count):
+        if not hard[t].any():
+            own[t] = own[min(seen, key=lambda s: abs(s - t))]
+    kernel = np.array([1, 4, 6, 4, 1]) / 16
+    padded = np.pad(own, ((2, 2), (0, 0)), mode="edge")
+    smooth = np.stack([np.convolve(padded[:, i], kernel, "valid") for i in range(4)], -1)
+    # Never smaller than the frame's own box: knots must reach all of the object.
+    low, high = np.minimum(smooth[:, :2], own[:, :2]), np.maximum(smooth[:, 2:], own[:, 2:])
+    return np.concatenate([low, high], 1).astype(np.float32)
+
+
+@torch.no_grad()
+def set_canvas(atlas: Atlas, config: AtlasConfig) -> None:
+    """Lay each atlas over everything its frames reach, and allot its texels."""
+    h, w = atlas.work
+    size = (max(2, h // 2), max(2, w // 2))
+    for k, layer, density in (
+        ("bg", "background", config.bg_texels),
+        ("fg", "foreground", config.fg_texels),
+    ):
+        low = torch.full((2,), float("inf"), device=atlas.device)
+        high = -low
+        for index in range(atlas.frames):
+            t = torch.tensor([index], device=atlas.device)
+            flat = atlas.reference(layer, t, size)[0]
+            if k == "fg":
+                inside = atlas.distance(t, size)[0, 0] < atlas.tensors["reach"][t]
+                flat = flat[:, inside]
+            if flat.numel():
+                low = torch.minimum(low, flat.flatten(1).amin(1))
+                high = torch.maximum(high, flat.flatten(1).amax(1))
+        middle = (low + high) / 2
+        half = (high - low) / 2 + CANVAS_MARGIN
+        half = torch.minimum(half, half.new_tensor([w, h]) * config.max_canvas / 2)
+        texels = (half * 2 * density).ceil().clamp(min=8)
+        half = texels / density / 2
+        atlas.tensors[f"{k}_canvas"] = torch.cat([middle - half, middle + half])
+        shape = (int(texels[1]), int(texels[0]))
+        atlas.tensors[f"{k}_image"] = torch.full((1, 3, *shape), 0.5, device=atlas.device)
+        atlas.tensors[f"{k}_cover"] = torch.zeros(1, 1, *shape, device=atlas.device)
