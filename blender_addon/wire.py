@@ -1,4 +1,4 @@
-"""The protocol package, wherever it lives: inside the built extension, or beside it in a checkout."""
+"""The protocol package: inside the built extension, or beside the add-on in a checkout."""
 
 from __future__ import annotations
 

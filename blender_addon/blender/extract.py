@@ -140,7 +140,7 @@ def find(scene: Any, name: str) -> Any:
 
 
 def isolated_copy(scene: Any, name: str, size: tuple[int, int]) -> Any:
-    """A copy of the scene that shows one strip alone, unmoved, at `size` (W, H), in true colours."""
+    """A copy of the scene that shows one strip alone, unmoved, `size` (W, H) large, exact."""
     copy = scene.copy()
     copy.name = COPY_NAME
     copy[_MARK] = True

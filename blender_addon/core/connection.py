@@ -66,14 +66,14 @@ def default_connection_file(
 ) -> Path:
     """Where a backend on this machine writes its connection file unless told otherwise."""
     home = home or Path.home()
-    if "TEXT2LIVE_DATA" in env:
+    if env.get("TEXT2LIVE_DATA"):
         return Path(env["TEXT2LIVE_DATA"]) / "connection.json"
     if platform == "win32":
-        base = Path(env.get("LOCALAPPDATA") or home / "AppData" / "Local")
+        base = Path(env.get("LOCALAPPDATA", home))
     elif platform == "darwin":
         base = home / "Library" / "Application Support"
     else:
-        base = Path(env.get("XDG_DATA_HOME") or home / ".local" / "share")
+        base = Path(env.get("XDG_DATA_HOME", home / ".local" / "share"))
     return base / "text2live" / "connection.json"
 
 

@@ -1,4 +1,4 @@
-"""Bringing a finished layer onto disk: a few frames in flight, whole files only, then one rename."""
+"""A finished layer onto disk: a few frames in flight, whole files only, then one rename."""
 
 from __future__ import annotations
 

@@ -60,7 +60,9 @@ def flatten(image_HW4: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return ((image_HW4[..., :3].astype(np.uint16) * alpha + 127) // 255).astype(np.uint8)
 
 
-def mask_of(picture_HWC: NDArray[np.float32], size: tuple[int, int], name: str) -> NDArray[np.uint8]:
+def mask_of(
+    picture_HWC: NDArray[np.float32], size: tuple[int, int], name: str
+) -> NDArray[np.uint8]:
     """Mask from a picture: float [H,W,1..4] in 0..1 -> uint8 [H',W',1] of 0 and 255.
 
     Inside is what is brighter than half of the picture's brightest value and not transparent.

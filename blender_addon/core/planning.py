@@ -86,7 +86,7 @@ def free_channel(taken: Iterable[Taken], start: int, end: int, above: int) -> in
 
 
 def fit(placement: Placement, source: tuple[int, int], layer: tuple[int, int]) -> Placement:
-    """Placement that puts a layer of `layer` (W, H) pixels exactly over a `source` (W, H) picture."""
+    """Placement of a layer of `layer` (W, H) pixels exactly over a `source` (W, H) picture."""
     grow_x, grow_y = source[0] / layer[0], source[1] / layer[1]
     left, right, bottom, top = placement.crop
     return dataclasses.replace(

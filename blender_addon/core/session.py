@@ -23,9 +23,7 @@ from .jobs import CANCELLED, ENDED, FETCHING, PLACING, READING, SENDING, WAITING
 class Session:
     """One backend at a time, and every job started or re-attached since Blender opened."""
 
-    def __init__(
-        self, make_client: Callable[[keys.Connection], Any] = wire_client.Client
-    ) -> None:
+    def __init__(self, make_client: Callable[[keys.Connection], Any] = wire_client.Client) -> None:
         self.view = View()
         self.jobs: dict[str, Job] = {}
         self._make_client = make_client

@@ -1,0 +1,87 @@
+"""Where Blender calls us: one timer, and the moments a file is loaded, saved or undone."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+import bpy
+from bpy.app.handlers import persistent
+
+from . import runtime
+from .extract import remove_leftovers
+
+
+def on_timer() -> float:
+    """Tick, and ask the sequencers to redraw when something changed."""
+    state = runtime.current()
+    try:
+        changed = state.tick()
+    except Exception:
+        # An exception would end the timer for good and leave every job hanging.
+        traceback.print_exc()
+        changed = True
+    if changed:
+        redraw()
+    return state.interval()
+
+
+def redraw() -> None:
+    """Have every sequencer drawn again."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "SEQUENCE_EDITOR":
+                area.tag_redraw()
+
+
+@persistent
+def before_load(*_args: Any) -> None:
+    """The file is about to be closed."""
+    runtime.current().file_closing()
+
+
+@persistent
+def after_load(*_args: Any) -> None:
+    """Another file is open."""
+    remove_leftovers()
+    runtime.current().file_opened()
+
+
+@persistent
+def before_write(*_args: Any) -> None:
+    """The file is about to be saved, or a step undone."""
+    runtime.current().step_aside()
+
+
+@persistent
+def after_undo(*_args: Any) -> None:
+    """A step was undone or redone; it may have brought a temporary scene back."""
+    remove_leftovers()
+
+
+_HANDLERS = {
+    "load_pre": before_load,
+    "load_post": after_load,
+    "save_pre": before_write,
+    "undo_pre": before_write,
+    "redo_pre": before_write,
+    "undo_post": after_undo,
+    "redo_post": after_undo,
+}
+
+
+def register() -> None:
+    """Start the timer and hook in."""
+    for moment, handler in _HANDLERS.items():
+        getattr(bpy.app.handlers, moment).append(handler)
+    bpy.app.timers.register(on_timer, first_interval=0.2, persistent=True)
+
+
+def unregister() -> None:
+    """Stop the timer and unhook."""
+    if bpy.app.timers.is_registered(on_timer):
+        bpy.app.timers.unregister(on_timer)
+    for moment, handler in _HANDLERS.items():
+        hooked = getattr(bpy.app.handlers, moment)
+        if handler in hooked:
+            hooked.remove(handler)

@@ -1,0 +1,305 @@
+"""What the add-on runs: one session, the readings under way, and the tick that drives both.
+
+Threading rule: everything here runs on Blender's main thread, called by one timer. The only other
+threads (the client's, the PNG writer's) live behind Session and never touch bpy.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ..core import connection as connecting
+from ..core import jobs as phases
+from ..core.jobs import Job
+from ..core.planning import Anchor
+from ..core.request import Settings, alternatives
+from ..core.session import Session
+from ..wire import client as wire_client
+from ..wire import jobs
+from . import compat, layers
+from .reading import Reading
+
+PACKAGE = __package__.rpartition(".")[0]
+PENDING = "text2live_pending"
+CONNECT_WITHIN_S = 10.0
+
+
+class Runtime:
+    """State of the add-on between register and unregister."""
+
+    def __init__(self, session: Session | None = None) -> None:
+        self.session = session or Session()
+        self.problem: jobs.Problem | None = None
+        self._readings: dict[str, Reading] = {}
+
+    # -- connection
+
+    def connect(self) -> None:
+        """Connect as the preferences say; raises JobError when there is nowhere to connect to."""
+        entry = bpy.context.preferences.addons.get(PACKAGE)
+        preferences = entry.preferences if entry else None
+        file = preferences.connection_file if preferences else ""
+        path = Path(bpy.path.abspath(file)) if file else connecting.default_connection_file()
+        connection = connecting.read_connection(path, preferences.address if preferences else "")
+        connecting.check_online(connection.address, compat.online())
+        self.problem = None
+        self.session.connect(connection)
+
+    # -- jobs
+
+    @property
+    def jobs(self) -> list[Job]:
+        """All jobs known, oldest first."""
+        return list(self.session.jobs.values())
+
+    @property
+    def running(self) -> list[Job]:
+        """Jobs something will still happen to."""
+        return [job for job in self.jobs if not job.ended]
+
+    def start(self, scene: Any, strip: Any, settings: Settings) -> Job:
+        """Begin an edit of a strip; the tick carries it on. Raises JobError before any work."""
+        self.problem = None
+        reading = Reading(scene, strip, settings)
+        try:
+            if not self.session.connected:
+                self.connect()
+        except jobs.JobError:
+            reading.abandon()
+            raise
+        job_id = wire_client.new_job_id()
+        anchor = layers.anchor(scene, strip, (reading.reader.width, reading.reader.height))
+        job = Job(
+            id=job_id,
+            label=alternatives(settings.prompt)[0],
+            anchor=anchor,
+            folder=layers.folder_for(job_id, PACKAGE),
+            total=reading.total,
+        )
+        self._readings[job_id] = reading
+        self.session.add(job)
+        return job
+
+    def cancel(self, job: Job) -> None:
+        """Stop a job wherever it is."""
+        reading = self._readings.pop(job.id, None)
+        if reading is not None:
+            reading.abandon()
+        self.session.cancel(job)
+        self._forget_pending(job)
+
+    def insert(self, job: Job) -> None:
+        """Place a finished job's layer and make that one undo step; raises JobError."""
+        layers.place(job)
+        job.problem = None
+        job.placed = True
+        job.enter(phases.DONE)
+        self._forget_pending(job)
+        bpy.ops.ed.undo_push(message="Text2LIVE Layer")
+
+    def wait(self, job: Job, timeout: float = 0.0) -> None:
+        """Block until a job has ended (for scripts); raises JobError for whatever stopped it.
+
+        timeout: seconds for the whole job, 0 for no limit. A backend that cannot be reached at
+        the beginning ends the wait after CONNECT_WITHIN_S seconds.
+        """
+        began = time.monotonic()
+        unreachable_since = began
+        while not job.ended:
+            self.tick()
+            now = time.monotonic()
+            if self.session.view.state == "ready" or job.phase == phases.READING:
+                unreachable_since = now
+            elif job.phase == phases.SENDING and now - unreachable_since > CONNECT_WITHIN_S:
+                self.cancel(job)
+                raise _error(self.session.view.problem or _no_answer(self.session.view.address))
+            if timeout and now - began > timeout:
+                self.cancel(job)
+                raise jobs.JobError(
+                    "timeout",
+                    f"The job was not finished after {phases.duration(timeout)}.",
+                    "Allow more time, or use the draft preset.",
+                )
+            if job.id not in self._readings and not job.ended:
+                time.sleep(0.01)
+        if job.problem is not None:
+            raise _error(job.problem)
+
+    # -- the tick
+
+    def tick(self, budget_s: float = 0.01) -> bool:
+        """Take news, read one picture, place what is ready; True when the panel should redraw."""
+        changed = self.session.drain(budget_s)
+        if self._readings and not compat.rendering():
+            self._read()
+            changed = True
+        for job in self.jobs:
+            if job.phase == phases.PLACING:
+                self._try_insert(job)
+                changed = True
+            elif job.ended and job.id in self._readings:
+                self._readings.pop(job.id).abandon()
+        return changed
+
+    def interval(self) -> float:
+        """Seconds until the next tick: at once while reading, seldom while idle."""
+        if self._readings:
+            return 0.0
+        return 0.1 if self.running or self.session.view.state == "connecting" else 0.5
+
+    def _read(self) -> None:
+        job_id, reading = next(iter(self._readings.items()))
+        job = self.session.jobs[job_id]
+        try:
+            spec = reading.step()
+        except jobs.JobError as error:
+            self._drop_reading(job_id)
+            self.session.fail(job, error.problem)
+            return
+        except OSError as error:
+            self._drop_reading(job_id)
+            self.session.fail(job, _no_room(error))
+            return
+        job.done, job.total = reading.done, reading.total
+        if spec is not None:
+            del self._readings[job_id]
+            self.session.submit(job, spec, reading.frames)
+            self._remember_pending(job)
+
+    def _drop_reading(self, job_id: str) -> None:
+        self._readings.pop(job_id).abandon()
+
+    def _try_insert(self, job: Job) -> None:
+        try:
+            self.insert(job)
+        except jobs.JobError as error:
+            job.enter(phases.DONE)
+            job.problem = error.problem
+
+    # -- what happens to the file
+
+    def step_aside(self) -> None:
+        """Before saving and undo: nothing temporary may be in the file."""
+        for reading in self._readings.values():
+            reading.drop_copy()
+
+    def file_closing(self) -> None:
+        """Before another file is loaded: readings end, jobs at the backend go on."""
+        for job_id in list(self._readings):
+            self._drop_reading(job_id)
+            self.session.fail(self.session.jobs[job_id], _file_closed())
+
+    def file_opened(self) -> None:
+        """After loading: follow the file's jobs, and insert layers that waited for it."""
+        for job in self.jobs:
+            waited = job.phase == phases.DONE and job.files and not job.placed
+            if waited and layers.find_source(job.anchor) and not layers.find_layer(job.id):
+                self._try_insert(job)
+        found = [job for job in _pending_jobs() if job.id not in self.session.jobs]
+        for job in found:
+            self.session.attach(job)
+        if found and not self.session.connected:
+            try:
+                self.connect()
+            except jobs.JobError as error:
+                self.problem = error.problem
+
+    def close(self) -> None:
+        """Stop everything; jobs at the backend go on."""
+        for reading in self._readings.values():
+            reading.abandon()
+        self._readings.clear()
+        self.session.close()
+
+    @staticmethod
+    def _remember_pending(job: Job) -> None:
+        found = layers.find_source(job.anchor)
+        if found is not None:
+            record = {"job": job.id, "label": job.label, "anchor": job.anchor.to_plain()}
+            found[1][PENDING] = json.dumps(record)
+
+    @staticmethod
+    def _forget_pending(job: Job) -> None:
+        found = layers.find_source(job.anchor)
+        if found is not None and job.id in str(found[1].get(PENDING, "")):
+            del found[1][PENDING]
+
+
+def _pending_jobs() -> list[Job]:
+    """Jobs that were under way when this file was saved."""
+    found: dict[str, Job] = {}
+    for scene in bpy.data.scenes:
+        for strip in compat.all_strips(scene.sequence_editor) if scene.sequence_editor else ():
+            if PENDING not in strip:
+                continue
+            record = json.loads(strip[PENDING])
+            job_id = str(record["job"])
+            if layers.find_layer(job_id) is not None:
+                continue
+            found[job_id] = Job(
+                id=job_id,
+                label=str(record["label"]),
+                anchor=Anchor.from_plain(record["anchor"]),
+                folder=layers.folder_for(job_id, PACKAGE),
+            )
+    return list(found.values())
+
+
+def _error(problem: jobs.Problem) -> jobs.JobError:
+    return jobs.JobError(problem.code, problem.message, problem.hint, retryable=problem.retryable)
+
+
+def _no_answer(address: str) -> jobs.Problem:
+    return jobs.Problem(
+        code="unreachable",
+        message=f"The backend at {address.removeprefix('tcp://')} does not answer.",
+        hint="Start it with python -m backend.serve, or check the address in the preferences.",
+    )
+
+
+def _no_room(error: OSError) -> jobs.Problem:
+    return jobs.Problem(
+        code="cannot_keep_frames",
+        message=f"The frames cannot be kept on disk: {error.strerror or error}.",
+        hint="Make room on the disk of Blender's temporary folder (Preferences > File Paths).",
+    )
+
+
+def _file_closed() -> jobs.Problem:
+    return jobs.Problem(
+        code="file_closed",
+        message="The file was closed while its frames were read.",
+        hint="Open it and start the edit again.",
+    )
+
+
+_current: Runtime | None = None
+
+
+def current() -> Runtime:
+    """The running state; only between register and unregister."""
+    if _current is None:
+        raise RuntimeError("the add-on is not registered")
+    return _current
+
+
+def start(make: Callable[[], Runtime] = Runtime) -> Runtime:
+    """Begin; called once by register."""
+    global _current
+    stop()
+    _current = make()
+    return _current
+
+
+def stop() -> None:
+    """End; called by unregister, safe to repeat."""
+    global _current
+    if _current is not None:
+        _current.close()
+        _current = None

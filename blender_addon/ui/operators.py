@@ -1,0 +1,177 @@
+"""What the artist can press: edit, cancel, insert, connect, disconnect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+from bpy.props import FloatProperty, StringProperty
+
+from ..blender import compat, handlers, runtime
+from ..blender.extract import check_source
+from ..core.jobs import Job
+from ..wire import jobs
+from . import preferences
+
+
+def _refuse(operator: Any, problem: jobs.Problem) -> set[str]:
+    """Show a problem in the panel and as Blender's own report; a script gets an exception."""
+    runtime.current().problem = problem
+    handlers.redraw()
+    operator.report({"ERROR"}, f"{problem.message} {problem.hint}".strip())
+    return {"CANCELLED"}
+
+
+class T2L_OT_edit(bpy.types.Operator):
+    """Read the active strip's frames, have the backend make a layer, and put it above the strip"""
+
+    bl_idname = "text2live.edit"
+    bl_label = "Make Layer"
+
+    timeout: FloatProperty(  # type: ignore[valid-type]
+        name="Timeout",
+        description="Seconds a script waits for the layer; 0: as long as it takes",
+        min=0.0,
+        options={"SKIP_SAVE"},
+    )
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """A movie or image strip is active."""
+        strip = compat.active_strip(context)
+        if strip is None or strip.type not in compat.SOURCE_TYPES:
+            cls.poll_message_set("Make a movie or image strip active first")
+            return False
+        return True
+
+    def invoke(self, context: Any, _event: Any) -> set[str]:
+        """Start and return at once; the timer carries the job on."""
+        try:
+            self._start(context)
+        except jobs.JobError as error:
+            return _refuse(self, error.problem)
+        handlers.redraw()
+        return {"FINISHED"}
+
+    def execute(self, context: Any) -> set[str]:
+        """Start and wait for the end (for scripts)."""
+        try:
+            job = self._start(context)
+            runtime.current().wait(job, self.timeout)
+        except jobs.JobError as error:
+            return _refuse(self, error.problem)
+        return {"FINISHED"} if job.placed else {"CANCELLED"}
+
+    @staticmethod
+    def _start(context: Any) -> Job:
+        scene, strip = compat.sequencer_scene(context), compat.active_strip(context)
+        check_source(strip)
+        settings = scene.text2live.collect(preferences.longest(context))
+        return runtime.current().start(scene, strip, settings)
+
+
+class _JobOperator:
+    """An operator about one job, by default the newest it can be used on."""
+
+    job_id: StringProperty(options={"SKIP_SAVE", "HIDDEN"})  # type: ignore[valid-type]
+
+    def job(self, candidates: list[Job]) -> Job | None:
+        """The job meant, or None."""
+        named = [job for job in candidates if not self.job_id or job.id == self.job_id]
+        return named[-1] if named else None
+
+
+class T2L_OT_cancel(_JobOperator, bpy.types.Operator):
+    """Stop the edit, here and at the backend"""
+
+    bl_idname = "text2live.cancel"
+    bl_label = "Cancel"
+
+    @classmethod
+    def poll(cls, _context: Any) -> bool:
+        """Something is running."""
+        return bool(runtime.current().running)
+
+    def execute(self, _context: Any) -> set[str]:
+        """Cancel."""
+        state = runtime.current()
+        job = self.job(state.running)
+        if job is None:
+            return {"CANCELLED"}
+        state.cancel(job)
+        handlers.redraw()
+        return {"FINISHED"}
+
+
+class T2L_OT_insert(_JobOperator, bpy.types.Operator):
+    """Put a finished layer above its strip (again)"""
+
+    bl_idname = "text2live.insert"
+    bl_label = "Insert Layer"
+
+    @classmethod
+    def poll(cls, _context: Any) -> bool:
+        """A finished layer is there."""
+        return any(job.files for job in runtime.current().jobs)
+
+    def execute(self, _context: Any) -> set[str]:
+        """Insert."""
+        state = runtime.current()
+        job = self.job([job for job in state.jobs if job.files])
+        if job is None:
+            return {"CANCELLED"}
+        try:
+            state.insert(job)
+        except jobs.JobError as error:
+            return _refuse(self, error.problem)
+        handlers.redraw()
+        return {"FINISHED"}
+
+
+class T2L_OT_connect(bpy.types.Operator):
+    """Connect to the backend named in the add-on's preferences"""
+
+    bl_idname = "text2live.connect"
+    bl_label = "Connect"
+
+    def execute(self, _context: Any) -> set[str]:
+        """Start connecting and return; the panel says how it went."""
+        try:
+            runtime.current().connect()
+        except jobs.JobError as error:
+            return _refuse(self, error.problem)
+        handlers.redraw()
+        return {"FINISHED"}
+
+
+class T2L_OT_disconnect(bpy.types.Operator):
+    """Disconnect; the backend goes on with its jobs and they are picked up at the next connect"""
+
+    bl_idname = "text2live.disconnect"
+    bl_label = "Disconnect"
+
+    @classmethod
+    def poll(cls, _context: Any) -> bool:
+        """There is a connection."""
+        return runtime.current().session.connected
+
+    def execute(self, _context: Any) -> set[str]:
+        """Close the connection."""
+        runtime.current().session.disconnect()
+        handlers.redraw()
+        return {"FINISHED"}
+
+
+_CLASSES = (T2L_OT_edit, T2L_OT_cancel, T2L_OT_insert, T2L_OT_connect, T2L_OT_disconnect)
+
+
+def register() -> None:
+    """Make the operators known."""
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    """Take the operators away."""
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,73 @@
+"""Tests inside Blender: `python -m pytest tests/blender` in a Python that has bpy.
+
+Each test starts from Blender's factory file with the add-on enabled. The process ends by
+os._exit: the bpy module crashes or hangs at exit in some versions, whatever was registered.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+try:
+    import bpy
+except ImportError:
+    bpy = None
+
+if bpy is not None:
+    from blender_addon.blender import runtime
+    from scripts import blender_studio as studio
+
+
+@pytest.fixture
+def scene() -> Iterator[Any]:
+    """Blender's empty factory file with the add-on enabled: its scene."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    studio.enable_addon()
+    yield bpy.context.scene
+    studio.disable_addon()
+
+
+@pytest.fixture
+def state(scene: Any) -> Any:
+    """The add-on's running state."""
+    return runtime.current()
+
+
+@pytest.fixture(scope="session")
+def clip() -> Any:
+    """A small clip: uint8 [8,64,96,3]."""
+    return studio.moving_square()
+
+
+@pytest.fixture(scope="session")
+def movie(clip: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small clip as a lossless movie."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    return studio.encode_movie(clip, tmp_path_factory.mktemp("movie") / "shot.mkv")
+
+
+@pytest.fixture
+def pictures(clip: Any, tmp_path: Path) -> list[Path]:
+    """The small clip as numbered PNGs."""
+    return studio.write_frames(clip, tmp_path / "shot")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave without Blender's own clean-up."""
+    if bpy is not None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(getattr(config, "_text2live_status", 1)))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Remember the result for the exit."""
+    session.config._text2live_status = int(exitstatus)  # type: ignore[attr-defined]

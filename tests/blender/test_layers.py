@@ -1,0 +1,204 @@
+"""A finished layer lands above its strip: frames, channel, place, meta, and exact colours."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy module")
+
+from test_extract import make_meta  # noqa: E402
+
+from blender_addon.blender import compat, layers  # noqa: E402
+from blender_addon.core.jobs import PLACING, Job  # noqa: E402
+from blender_addon.wire import jobs  # noqa: E402
+from scripts import blender_studio as studio  # noqa: E402
+
+
+def finished(scene: Any, strip: Any, layer: np.ndarray, folder: Path, size=(96, 64)) -> Job:  # type: ignore[no-untyped-def]
+    """A job whose layer, uint8 [T,H,W,4], is on disk."""
+    job = Job(
+        id="ab" * 16,
+        label="a red car",
+        anchor=layers.anchor(scene, strip, size),
+        folder=folder,
+        phase=PLACING,
+    )
+    job.files = tuple(studio.write_frames(layer, folder))
+    job.layer_size = (layer.shape[2], layer.shape[1])
+    return job
+
+
+@pytest.fixture
+def layer() -> np.ndarray:
+    """Every alpha there is, over noise: uint8 [8,64,96,4]."""
+    random = np.random.default_rng(1)
+    layer = random.integers(0, 256, (8, 64, 96, 4), np.uint8)
+    layer[:, :16, :, 3] = 0
+    layer[:, 16:32, :, 3] = 255
+    return layer
+
+
+def test_layer_is_an_exact_over(
+    scene: Any, movie: Path, clip: Any, layer: Any, tmp_path: Path
+) -> None:
+    strip = studio.movie_strip(scene, movie, frame_start=20)
+    layers.place(finished(scene, strip, layer, tmp_path / "layer"))
+    studio.show_exactly(scene, (96, 64))
+    for frame in (20, 24, 27):
+        shown = studio.render_frame(scene, frame, tmp_path / "shown.png")
+        source, top = clip[frame - 20], layer[frame - 20]
+        clear = top[..., 3] == 0
+        assert np.array_equal(shown[clear], source[clear])
+        assert np.abs(shown.astype(int) - studio.over(top, source)).max() <= 1
+
+
+def test_layer_strip_is_marked_and_set_up(
+    scene: Any, movie: Path, layer: Any, tmp_path: Path
+) -> None:
+    strip = studio.movie_strip(scene, movie, frame_start=20, channel=3)
+    job = finished(scene, strip, layer, tmp_path / "layer")
+    placed = layers.place(job)
+    assert compat.span(placed) == (20, 28)
+    assert placed.channel == 4
+    assert (placed.blend_type, placed.alpha_mode) == ("ALPHA_OVER", "STRAIGHT")
+    assert placed.colorspace_settings.name == "sRGB"
+    assert placed[layers.JOB] == job.id
+    assert placed[layers.LAYER_OF] == strip[layers.UID]
+    assert layers.find_layer(job.id) == placed
+
+
+def test_an_occupied_channel_is_passed_over(
+    scene: Any, movie: Path, pictures: Any, layer: Any, tmp_path: Path
+) -> None:
+    strip = studio.movie_strip(scene, movie, frame_start=20)
+    studio.image_strip(scene, pictures, "later", channel=2, frame_start=27)
+    studio.image_strip(scene, pictures, "before", channel=3, frame_start=12)
+    placed = layers.place(finished(scene, strip, layer, tmp_path / "layer"))
+    assert placed.channel == 3
+
+
+def test_a_full_timeline_is_said_and_the_files_stay(
+    scene: Any, movie: Path, pictures: Any, layer: Any, tmp_path: Path
+) -> None:
+    strip = studio.movie_strip(scene, movie, channel=127)
+    studio.image_strip(scene, pictures, "top", channel=128)
+    job = finished(scene, strip, layer, tmp_path / "layer")
+    with pytest.raises(jobs.JobError, match="above channel 127"):
+        layers.place(job)
+    assert all(path.exists() for path in job.files)
+
+
+def test_layer_follows_the_strips_transform(
+    scene: Any, movie: Path, clip: Any, tmp_path: Path
+) -> None:
+    """A layer of the clip itself, moved as the strip is, changes nothing that is seen."""
+    strip = studio.movie_strip(scene, movie)
+    strip.transform.offset_x, strip.transform.offset_y = 17, -9
+    strip.transform.scale_x, strip.transform.scale_y = 1.5, 0.75
+    strip.transform.rotation = 0.3
+    strip.transform.origin = (0.25, 0.75)
+    strip.crop.min_x, strip.crop.max_y = 8, 5
+    strip.use_flip_x = True
+    studio.show_exactly(scene, (160, 120))
+    before = studio.render_frame(scene, 3, tmp_path / "before.png")
+    opaque = np.concatenate([255 - clip, np.full((*clip.shape[:3], 1), 255, np.uint8)], axis=3)
+    placed = layers.place(finished(scene, strip, opaque, tmp_path / "layer"))
+    strip.mute = True
+    after = studio.render_frame(scene, 3, tmp_path / "after.png")
+    shown = before.any(axis=2)
+    inner = shown & np.roll(shown, 2, 0) & np.roll(shown, -2, 0)
+    inner &= np.roll(shown, 2, 1) & np.roll(shown, -2, 1)
+    assert inner.sum() > 1000
+    assert np.abs((255 - after.astype(int)) - before)[inner].max() <= 2
+    assert placed.crop.min_x == 8
+
+
+def test_a_smaller_layer_is_scaled_up(scene: Any, movie: Path, layer: Any, tmp_path: Path) -> None:
+    strip = studio.movie_strip(scene, movie)
+    strip.transform.scale_x = 2.0
+    strip.crop.min_x = 10
+    placed = layers.place(finished(scene, strip, layer[:, ::2, ::2], tmp_path / "layer"))
+    assert placed.transform.scale_x == pytest.approx(4.0)
+    assert placed.transform.scale_y == pytest.approx(2.0)
+    assert placed.crop.min_x == 5
+
+
+def test_a_layer_of_a_strip_in_a_meta_lies_in_the_meta(
+    scene: Any, movie: Path, clip: Any, layer: Any, tmp_path: Path
+) -> None:
+    strip = studio.movie_strip(scene, movie, frame_start=20)
+    meta = make_meta(scene, [strip])
+    strip = compat.all_strips(scene.sequence_editor)["shot"]
+    placed = layers.place(finished(scene, strip, layer, tmp_path / "layer"))
+    assert placed.parent_meta() == meta
+    assert compat.span(meta) == (20, 28)
+    studio.show_exactly(scene, (96, 64))
+    shown = studio.render_frame(scene, 22, tmp_path / "shown.png")
+    assert np.abs(shown.astype(int) - studio.over(layer[2], clip[2])).max() <= 1
+
+
+def test_a_moved_trimmed_and_renamed_strip_keeps_its_layer_in_step(
+    scene: Any, movie: Path, layer: Any, tmp_path: Path
+) -> None:
+    strip = studio.movie_strip(scene, movie, frame_start=20)
+    job = finished(scene, strip, layer, tmp_path / "layer")
+    strip.name = "renamed"
+    strip.channel = 5
+    compat.set_span(strip, 22, 28)
+    studio.slide(strip, 30)
+    placed = layers.place(job)
+    assert compat.span(placed) == (50, 58)
+    assert placed.channel == 6
+
+
+def test_a_copy_of_the_strip_does_not_get_the_layer(
+    scene: Any, movie: Path, layer: Any, tmp_path: Path
+) -> None:
+    strip = studio.movie_strip(scene, movie, frame_start=20)
+    job = finished(scene, strip, layer, tmp_path / "layer")
+    copy = studio.movie_strip(scene, movie, "shot.001", frame_start=60)
+    copy[layers.UID] = strip[layers.UID]
+    assert compat.span(layers.place(job))[0] == 20
+
+
+def test_a_deleted_strip_is_said_and_the_files_stay(
+    scene: Any, movie: Path, layer: Any, tmp_path: Path
+) -> None:
+    strip = studio.movie_strip(scene, movie)
+    job = finished(scene, strip, layer, tmp_path / "layer")
+    compat.strips(scene.sequence_editor).remove(strip)
+    with pytest.raises(jobs.JobError) as caught:
+        layers.place(job)
+    assert caught.value.problem.code == "strip_gone"
+    assert str(job.folder) in caught.value.problem.hint
+    assert all(path.exists() for path in job.files)
+
+
+def test_layers_lie_beside_a_saved_file_and_are_named_relative_to_it(
+    scene: Any, movie: Path, layer: Any, tmp_path: Path
+) -> None:
+    assert not layers.folder_for("j", "blender_addon").is_relative_to(tmp_path)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "film.blend"))
+    scene = bpy.context.scene
+    folder = layers.folder_for("j", "blender_addon")
+    assert folder == tmp_path / "text2live" / "j"
+    strip = studio.movie_strip(scene, movie)
+    placed = layers.place(finished(scene, strip, layer, folder))
+    assert placed.directory == "//text2live/j/"
+    placed_name = placed.name
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "film.blend"))
+    again = compat.all_strips(bpy.context.scene.sequence_editor)[placed_name]
+    assert again[layers.JOB] == "ab" * 16
+    assert len(again.elements) == 8
+
+
+def test_an_anchor_survives_being_written_down(scene: Any, movie: Path) -> None:
+    anchor = layers.anchor(scene, studio.movie_strip(scene, movie), (96, 64))
+    plain = json.loads(json.dumps(anchor.to_plain()))
+    assert layers.Anchor.from_plain({**plain, "later_version": 1}) == anchor
