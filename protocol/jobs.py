@@ -38,7 +38,7 @@ def reference(array: NDArray[np.uint8]) -> ObjectRef:
     block = np.ascontiguousarray(array)
     size = "x".join(str(n) for n in block.shape)
     digest = hashlib.sha256(f"uint8|{size}|".encode())
-    digest.update(memoryview(block).cast("B"))
+    digest.update(block.data.cast("B"))
     return ObjectRef(digest=digest.hexdigest(), dtype="uint8", shape=tuple(block.shape))
 
 

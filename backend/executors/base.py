@@ -1,0 +1,104 @@
+"""What the scheduler asks of whatever runs jobs, and what that reports back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from protocol.jobs import JobSpec, ObjectRef, Problem, Result
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True, tag_field="r"):
+    """Base of what a worker says. job: the job it is about; empty if about the worker itself."""
+
+    job: str = ""
+
+
+class Ready(Report, frozen=True, kw_only=True, tag="ready"):
+    """The worker is up. device: as torch names it. text: the same for people."""
+
+    device: str
+    text: str
+
+
+class Unusable(Report, frozen=True, kw_only=True, tag="unusable"):
+    """The worker cannot be started at all, and trying again will not help."""
+
+    problem: Problem
+
+
+class Gone(Report, frozen=True, kw_only=True, tag="gone"):
+    """The worker died; its slot takes no job until it is Ready again."""
+
+
+class Started(Report, frozen=True, kw_only=True, tag="started"):
+    """The worker began with the job."""
+
+
+class Step(Report, frozen=True, kw_only=True, tag="step"):
+    """done of total steps of a phase; eta_s: seconds left in it."""
+
+    phase: str
+    done: int
+    total: int
+    eta_s: float | None = None
+
+
+class Preview(Report, frozen=True, kw_only=True, tag="preview"):
+    """A small picture, already stored."""
+
+    object: ObjectRef
+
+
+class Note(Report, frozen=True, kw_only=True, tag="note"):
+    """A sentence for the artist."""
+
+    text: str
+
+
+class Finished(Report, frozen=True, kw_only=True, tag="finished"):
+    """The job is done; every object of the result is stored."""
+
+    result: Result
+
+
+class Failed(Report, frozen=True, kw_only=True, tag="failed"):
+    """The job cannot go on."""
+
+    problem: Problem
+
+
+class Stopped(Report, frozen=True, kw_only=True, tag="stopped"):
+    """The job was cancelled and has stopped."""
+
+
+AnyReport = Ready | Unusable | Gone | Started | Step | Preview | Note | Finished | Failed | Stopped
+Sink = Callable[[str, AnyReport], None]
+
+
+class Executor(Protocol):
+    """Runs jobs in slots, one at a time in each. Every method returns at once.
+
+    Reports go to the sink as (slot, report), from any thread. A slot that takes a job reports
+    exactly one of Finished, Failed, Stopped for it, whatever happens to its worker.
+    """
+
+    def open(self, sink: Sink) -> None:
+        """Start the workers."""
+
+    def slots(self) -> list[str]:
+        """Names of the slots that exist."""
+
+    def start(self, slot: str, job: str, spec: JobSpec) -> None:
+        """Run a job in a slot that is Ready and free."""
+
+    def cancel(self, job: str, grace_s: float = 5.0) -> None:
+        """Ask a job to stop; after the grace its worker is killed."""
+
+    def tick(self, now: float) -> None:
+        """Called several times a second (now: time.monotonic()), for what is due."""
+
+    def close(self) -> None:
+        """Stop everything; no report comes after this. May take up to two seconds."""

@@ -1,0 +1,147 @@
+"""Stand-ins for the methods, without torch: what a job could do to those who wait for it.
+
+Each is a runner (spec, ctx) -> Result that the ordinary worker process carries out, so everything
+but the mathematics is real. Chosen by ``python -m backend.serve --mock KIND``:
+
+- ``ok``: in one to two seconds, a tinted layer, with progress, a preview and pictures.
+- ``fail``: fails in the middle with a JobError. ``bug``: with an ordinary exception.
+- ``stall``: goes on until it is cancelled. ``deaf``: goes on and does not hear the cancel.
+- ``half``: stores half of the layer's frames, then fails.
+- ``crash``: the worker process dies in the middle, the first time in a data folder.
+- ``die``: the whole server is killed in the middle, the first time in a data folder.
+
+The first time is remembered by an empty file ``<data>/mock-crashed`` or ``<data>/mock-died``.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.worker import Context
+from protocol.jobs import EditJob, JobError, JobSpec, Result
+
+KINDS = ("ok", "fail", "bug", "stall", "deaf", "half", "crash", "die")
+STEPS = 20
+PAUSE = 0.04  # seconds
+
+
+def runner(kind: str) -> str:
+    """The import path of a stand-in, for an executor."""
+    return f"{__name__}:{kind}"
+
+
+def ok(spec: JobSpec, ctx: Context) -> Result:
+    """A tinted layer for an edit; pictures only for an atlas."""
+    first = _work(spec, ctx)
+    pictures = {
+        "background_atlas": ctx.store(_opaque(first)),
+        "foreground_atlas": ctx.store(_layer(first, spec)),
+    }
+    numbers = {"psnr": 40.0, "seconds": STEPS * PAUSE}
+    if not isinstance(spec, EditJob):
+        return Result(pictures=pictures, numbers=numbers)
+    pictures["edited_atlas"] = ctx.store(_layer(first, spec))
+    layer = []
+    for index, ref in enumerate(spec.clip.frames):
+        ctx.step("Rendering the layer", index, len(spec.clip.frames))
+        layer.append(ctx.store(_layer(ctx.load(ref), spec)))
+    return Result(layer=tuple(layer), pictures=pictures, numbers=numbers)
+
+
+def fail(spec: JobSpec, ctx: Context) -> Result:
+    """Fail with a sentence for the artist."""
+    _work(spec, ctx, part=0.5)
+    raise JobError("mock_failure", "The stand-in failed, as it was asked to.", "Use --mock ok.")
+
+
+def bug(spec: JobSpec, ctx: Context) -> Result:
+    """Fail with an ordinary exception."""
+    _work(spec, ctx, part=0.5)
+    raise ZeroDivisionError("a stand-in divided by zero")
+
+
+def stall(spec: JobSpec, ctx: Context) -> Result:
+    """Go on for ever, hearing the cancel."""
+    _work(spec, ctx, part=0.5)
+    while True:
+        ctx.check()
+        time.sleep(PAUSE)
+
+
+def deaf(spec: JobSpec, ctx: Context) -> Result:
+    """Go on for ever, not hearing the cancel."""
+    _work(spec, ctx, part=0.5)
+    while True:
+        time.sleep(PAUSE)
+
+
+def half(spec: JobSpec, ctx: Context) -> Result:
+    """Store half of the layer, then fail."""
+    _work(spec, ctx)
+    frames = spec.clip.frames
+    for ref in frames[: (len(frames) + 1) // 2]:
+        ctx.store(_layer(ctx.load(ref), spec))
+    raise JobError("mock_failure", "The stand-in failed half way.", "Use --mock ok.")
+
+
+def crash(spec: JobSpec, ctx: Context) -> Result:
+    """End the worker process in the middle, once."""
+    if _first_time(ctx, "mock-crashed"):
+        _work(spec, ctx, part=0.5)
+        print("the stand-in ends its own process", file=sys.stderr, flush=True)
+        os._exit(13)
+    return ok(spec, ctx)
+
+
+def die(spec: JobSpec, ctx: Context) -> Result:
+    """Kill the server in the middle, once; a restarted server finishes the job."""
+    if _first_time(ctx, "mock-died"):
+        _work(spec, ctx, part=0.5)
+        os.kill(os.getppid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+        time.sleep(60)
+    return ok(spec, ctx)
+
+
+def _first_time(ctx: Context, marker: str) -> bool:
+    path = ctx.data / marker
+    if path.exists():
+        return False
+    path.touch()
+    return True
+
+
+def _work(spec: JobSpec, ctx: Context, part: float = 1.0) -> NDArray[np.uint8]:
+    """Phases with progress, a note and a preview; returns the first frame."""
+    first = ctx.load(spec.clip.frames[0])
+    ctx.note("This is a stand-in: nothing is learned.")
+    for phase in ("Decomposing", "Editing"):
+        for index in range(int(STEPS * part)):
+            ctx.step(phase, index, STEPS)
+            time.sleep(PAUSE)
+        ctx.preview(_layer(first, spec))
+    return first
+
+
+def _opaque(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    full = np.full((*frame.shape[:2], 1), 255, np.uint8)
+    return np.concatenate([frame, full], axis=2)
+
+
+def _layer(frame: NDArray[np.uint8], spec: JobSpec) -> NDArray[np.uint8]:
+    """The frame tinted by the job's prompt and seed, alpha a centred ellipse: uint8 [H,W,4]."""
+    text = spec.prompt[0] if isinstance(spec, EditJob) else "atlas"
+    code = zlib.crc32(f"{text}|{spec.seed}".encode())
+    tint = np.frombuffer(code.to_bytes(4, "little")[:3], np.uint8)
+    height, width = frame.shape[:2]
+    y = (np.arange(height)[:, None] + 0.5) / height * 2 - 1
+    x = (np.arange(width)[None, :] + 0.5) / width * 2 - 1
+    inside = (x**2 + y**2) < 0.6**2
+    colour = frame // 2 + tint // 2
+    return np.concatenate([colour, np.where(inside, 255, 0)[..., None].astype(np.uint8)], axis=2)

@@ -1,0 +1,223 @@
+"""Jobs and their events in SQLite: the truth about what was asked for and what happened.
+
+One process, one connection, one thread. What `append` returned from is on the disk.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from protocol.codec import pack
+from protocol.jobs import FINAL_STATES, EditJob, Event, JobError, JobSpec, JobState, spec_digest
+from protocol.messages import JobInfo
+
+SCHEMA = 1
+_TABLES = """
+CREATE TABLE jobs (
+  id TEXT PRIMARY KEY, owner TEXT NOT NULL, kind TEXT NOT NULL, title TEXT NOT NULL,
+  digest TEXT NOT NULL, spec BLOB NOT NULL, state TEXT NOT NULL, seq INTEGER NOT NULL,
+  attempts INTEGER NOT NULL, created REAL NOT NULL);
+CREATE TABLE events (
+  job TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, seq INTEGER NOT NULL,
+  kind TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (job, seq)) WITHOUT ROWID;
+"""
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the jobs table. seq: of its newest event. attempts: times it was interrupted."""
+
+    id: str
+    owner: str
+    kind: str
+    title: str
+    digest: str
+    spec: JobSpec
+    state: JobState
+    seq: int
+    attempts: int
+    created: float
+
+
+class Journal:
+    """The jobs and events below one data folder."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(path, timeout=0, isolation_level=None)
+        try:
+            self._open()
+        except sqlite3.OperationalError as why:
+            self._db.close()
+            if "locked" in str(why):
+                raise JobError(
+                    "data_in_use",
+                    f"Another backend is already using the folder {path.parent}.",
+                    "Stop it first, or start this one with another --data folder.",
+                ) from why
+            raise
+        except JobError:
+            self._db.close()
+            raise
+
+    def _open(self) -> None:
+        # An exclusive lock, held until close: two writers could corrupt this SQLite's journal.
+        self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.execute("PRAGMA foreign_keys=1")
+        self._db.execute("PRAGMA mmap_size=0")
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, SCHEMA):
+            raise JobError(
+                "journal_version",
+                f"The journal {self._path} was written by another version ({version}).",
+                "Update the backend, or start it with another --data folder.",
+            )
+        with self._writing():
+            if version == 0:
+                for statement in _TABLES.split(";"):
+                    self._db.execute(statement)
+            self._db.execute(f"PRAGMA user_version={SCHEMA}")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+            self._db.execute("COMMIT")
+        except BaseException as why:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            if isinstance(why, sqlite3.OperationalError) and "full" in str(why):
+                raise JobError(
+                    "disk_full",
+                    f"The disk of the backend is full: nothing more fits in {self._path.parent}.",
+                    "Free some space there, or start the backend with another --data folder.",
+                    retryable=True,
+                ) from why
+            raise
+
+    def close(self) -> None:
+        """Close the file; the journal cannot be used after this."""
+        self._db.close()
+
+    def add(self, job: str, owner: str, spec: JobSpec, state: JobState) -> Job:
+        """Write a new job and its first event."""
+        row = Job(
+            id=job,
+            owner=owner,
+            kind="edit" if isinstance(spec, EditJob) else "atlas",
+            title=spec.prompt[0][:80] if isinstance(spec, EditJob) else "layered atlas",
+            digest=spec_digest(spec),
+            spec=spec,
+            state=state,
+            seq=0,
+            attempts=0,
+            created=time.time(),
+        )
+        with self._writing():
+            self._db.execute(
+                "INSERT INTO jobs VALUES (?,?,?,?,?,?,?,?,?,?)",
+                (
+                    *(row.id, row.owner, row.kind, row.title, row.digest, pack(spec)),
+                    *(row.state, row.seq, row.attempts, row.created),
+                ),
+            )
+            self._append(job, Event(seq=0, at=time.time(), kind="state", state=state))
+        return self.job(job)
+
+    def append(self, job: str, *events: Event, attempts: int | None = None) -> None:
+        """Write events, in one transaction; their seq and time are given here.
+
+        The job's state becomes that of the last event. Of previews only the newest keeps its
+        picture: older ones are replayed without it. attempts: the job's new count, if it changes.
+        """
+        with self._writing():
+            for event in events:
+                self._append(job, event)
+            if attempts is not None:
+                self._db.execute("UPDATE jobs SET attempts=? WHERE id=?", (attempts, job))
+
+    def _append(self, job: str, event: Event) -> None:
+        row = self._db.execute("SELECT seq FROM jobs WHERE id=?", (job,)).fetchone()
+        seq = int(row[0]) + 1
+        event = msgspec.structs.replace(event, seq=seq, at=time.time())
+        if event.kind == "preview":
+            self._drop_preview(job)
+        self._db.execute("INSERT INTO events VALUES (?,?,?,?)", (job, seq, event.kind, pack(event)))
+        self._db.execute("UPDATE jobs SET seq=?, state=? WHERE id=?", (seq, event.state, job))
+
+    def _drop_preview(self, job: str) -> None:
+        newest = "SELECT seq, body FROM events WHERE job=? AND kind='preview' ORDER BY seq DESC"
+        for seq, body in self._db.execute(f"{newest} LIMIT 1", (job,)).fetchall():
+            event = msgspec.msgpack.decode(body, type=Event)
+            bare = pack(msgspec.structs.replace(event, object=None))
+            self._db.execute("UPDATE events SET body=? WHERE job=? AND seq=?", (bare, job, seq))
+
+    def job(self, job: str) -> Job:
+        """A job. Raises JobError ``unknown_job``."""
+        row = self._db.execute("SELECT * FROM jobs WHERE id=?", (job,)).fetchone()
+        if row is None:
+            raise JobError(
+                "unknown_job",
+                f"The backend does not know the job {job[:12]}….",
+                "It was forgotten, or it belongs to another backend: send it again.",
+            )
+        return _job(row)
+
+    def find(self, job: str) -> Job | None:
+        """A job, or None."""
+        row = self._db.execute("SELECT * FROM jobs WHERE id=?", (job,)).fetchone()
+        return None if row is None else _job(row)
+
+    def events(self, job: str, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """(seq, packed Event) after a seq, in order."""
+        query = "SELECT seq, body FROM events WHERE job=? AND seq>? ORDER BY seq LIMIT ?"
+        return self._db.execute(query, (job, after, limit)).fetchall()
+
+    def in_states(self, *states: JobState) -> list[Job]:
+        """Jobs in one of these states, oldest first."""
+        marks = ",".join("?" * len(states))
+        query = f"SELECT * FROM jobs WHERE state IN ({marks}) ORDER BY created, id"
+        return [_job(row) for row in self._db.execute(query, states)]
+
+    def open_jobs(self, owner: str) -> int:
+        """How many unfinished jobs a client key has."""
+        marks = ",".join("?" * len(FINAL_STATES))
+        query = f"SELECT COUNT(*) FROM jobs WHERE owner=? AND state NOT IN ({marks})"
+        return int(self._db.execute(query, (owner, *FINAL_STATES)).fetchone()[0])
+
+    def newest(self, limit: int) -> tuple[JobInfo, ...]:
+        """The newest jobs in short, newest first."""
+        query = (
+            "SELECT id, kind, state, created, seq, title FROM jobs "
+            "ORDER BY created DESC, id DESC LIMIT ?"
+        )
+        return tuple(
+            JobInfo(job=job, kind=kind, state=state, created=created, seq=seq, title=title)
+            for job, kind, state, created, seq, title in self._db.execute(query, (limit,))
+        )
+
+    def results(self) -> Iterator[Event]:
+        """The final event of every finished job."""
+        query = "SELECT body FROM jobs JOIN events ON id=job AND jobs.seq=events.seq"
+        for (body,) in self._db.execute(f"{query} WHERE state='done'"):
+            yield msgspec.msgpack.decode(body, type=Event)
+
+    def forget(self, job: str) -> None:
+        """Remove a job and its events."""
+        with self._writing():
+            self._db.execute("DELETE FROM jobs WHERE id=?", (job,))
+
+
+def _job(row: tuple[object, ...]) -> Job:
+    fields = dict(zip(Job.__struct_fields__, row, strict=True))
+    fields["spec"] = msgspec.msgpack.decode(row[5], type=JobSpec)  # type: ignore[call-overload]
+    return Job(**fields)  # type: ignore[arg-type]

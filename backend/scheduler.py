@@ -1,0 +1,303 @@
+"""From the queue to the executor and back: every change of a job's state happens here.
+
+All of it runs in the server's thread. What the journal says is the truth; what is kept here can
+be rebuilt from it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import get_args
+
+import msgspec
+
+from backend.executors.base import (
+    AnyReport,
+    Executor,
+    Failed,
+    Finished,
+    Gone,
+    Note,
+    Preview,
+    Ready,
+    Started,
+    Step,
+    Stopped,
+    Unusable,
+)
+from backend.journal import Job, Journal
+from backend.store import Store
+from protocol.jobs import (
+    FINAL_STATES,
+    Event,
+    JobError,
+    JobSpec,
+    JobState,
+    ObjectRef,
+    Problem,
+    Result,
+    spec_digest,
+)
+from protocol.limits import LIMITS
+from protocol.validate import check, check_job_id, objects
+
+MAX_ATTEMPTS = 2  # times a job may be interrupted and is started again
+PROGRESS_INTERVAL = 0.5  # seconds between progress events in the journal
+
+
+class Slot(msgspec.Struct):
+    """What is known of a slot. job: what runs there."""
+
+    device: str = ""
+    text: str = ""
+    ready: bool = False
+    job: str = ""
+
+
+class Scheduler:
+    """Jobs of one journal on one executor.
+
+    changed: called with a job's id whenever it has new events.
+    """
+
+    def __init__(
+        self, journal: Journal, store: Store, executor: Executor, changed: Callable[[str], None]
+    ) -> None:
+        self._journal = journal
+        self._store = store
+        self._executor = executor
+        self._changed = changed
+        self.slots = {name: Slot() for name in executor.slots()}
+        self.unusable: Problem | None = None
+        self._waiting: dict[str, dict[str, ObjectRef]] = {}  # job -> objects it lacks
+        self._written: dict[str, tuple[float, str]] = {}  # job -> last progress: time, phase
+        self._held_back: dict[str, Step] = {}  # job -> progress not written yet
+        self._recover()
+
+    def _recover(self) -> None:
+        """Take up what an earlier server left: the poison guard is here."""
+        for job in self._journal.in_states("cancelling"):
+            self._write(job.id, _state("cancelled"))
+        for job in self._journal.in_states("starting", "running", "saving"):
+            attempts = job.attempts + 1
+            events = [_state("interrupted")]
+            if attempts <= MAX_ATTEMPTS:
+                events.append(_state("queued"))
+            else:
+                problem = Problem(
+                    code="interrupted_too_often",
+                    message=f"The backend stopped {attempts} times while it ran this job.",
+                    hint="The job may be what stops it: try a smaller one, and look at the log.",
+                    retryable=True,
+                )
+                events.append(_state("failed", problem=problem))
+            self._write(job.id, *events, attempts=attempts)
+        for job in self._journal.in_states("interrupted"):
+            self._write(job.id, _state("queued"))
+        for job in self._journal.in_states("uploading"):
+            self._wait_for_objects(job.id, job.spec)
+
+    # what clients ask for
+
+    def submit(self, job: str, owner: str, spec: JobSpec) -> tuple[Job, bool]:
+        """Take a job, or find it already taken: (job, is it new). Raises JobError."""
+        check_job_id(job)
+        known = self._journal.find(job)
+        if known is not None:
+            if known.digest != spec_digest(spec):
+                raise JobError(
+                    "job_id_conflict",
+                    "Another job was sent under the same id before.",
+                    "Give the new job an id of its own.",
+                )
+            self._restore_objects(known)
+            return self._journal.job(job), False
+        check(spec)
+        if self._journal.open_jobs(owner) >= LIMITS.open_jobs:
+            raise JobError(
+                "too_many_jobs",
+                f"{LIMITS.open_jobs} jobs are waiting already.",
+                "Wait until some are done, or cancel some.",
+                retryable=True,
+            )
+        self._journal.add(job, owner, spec, "uploading")
+        self._changed(job)
+        self._wait_for_objects(job, spec)
+        return self._journal.job(job), True
+
+    def _restore_objects(self, job: Job) -> None:
+        """A queued job whose objects were lost meanwhile waits for them once more."""
+        if job.state == "queued" and any(not self._store.has(r) for r in _refs(job.spec)):
+            self._write(job.id, _state("uploading"))
+            self._wait_for_objects(job.id, job.spec)
+
+    def _wait_for_objects(self, job: str, spec: JobSpec) -> None:
+        lacking = {ref.digest: ref for ref in _refs(spec) if not self._store.has(ref)}
+        if lacking:
+            self._waiting[job] = lacking
+        else:
+            self._write(job, _state("queued"))
+
+    def wanted(self, digest: str) -> ObjectRef | None:
+        """The reference under which a waiting job lacks this object, or None."""
+        return next(
+            (lacking[digest] for lacking in self._waiting.values() if digest in lacking), None
+        )
+
+    def arrived(self, digest: str) -> None:
+        """An object is complete: jobs that lacked nothing else are queued."""
+        for job, lacking in list(self._waiting.items()):
+            lacking.pop(digest, None)
+            if not lacking:
+                self._write(job, _state("queued"))
+                del self._waiting[job]
+
+    def cancel(self, job: str) -> None:
+        """Stop a job in whatever state it is. Raises JobError ``unknown_job``."""
+        state = self._journal.job(job).state
+        if state in FINAL_STATES:
+            return
+        if state in ("uploading", "queued", "interrupted"):
+            self._write(job, _state("cancelled"))
+            self._waiting.pop(job, None)
+            return
+        if state != "cancelling":
+            self._write(job, _state("cancelling"))
+        self._executor.cancel(job)
+
+    def forget(self, job: str) -> None:
+        """Remove a finished job. Raises JobError ``job_active``; an unknown job is no error."""
+        known = self._journal.find(job)
+        if known is None:
+            return
+        if known.state not in FINAL_STATES:
+            raise JobError(
+                "job_active", "The job is not finished.", "Cancel it first, then forget it."
+            )
+        self._journal.forget(job)
+
+    # what the executor reports
+
+    def report(self, slot: str, report: AnyReport) -> None:
+        """Write down what a worker says. Raises JobError disk_full: then call again later."""
+        if isinstance(report, Ready):
+            self.slots[slot] = Slot(device=report.device, text=report.text, ready=True)
+        elif isinstance(report, Gone):
+            self.slots[slot].ready = False
+        elif isinstance(report, Unusable):
+            self.unusable = report.problem
+        else:
+            self._about_job(slot, report)
+
+    def _about_job(
+        self, slot: str, report: Started | Step | Preview | Note | Finished | Failed | Stopped
+    ) -> None:
+        job = self._journal.find(report.job)
+        if job is None or job.state in FINAL_STATES:
+            return
+        if isinstance(report, Step):
+            self._progress(job, report)
+            return
+        if isinstance(report, Finished | Failed | Stopped):
+            self._write(job.id, *self._ending(job, report))
+            self._held_back.pop(job.id, None)
+            self._written.pop(job.id, None)
+            self.slots[slot].job = ""
+            return
+        self._flush(job.id)
+        if isinstance(report, Preview):
+            self._write(job.id, _event("preview", job.state, object=report.object))
+        elif isinstance(report, Note):
+            self._write(job.id, _event("note", job.state, text=report.text))
+        elif job.state == "starting":
+            self._write(job.id, _state("running"))
+
+    def _ending(self, job: Job, report: Finished | Failed | Stopped) -> list[Event]:
+        if isinstance(report, Finished):  # wins over a cancel that came later
+            lost = [r for r in _result_refs(report.result) if not self._store.has(r)]
+            if not lost:
+                return [_state("saving"), _state("done", result=report.result)]
+            problem = Problem(
+                code="result_lost",
+                message=f"{len(lost)} pictures of the result are not on the backend's disk.",
+                hint="Run the job again.",
+                retryable=True,
+            )
+            return [_state("failed", problem=problem)]
+        if isinstance(report, Stopped) or job.state == "cancelling":
+            return [_state("cancelled")]
+        return [_state("failed", problem=report.problem)]
+
+    def _progress(self, job: Job, report: Step) -> None:
+        at, phase = self._written.get(job.id, (0.0, ""))
+        now = time.monotonic()
+        if phase == report.phase and now - at < PROGRESS_INTERVAL:
+            self._held_back[job.id] = report
+            return
+        self._held_back.pop(job.id, None)
+        self._write(
+            job.id,
+            _event(
+                "progress",
+                job.state,
+                phase=report.phase,
+                done=report.done,
+                total=report.total,
+                eta_s=report.eta_s,
+            ),
+        )
+        self._written[job.id] = (now, report.phase)
+
+    def _flush(self, job: str) -> None:
+        report = self._held_back.pop(job, None)
+        if report is not None:
+            self._written.pop(job, None)
+            self._progress(self._journal.job(job), report)
+
+    # what time brings
+
+    def tick(self, now: float) -> None:
+        """Write held-back progress, start queued jobs, let the executor do what is due."""
+        self._executor.tick(now)
+        for held in list(self._held_back):
+            if now - self._written.get(held, (0.0, ""))[0] >= PROGRESS_INTERVAL:
+                self._flush(held)
+        free = [name for name, slot in self.slots.items() if slot.ready and not slot.job]
+        if not free:
+            return
+        for name, job in zip(free, self._journal.in_states("queued"), strict=False):
+            self._write(job.id, _state("starting"))
+            self.slots[name].job = job.id
+            self._executor.start(name, job.id, job.spec)
+
+    def pinned(self) -> set[str]:
+        """Digests that must stay: inputs of unfinished jobs, results of finished ones."""
+        live = [state for state in get_args(JobState) if state not in FINAL_STATES]
+        keep = {ref.digest for job in self._journal.in_states(*live) for ref in _refs(job.spec)}
+        for event in self._journal.results():
+            if event.result is not None:
+                keep |= {ref.digest for ref in _result_refs(event.result)}
+        return keep
+
+    def _write(self, job: str, *events: Event, attempts: int | None = None) -> None:
+        self._journal.append(job, *events, attempts=attempts)
+        self._changed(job)
+
+
+def _refs(spec: JobSpec) -> list[ObjectRef]:
+    return list(objects(spec).values())
+
+
+def _result_refs(result: Result) -> list[ObjectRef]:
+    return [*result.layer, *result.pictures.values()]
+
+
+def _event(kind: str, state: JobState, **fields: object) -> Event:
+    return Event(seq=0, at=0.0, kind=kind, state=state, **fields)  # type: ignore[arg-type]
+
+
+def _state(
+    state: JobState, *, result: Result | None = None, problem: Problem | None = None
+) -> Event:
+    return Event(seq=0, at=0.0, kind="state", state=state, result=result, problem=problem)

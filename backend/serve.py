@@ -1,0 +1,154 @@
+"""python -m backend.serve: start the backend on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+
+from backend.executors.local import LocalExecutor
+from backend.server import Server
+from protocol.jobs import ClipModel, JobError, Problem
+from protocol.keys import Connection, keypair, write_connection_file
+from protocol.limits import GIB
+
+MOCKS = ("ok", "fail", "bug", "stall", "deaf", "half", "crash", "die")
+
+
+def default_data() -> Path:
+    """$TEXT2LIVE_DATA, else the platform's folder for a program's own files."""
+    if chosen := os.environ.get("TEXT2LIVE_DATA"):
+        return Path(chosen)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "text2live"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "text2live"
+    return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "text2live"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    result = argparse.ArgumentParser(
+        prog="python -m backend.serve",
+        description="Make text-driven layers for clips, for the Text2LIVE add-on in Blender.",
+        epilog="Stop it with Ctrl-C. Unfinished jobs go on at the next start.",
+    )
+    add = result.add_argument
+    add(
+        "--listen",
+        default="127.0.0.1:5599",
+        metavar="HOST:PORT",
+        help="where to listen; port 0 is any free one (default: %(default)s)",
+    )
+    add(
+        "--data",
+        type=Path,
+        default=default_data(),
+        metavar="DIR",
+        help="folder for jobs, objects, atlases, keys and logs (default: %(default)s)",
+    )
+    add(
+        "--device",
+        default="auto",
+        help="auto, cpu, cuda or cuda:N; auto takes CUDA if torch sees it (default: %(default)s)",
+    )
+    add(
+        "--model",
+        default="demo",
+        metavar="NAME",
+        help="CLIP model of jobs that name none: demo, an open_clip name such as "
+        "ViT-B-32:openai, or ViT-B-32:/path/to/weights (default: %(default)s)",
+    )
+    add(
+        "--cache-gib",
+        type=float,
+        default=50.0,
+        metavar="N",
+        help="at start, delete the least used objects above this size (default: %(default)g)",
+    )
+    add(
+        "--mock",
+        choices=MOCKS,
+        help="no torch: a stand-in makes tinted layers, or fails in one of the known ways",
+    )
+    return result
+
+
+def clip_model(text: str) -> ClipModel:
+    """``name``, ``name:tag`` or ``name:/a/file`` as a ClipModel."""
+    name, _, rest = text.partition(":")
+    if "/" in rest or "\\" in rest or rest.endswith((".pt", ".safetensors")):
+        return ClipModel(name=name, checkpoint=rest)
+    return ClipModel(name=name, pretrained=rest)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGINT or SIGTERM. Returns the exit status: 0, or 1 with a sentence on stderr."""
+    options = parser().parse_args(arguments)
+    try:
+        problem = serve(options)
+    except JobError as why:
+        problem = why.problem
+    if problem is None:
+        return 0
+    print(f"text2live: {problem.message}\n{problem.hint}", file=sys.stderr)
+    return 1
+
+
+def serve(options: argparse.Namespace) -> Problem | None:
+    """Run the server; returns why it ended by itself. Raises JobError if it cannot start."""
+    data: Path = options.data.expanduser().resolve()
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as why:
+        raise JobError(
+            "bad_data", f"The folder {data} cannot be made: {why.strerror}.", "Choose another."
+        ) from why
+    server_keys = keypair(data / "keys" / "server.json")
+    client_keys = keypair(data / "keys" / "local-client.json")
+    file = data / "connection.json"
+    server = Server(
+        f"tcp://{options.listen}",
+        data,
+        server_keys,
+        {client_keys.public: "local"},
+        _executor(options, data),
+        model=options.model,
+        cache_bytes=int(options.cache_gib * GIB),
+        on_ready=lambda device: ready(device),
+    )
+    file.unlink(missing_ok=True)  # an older server's, that was killed
+
+    def ready(device: str) -> None:
+        print(f"device       {device}", flush=True)
+        if not file.exists():
+            connection = Connection(
+                address=server.address,
+                server_key=server_keys.public,
+                client_public=client_keys.public,
+                client_secret=client_keys.secret,
+            )
+            write_connection_file(file, connection)
+            print(f"connection   {file}\nReady.", flush=True)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: server.stop())
+    print(f"Text2LIVE backend\naddress      {server.address}")
+    print(f"data         {data}")
+    print(f"CLIP model   {'none (stand-in)' if options.mock else options.model}", flush=True)
+    try:
+        return server.run()
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _executor(options: argparse.Namespace, data: Path) -> LocalExecutor:
+    if options.mock:
+        return LocalExecutor(data, ("none",), f"backend.executors.mock:{options.mock}")
+    return LocalExecutor(data, (options.device,), model=clip_model(options.model))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

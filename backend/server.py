@@ -1,0 +1,369 @@
+"""The backend's one loop: it owns the ROUTER, the journal and the store, all in one thread.
+
+Never imports torch: the work happens in processes that an Executor starts. Executors call
+`_sink` from their own threads; it queues the report and wakes the loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import socket
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+import msgspec
+import zmq
+from zmq.utils import z85
+
+from backend.executors.base import AnyReport, Executor
+from backend.journal import Journal
+from backend.scheduler import Scheduler
+from backend.store import Store
+from protocol import messages as m
+from protocol.codec import BadMessage, Bytes, Packet, decode, encode, pack, unpack_as
+from protocol.jobs import JobError, JobSpec, Problem
+from protocol.keys import KeyPair
+from protocol.limits import GIB, KIB, LIMITS, MAX_BUFFER, MAX_BUFFERS, MAX_DIGESTS, PROTOCOL
+
+NAME = "text2live-backend"
+FORGET_PEER = 60.0  # seconds of silence
+_ZAP = "inproc://zeromq.zap.01"
+_BATCH = 32  # events read at once
+_RETRY = 1.0  # seconds after a failed write
+
+
+class Peer(msgspec.Struct):
+    """One socket of a client. key: its public key. follows: job -> seq of the newest event sent."""
+
+    key: str
+    seen: float
+    follows: dict[str, int] = {}
+
+
+class Server:
+    """Serve the jobs below a folder until `stop` is called.
+
+    allowed: public client keys (Z85) and their names. address: ``tcp://127.0.0.1:5599``; port 0
+    is any free one. Raises JobError ``address_in_use``, ``data_in_use``.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        data: Path,
+        keys: KeyPair,
+        allowed: Mapping[str, str],
+        executor: Executor,
+        *,
+        model: str = "",
+        cache_bytes: int = 50 * GIB,
+        on_ready: Callable[[str], None] = lambda device: None,
+    ) -> None:
+        self.epoch = secrets.token_hex(8)
+        self._allowed = allowed
+        self._model = model
+        self._on_ready = on_ready
+        self._executor = executor
+        self._reports: SimpleQueue[tuple[str, AnyReport]] = SimpleQueue()
+        self._unwritten: deque[tuple[str, AnyReport]] = deque()
+        self._retry_at = 0.0
+        self._peers: dict[bytes, Peer] = {}
+        self._changed: set[str] = set()
+        self._stopping = False
+        self._journal = Journal(data / "journal.sqlite")
+        self.store = Store(data / "objects")
+        self._scheduler = Scheduler(self._journal, self.store, executor, self._changed.add)
+        self.store.sweep(self._scheduler.pinned(), cache_bytes)
+        self._wake_in, self._wake_out = socket.socketpair()
+        self._wake_in.setblocking(False)
+        self._wake_out.setblocking(False)
+        self._context = zmq.Context()
+        self._zap = self._context.socket(zmq.REP)
+        self._zap.linger = 0
+        self._zap.bind(_ZAP)
+        self._router = self._context.socket(zmq.ROUTER)
+        try:
+            self.address = self._bind(address, keys)
+        except JobError:
+            self._close_sockets()
+            raise
+
+    def _bind(self, address: str, keys: KeyPair) -> str:
+        router = self._router
+        router.router_mandatory = 1  # or a slow reader would lose messages without a word
+        router.linger = 0
+        router.sndhwm = router.rcvhwm = 64
+        router.maxmsgsize = MAX_BUFFER + 64 * KIB
+        router.ipv6 = "[" in address
+        router.tcp_keepalive = 1
+        router.heartbeat_ivl, router.heartbeat_timeout = 5000, 15000
+        router.curve_server = True
+        router.curve_publickey = keys.public.encode()
+        router.curve_secretkey = keys.secret.encode()
+        router.zap_domain = b"text2live"
+        try:
+            router.bind(address)
+        except zmq.ZMQError as why:
+            if why.errno == zmq.EADDRINUSE:
+                raise JobError(
+                    "address_in_use",
+                    f"Another program already listens on {address}.",
+                    "Stop it, or choose another port with --listen (port 0 is any free one).",
+                ) from why
+            raise JobError(
+                "bad_address",
+                f"The address {address} cannot be listened on: {why}.",
+                "Give an address of this machine, such as --listen 127.0.0.1:5599.",
+            ) from why
+        return router.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def wake(self) -> None:
+        """Make the loop look around now. Any thread, any signal handler."""
+        with contextlib.suppress(OSError):  # full: it is awake already
+            self._wake_out.send(b".")
+
+    def stop(self) -> None:
+        """Ask the loop to end. Any thread, any signal handler."""
+        self._stopping = True
+        self.wake()
+
+    def _sink(self, slot: str, report: AnyReport) -> None:
+        self._reports.put((slot, report))
+        self.wake()
+
+    def run(self) -> Problem | None:
+        """Serve until stopped. Returns why it cannot go on, if it was not asked to stop."""
+        poller = zmq.Poller()
+        for one in (self._router, self._zap, self._wake_in):
+            poller.register(one, zmq.POLLIN)
+        self._executor.open(self._sink)
+        try:
+            while not self._stopping and self._scheduler.unusable is None:
+                ready = dict(poller.poll(50))
+                if self._wake_in.fileno() in ready:
+                    with contextlib.suppress(OSError):
+                        self._wake_in.recv(4096)
+                if self._zap in ready:
+                    self._authenticate()
+                if self._router in ready:
+                    self._receive()
+                self._write_reports()
+                self._push_events()
+            return self._scheduler.unusable
+        finally:
+            self._executor.close()
+            self._close_sockets()
+
+    def _close_sockets(self) -> None:
+        self._router.close()
+        self._zap.close()
+        self._context.term()
+        self._wake_in.close()
+        self._wake_out.close()
+        self._journal.close()
+
+    def _authenticate(self) -> None:
+        """Answer libzmq's question whether a client's key may connect (RFC 27/ZAP)."""
+        version, request, _domain, _address, _route, mechanism, *credentials = (
+            self._zap.recv_multipart()
+        )
+        key = ""
+        if mechanism == b"CURVE" and len(credentials) == 1:
+            key = z85.encode(credentials[0]).decode("ascii")
+        known = key in self._allowed
+        status = (b"200", b"OK") if known else (b"400", b"key not allowed")
+        user = key.encode() if known else b""
+        self._zap.send_multipart([version, request, *status, user, b""])
+
+    # what comes in
+
+    def _receive(self) -> None:
+        for _ in range(64):  # then the others have their turn
+            try:
+                frames = self._router.recv_multipart(zmq.DONTWAIT, copy=False)
+            except zmq.Again:
+                return
+            route = frames[0].bytes
+            try:
+                user = str(frames[-1].get("User-Id"))
+            except zmq.ZMQError:
+                continue
+            self._handle(route, user, [frame.buffer for frame in frames[1 : MAX_BUFFERS + 4]])
+
+    def _handle(self, route: bytes, user: str, frames: list[memoryview]) -> None:
+        re = ""
+        try:
+            packet = decode(frames)
+            re = packet.id
+            answer, buffers = self._answer(route, user, packet)
+        except BadMessage as why:
+            answer, buffers = m.error(why.problem), ()
+            re = re or why.re
+        except JobError as why:
+            answer, buffers = m.error(why.problem), ()
+        if answer is not None:
+            self._send(route, answer, re=re, buffers=buffers)
+
+    def _answer(
+        self, route: bytes, user: str, packet: Packet
+    ) -> tuple[m.AnyMessage | None, tuple[Bytes, ...]]:
+        message = packet.message
+        if isinstance(message, m.Hello):
+            return self._hello(route, user, message), ()
+        peer = self._peers.get(route)
+        if peer is None:
+            raise JobError(
+                "hello_first", "The conversation did not start with a hello.", "Connect again."
+            )
+        peer.seen = time.monotonic()
+        match message:
+            case m.Ping():
+                return m.Pong(), ()
+            case m.Submit():
+                return self._submit(peer, message, packet.buffers), ()
+            case m.Have():
+                return self._have(message), ()
+            case m.Chunk():
+                return self._chunk(message, packet.buffers), ()
+            case m.Fetch():
+                return self._fetch(message)
+            case m.Attach():
+                self._journal.job(message.job)
+                peer.follows[message.job] = max(message.after_seq, 0)
+                self._changed.add(message.job)
+                return m.Ok(), ()
+            case m.Cancel():
+                self._scheduler.cancel(message.job)
+                return m.Ok(), ()
+            case m.Forget():
+                self._scheduler.forget(message.job)
+                return m.Ok(), ()
+            case m.ListJobs():
+                return m.Jobs(), (pack(self._journal.newest(200)),)
+            case m.Pong() | m.Error():
+                return None, ()
+            case _:
+                name = str(message.__struct_config__.tag)
+                raise BadMessage("unsupported", f"A backend does not take the message {name!r}.")
+
+    def _hello(self, route: bytes, user: str, hello: m.Hello) -> m.AnyMessage:
+        problem = m.version_problem(hello.protocols, PROTOCOL)
+        if problem is not None:
+            return m.error(problem)
+        self._peers[route] = Peer(key=user, seen=time.monotonic())
+        return m.Welcome(
+            protocol=PROTOCOL,
+            server=NAME,
+            epoch=self.epoch,
+            device=", ".join(slot.text for slot in self._scheduler.slots.values() if slot.text),
+            model=self._model,
+        )
+
+    def _submit(self, peer: Peer, message: m.Submit, buffers: tuple[Bytes, ...]) -> m.AnyMessage:
+        if len(buffers) != 1:
+            raise BadMessage("bad_message", "A submit carries the job in one buffer.")
+        spec: JobSpec = unpack_as(buffers[0], JobSpec)
+        job, new = self._scheduler.submit(message.job, peer.key, spec)
+        return m.Accepted(job=job.id, new=new, state=job.state, seq=job.seq)
+
+    def _have(self, message: m.Have) -> m.AnyMessage:
+        if len(message.digests) > MAX_DIGESTS:
+            raise BadMessage("bad_message", f"A have names at most {MAX_DIGESTS} digests.")
+        missing = []
+        for digest in message.digests:
+            ref = self._scheduler.wanted(digest)
+            if ref is not None and not self.store.has(ref):
+                missing.append(m.Missing(digest=digest, offset=self.store.held(ref)))
+        return m.Need(missing=tuple(missing))
+
+    def _chunk(self, message: m.Chunk, buffers: tuple[Bytes, ...]) -> m.AnyMessage:
+        if len(buffers) != 1 or not 0 < len(buffers[0]) <= LIMITS.chunk:
+            raise BadMessage("bad_message", f"A chunk carries 1 to {LIMITS.chunk} bytes.")
+        ref = self._scheduler.wanted(message.digest)
+        if ref is None:
+            raise JobError(
+                "not_wanted",
+                "No waiting job needs this object.",
+                "Submit the job first; it may also be cancelled or complete.",
+            )
+        data = memoryview(buffers[0])
+        held = self.store.write(ref, message.offset, message.crc, data)
+        complete = held == ref.nbytes
+        if complete:
+            self._scheduler.arrived(message.digest)
+        return m.Ack(digest=message.digest, held=held, complete=complete)
+
+    def _fetch(self, message: m.Fetch) -> tuple[m.AnyMessage, tuple[Bytes, ...]]:
+        if not (0 < message.length <= LIMITS.chunk and message.offset >= 0):
+            raise BadMessage("bad_message", f"A fetch asks for 1 to {LIMITS.chunk} bytes.")
+        if len(message.digest) != 64 or not set(message.digest) <= set("0123456789abcdef"):
+            raise BadMessage("bad_message", "A digest is 64 hex digits.")
+        data, total = self.store.read(message.digest, message.offset, message.length)
+        answer = m.Data(
+            digest=message.digest, offset=message.offset, total=total, crc=zlib.crc32(data)
+        )
+        return answer, (data,)
+
+    # what goes out
+
+    def _send(
+        self, route: bytes, message: m.AnyMessage, *, re: str = "", buffers: tuple[Bytes, ...] = ()
+    ) -> bool:
+        """Send, or say that it was not possible now. A peer that is gone is forgotten."""
+        frames = encode(message, re=re, ep=self.epoch, buffers=buffers)
+        try:
+            self._router.send_multipart([route, *frames], zmq.DONTWAIT)
+        except zmq.Again:
+            return False
+        except zmq.ZMQError as why:
+            if why.errno != zmq.EHOSTUNREACH:
+                raise
+            self._peers.pop(route, None)
+            return False
+        return True
+
+    def _write_reports(self) -> None:
+        now = time.monotonic()
+        with contextlib.suppress(Empty):
+            while True:
+                self._unwritten.append(self._reports.get_nowait())
+        if now < self._retry_at:
+            return
+        try:
+            while self._unwritten:
+                slot, report = self._unwritten[0]
+                before = self._scheduler.slots[slot].ready
+                self._scheduler.report(slot, report)
+                self._unwritten.popleft()
+                if self._scheduler.slots[slot].ready and not before:
+                    self._on_ready(self._scheduler.slots[slot].text)
+            self._scheduler.tick(now)
+        except JobError:  # the disk is full: nothing is lost, it is written later
+            self._retry_at = now + _RETRY
+
+    def _push_events(self) -> None:
+        now = time.monotonic()
+        changed, again = self._changed.copy(), set[str]()
+        self._changed.clear()
+        for route, peer in list(self._peers.items()):
+            if now - peer.seen > FORGET_PEER:
+                del self._peers[route]
+                continue
+            for job in changed & peer.follows.keys():
+                if not self._push(route, peer, job):
+                    again.add(job)
+        self._changed |= again
+
+    def _push(self, route: bytes, peer: Peer, job: str) -> bool:
+        """Send a follower what it has not seen; False if there is more."""
+        events = self._journal.events(job, peer.follows[job], _BATCH)
+        for seq, body in events:
+            if not self._send(route, m.News(job=job), buffers=(body,)):
+                return route not in self._peers
+            peer.follows[job] = seq
+        return len(events) < _BATCH

@@ -1,0 +1,323 @@
+"""The client of a backend, for Blender and for scripts.
+
+Threads: one daemon thread owns the sockets. Every public method may be called from any thread; it
+returns at once unless its text says that it blocks. News come out of the queue `events` alone.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import numpy as np
+import zmq
+from numpy.typing import NDArray
+
+from .codec import BadMessage
+from .events import (
+    Accepted,
+    ClientEvent,
+    ConnectionChanged,
+    Fetched,
+    JobEvent,
+    JobList,
+    RequestFailed,
+    State,
+    Uploading,
+)
+from .jobs import JobError, JobSpec, ObjectRef, Problem, Result
+from .keys import Connection, read_connection_file
+from .link import Link
+from .session import Session
+from .transfer import Source
+from .validate import check
+
+__all__ = [
+    "Accepted",
+    "Client",
+    "ClientEvent",
+    "Connection",
+    "ConnectionChanged",
+    "Fetched",
+    "JobEvent",
+    "JobList",
+    "RequestFailed",
+    "State",
+    "Uploading",
+    "new_job_id",
+    "read_connection_file",
+]
+
+FIRST_CONTACT = 10.0  # seconds a blocking call waits for a backend that was never reached
+
+
+def new_job_id() -> str:
+    """A fresh id for a job: 32 hex digits, a UUID of version 7 (ids sort by time)."""
+    stamp = int(time.time() * 1000)
+    tail = secrets.randbits(74)
+    high, low = tail >> 62, tail & (2**62 - 1)
+    return f"{stamp & (2**48 - 1):012x}7{high:03x}{0x8000000000000000 | low:016x}"
+
+
+class Client:
+    """A connection to one backend that is kept up until `close`.
+
+    events: everything that happens, except what a blocking call waits for itself.
+    """
+
+    def __init__(self, connection: Connection, *, name: str = "client") -> None:
+        self.events: SimpleQueue[ClientEvent] = SimpleQueue()
+        self._connection = connection
+        self._name = name
+        self._commands: SimpleQueue[Callable[[Session], None]] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._listeners: list[tuple[Callable[[ClientEvent], bool], SimpleQueue[ClientEvent]]] = []
+        self._status = ConnectionChanged("connecting")
+        self._met = False
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._wake_in, self._wake_out = socket.socketpair()
+        self._wake_in.setblocking(False)
+        self._wake_out.setblocking(False)
+
+    @property
+    def connection(self) -> ConnectionChanged:
+        """Where the connection stands now."""
+        return self._status
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._thread = threading.Thread(target=self._run, name="text2live-client", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Disconnect and end the thread; running jobs go on. Blocks for well under a second."""
+        self._closing.set()
+        self._wake()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(5)
+        self._wake_in.close()
+        self._wake_out.close()
+
+    def __enter__(self) -> Client:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def submit(self, job_id: str, spec: JobSpec, source: Source) -> None:
+        """Have a job run, through restarts of the backend; the same id again does no harm.
+
+        source(digest) gives the array, or its bytes, when the backend needs it; it is called in
+        the client's thread, until the job leaves the state ``uploading``.
+        """
+        self._post(lambda session: session.submit(job_id, spec, source))
+
+    def attach(self, job_id: str, after_seq: int = 0) -> None:
+        """Get a job's events after a seq, those to come included."""
+        self._post(lambda session: session.attach(job_id, after_seq))
+
+    def cancel(self, job_id: str) -> None:
+        """Stop a job; a result that was finished before wins."""
+        self._post(lambda session: session.cancel(job_id))
+
+    def forget(self, job_id: str) -> None:
+        """Remove a finished job from the backend's list."""
+        self._post(lambda session: session.forget(job_id))
+
+    def fetch(self, ref: ObjectRef, tag: Any = None) -> None:
+        """Get an object; ends in Fetched, or RequestFailed ``fetch``, with this tag."""
+        self._post(lambda session: session.fetch(ref, tag))
+
+    def list_jobs(self) -> None:
+        """Get the backend's jobs, as a JobList."""
+        self._post(lambda session: session.list_jobs())
+
+    # for scripts
+
+    def run(
+        self,
+        job_id: str,
+        spec: JobSpec,
+        source: Source,
+        on_event: Callable[[ClientEvent], None] | None = None,
+        timeout: float | None = None,
+    ) -> Result:
+        """Run a job; blocks until its result. Raises JobError if it fails, or after the timeout.
+
+        on_event gets the job's and the connection's news, in the calling thread.
+        """
+        check(spec)
+
+        def mine(event: ClientEvent) -> bool:
+            return getattr(event, "job_id", None) == job_id
+
+        with _Listening(self, mine) as inbox:
+            self.submit(job_id, spec, source)
+            for event in self._await(inbox, timeout):
+                if on_event is not None:
+                    on_event(event)
+                if isinstance(event, RequestFailed):
+                    raise _as_error(event.problem)
+                if isinstance(event, JobEvent):
+                    result = _outcome(event)
+                    if result is not None:
+                        return result
+        raise AssertionError("unreachable")
+
+    def fetch_all(
+        self, refs: Sequence[ObjectRef], timeout: float | None = None
+    ) -> list[NDArray[np.uint8]]:
+        """Get objects, in order; blocks. Raises JobError if one cannot be had."""
+        tags = [object() for _ in refs]
+        places = {id(tag): index for index, tag in enumerate(tags)}
+        found: dict[int, NDArray[np.uint8]] = {}
+
+        def mine(event: ClientEvent) -> bool:
+            return id(getattr(event, "tag", None)) in places
+
+        with _Listening(self, mine) as inbox:
+            for ref, tag in zip(refs, tags, strict=True):
+                self.fetch(ref, tag)
+            if refs:
+                for event in self._await(inbox, timeout):
+                    if isinstance(event, RequestFailed):
+                        raise _as_error(event.problem)
+                    if isinstance(event, Fetched):
+                        found[places[id(event.tag)]] = event.array
+                    if len(found) == len(refs):
+                        break
+        return [found[index] for index in range(len(refs))]
+
+    def _await(self, inbox: SimpleQueue[ClientEvent], timeout: float | None) -> Any:
+        """Events of an inbox; raises JobError when there is no use in waiting longer."""
+        began = time.monotonic()
+        while True:
+            with suppress(Empty):
+                yield inbox.get(timeout=0.1)
+                continue
+            waited = time.monotonic() - began
+            status = self._status
+            if status.problem is not None and (
+                status.state == "refused" or (not self._met and waited > FIRST_CONTACT)
+            ):
+                raise _as_error(status.problem)
+            if self._closing.is_set():
+                raise JobError("closed", "The client was closed.", "Start a new one.")
+            if timeout is not None and waited > timeout:
+                raise JobError(
+                    "timeout",
+                    f"There was no result within {timeout:g} seconds.",
+                    "The job goes on: attach to it later, or cancel it.",
+                    retryable=True,
+                )
+
+    # the thread
+
+    def _post(self, command: Callable[[Session], None]) -> None:
+        self._commands.put(command)
+        self._wake()
+
+    def _wake(self) -> None:
+        with suppress(OSError):  # full, it is awake; closed, it is gone
+            self._wake_out.send(b".")
+
+    def _emit(self, event: ClientEvent) -> None:
+        with self._lock:
+            listeners = list(self._listeners)
+        taken = [inbox for wants, inbox in listeners if wants(event)]
+        for inbox in taken:
+            inbox.put(event)
+        if not taken:
+            self.events.put(event)
+
+    def _run(self) -> None:
+        context = zmq.Context()
+        link = Link(self._connection, self._name, context)
+        try:
+            self._loop(link, Session(link, self._emit))
+        except Exception as why:  # a mistake in this module must not end in silence
+            problem = Problem(
+                code="client_error",
+                message=f"The client failed: {type(why).__name__}: {why}",
+                hint="Connect again; the jobs go on meanwhile.",
+            )
+            self._tell("refused", problem)
+        finally:
+            link.close()
+            context.destroy(linger=0)
+
+    def _loop(self, link: Link, session: Session) -> None:
+        while not self._closing.is_set():
+            now = time.monotonic()
+            link.tick(now)
+            self._notice(link)
+            with suppress(Empty):
+                while True:
+                    self._commands.get_nowait()(session)
+            session.pump(now)
+            poller = zmq.Poller()
+            for one in (*link.sockets(), self._wake_in):
+                poller.register(one, zmq.POLLIN)
+            poller.poll(50)
+            with suppress(OSError):
+                self._wake_in.recv(4096)
+            try:
+                for packet in link.receive(time.monotonic()):
+                    session.news(packet)
+            except BadMessage as why:
+                link.drop(time.monotonic(), why.problem)
+
+    def _notice(self, link: Link) -> None:
+        if (link.state, link.problem) != (self._status.state, self._status.problem):
+            self._tell(link.state, link.problem, link)
+
+    def _tell(self, state: State, problem: Problem | None, link: Link | None = None) -> None:
+        welcome = None if link is None else link.welcome
+        self._met = self._met or state == "ready"
+        self._status = ConnectionChanged(
+            state,
+            problem,
+            "" if welcome is None else welcome.device,
+            "" if welcome is None else welcome.model,
+        )
+        self._emit(self._status)
+
+
+class _Listening:
+    """While entered, events that `wants` picks go to an inbox instead of the client's queue."""
+
+    def __init__(self, client: Client, wants: Callable[[ClientEvent], bool]) -> None:
+        self._client = client
+        self._entry: tuple[Callable[[ClientEvent], bool], SimpleQueue[ClientEvent]]
+        self._entry = (wants, SimpleQueue())
+
+    def __enter__(self) -> SimpleQueue[ClientEvent]:
+        with self._client._lock:
+            self._client._listeners.append(self._entry)
+        return self._entry[1]
+
+    def __exit__(self, *_: object) -> None:
+        with self._client._lock:
+            self._client._listeners.remove(self._entry)
+
+
+def _as_error(problem: Problem) -> JobError:
+    return JobError(problem.code, problem.message, problem.hint, retryable=problem.retryable)
+
+
+def _outcome(event: JobEvent) -> Result | None:
+    """The result of a job's last event; None if it goes on. Raises JobError if it failed."""
+    if event.event.state == "failed":
+        problem = event.event.problem or Problem(code="failed", message="The job failed.")
+        raise _as_error(problem)
+    if event.event.state == "cancelled":
+        raise JobError("cancelled", "The job was cancelled.", "Start it again when you like.")
+    return event.event.result if event.event.state == "done" else None

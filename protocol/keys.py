@@ -1,0 +1,118 @@
+"""CURVE key pairs and the connection file: secrets in files that only their owner can read."""
+
+from __future__ import annotations
+
+import os
+import stat
+import uuid
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import zmq
+
+from .jobs import JobError
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class KeyPair(msgspec.Struct, frozen=True, kw_only=True):
+    """A CURVE25519 key pair, each half 40 characters of Z85."""
+
+    public: str
+    secret: str
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
+    """All a client needs to reach a backend. Keys are Z85; address is ``tcp://host:port``."""
+
+    address: str
+    server_key: str
+    client_public: str
+    client_secret: str
+
+
+def new_keypair() -> KeyPair:
+    """A fresh pair from libzmq's random source."""
+    public, secret = zmq.curve_keypair()
+    return KeyPair(public=public.decode("ascii"), secret=secret.decode("ascii"))
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that only its owner can read (0600), whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_private(path: Path, what: str) -> bytes:
+    """Content of a file with a secret. Raises JobError if missing or readable by others."""
+    try:
+        mode = path.stat().st_mode
+        content = path.read_bytes()
+    except FileNotFoundError as why:
+        raise JobError(
+            "file_missing",
+            f"The {what} {path} does not exist.",
+            "Start the backend first: it writes this file when it is ready.",
+        ) from why
+    except OSError as why:
+        raise JobError(
+            "file_unreadable",
+            f"The {what} {path} cannot be read: {why.strerror}.",
+            "Make it readable for your user.",
+        ) from why
+    if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
+        raise JobError(
+            "file_exposed",
+            f"The {what} {path} can be read by other users of this machine.",
+            f"Run: chmod 600 {path}",
+        )
+    return content
+
+
+def _read(path: Path, what: str, kind: type[T]) -> T:
+    content = read_private(path, what)
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.DecodeError as why:
+        raise JobError(
+            "file_damaged",
+            f"The {what} {path} is damaged: {why}.",
+            "Delete it and start the backend again.",
+        ) from why
+
+
+def keypair(path: Path) -> KeyPair:
+    """The key pair in a file; made and written if there is no such file."""
+    if not path.exists():
+        pair = new_keypair()
+        write_private(path, msgspec.json.encode(pair))
+        return pair
+    return _read(path, "key file", KeyPair)
+
+
+def write_connection_file(path: Path, connection: Connection) -> None:
+    """Write the file by which a client on the same machine finds the backend (0600)."""
+    write_private(path, msgspec.json.encode(connection))
+
+
+def read_connection_file(path: Path) -> Connection:
+    """The connection in ``<data>/connection.json``. Raises JobError with a clear reason."""
+    connection = _read(Path(path), "connection file", Connection)
+    keys = (connection.server_key, connection.client_public, connection.client_secret)
+    if not connection.address.startswith("tcp://") or any(len(key) != 40 for key in keys):
+        raise JobError(
+            "file_damaged",
+            f"The connection file {path} does not hold a tcp:// address and three keys.",
+            "Delete it and start the backend again.",
+        )
+    return connection

@@ -1,0 +1,38 @@
+"""Sizes and counts, in one place: what a message, an object and a job may be."""
+
+from __future__ import annotations
+
+import msgspec
+
+PROTOCOL = 1  # major version: both ends must share one
+MINOR = 0
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+MAX_HEADER = 64 * KIB
+MAX_BUFFERS = 8
+MAX_BUFFER = 4 * MIB
+MAX_DIGESTS = 400  # of one `have`: the answer must still fit in a header
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a backend accepts; told to the client in `welcome`.
+
+    frames: of one clip. side: pixels of a frame's longer side. job_bytes: decoded size of all
+    frames and masks of a job. open_jobs: unfinished jobs of one client key. text: characters of
+    one prompt. texts: alternatives in one list. chunk: bytes. window: chunks in flight.
+    """
+
+    frames: int = 600
+    side: int = 4096
+    job_bytes: int = 4 * GIB
+    open_jobs: int = 64
+    text: int = 2000
+    texts: int = 32
+    chunk: int = MIB
+    window: int = 4
+
+
+LIMITS = Limits()

@@ -1,0 +1,285 @@
+"""The two sockets of a client: connecting, saying why not, noticing a loss, trying again.
+
+Owned by one thread. After any trouble both sockets are thrown away and made anew, so that nothing
+half-sent survives; who uses the link sends again what was not answered (every request may be).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from collections.abc import Callable, Iterator, Sequence
+
+import zmq
+
+from .codec import BadMessage, Bytes, Packet, decode, encode, new_id
+from .events import State
+from .jobs import Problem
+from .keys import Connection
+from .limits import KIB, MAX_BUFFER, PROTOCOL
+from .messages import (
+    AnyMessage,
+    Channel,
+    Error,
+    Hello,
+    Ping,
+    Pong,
+    Welcome,
+    version_problem,
+)
+
+CHANNELS: tuple[Channel, Channel] = ("control", "bulk")
+PING_EVERY = 2.0  # seconds
+SILENCE = 8.0  # seconds without a word from the backend, until it counts as lost
+CONNECT = 10.0  # seconds for connecting and the welcome
+ANSWER = 20.0  # seconds for the answer to a request
+FIRST_DELAY, LAST_DELAY = 0.1, 5.0  # seconds between attempts
+KEY_TRIES = 3  # handshakes broken off by the backend in a row, until the key counts as wrong
+
+_EVENTS = (
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_SUCCEEDED
+    | zmq.EVENT_DISCONNECTED
+    | zmq.EVENT_CLOSED
+)
+
+
+class Link:
+    """The connection to one backend. state and problem say where it stands.
+
+    round: counts the times it became ready; what was sent in an earlier round may be lost.
+    """
+
+    def __init__(
+        self, connection: Connection, name: str, context: zmq.Context[zmq.Socket[bytes]]
+    ) -> None:
+        self.state: State = "connecting"
+        self.problem: Problem | None = None
+        self.welcome: Welcome | None = None
+        self.round = 0
+        self._connection = connection
+        self._name = name
+        self._context = context
+        self._sockets: dict[Channel, zmq.Socket[bytes]] = {}
+        self._monitors: dict[Channel, zmq.Socket[bytes]] = {}
+        self._welcomed: set[Channel] = set()
+        self._hellos: dict[str, Channel] = {}
+        self._asked: dict[str, tuple[float, Callable[[Packet], None]]] = {}
+        self._delay = FIRST_DELAY
+        self._retry_at = 0.0
+        self._deadline = 0.0
+        self._heard = 0.0
+        self._pinged = 0.0
+        self._broken_handshakes = 0
+
+    def sockets(self) -> list[zmq.Socket[bytes]]:
+        """What to poll for reading."""
+        return [*self._sockets.values(), *self._monitors.values()]
+
+    def _open(self, now: float) -> None:
+        self._deadline = now + CONNECT
+        for channel in CHANNELS:
+            one = self._context.socket(zmq.DEALER)
+            self._sockets[channel] = one
+            one.linger = 0
+            one.reconnect_ivl = -1  # we make a new socket instead
+            one.maxmsgsize = MAX_BUFFER + 64 * KIB
+            one.ipv6 = True
+            one.tcp_keepalive = 1
+            one.curve_serverkey = self._connection.server_key.encode()
+            one.curve_publickey = self._connection.client_public.encode()
+            one.curve_secretkey = self._connection.client_secret.encode()
+            self._monitors[channel] = one.get_monitor_socket(_EVENTS)
+            one.connect(self._connection.address)
+            hello = Hello(protocols=(PROTOCOL,), client=self._name, channel=channel)
+            self._hellos[self._send(channel, hello)] = channel
+
+    def close(self) -> None:
+        """Close both sockets; what was asked is dropped."""
+        for one in self._sockets.values():
+            one.disable_monitor()
+            one.close()
+        for monitor in self._monitors.values():
+            monitor.close()
+        self._sockets.clear()
+        self._monitors.clear()
+        self._welcomed.clear()
+        self._hellos.clear()
+        self._asked.clear()
+
+    def drop(self, now: float, problem: Problem, *, refused: bool = False) -> None:
+        """Give this connection up, for a reason; it is tried again unless it was refused."""
+        self.close()
+        self.state = "refused" if refused else "lost"
+        self.problem = problem
+        self._retry_at = now + self._delay
+        self._delay = min(self._delay * 2, LAST_DELAY)
+
+    def _send(self, channel: Channel, message: AnyMessage, buffers: Sequence[Bytes] = ()) -> str:
+        id = new_id()
+        with contextlib.suppress(zmq.Again):  # unanswered, it counts as lost
+            self._sockets[channel].send_multipart(
+                encode(message, id=id, buffers=buffers), zmq.DONTWAIT
+            )
+        return id
+
+    def ask(
+        self,
+        channel: Channel,
+        message: AnyMessage,
+        answer: Callable[[Packet], None],
+        buffers: Sequence[Bytes] = (),
+        *,
+        now: float,
+    ) -> None:
+        """Send a request; `answer` gets the reply, unless the link is lost before. Needs ready."""
+        self._asked[self._send(channel, message, buffers)] = (now, answer)
+
+    def tick(self, now: float) -> None:
+        """Connect, ping, and notice silence."""
+        if self.state == "refused":
+            return
+        if not self._sockets:
+            if now >= self._retry_at:
+                self._open(now)
+            return
+        if self.state != "ready":
+            if now >= self._deadline:
+                self.drop(now, self._no_answer())
+            return
+        oldest = next(iter(self._asked.values()), (now, None))[0]
+        if now - self._heard > SILENCE or now - oldest > ANSWER:
+            self.drop(now, self._lost())
+        elif now - self._pinged > PING_EVERY:
+            self._pinged = now
+            self._send("control", Ping())
+
+    def receive(self, now: float) -> Iterator[Packet]:
+        """Everything that has arrived and is no answer: events of jobs."""
+        for channel in CHANNELS:
+            for _ in range(64):  # then the other channel has its turn
+                one = self._sockets.get(channel)
+                if one is None:
+                    return
+                try:
+                    frames = one.recv_multipart(zmq.DONTWAIT, copy=False)
+                except zmq.Again:
+                    break
+                self._heard = now
+                try:
+                    packet = decode([frame.buffer for frame in frames])
+                except BadMessage as why:
+                    self.drop(now, why.problem)
+                    return
+                if self._is_news(now, channel, packet):
+                    yield packet
+        for channel in CHANNELS:
+            self._watch(now, channel)
+
+    def _is_news(self, now: float, channel: Channel, packet: Packet) -> bool:
+        message = packet.message
+        if isinstance(message, Ping):
+            self._send(channel, Pong())
+            return False
+        if packet.re in self._hellos:
+            del self._hellos[packet.re]
+            self._welcome(now, channel, message)
+            return False
+        if self.welcome is not None and packet.ep and packet.ep != self.welcome.epoch:
+            self.drop(now, self._lost())  # another start of the backend answers
+            return False
+        if packet.re in self._asked:
+            _, answer = self._asked.pop(packet.re)
+            answer(packet)
+            return False
+        return not packet.re
+
+    def _welcome(self, now: float, channel: Channel, message: AnyMessage) -> None:
+        if isinstance(message, Error):
+            self.drop(now, message.problem, refused=True)
+            return
+        if not isinstance(message, Welcome):
+            self.drop(now, self._stranger(), refused=True)
+            return
+        problem = version_problem((PROTOCOL,), message.protocol)
+        if problem is not None:
+            self.drop(now, problem, refused=True)
+            return
+        self._welcomed.add(channel)
+        self.welcome = message
+        if len(self._welcomed) == len(CHANNELS):
+            self.state, self.problem = "ready", None
+            self.round += 1
+            self._delay, self._broken_handshakes = FIRST_DELAY, 0
+            self._heard = self._pinged = now
+
+    def _watch(self, now: float, channel: Channel) -> None:
+        """What libzmq says about the TCP connection and the CURVE handshake."""
+        while channel in self._monitors:
+            try:
+                frame = self._monitors[channel].recv_multipart(zmq.DONTWAIT)[0]
+            except zmq.Again:
+                return
+            event, _value = struct.unpack("=HI", frame)
+            if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+                self.drop(now, self._not_allowed(), refused=True)
+            elif event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
+                self.drop(now, self._stranger(), refused=True)
+            elif event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+                self._broken_handshakes += 1
+                refused = self._broken_handshakes >= KEY_TRIES
+                self.drop(now, self._wrong_key() if refused else self._lost(), refused=refused)
+            elif event == zmq.EVENT_DISCONNECTED:
+                self.drop(now, self._lost())
+            elif event == zmq.EVENT_CLOSED:
+                self.drop(now, self._lost() if self.state == "ready" else self._not_running())
+
+    # why not, in words
+
+    def _not_running(self) -> Problem:
+        return Problem(
+            code="not_running",
+            message=f"No backend is running at {self._connection.address}.",
+            hint="Start the backend, or check its address.",
+            retryable=True,
+        )
+
+    def _no_answer(self) -> Problem:
+        return Problem(
+            code="no_answer",
+            message=f"The backend at {self._connection.address} does not answer.",
+            hint="Check that it is running and that no firewall is in between.",
+            retryable=True,
+        )
+
+    def _lost(self) -> Problem:
+        return Problem(
+            code="connection_lost",
+            message=f"The connection to the backend at {self._connection.address} was lost.",
+            hint="It is tried again by itself; running jobs go on meanwhile.",
+            retryable=True,
+        )
+
+    def _wrong_key(self) -> Problem:
+        return Problem(
+            code="wrong_key",
+            message=f"The backend at {self._connection.address} has another key than expected.",
+            hint="It is not the one you connected to before: take its new connection file.",
+        )
+
+    def _not_allowed(self) -> Problem:
+        return Problem(
+            code="not_allowed",
+            message=f"The backend at {self._connection.address} does not allow this client's key.",
+            hint="Take the connection file that this backend wrote.",
+        )
+
+    def _stranger(self) -> Problem:
+        return Problem(
+            code="not_a_backend",
+            message=f"What answers at {self._connection.address} is not a Text2LIVE backend, "
+            "or one too old to encrypt.",
+            hint="Check the address, and update the backend.",
+        )

@@ -1,0 +1,215 @@
+"""Every message on the wire, typed. Its name on the wire is its tag, in the header key ``t``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from .jobs import JobState, Problem
+from .limits import LIMITS, Limits
+
+Channel = Literal["control", "bulk"]
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="t"):
+    """Base of all messages. Unknown fields are ignored, so that a minor version may add some."""
+
+
+class Hello(Message, frozen=True, kw_only=True, tag="hello"):
+    """Client, first on each socket: the major versions it speaks and what it is."""
+
+    protocols: tuple[int, ...]
+    client: str = ""
+    channel: Channel = "control"
+    features: tuple[str, ...] = ()
+
+
+class Welcome(Message, frozen=True, kw_only=True, tag="welcome"):
+    """Answer to hello. epoch: changes with every start of the backend."""
+
+    protocol: int
+    server: str
+    epoch: str
+    limits: Limits = LIMITS
+    features: tuple[str, ...] = ()
+    device: str = ""
+    model: str = ""
+
+
+class Ping(Message, frozen=True, kw_only=True, tag="ping"):
+    """Are you there? Either side may ask."""
+
+
+class Pong(Message, frozen=True, kw_only=True, tag="pong"):
+    """Answer to ping."""
+
+
+class Submit(Message, frozen=True, kw_only=True, tag="submit"):
+    """Run this job. Buffer 0: the packed JobSpec. The client makes the id: 32 hex digits."""
+
+    job: str
+
+
+class Accepted(Message, frozen=True, kw_only=True, tag="accepted"):
+    """Answer to submit. new: false if the job was known already. seq: of its newest event."""
+
+    job: str
+    new: bool
+    state: JobState
+    seq: int
+
+
+class Have(Message, frozen=True, kw_only=True, tag="have"):
+    """Which of these objects does the backend lack? At most 400 digests."""
+
+    digests: tuple[str, ...]
+
+
+class Missing(msgspec.Struct, frozen=True, kw_only=True):
+    """An object the backend lacks, and how many of its bytes it holds already."""
+
+    digest: str
+    offset: int
+
+
+class Need(Message, frozen=True, kw_only=True, tag="need"):
+    """Answer to have: the objects that are not complete."""
+
+    missing: tuple[Missing, ...]
+
+
+class Chunk(Message, frozen=True, kw_only=True, tag="chunk"):
+    """A piece of an object, from the client. Buffer 0: the bytes. crc: their CRC-32."""
+
+    digest: str
+    offset: int
+    crc: int
+
+
+class Ack(Message, frozen=True, kw_only=True, tag="ack"):
+    """Answer to chunk, sent after it was written: credit for one more chunk.
+
+    held: bytes of the object the backend holds now. complete: stored and its digest verified.
+    """
+
+    digest: str
+    held: int
+    complete: bool
+
+
+class Attach(Message, frozen=True, kw_only=True, tag="attach"):
+    """Send this job's events after a seq, and follow it from there."""
+
+    job: str
+    after_seq: int = 0
+
+
+class News(Message, frozen=True, kw_only=True, tag="event"):
+    """An event of a job the client attached to. Buffer 0: the packed Event."""
+
+    job: str
+
+
+class Cancel(Message, frozen=True, kw_only=True, tag="cancel"):
+    """Stop this job. Idempotent; a result that was finished before wins."""
+
+    job: str
+
+
+class Forget(Message, frozen=True, kw_only=True, tag="forget"):
+    """Remove a finished job from the backend's journal. Idempotent."""
+
+    job: str
+
+
+class ListJobs(Message, frozen=True, kw_only=True, tag="list"):
+    """Which jobs does the backend know? The newest 200."""
+
+
+class JobInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A job in short. created: seconds since 1970. title: the prompt, or what is decomposed."""
+
+    job: str
+    kind: str
+    state: JobState
+    created: float
+    seq: int
+    title: str = ""
+
+
+class Jobs(Message, frozen=True, kw_only=True, tag="jobs"):
+    """Answer to list. Buffer 0: the packed tuple of JobInfo, newest first."""
+
+
+class Fetch(Message, frozen=True, kw_only=True, tag="fetch"):
+    """Send a piece of an object: at most `length` bytes from `offset`."""
+
+    digest: str
+    offset: int
+    length: int
+
+
+class Data(Message, frozen=True, kw_only=True, tag="data"):
+    """Answer to fetch. Buffer 0: the bytes. total: size of the object. crc: CRC-32 of the bytes."""
+
+    digest: str
+    offset: int
+    total: int
+    crc: int
+
+
+class Ok(Message, frozen=True, kw_only=True, tag="ok"):
+    """Answer to attach, cancel and forget."""
+
+
+class Error(Message, frozen=True, kw_only=True, tag="error"):
+    """Answer to anything that could not be done. The fields are those of a Problem."""
+
+    code: str
+    message: str
+    hint: str = ""
+    retryable: bool = False
+
+    @property
+    def problem(self) -> Problem:
+        """The same, as the artist's add-on shows it."""
+        return Problem(
+            code=self.code, message=self.message, hint=self.hint, retryable=self.retryable
+        )
+
+
+AnyMessage = (
+    Hello | Welcome | Ping | Pong | Submit | Accepted | Have | Need | Chunk | Ack
+    | Attach | News | Cancel | Forget | ListJobs | Jobs | Fetch | Data | Ok | Error
+)  # fmt: skip
+
+
+def error(problem: Problem) -> Error:
+    """A Problem as a message."""
+    return Error(
+        code=problem.code,
+        message=problem.message,
+        hint=problem.hint,
+        retryable=problem.retryable,
+    )
+
+
+def version_problem(client: tuple[int, ...], backend: int) -> Problem | None:
+    """None if the two can talk; else the upgrade sentence, naming the side that is behind."""
+    if backend in client:
+        return None
+    newest = max(client, default=0)
+    if newest > backend:
+        return Problem(
+            code="backend_too_old",
+            message=f"The backend is too old: it speaks protocol {backend}, "
+            f"this add-on speaks protocol {newest}.",
+            hint="Update the backend to the version of the add-on, then connect again.",
+        )
+    return Problem(
+        code="client_too_old",
+        message=f"The add-on is too old: it speaks protocol {newest}, "
+        f"the backend speaks protocol {backend}.",
+        hint="Update the Text2LIVE add-on to the version of the backend, then connect again.",
+    )

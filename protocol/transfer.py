@@ -1,0 +1,312 @@
+"""Objects up and down: what is missing, in chunks, never more in flight than the window.
+
+No sockets and no threads here: both classes are driven by the session and speak through `ask`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .codec import Bytes, Packet
+from .events import ClientEvent, Fetched, RequestFailed, Uploading
+from .jobs import ObjectRef, Problem, reference
+from .limits import MAX_DIGESTS, Limits
+from .messages import Ack, AnyMessage, Channel, Chunk, Data, Error, Fetch, Have, Need
+
+Source = Callable[[str], Any]  # digest -> the array, or its bytes
+Ask = Callable[[Channel, AnyMessage, Callable[[Packet], None], Sequence[Bytes]], None]
+Emit = Callable[[ClientEvent], None]
+
+TRIES = 3  # of one object or piece, when it arrived damaged
+FULL_DISK_DELAY = 5.0  # seconds
+
+
+@dataclass
+class _Upload:
+    job: str
+    refs: dict[str, ObjectRef]
+    source: Source
+    todo: deque[tuple[ObjectRef, int]] = field(default_factory=deque)
+    asking: int = 0
+    sent: int = 0
+    tries: int = 0
+    not_before: float = 0.0
+
+    @property
+    def total(self) -> int:
+        return sum(ref.nbytes for ref in self.refs.values())
+
+
+class Uploads:
+    """The objects of jobs on their way to the backend, one job after another."""
+
+    def __init__(self, ask: Ask, emit: Emit) -> None:
+        self._ask = ask
+        self._emit = emit
+        self._queue: deque[_Upload] = deque()
+        self._in_flight = 0
+        self._round = 0  # answers of an earlier round are ignored
+        self._begun = False
+        self._now = 0.0
+        self._loaded: tuple[str, memoryview] | None = None
+
+    def add(self, job: str, refs: dict[str, ObjectRef], source: Source) -> None:
+        """Send what the backend lacks of these objects."""
+        if all(upload.job != job for upload in self._queue):
+            self._queue.append(_Upload(job, refs, source))
+
+    def drop(self, job: str) -> None:
+        """Send no more for this job."""
+        if self._queue and self._queue[0].job == job:
+            self._next()
+        else:
+            self._queue = deque(upload for upload in self._queue if upload.job != job)
+
+    def restart(self) -> None:
+        """The link is new: ask again what is missing."""
+        self._round += 1
+        self._in_flight = 0
+        self._begun = False
+
+    def _next(self) -> None:
+        self._queue.popleft()
+        self._loaded = None
+        self.restart()
+
+    def pump(self, now: float, limits: Limits) -> None:
+        """Send as much as the window allows."""
+        self._now = now
+        while self._queue and now >= self._queue[0].not_before:
+            upload = self._queue[0]
+            if not self._begun:
+                self._begin(upload)
+            if upload.asking:
+                return
+            if not upload.todo:
+                if self._in_flight:
+                    return
+                self._next()
+                continue
+            if self._in_flight >= limits.window or not self._send_chunk(upload, limits.chunk):
+                return
+
+    def _begin(self, upload: _Upload) -> None:
+        self._begun = True
+        digests = list(upload.refs)
+        upload.todo.clear()
+        upload.sent = upload.total
+        batches = [tuple(digests[i : i + MAX_DIGESTS]) for i in range(0, len(digests), MAX_DIGESTS)]
+        upload.asking = len(batches)
+        for batch in batches:
+            self._request(upload, "control", Have(digests=batch), self._missing)
+
+    def _request(
+        self,
+        upload: _Upload,
+        channel: Channel,
+        message: AnyMessage,
+        then: Callable[[_Upload, AnyMessage], None],
+        buffers: Sequence[Bytes] = (),
+    ) -> None:
+        asked_in = self._round
+
+        def answer(packet: Packet) -> None:
+            if asked_in != self._round:
+                return
+            if isinstance(packet.message, Error):
+                self._failed(upload, packet.message.problem)
+            else:
+                then(upload, packet.message)
+
+        self._ask(channel, message, answer, buffers)
+
+    def _missing(self, upload: _Upload, message: AnyMessage) -> None:
+        if not isinstance(message, Need):
+            return
+        upload.asking -= 1
+        for one in message.missing:
+            ref = upload.refs.get(one.digest)
+            if ref is not None:
+                upload.todo.append((ref, one.offset))
+                upload.sent -= ref.nbytes - one.offset
+        if upload.todo and not upload.asking:
+            self._emit(Uploading(upload.job, upload.sent, upload.total))
+
+    def _send_chunk(self, upload: _Upload, size: int) -> bool:
+        ref, offset = upload.todo[0]
+        try:
+            data = self._bytes(upload, ref)[offset : offset + size]
+        except Exception as why:  # whatever the source does, the link lives on
+            self._give_up(
+                Problem(
+                    code="source_failed",
+                    message=f"A frame could not be read for sending: {why}",
+                    hint="Send the job again, so that its frames are extracted anew.",
+                )
+            )
+            return False
+        upload.todo.popleft()
+        if offset + len(data) < ref.nbytes:
+            upload.todo.appendleft((ref, offset + len(data)))
+        chunk = Chunk(digest=ref.digest, offset=offset, crc=zlib.crc32(data))
+        self._in_flight += 1
+        length = len(data)
+
+        def acknowledged(upload: _Upload, message: AnyMessage) -> None:
+            if not isinstance(message, Ack):
+                return
+            self._in_flight -= 1
+            upload.sent += length
+            if message.complete:
+                upload.tries = 0
+            self._emit(Uploading(upload.job, upload.sent, upload.total))
+
+        self._request(upload, "bulk", chunk, acknowledged, (data,))
+        return True
+
+    def _bytes(self, upload: _Upload, ref: ObjectRef) -> memoryview:
+        if self._loaded is None or self._loaded[0] != ref.digest:
+            given = upload.source(ref.digest)
+            if isinstance(given, np.ndarray):
+                given = np.ascontiguousarray(given).data
+            view = memoryview(given).cast("B")
+            if len(view) != ref.nbytes:
+                raise ValueError(f"it has {len(view)} bytes instead of {ref.nbytes}")
+            self._loaded = (ref.digest, view)
+        return self._loaded[1]
+
+    def _failed(self, upload: _Upload, problem: Problem) -> None:
+        upload.tries += 1
+        full = problem.code in ("disk_full", "disk_error")
+        again = problem.retryable or problem.code == "not_wanted"
+        if full:
+            self._emit(RequestFailed("upload", upload.job, problem))
+        if not full and (upload.tries > TRIES or not again):
+            self._give_up(problem)
+            return
+        self._loaded = None
+        self.restart()
+        if full:
+            upload.not_before = self._now + FULL_DISK_DELAY
+
+    def _give_up(self, problem: Problem) -> None:
+        job = self._queue[0].job
+        self._next()
+        self._emit(RequestFailed("upload", job, problem))
+
+
+@dataclass
+class _Download:
+    ref: ObjectRef
+    tag: Any
+    content: bytearray
+    asked: int = 0
+    got: int = 0
+    tries: int = 0
+
+
+class Downloads:
+    """Objects on their way from the backend, in the order they were asked for."""
+
+    def __init__(self, ask: Ask, emit: Emit) -> None:
+        self._ask = ask
+        self._emit = emit
+        self._queue: deque[_Download] = deque()
+        self._in_flight = 0
+        self._round = 0
+
+    def add(self, ref: ObjectRef, tag: Any) -> None:
+        """Fetch an object; ends in Fetched or RequestFailed."""
+        if ref.dtype != "uint8" or len(ref.shape) != 3 or min(ref.shape) < 1:
+            problem = Problem(code="bad_object", message="This is no reference of a picture.")
+            self._emit(RequestFailed("fetch", None, problem, tag))
+            return
+        self._queue.append(_Download(ref, tag, bytearray(ref.nbytes)))
+
+    def restart(self) -> None:
+        """The link is new: go on after what has arrived."""
+        self._round += 1
+        self._in_flight = 0
+        for download in self._queue:
+            download.asked = download.got
+
+    def pump(self, limits: Limits) -> None:
+        """Ask for as much as the window allows."""
+        for download in self._queue:
+            while download.asked < download.ref.nbytes:
+                if self._in_flight >= limits.window:
+                    return
+                self._request(download, min(limits.chunk, download.ref.nbytes - download.asked))
+
+    def _request(self, download: _Download, length: int) -> None:
+        offset, asked_in = download.asked, self._round
+        download.asked += length
+        self._in_flight += 1
+
+        def answer(packet: Packet) -> None:
+            if asked_in != self._round:
+                return
+            self._in_flight -= 1
+            if download not in self._queue:
+                return
+            if isinstance(packet.message, Error):
+                self._end(download, packet.message.problem)
+            elif isinstance(packet.message, Data):
+                self._take(download, offset, length, packet.message, packet.buffers)
+
+        fetch = Fetch(digest=download.ref.digest, offset=offset, length=length)
+        self._ask("bulk", fetch, answer, ())
+
+    def _take(
+        self,
+        download: _Download,
+        offset: int,
+        length: int,
+        message: Data,
+        buffers: tuple[Bytes, ...],
+    ) -> None:
+        whole = (
+            len(buffers) == 1
+            and len(buffers[0]) == length
+            and message.total == download.ref.nbytes
+            and zlib.crc32(buffers[0]) == message.crc
+        )
+        if not whole:
+            self._again(download)
+        elif offset == download.got:  # else the piece follows one that is asked for again
+            download.content[offset : offset + length] = buffers[0]
+            download.got += length
+            if download.got == download.ref.nbytes:
+                self._finish(download)
+
+    def _finish(self, download: _Download) -> None:
+        array = np.frombuffer(download.content, np.uint8).reshape(download.ref.shape)
+        if reference(array).digest != download.ref.digest:
+            download.got = 0
+            self._again(download)
+            return
+        self._queue.remove(download)
+        self._emit(Fetched(download.ref, array, download.tag))
+
+    def _again(self, download: _Download) -> None:
+        download.tries += 1
+        if download.tries <= TRIES:
+            self.restart()
+            return
+        problem = Problem(
+            code="damaged_transfer",
+            message="A picture arrived damaged several times.",
+            hint="Check the network, and the backend's disk; then fetch it again.",
+            retryable=True,
+        )
+        self._end(download, problem)
+
+    def _end(self, download: _Download, problem: Problem) -> None:
+        self._queue.remove(download)
+        self._emit(RequestFailed("fetch", None, problem, download.tag))

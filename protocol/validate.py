@@ -1,0 +1,174 @@
+"""Is this job worth sending? The same sentences on both ends, before anything is uploaded."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from .jobs import LAYERS, PRESETS, AtlasJob, EditJob, JobError, JobSpec, ObjectRef
+from .limits import GIB, LIMITS, Limits
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_JOB_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def check_job_id(job: str) -> None:
+    """Raise JobError unless job is 32 lower-case hex digits."""
+    if not _JOB_ID.fullmatch(job):
+        raise JobError(
+            "bad_job_id",
+            "A job's id is 32 hex digits.",
+            "Make ids with protocol.client.new_job_id().",
+        )
+
+
+def objects(spec: JobSpec) -> dict[str, ObjectRef]:
+    """The objects a job reads, by digest, each once, in the order of the clip."""
+    refs = (*spec.clip.frames, *(key.mask for key in spec.masks.keys))
+    return {ref.digest: ref for ref in refs}
+
+
+def check(spec: JobSpec, limits: Limits = LIMITS) -> None:
+    """Raise JobError with one clear sentence if the job cannot be run as it is."""
+    if spec.preset not in PRESETS:
+        raise JobError(
+            "unknown_preset",
+            f"There is no preset {spec.preset!r}.",
+            f"Choose one of: {', '.join(PRESETS)}.",
+        )
+    if not 0 <= spec.seed < 2**63:
+        raise JobError("bad_seed", f"The seed {spec.seed} is out of range.", "Use 0 or more.")
+    if isinstance(spec, EditJob):
+        _check_texts(spec, limits)
+    _check_frames(spec, limits)
+    _check_masks(spec, limits)
+    total = sum(ref.nbytes for ref in objects(spec).values())
+    if total > limits.job_bytes:
+        raise JobError(
+            "job_too_large",
+            f"The clip and its masks hold {total / GIB:.1f} GiB; "
+            f"a job may hold {limits.job_bytes / GIB:.1f} GiB.",
+            "Use fewer or smaller frames.",
+        )
+
+
+def _check_texts(spec: EditJob, limits: Limits) -> None:
+    if not any(text.strip() for text in spec.prompt):
+        raise JobError(
+            "empty_prompt",
+            "The prompt is empty.",
+            "Describe what the edited shot shows, for example: rusty car.",
+        )
+    for name in ("prompt", "source", "screen", "region"):
+        texts: tuple[str, ...] = getattr(spec, name)
+        if len(texts) > limits.texts:
+            raise JobError(
+                "too_many_texts",
+                f"The {name} has {len(texts)} alternatives; at most {limits.texts} are used.",
+                "Remove some.",
+            )
+        longest = max((len(text) for text in texts), default=0)
+        if longest > limits.text:
+            raise JobError(
+                "prompt_too_long",
+                f"The {name} has {longest} characters; at most {limits.text} are accepted.",
+                "Shorten it: CLIP reads about 70 words.",
+            )
+    if spec.layer not in LAYERS:
+        raise JobError(
+            "unknown_layer",
+            f"There is no layer {spec.layer!r}.",
+            f"Choose one of: {', '.join(LAYERS)}.",
+        )
+
+
+def _check_frames(spec: JobSpec, limits: Limits) -> None:
+    frames = spec.clip.frames
+    if not frames:
+        raise JobError("no_frames", "The clip has no frames.", "Choose a strip that is not empty.")
+    if len(frames) > limits.frames:
+        raise JobError(
+            "too_many_frames",
+            f"The clip has {len(frames)} frames; at most {limits.frames} are accepted.",
+            "Trim the strip, or work on it in parts.",
+        )
+    for index, ref in enumerate(frames):
+        _check_object(ref, 3, f"Frame {index + 1}", limits)
+        if ref.shape != frames[0].shape:
+            raise JobError(
+                "frame_sizes_differ",
+                f"Frame {index + 1} is {_size(ref)}, but the first frame is {_size(frames[0])}.",
+                "Every frame of a clip must have the same size.",
+            )
+    if not (math.isfinite(spec.clip.fps) and spec.clip.fps > 0):
+        raise JobError("bad_fps", "The clip's frame rate is not a positive number.", "Set its fps.")
+    if isinstance(spec, AtlasJob) and len(frames) == 1:
+        raise JobError(
+            "one_frame",
+            "An atlas needs at least two frames, but the clip has one.",
+            "Choose a longer strip; a still can be edited at once, it needs no atlas.",
+        )
+
+
+def _check_masks(spec: JobSpec, limits: Limits) -> None:
+    frames, masks = spec.clip.frames, spec.masks
+    for key in masks.keys:
+        if not 0 <= key.frame < len(frames):
+            raise JobError(
+                "mask_out_of_range",
+                f"A mask is for frame {key.frame + 1}, but the clip has {len(frames)} frames.",
+                "Remove the mask, or choose the strip it belongs to.",
+            )
+        _check_object(key.mask, 1, f"The mask of frame {key.frame + 1}", limits)
+        if key.mask.shape[:2] != frames[0].shape[:2]:
+            raise JobError(
+                "mask_size_differs",
+                f"The mask of frame {key.frame + 1} is {_size(key.mask)}, "
+                f"but the clip is {_size(frames[0])}.",
+                "Make the mask at the clip's own size.",
+            )
+    if len({key.frame for key in masks.keys}) != len(masks.keys):
+        raise JobError("mask_twice", "A frame has two masks.", "Keep one mask a frame.")
+    if masks.mode == "auto" and masks.keys:
+        raise JobError(
+            "masks_unused",
+            "Masks were given, but the mask mode is automatic.",
+            "Set the mask mode to key or all, or remove the masks.",
+        )
+    if masks.mode == "key" and not masks.keys:
+        raise JobError(
+            "no_masks",
+            "The mask mode is key, but no frame has a mask.",
+            "Draw a mask on one frame, or let the mask be found automatically.",
+        )
+    if masks.mode == "all" and len(masks.keys) != len(frames):
+        raise JobError(
+            "masks_incomplete",
+            f"The mask mode is all, but {len(masks.keys)} of {len(frames)} frames have a mask.",
+            "Give every frame a mask, or set the mask mode to key.",
+        )
+
+
+def _check_object(ref: ObjectRef, channels: int, what: str, limits: Limits) -> None:
+    if not _DIGEST.fullmatch(ref.digest) or ref.dtype != "uint8" or len(ref.shape) != 3:
+        raise JobError(
+            "bad_object",
+            f"{what} is not a picture of 8-bit pixels.",
+            "Send uint8 arrays of height, width and channels.",
+        )
+    if ref.shape[2] != channels or min(ref.shape) < 1:
+        raise JobError(
+            "bad_object",
+            f"{what} has the shape {list(ref.shape)}; its channels must be {channels}.",
+            "Frames are RGB, masks have one channel.",
+        )
+    if max(ref.shape) > limits.side:
+        raise JobError(
+            "frame_too_large",
+            f"{what} is {_size(ref)}; at most {limits.side}×{limits.side} is accepted.",
+            "Work at a smaller size.",
+        )
+
+
+def _size(ref: ObjectRef) -> str:
+    return f"{ref.shape[1]}×{ref.shape[0]}"
