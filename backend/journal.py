@@ -5,6 +5,7 @@ One process, one connection, one thread. What `append` returned from is on the d
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from backend.store import disk_problem
 from protocol.codec import pack
 from protocol.jobs import FINAL_STATES, EditJob, Event, JobError, JobSpec, JobState, spec_digest
 from protocol.messages import JobInfo
@@ -95,14 +97,15 @@ class Journal:
         except BaseException as why:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            if isinstance(why, sqlite3.OperationalError) and "full" in str(why):
-                raise JobError(
-                    "disk_full",
-                    f"The disk of the backend is full: nothing more fits in {self._path.parent}.",
-                    "Free some space there, or start the backend with another --data folder.",
-                    retryable=True,
-                ) from why
+            if isinstance(why, sqlite3.OperationalError) and "locked" not in str(why):
+                raise self._disk_problem(why) from why
             raise
+
+    def _disk_problem(self, why: sqlite3.OperationalError) -> JobError:
+        full = "full" in str(why)
+        return disk_problem(
+            OSError(errno.ENOSPC if full else errno.EIO, str(why)), self._path.parent
+        )
 
     def close(self) -> None:
         """Close the file; the journal cannot be used after this."""

@@ -13,7 +13,7 @@ class Cancelled(Exception):  # noqa: N818  (the field's word for it; not an erro
 
 
 class Reporter(Protocol):
-    """Given to every long function. Any call may raise Cancelled: call step() at least every 0.2 s."""
+    """Given to every long function. Any call may raise Cancelled: step() at least every 0.2 s."""
 
     def step(self, phase: str, done: int, total: int) -> None:
         """Report done of total steps of a phase; cheap enough for every training step."""

@@ -134,10 +134,7 @@ class Scheduler:
 
     def _wait_for_objects(self, job: str, spec: JobSpec) -> None:
         lacking = {ref.digest: ref for ref in _refs(spec) if not self._store.has(ref)}
-        if lacking:
-            self._waiting[job] = lacking
-        else:
-            self._write(job, _state("queued"))
+        self._waiting[job] = lacking
 
     def wanted(self, digest: str) -> ObjectRef | None:
         """The reference under which a waiting job lacks this object, or None."""
@@ -146,12 +143,9 @@ class Scheduler:
         )
 
     def arrived(self, digest: str) -> None:
-        """An object is complete: jobs that lacked nothing else are queued."""
-        for job, lacking in list(self._waiting.items()):
+        """An object is complete: jobs that lacked nothing else are queued at the next tick."""
+        for lacking in self._waiting.values():
             lacking.pop(digest, None)
-            if not lacking:
-                self._write(job, _state("queued"))
-                del self._waiting[job]
 
     def cancel(self, job: str) -> None:
         """Stop a job in whatever state it is. Raises JobError ``unknown_job``."""
@@ -258,18 +252,26 @@ class Scheduler:
     # what time brings
 
     def tick(self, now: float) -> None:
-        """Write held-back progress, start queued jobs, let the executor do what is due."""
+        """Queue what is complete, write held-back progress, start jobs, tick the executor."""
         self._executor.tick(now)
+        for job in [job for job, lacking in self._waiting.items() if not lacking]:
+            self._write(job, _state("queued"))
+            del self._waiting[job]
         for held in list(self._held_back):
             if now - self._written.get(held, (0.0, ""))[0] >= PROGRESS_INTERVAL:
                 self._flush(held)
         free = [name for name, slot in self.slots.items() if slot.ready and not slot.job]
         if not free:
             return
-        for name, job in zip(free, self._journal.in_states("queued"), strict=False):
-            self._write(job.id, _state("starting"))
-            self.slots[name].job = job.id
-            self._executor.start(name, job.id, job.spec)
+        for name, queued in zip(free, self._journal.in_states("queued"), strict=False):
+            self._write(queued.id, _state("starting"))
+            self.slots[name].job = queued.id
+            self._executor.start(name, queued.id, queued.spec)
+
+    def stop(self) -> None:
+        """The backend is stopped on purpose: what ran is run again, and not held against it."""
+        for job in self._journal.in_states("starting", "running", "saving"):
+            self._write(job.id, _state("interrupted"))
 
     def pinned(self) -> set[str]:
         """Digests that must stay: inputs of unfinished jobs, results of finished ones."""

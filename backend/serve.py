@@ -84,6 +84,11 @@ def clip_model(text: str) -> ClipModel:
     return ClipModel(name=name, pretrained=rest)
 
 
+def reachable(address: str) -> str:
+    """The address by which this machine reaches a server that listens on all of its addresses."""
+    return address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM. Returns the exit status: 0, or 1 with a sentence on stderr."""
     options = parser().parse_args(arguments)
@@ -125,7 +130,7 @@ def serve(options: argparse.Namespace) -> Problem | None:
         print(f"device       {device}", flush=True)
         if not file.exists():
             connection = Connection(
-                address=server.address,
+                address=reachable(server.address),
                 server_key=server_keys.public,
                 client_public=client_keys.public,
                 client_secret=client_keys.secret,

@@ -10,6 +10,7 @@ import contextlib
 import secrets
 import socket
 import time
+import traceback
 import zlib
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ import msgspec
 import zmq
 from zmq.utils import z85
 
-from backend.executors.base import AnyReport, Executor
+from backend.executors.base import AnyReport, Executor, Ready
 from backend.journal import Journal
 from backend.scheduler import Scheduler
 from backend.store import Store
@@ -144,7 +145,7 @@ class Server:
         self._executor.open(self._sink)
         try:
             while not self._stopping and self._scheduler.unusable is None:
-                ready = dict(poller.poll(50))
+                ready = dict(poller.poll(100))
                 if self._wake_in.fileno() in ready:
                     with contextlib.suppress(OSError):
                         self._wake_in.recv(4096)
@@ -152,11 +153,14 @@ class Server:
                     self._authenticate()
                 if self._router in ready:
                     self._receive()
-                self._write_reports()
+                self._work_off()
                 self._push_events()
             return self._scheduler.unusable
         finally:
             self._executor.close()
+            with contextlib.suppress(JobError):  # a full disk: found out at the next start
+                self._write_reports()
+                self._scheduler.stop()
             self._close_sockets()
 
     def _close_sockets(self) -> None:
@@ -206,6 +210,9 @@ class Server:
             re = re or why.re
         except JobError as why:
             answer, buffers = m.error(why.problem), ()
+        except Exception as why:  # one bad request must not end everybody's jobs
+            traceback.print_exc()
+            answer, buffers = m.error(_mistake(why)), ()
         if answer is not None:
             self._send(route, answer, re=re, buffers=buffers)
 
@@ -233,8 +240,8 @@ class Server:
             case m.Fetch():
                 return self._fetch(message)
             case m.Attach():
-                self._journal.job(message.job)
-                peer.follows[message.job] = max(message.after_seq, 0)
+                job = self._journal.job(message.job)
+                peer.follows[job.id] = min(max(message.after_seq, 0), job.seq)
                 self._changed.add(message.job)
                 return m.Ok(), ()
             case m.Cancel():
@@ -304,6 +311,8 @@ class Server:
         if len(message.digest) != 64 or not set(message.digest) <= set("0123456789abcdef"):
             raise BadMessage("bad_message", "A digest is 64 hex digits.")
         data, total = self.store.read(message.digest, message.offset, message.length)
+        if not data:
+            raise BadMessage("bad_message", f"The object has {total} bytes; none are there.")
         answer = m.Data(
             digest=message.digest, offset=message.offset, total=total, crc=zlib.crc32(data)
         )
@@ -327,24 +336,26 @@ class Server:
             return False
         return True
 
-    def _write_reports(self) -> None:
+    def _work_off(self) -> None:
         now = time.monotonic()
-        with contextlib.suppress(Empty):
-            while True:
-                self._unwritten.append(self._reports.get_nowait())
         if now < self._retry_at:
             return
         try:
-            while self._unwritten:
-                slot, report = self._unwritten[0]
-                before = self._scheduler.slots[slot].ready
-                self._scheduler.report(slot, report)
-                self._unwritten.popleft()
-                if self._scheduler.slots[slot].ready and not before:
-                    self._on_ready(self._scheduler.slots[slot].text)
+            self._write_reports()
             self._scheduler.tick(now)
         except JobError:  # the disk is full: nothing is lost, it is written later
             self._retry_at = now + _RETRY
+
+    def _write_reports(self) -> None:
+        with contextlib.suppress(Empty):
+            while True:
+                self._unwritten.append(self._reports.get_nowait())
+        while self._unwritten:
+            slot, report = self._unwritten[0]
+            self._scheduler.report(slot, report)
+            self._unwritten.popleft()
+            if isinstance(report, Ready):
+                self._on_ready(report.text)
 
     def _push_events(self) -> None:
         now = time.monotonic()
@@ -367,3 +378,11 @@ class Server:
                 return route not in self._peers
             peer.follows[job] = seq
         return len(events) < _BATCH
+
+
+def _mistake(why: Exception) -> Problem:
+    return Problem(
+        code="server_error",
+        message=f"The backend failed on this request: {type(why).__name__}: {why}",
+        hint="The details are in the backend's terminal or log.",
+    )

@@ -150,7 +150,7 @@ class Store:
         try:
             with self.path(digest).open("rb") as file:
                 total = os.fstat(file.fileno()).st_size
-                file.seek(offset)
+                file.seek(min(offset, total))
                 return file.read(length), total
         except FileNotFoundError as why:
             raise JobError(

@@ -19,7 +19,6 @@ import numpy as np
 import zmq
 from numpy.typing import NDArray
 
-from .codec import BadMessage
 from .events import (
     Accepted,
     ClientEvent,
@@ -266,14 +265,11 @@ class Client:
             poller = zmq.Poller()
             for one in (*link.sockets(), self._wake_in):
                 poller.register(one, zmq.POLLIN)
-            poller.poll(50)
+            poller.poll(100)
             with suppress(OSError):
                 self._wake_in.recv(4096)
-            try:
-                for packet in link.receive(time.monotonic()):
-                    session.news(packet)
-            except BadMessage as why:
-                link.drop(time.monotonic(), why.problem)
+            for packet in link.receive(time.monotonic()):
+                session.news(packet)
 
     def _notice(self, link: Link) -> None:
         if (link.state, link.problem) != (self._status.state, self._status.problem):

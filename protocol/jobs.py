@@ -70,7 +70,8 @@ class Masks(msgspec.Struct, frozen=True, kw_only=True):
 class ClipModel(msgspec.Struct, frozen=True, kw_only=True):
     """The text-image model that steers an edit.
 
-    name: an open_clip architecture (``ViT-B-32``), or ``demo`` for the embedded model.
+    name: an open_clip architecture (``ViT-B-32``), ``demo`` for the embedded model, or empty for
+    the one the backend was started with (``--model``).
     pretrained: an open_clip tag (``openai``). checkpoint: a file on the backend's machine.
     """
 
@@ -154,7 +155,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a job's history; seq counts from 1 without gaps, per job.
 
     kind ``state``: state changed. ``progress``: phase, done of total, eta_s seconds left.
-    ``preview``: object is a small picture. ``note``: text for the artist (a warning, a choice made).
+    ``preview``: object is a small picture; replayed without it once there is a newer one.
+    ``note``: text for the artist (a warning, a choice made).
     A state event of ``done`` carries result, of ``failed`` problem.
     """
 

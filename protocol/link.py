@@ -29,7 +29,7 @@ from .messages import (
 )
 
 CHANNELS: tuple[Channel, Channel] = ("control", "bulk")
-PING_EVERY = 2.0  # seconds
+PING_EVERY = 2.0  # seconds, on both sockets
 SILENCE = 8.0  # seconds without a word from the backend, until it counts as lost
 CONNECT = 10.0  # seconds for connecting and the welcome
 ANSWER = 20.0  # seconds for the answer to a request
@@ -70,7 +70,7 @@ class Link:
         self._delay = FIRST_DELAY
         self._retry_at = 0.0
         self._deadline = 0.0
-        self._heard = 0.0
+        self._heard: dict[Channel, float] = {}
         self._pinged = 0.0
         self._broken_handshakes = 0
 
@@ -150,11 +150,12 @@ class Link:
                 self.drop(now, self._no_answer())
             return
         oldest = next(iter(self._asked.values()), (now, None))[0]
-        if now - self._heard > SILENCE or now - oldest > ANSWER:
+        if now - min(self._heard.values()) > SILENCE or now - oldest > ANSWER:
             self.drop(now, self._lost())
         elif now - self._pinged > PING_EVERY:
             self._pinged = now
-            self._send("control", Ping())
+            for channel in CHANNELS:
+                self._send(channel, Ping())
 
     def receive(self, now: float) -> Iterator[Packet]:
         """Everything that has arrived and is no answer: events of jobs."""
@@ -167,10 +168,12 @@ class Link:
                     frames = one.recv_multipart(zmq.DONTWAIT, copy=False)
                 except zmq.Again:
                     break
-                self._heard = now
+                self._heard[channel] = now
                 try:
                     packet = decode([frame.buffer for frame in frames])
                 except BadMessage as why:
+                    if why.problem.code == "unsupported":  # from a newer minor version
+                        continue
                     self.drop(now, why.problem)
                     return
                 if self._is_news(now, channel, packet):
@@ -189,6 +192,9 @@ class Link:
             return False
         if self.welcome is not None and packet.ep and packet.ep != self.welcome.epoch:
             self.drop(now, self._lost())  # another start of the backend answers
+            return False
+        if isinstance(message, Error) and message.code == "hello_first":
+            self.drop(now, self._lost())  # it has forgotten us, after a long silence
             return False
         if packet.re in self._asked:
             _, answer = self._asked.pop(packet.re)
@@ -213,7 +219,7 @@ class Link:
             self.state, self.problem = "ready", None
             self.round += 1
             self._delay, self._broken_handshakes = FIRST_DELAY, 0
-            self._heard = self._pinged = now
+            self._pinged = now
 
     def _watch(self, now: float, channel: Channel) -> None:
         """What libzmq says about the TCP connection and the CURVE handshake."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .codec import Bytes, Packet, pack, unpack_as
+from .codec import BadMessage, Bytes, Packet, pack, unpack_as
 from .events import Accepted, ClientEvent, JobEvent, JobList, RequestFailed
 from .jobs import FINAL_STATES, Event, JobError, JobSpec, ObjectRef
 from .limits import LIMITS, Limits
@@ -169,8 +169,10 @@ class Session:
             if isinstance(packet.message, Error):
                 self._emit(RequestFailed(what, job or None, packet.message.problem))
             elif isinstance(packet.message, Jobs) and len(packet.buffers) == 1:
-                jobs: tuple[JobInfo, ...] = unpack_as(packet.buffers[0], tuple[JobInfo, ...])
-                self._emit(JobList(jobs))
+                try:
+                    self._emit(JobList(unpack_as(packet.buffers[0], tuple[JobInfo, ...])))
+                except BadMessage as why:
+                    self._emit(RequestFailed(what, None, why.problem))
 
         self._ask("control", message, answer)
 
@@ -182,7 +184,12 @@ class Session:
         tracked = self._jobs.get(message.job)
         if tracked is None:
             return
-        event: Event = unpack_as(packet.buffers[0], Event)
+        try:
+            event: Event = unpack_as(packet.buffers[0], Event)
+        except BadMessage as why:
+            self._drop(message.job)
+            self._emit(RequestFailed("attach", message.job, why.problem))
+            return
         if event.seq <= tracked.last_seq:
             return
         if event.seq != tracked.last_seq + 1:

@@ -25,6 +25,7 @@ Emit = Callable[[ClientEvent], None]
 
 TRIES = 3  # of one object or piece, when it arrived damaged
 FULL_DISK_DELAY = 5.0  # seconds
+NEWS_EVERY = 0.1  # seconds between Uploading events
 
 
 @dataclass
@@ -35,6 +36,8 @@ class _Upload:
     todo: deque[tuple[ObjectRef, int]] = field(default_factory=deque)
     asking: int = 0
     sent: int = 0
+    most: int = 0  # that was ever sent
+    told: float = 0.0
     tries: int = 0
     not_before: float = 0.0
 
@@ -135,7 +138,11 @@ class Uploads:
             if ref is not None:
                 upload.todo.append((ref, one.offset))
                 upload.sent -= ref.nbytes - one.offset
-        if upload.todo and not upload.asking:
+        if upload.asking:
+            return
+        if upload.sent > upload.most:  # another client may be sending the same objects
+            upload.most, upload.tries = upload.sent, 0
+        if upload.todo:
             self._emit(Uploading(upload.job, upload.sent, upload.total))
 
     def _send_chunk(self, upload: _Upload, size: int) -> bool:
@@ -163,9 +170,9 @@ class Uploads:
                 return
             self._in_flight -= 1
             upload.sent += length
-            if message.complete:
-                upload.tries = 0
-            self._emit(Uploading(upload.job, upload.sent, upload.total))
+            if self._now - upload.told >= NEWS_EVERY or upload.sent == upload.total:
+                upload.told = self._now
+                self._emit(Uploading(upload.job, upload.sent, upload.total))
 
         self._request(upload, "bulk", chunk, acknowledged, (data,))
         return True
