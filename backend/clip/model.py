@@ -39,6 +39,8 @@ class TextImageModel:
         self.image_size: int = int(self.visual.image_size[0])
         self.patch: int = int(self.visual.patch_size[0])
         self.width: int = int(self.visual.output_dim)
+        self.bfloat16 = False
+        """Let matrix products over images run in bfloat16; embeddings come out as float32 still."""
         self.pulse: Callable[[], None] | None = None
         """Called between transformer blocks, forwards and backwards; may raise to stop the work."""
         self._tokenize = tokenize
@@ -63,17 +65,14 @@ class TextImageModel:
         x: sRGB 0..1, sides multiples of the patch; away from image_size the positional embedding
         is interpolated (bicubic). Raises ValueError for other sides.
         """
-        h_BLE = self._embed(x_BCHW)
-        for block in self._blocks():
-            h_BLE = self._beat(block(h_BLE))
-        return self._project(h_BLE)
+        with self._arithmetic():
+            h_BLE = self._through(self._embed(x_BCHW), self._blocks())
+            return self._project(h_BLE).float()
 
     def tokens(self, x_BCHW: Tensor) -> Tensor:
         """Tokens that enter the last block, class token first, float32 [B,1+N,E]; x as above."""
-        h_BLE = self._embed(x_BCHW)
-        for block in self._blocks()[:-1]:
-            h_BLE = self._beat(block(h_BLE))
-        return h_BLE
+        with self._arithmetic():
+            return self._through(self._embed(x_BCHW), self._blocks()[:-1]).float()
 
     def relevancy(
         self, x_BCHW: Tensor, text_D: Tensor, *, layers: int = 1, windows: int = 1
@@ -112,6 +111,24 @@ class TextImageModel:
 
     def _blocks(self) -> Any:
         return self.visual.transformer.resblocks
+
+    def _arithmetic(self) -> torch.autocast:
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bfloat16)
+
+    def _through(self, h_BLE: Tensor, blocks: Any) -> Tensor:
+        """Run tokens through blocks.
+
+        nn.MultiheadAttention transposes its input, which turns every linear map into a slow batched
+        product: on a CPU the open form takes half the time, a fifth in bfloat16 with AMX tiles. On
+        a GPU the fused attention saves its memory.
+        """
+        for block in blocks:
+            h_BLE = self._beat(
+                explicit_block(block, h_BLE)[0]
+                if self.device.type == "cpu"
+                else fused_block(block, h_BLE)
+            )
+        return h_BLE
 
     def _beat(self, h_BLE: Tensor) -> Tensor:
         """Call the pulse now, and again when the gradient passes here."""
@@ -164,9 +181,7 @@ class TextImageModel:
         blocks = self._blocks()
         layers = min(layers, len(blocks))
         with torch.no_grad():
-            h_BLE = self._embed(x_BCSS)
-            for block in blocks[:-layers]:
-                h_BLE = self._beat(block(h_BLE))
+            h_BLE = self._through(self._embed(x_BCSS), blocks[:-layers])
         attentions: list[Tensor] = []
         with torch.enable_grad():
             for block in blocks[-layers:]:
@@ -189,20 +204,35 @@ def explicit_block(block: Any, h_BLE: Tensor, *, watch: bool = False) -> tuple[T
     Equal to ``block(h)``, whose ``nn.MultiheadAttention`` keeps neither the attention nor its
     gradient. watch: make the attention a place where a gradient can be taken.
     """
-    attention = block.attn
-    x_BLE = block.ln_1(h_BLE)
-    batch, length, width = x_BLE.shape
-    projected = F.linear(x_BLE, attention.in_proj_weight, attention.in_proj_bias)
-    q, k, v = (
-        part.reshape(batch, length, attention.num_heads, -1).transpose(1, 2)
-        for part in projected.chunk(3, dim=-1)
-    )
-    a_BALL = (q @ k.transpose(-1, -2) / (q.shape[-1] ** 0.5)).softmax(dim=-1)
+    q, k, v = _queries_keys_values(block, h_BLE)
+    a_BALL = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(dim=-1)
     if watch and not a_BALL.requires_grad:
         a_BALL.requires_grad_()
-    mixed_BLE = (a_BALL @ v).transpose(1, 2).reshape(batch, length, width)
-    h_BLE = h_BLE + block.ls_1(attention.out_proj(mixed_BLE))
-    return h_BLE + block.ls_2(block.mlp(block.ln_2(h_BLE))), a_BALL
+    return _after_attention(block, h_BLE, a_BALL.to(v.dtype) @ v), a_BALL
+
+
+def fused_block(block: Any, h_BLE: Tensor) -> Tensor:
+    """The same block with attention in one kernel, which never stores the L×L weights."""
+    return _after_attention(
+        block, h_BLE, F.scaled_dot_product_attention(*_queries_keys_values(block, h_BLE))
+    )
+
+
+def _queries_keys_values(block: Any, h_BLE: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Each [B,A,L,E/A]."""
+    attention = block.attn
+    batch, length, _ = h_BLE.shape
+    projected = F.linear(block.ln_1(h_BLE), attention.in_proj_weight, attention.in_proj_bias)
+    q, k, v = projected.reshape(batch, length, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
+    return q, k, v
+
+
+def _after_attention(block: Any, h_BLE: Tensor, mixed_BALW: Tensor) -> Tensor:
+    """The block's rest: heads joined, both residual sums, the perceptron."""
+    mixed_BLE = mixed_BALW.transpose(1, 2).flatten(2)
+    h_BLE = h_BLE + block.ls_1(block.attn.out_proj(mixed_BLE))
+    after: Tensor = h_BLE + block.ls_2(block.mlp(block.ln_2(h_BLE)))
+    return after
 
 
 def _windows(height: int, width: int, per_side: int) -> Iterator[tuple[int, int, int, int]]:

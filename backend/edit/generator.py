@@ -57,6 +57,7 @@ class Generator(nn.Module):
         self.register_buffer("rgb_from_colour", colour_matrix())
         self.to_empty(device="cpu")
         self._initialise(torch.Generator().manual_seed(seed))
+        self.to(memory_format=torch.channels_last)
         self.pulse: Callable[[], None] | None = None
         """Called between the levels; may raise to stop the work."""
 
@@ -76,7 +77,8 @@ class Generator(nn.Module):
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """x: sRGB 0..1, any size → layer of the same size."""
         skips = []
-        h_BCHW = x_BCHW
+        # Channels beside each other in memory: convolutions take half the time on CPUs.
+        h_BCHW = x_BCHW.contiguous(memory_format=torch.channels_last)
         for skip, down in zip(self.skip, self.down, strict=True):
             skips.append(skip(h_BCHW))
             h_BCHW = down(h_BCHW)

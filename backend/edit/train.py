@@ -74,6 +74,7 @@ class Criterion:
     ) -> None:
         self.model, self.targets, self.config = model, targets, config
         self.generator = generator
+        self.device = device
         self.green_1311 = torch.tensor(config.green, device=device).reshape(1, 3, 1, 1)
 
     def __call__(self, shots: Sequence[Shot], step: int) -> tuple[Tensor, dict[str, float]]:
@@ -178,6 +179,7 @@ def train(
         report.step(PHASE, step, config.steps)
 
     network.pulse = criterion.model.pulse = pulse
+    criterion.model.bfloat16 = uses_bfloat16(config, criterion.device)
     try:
         for step in range(config.steps):
             pulse()
@@ -203,17 +205,19 @@ def train(
         report.step(PHASE, config.steps, config.steps)
     finally:
         network.pulse = criterion.model.pulse = None
+        criterion.model.bfloat16 = False
     return history
 
 
 def autocast(config: EditConfig, device: torch.device) -> torch.autocast:
     """The arithmetic the generator runs in."""
-    enabled = config.precision == "bfloat16" and bfloat16_pays(device)
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=uses_bfloat16(config, device))
 
 
-def bfloat16_pays(device: torch.device) -> bool:
-    """Whether bfloat16 convolutions are faster than float32 ones here (AMX tiles, tensor cores)."""
+def uses_bfloat16(config: EditConfig, device: torch.device) -> bool:
+    """Whether the config wants bfloat16 and this device computes it faster than float32."""
+    if config.precision != "bfloat16":
+        return False
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     return device.type == "cpu" and bool(torch.cpu._is_amx_tile_supported())
