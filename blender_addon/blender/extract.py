@@ -57,6 +57,12 @@ class Reader:
         return len(self.refs) == self.total
 
     @property
+    def sent_size(self) -> tuple[int, int]:
+        """Width and height the frames will have."""
+        scale = self._percentage
+        return max(1, self.width * scale // 100), max(1, self.height * scale // 100)
+
+    @property
     def size(self) -> tuple[int, int]:
         """Width and height the frames have once read."""
         height, width = self.refs[0].shape[:2]
@@ -112,11 +118,11 @@ class Reader:
         copy.frame_start = copy.frame_end = frame
         copy.render.filepath = os.path.join(self._folder.name, "####")
         # Never write_still: on a scene that is not the active one it renders empty frames.
-        bpy.ops.render.render(animation=True, scene=copy.name)
         path = Path(copy.render.frame_path(frame=frame))
         try:
+            bpy.ops.render.render(animation=True, scene=copy.name)
             return tga.read(path)
-        except (OSError, tga.TgaError) as error:
+        except (OSError, RuntimeError, tga.TgaError) as error:
             raise jobs.JobError(
                 "frame_not_rendered",
                 f"Blender did not render frame {frame} of the strip: {error}.",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
+import uuid
 from pathlib import Path
 from typing import Any
 
 import bpy
 
 from ..core.frames import FrameStore, mask_of
-from ..core.request import Settings, check, edit_job, mask_files
+from ..core.request import Settings, check, check_before_reading, edit_job, mask_files
 from ..wire import jobs
 from .extract import Reader, check_source, read_picture
 
@@ -20,17 +20,18 @@ class Reading:
     def __init__(self, scene: Any, strip: Any, settings: Settings) -> None:
         check_source(strip)
         check(settings)
-        self.frames = FrameStore(
-            Path(tempfile.mkdtemp(prefix="text2live-frames-", dir=bpy.app.tempdir))
-        )
+        self._fps = scene.render.fps / scene.render.fps_base
+        self.frames = FrameStore(Path(bpy.app.tempdir) / f"text2live-{uuid.uuid4().hex}")
+        self.reader = Reader(scene, strip, self.frames, settings.longest)
         try:
-            self.reader = Reader(scene, strip, self.frames, settings.longest)
             self._masks = mask_files(settings, self.reader.start, self.reader.total)
+            indices = [index for index, _path in self._masks]
+            size, frames = self.reader.sent_size, self.reader.total
+            check_before_reading(settings, size, frames, indices, self._fps)
         except jobs.JobError:
-            self.frames.close()
+            self.abandon()
             raise
         self._settings = settings
-        self._fps = scene.render.fps / scene.render.fps_base
         self._keys: list[jobs.KeyMask] = []
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -158,13 +159,9 @@ class Runtime:
         job = self.session.jobs[job_id]
         try:
             spec = reading.step()
-        except jobs.JobError as error:
+        except Exception as error:
             self._drop_reading(job_id)
-            self.session.fail(job, error.problem)
-            return
-        except OSError as error:
-            self._drop_reading(job_id)
-            self.session.fail(job, _no_room(error))
+            self.session.fail(job, _problem(error))
             return
         job.done, job.total = reading.done, reading.total
         if spec is not None:
@@ -178,9 +175,9 @@ class Runtime:
     def _try_insert(self, job: Job) -> None:
         try:
             self.insert(job)
-        except jobs.JobError as error:
+        except Exception as error:
             job.enter(phases.DONE)
-            job.problem = error.problem
+            job.problem = _problem(error)
 
     # -- what happens to the file
 
@@ -263,11 +260,21 @@ def _no_answer(address: str) -> jobs.Problem:
     )
 
 
-def _no_room(error: OSError) -> jobs.Problem:
+def _problem(error: Exception) -> jobs.Problem:
+    """Whatever went wrong on this side, for the artist; a fault of ours is printed too."""
+    if isinstance(error, jobs.JobError):
+        return error.problem
+    if isinstance(error, OSError):
+        return jobs.Problem(
+            code="cannot_keep_frames",
+            message=f"The frames cannot be kept on disk: {error.strerror or error}.",
+            hint="Make room on the disk of Blender's temporary folder (Preferences > File Paths).",
+        )
+    traceback.print_exception(error)
     return jobs.Problem(
-        code="cannot_keep_frames",
-        message=f"The frames cannot be kept on disk: {error.strerror or error}.",
-        hint="Make room on the disk of Blender's temporary folder (Preferences > File Paths).",
+        code="addon_fault",
+        message=f"The add-on failed: {type(error).__name__}: {error}.",
+        hint="This is a fault of the add-on; Blender's console has the details.",
     )
 
 

@@ -24,16 +24,19 @@ class View:
 
     state: State = "off"
     address: str = ""
+    device: str = ""
+    model: str = ""
     problem: jobs.Problem | None = None
 
     @property
     def line(self) -> str:
-        """One line: ``Connected to 127.0.0.1:5599``."""
+        """One line: ``Connected to 127.0.0.1:5599 (cuda:0)``."""
         where = self.address.removeprefix("tcp://")
+        device = f" ({self.device})" if self.device else ""
         return {
             "off": "Not connected",
             "connecting": f"Connecting to {where}",
-            "ready": f"Connected to {where}",
+            "ready": f"Connected to {where}{device}",
             "lost": f"No answer from {where}, still trying",
             "refused": f"Refused by {where}",
         }[self.state]

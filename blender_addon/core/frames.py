@@ -19,7 +19,6 @@ class FrameStore:
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._masks: dict[str, NDArray[np.uint8]] = {}
 
@@ -30,6 +29,7 @@ class FrameStore:
         if image.shape[2] == 1:
             self._masks[ref.digest] = image
         elif not path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
             png.write(path, image, level=1)
         return ref
 

@@ -56,7 +56,8 @@ class Job:
 
     phase: where it is, one of the constants above. work: the backend's own name for what it does.
     done, total: steps of the phase. files: the layer's pictures once all are on disk.
-    placed: the strip is on the timeline. problem: why it failed, or what stands in its way.
+    placed: the strip is on the timeline. accepted: the backend has taken it.
+    problem: why it failed, or what stands in its way.
     """
 
     id: str
@@ -75,6 +76,7 @@ class Job:
     files: tuple[Path, ...] = ()
     layer_size: tuple[int, int] = (0, 0)
     placed: bool = False
+    accepted: bool = False
     cancelling: bool = False
 
     @property

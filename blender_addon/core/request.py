@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..wire import jobs
+from ..wire import jobs, validate
 
 _PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tga", ".tif", ".tiff", ".webp", ".exr"}
 MaskMode = Literal["auto", "key", "all"]
@@ -38,13 +39,31 @@ def alternatives(text: str) -> tuple[str, ...]:
 
 
 def check(settings: Settings) -> None:
-    """Refuse what the backend could not work with, before any frame is read; raises JobError."""
+    """Refuse an edit nothing is said about; raises JobError."""
     if not alternatives(settings.prompt):
         raise jobs.JobError(
             "empty_prompt",
             "The prompt is empty.",
             'Describe what the edited shot should show, for example "a red car on fire".',
         )
+
+
+def check_before_reading(
+    settings: Settings, size: tuple[int, int], frames: int, masks: Sequence[int], fps: float
+) -> None:
+    """Refuse what the backend would refuse, before any frame is read; raises JobError.
+
+    size: (W, H) the frames will have. masks: frames there are masks for, counted from 0.
+    """
+    width, height = size
+
+    def stand_in(index: int, channels: int) -> jobs.ObjectRef:
+        shape = (height, width, channels)
+        return jobs.ObjectRef(digest=f"{index:064x}", dtype="uint8", shape=shape)
+
+    keys = tuple(jobs.KeyMask(frame=n, mask=stand_in(frames + n, 1)) for n in masks)
+    clip = tuple(stand_in(index, 3) for index in range(frames))
+    validate.check(edit_job(settings, clip, keys, fps))
 
 
 def mask_files(settings: Settings, start: int, frames: int) -> list[tuple[int, Path]]:

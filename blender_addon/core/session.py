@@ -79,6 +79,7 @@ class Session:
     def attach(self, job: Job) -> None:
         """Follow a job that was started earlier, from its first event on."""
         self.jobs[job.id] = job
+        job.accepted = True
         job.enter(WAITING)
         if self._client is not None:
             self._client.attach(job.id, 0)
@@ -88,10 +89,10 @@ class Session:
         if job.ended:
             return
         job.cancelling = True
-        untold = job.phase in (SENDING, WAITING) and self.view.state != "ready"
-        if job.phase not in (READING, FETCHING, PLACING) and self._client is not None:
+        here = job.phase in (READING, FETCHING, PLACING)
+        if not here and self._client is not None:
             self._client.cancel(job.id)
-        if untold or job.phase in (READING, FETCHING, PLACING):
+        if here or not job.accepted:
             job.enter(CANCELLED)
             self._end(job)
 
@@ -117,7 +118,13 @@ class Session:
 
     def _take(self, event: Any) -> None:
         if isinstance(event, wire_client.ConnectionChanged):
-            self.view = View(state=event.state, address=self._address, problem=event.problem)
+            self.view = View(
+                state=event.state,
+                address=self._address,
+                problem=event.problem,
+                device=event.device,
+                model=event.model,
+            )
         elif isinstance(event, wire_client.Fetched):
             job_id, digest = event.tag
             if job_id in self._deliveries:
@@ -127,14 +134,23 @@ class Session:
         elif isinstance(event, wire_client.Uploading):
             self._on(event.job_id, lambda job: self._sending(job, event.sent, event.total))
         elif isinstance(event, wire_client.Accepted):
-            self._on(event.job_id, lambda job: job.phase == SENDING and job.enter(WAITING))
+            self._on(event.job_id, lambda job: self._accepted(job, event.new))
         elif isinstance(event, wire_client.RequestFailed):
-            self._on(event.job_id, lambda job: self._request_failed(job, event))
+            job_id = event.tag[0] if event.what == "fetch" else event.job_id
+            self._on(job_id, lambda job: self._request_failed(job, event))
 
     def _on(self, job_id: str | None, act: Callable[[Job], object]) -> None:
         job = self.jobs.get(job_id or "")
         if job is not None and not job.ended:
             act(job)
+
+    @staticmethod
+    def _accepted(job: Job, new: bool) -> None:
+        job.accepted = True
+        if new:
+            job.seq = 0  # this backend never saw it: its history starts again
+        if job.phase == SENDING:
+            job.enter(WAITING)
 
     @staticmethod
     def _sending(job: Job, sent: int, total: int) -> None:
@@ -154,6 +170,8 @@ class Session:
     def _request_failed(self, job: Job, event: Any) -> None:
         if event.what == "cancel":
             job.cancelling = False
+            job.note = event.problem.message
+        elif event.what == "upload" and event.problem.retryable:
             job.note = event.problem.message
         else:
             self.fail(job, event.problem)

@@ -177,7 +177,7 @@ def test_a_missing_file_is_said_before_anything_is_read(
 ) -> None:
     strip = studio.image_strip(scene, pictures)
     pictures[3].unlink()
-    with pytest.raises(jobs.JobError, match="00004.png") as caught:
+    with pytest.raises(jobs.JobError, match=r"00004\.png") as caught:
         extract.Reader(scene, strip, FrameStore(tmp_path / "frames"))
     assert caught.value.problem.code == "media_missing"
     assert caught.value.problem.hint

@@ -1,0 +1,269 @@
+"""What the add-on decides without Blender: channels, transforms, requests, masks, words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from blender_addon.core import connection, frames, jobs, request
+from blender_addon.core.planning import Placement, Taken, fit, free_channel, percentage
+from protocol.jobs import ClipModel, JobError
+from protocol.keys import Connection, new_keypair, write_connection_file
+
+
+def taken(*strips: tuple[int, int, int]) -> list[Taken]:
+    return [Taken(channel=c, start=a, end=b) for c, a, b in strips]
+
+
+@pytest.mark.parametrize(
+    ("strips", "channel"),
+    [
+        ([], 3),
+        ([(3, 0, 10)], 3),  # ends where the layer begins
+        ([(3, 20, 30)], 3),  # begins where the layer ends
+        ([(3, 0, 11)], 4),
+        ([(3, 19, 30)], 4),
+        ([(3, 12, 13), (4, 0, 100)], 5),
+        ([(4, 12, 13)], 3),
+        ([(1, 0, 100), (2, 0, 100)], 3),
+    ],
+)
+def test_lowest_free_channel_above(strips: list[tuple[int, int, int]], channel: int) -> None:
+    assert free_channel(taken(*strips), 10, 20, above=2) == channel
+
+
+def test_no_free_channel_is_said() -> None:
+    with pytest.raises(JobError, match="frames 10 and 19"):
+        free_channel(taken((128, 0, 100)), 10, 20, above=127)
+
+
+def test_fit_scales_the_layer_and_its_crop() -> None:
+    placement = Placement(offset_x=5, scale_x=2.0, scale_y=1.0, rotation=0.5, crop=(8, 4, 2, 6))
+    fitted = fit(placement, (100, 80), (50, 20))
+    assert (fitted.scale_x, fitted.scale_y) == (4.0, 4.0)
+    assert fitted.crop == (4, 2, 0, 2)
+    assert (fitted.offset_x, fitted.rotation) == (5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("size", "longest", "expected"),
+    [((1920, 1080), 0, 100), ((1920, 1080), 1920, 100), ((1920, 1080), 960, 50), ((9, 900), 1, 1)],
+)
+def test_percentage(size: tuple[int, int], longest: int, expected: int) -> None:
+    assert percentage(size, longest) == expected
+
+
+def test_texts_are_split_into_alternatives() -> None:
+    assert request.alternatives(" a red car ;; a crimson car; ") == ("a red car", "a crimson car")
+    assert request.alternatives(" ; ") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "model"),
+    [
+        ("", ClipModel()),
+        ("ViT-B-32", ClipModel(name="ViT-B-32")),
+        ("ViT-B-32:openai", ClipModel(name="ViT-B-32", pretrained="openai")),
+        ("ViT-B-32:/m/b.pt", ClipModel(name="ViT-B-32", checkpoint="/m/b.pt")),
+        ("ViT-B-32:C:\\m\\b.pt", ClipModel(name="ViT-B-32", checkpoint="C:\\m\\b.pt")),
+    ],
+)
+def test_model_names(text: str, model: ClipModel) -> None:
+    assert request.clip_model(text) == model
+
+
+def test_an_empty_prompt_is_refused_with_an_example() -> None:
+    with pytest.raises(JobError) as caught:
+        request.check(request.Settings(prompt=" ; "))
+    assert "example" in caught.value.problem.hint
+
+
+@pytest.mark.parametrize(
+    ("settings", "size", "count", "code"),
+    [
+        (request.Settings(prompt="x" * 3000), (64, 64), 5, "prompt_too_long"),
+        (request.Settings(prompt="x"), (64, 64), 5000, "too_many_frames"),
+        (request.Settings(prompt="x"), (9000, 64), 5, "frame_too_large"),
+    ],
+)
+def test_what_the_backend_would_refuse_is_refused_before_reading(
+    settings: request.Settings, size: tuple[int, int], count: int, code: str
+) -> None:
+    with pytest.raises(JobError) as caught:
+        request.check_before_reading(settings, size, count, [], 24.0)
+    assert caught.value.problem.code == code
+
+
+def test_masks_of_every_kind_pass_the_early_check() -> None:
+    for mode, masks in (("auto", []), ("key", [2]), ("all", range(5))):
+        settings = request.Settings(prompt="x", mask_mode=mode)  # type: ignore[arg-type]
+        request.check_before_reading(settings, (64, 48), 5, list(masks), 24.0)
+
+
+def test_a_key_mask_is_for_its_frame(tmp_path: Path) -> None:
+    picture = tmp_path / "mask.png"
+    picture.write_bytes(b"")
+
+    def at(frame: int) -> list[tuple[int, Path]]:
+        settings = request.Settings(
+            prompt="x", mask_mode="key", mask_path=str(picture), mask_frame=frame
+        )
+        return request.mask_files(settings, 20, 8)
+
+    assert at(20) == [(0, picture)]
+    assert at(27) == [(7, picture)]
+    for outside in (19, 28):
+        with pytest.raises(JobError, match="frames 20 to 27"):
+            at(outside)
+
+
+def test_masks_in_a_folder_are_counted(tmp_path: Path) -> None:
+    for name in ("b.png", "a.PNG", "notes.txt", "c.jpg"):
+        (tmp_path / name).write_bytes(b"")
+    settings = request.Settings(prompt="x", mask_mode="all", mask_path=str(tmp_path))
+    names = [path.name for _index, path in request.mask_files(settings, 1, 3)]
+    assert names == ["a.PNG", "b.png", "c.jpg"]
+    with pytest.raises(JobError, match="holds 3 masks, the strip shows 4 frames"):
+        request.mask_files(settings, 1, 4)
+
+
+@pytest.mark.parametrize("mode", ["key", "all"])
+@pytest.mark.parametrize("path", ["", "/nowhere/at/all"])
+def test_a_missing_mask_is_said(mode: str, path: str) -> None:
+    settings = request.Settings(prompt="x", mask_mode=mode, mask_path=path)  # type: ignore[arg-type]
+    with pytest.raises(JobError) as caught:
+        request.mask_files(settings, 1, 3)
+    assert caught.value.problem.hint
+
+
+def test_mask_is_what_is_brighter_than_half_of_the_brightest() -> None:
+    picture = np.zeros((2, 3, 4), np.float32)
+    picture[..., 3] = 1
+    picture[0, 1, 0] = 0.5  # the dark red of a palette mask
+    picture[1, 2, 0] = 0.2
+    mask = frames.mask_of(picture, (3, 2), "m")
+    assert mask.tolist() == [[[0], [255], [0]], [[0], [0], [0]]]
+
+
+def test_what_is_transparent_is_outside() -> None:
+    picture = np.ones((2, 2, 4), np.float32)
+    picture[0, :, 3] = 0
+    assert frames.mask_of(picture, (2, 2), "m")[..., 0].tolist() == [[0, 0], [255, 255]]
+
+
+def test_a_mask_of_another_size_is_resampled() -> None:
+    picture = np.zeros((4, 8, 1), np.float32)
+    picture[:, 4:] = 1
+    assert frames.mask_of(picture, (4, 2), "m")[..., 0].tolist() == [[0, 0, 255, 255]] * 2
+
+
+@pytest.mark.parametrize(
+    ("shape", "value", "code"), [((4, 4), 0.0, "empty_mask"), ((4, 40), 1.0, "mask_shape")]
+)
+def test_useless_masks_are_refused(shape: tuple[int, int], value: float, code: str) -> None:
+    with pytest.raises(JobError) as caught:
+        frames.mask_of(np.full((*shape, 1), value, np.float32), (64, 48), "m.png")
+    assert caught.value.problem.code == code
+    assert "m.png" in caught.value.problem.message
+
+
+def test_frames_are_kept_once_and_given_back(tmp_path: Path) -> None:
+    store = frames.FrameStore(tmp_path / "f")
+    image = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    mask = np.full((2, 3, 1), 255, np.uint8)
+    refs = [store.add(image), store.add(image.copy()), store.add(mask)]
+    assert refs[0] == refs[1]
+    assert len(list(store.folder.iterdir())) == 1
+    assert np.array_equal(store(refs[0].digest), image)
+    assert np.array_equal(store(refs[2].digest), mask)
+    store.close()
+    with pytest.raises(JobError, match="are gone"):
+        store(refs[0].digest)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.2, "1 s"),
+        (8, "8 s"),
+        (59.4, "59 s"),
+        (100, "2 min"),
+        (3599, "1 h 00 min"),
+        (4800, "1 h 20 min"),
+    ],
+)
+def test_durations_in_words(seconds: float, words: str) -> None:
+    assert jobs.duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("192.168.1.20:5599", "tcp://192.168.1.20:5599"),
+        (" tcp://box:1 ", "tcp://box:1"),
+        ("[::1]:5599", "tcp://[::1]:5599"),
+    ],
+)
+def test_addresses(text: str, address: str) -> None:
+    assert connection.full_address(text) == address
+
+
+@pytest.mark.parametrize("text", ["box", "box:", "box:0", "box:70000", "http://box:1", "a b:1"])
+def test_what_is_no_address_is_said(text: str) -> None:
+    with pytest.raises(JobError, match="is not an address"):
+        connection.full_address(text)
+
+
+@pytest.mark.parametrize(
+    ("address", "local"),
+    [
+        ("tcp://127.0.0.1:1", True),
+        ("tcp://localhost:1", True),
+        ("tcp://[::1]:1", True),
+        ("tcp://192.168.1.2:1", False),
+        ("tcp://127.0.0.1.example.org:1", False),
+    ],
+)
+def test_only_this_machine_needs_no_online_access(address: str, local: bool) -> None:
+    assert connection.is_local(address) is local
+    connection.check_online(address, True)
+    if not local:
+        with pytest.raises(JobError, match="online access is off"):
+            connection.check_online(address, False)
+
+
+def test_the_address_may_be_overridden(tmp_path: Path) -> None:
+    pair = new_keypair()
+    written = Connection(
+        address="tcp://127.0.0.1:5599",
+        server_key=pair.public,
+        client_public=pair.public,
+        client_secret=pair.secret,
+    )
+    file = tmp_path / "connection.json"
+    write_connection_file(file, written)
+    assert connection.read_connection(file) == written
+    assert connection.read_connection(file, "box:7000").address == "tcp://box:7000"
+    assert connection.read_connection(file, "box:7000").server_key == pair.public
+
+
+@pytest.mark.parametrize(
+    ("platform", "env", "expected"),
+    [
+        ("linux", {}, "home/.local/share/text2live"),
+        ("linux", {"XDG_DATA_HOME": "data"}, "data/text2live"),
+        ("darwin", {}, "home/Library/Application Support/text2live"),
+        ("win32", {"LOCALAPPDATA": "local"}, "local/text2live"),
+        ("linux", {"TEXT2LIVE_DATA": "mine"}, "mine"),
+    ],
+)
+def test_default_connection_file(platform: str, env: dict[str, str], expected: str) -> None:
+    file = connection.default_connection_file(platform, env, Path("home"))
+    assert file == Path(expected) / "connection.json"
+
+
+def test_default_connection_file_is_where_the_backend_writes_it() -> None:
+    serve = pytest.importorskip("backend.serve")
+    assert connection.default_connection_file() == serve.default_data() / "connection.json"
