@@ -12,8 +12,10 @@ from backend.progress import Reporter
 
 PHASE = "Painting the atlas"
 BLOCK = 8
-TRUSTED = 0.05  # a texel that gathered less weight than this takes its colour from its neighbours
-BATCH = 4  # frames at a time
+SEEN = 0.05  # pixels that must fall on a texel for it to be seen
+OWN = 0.4  # weighted mean share of the layer in a texel's pixels that makes the colour its own
+LAYERS = (("bg", "background"), ("fg", "foreground"))
+BATCH = 2  # frames at a time
 
 
 def held_out_blocks(size: tuple[int, int, int], share: float, generator: torch.Generator) -> Tensor:
@@ -40,50 +42,57 @@ def paint(atlas: Atlas, frames: Tensor, kept: Tensor, report: Reporter) -> None:
 
     frames: uint8 [T,3,h,w]; kept: bool [T,1,h,w]. Also sets the coverage.
     """
-    for k, layer in (("bg", "background"), ("fg", "foreground")):
-        shape = atlas.image(layer).shape[2:]
-        size = (shape[0], shape[1])
-        total = torch.zeros(1, 4, *size, device=atlas.device)
-        seen = torch.zeros(1, 1, *size, device=atlas.device)
+    for k, layer in LAYERS:
+        size = _texels(atlas, layer)
+        total = torch.zeros(1, 5, *size, device=atlas.device)
         for t in _batches(atlas):
             report.step(PHASE, int(t[0]), atlas.frames)
             alpha = atlas.opacity(t, atlas.work)
             share = alpha if k == "fg" else 1 - alpha
-            weight = share * kept[t]
-            values = torch.cat([frames[t].float() / 255 * weight, weight, share], 1)
-            out = splat(values, atlas.uv(layer, t, atlas.work), size)
-            total += out[:, :4]
-            seen += out[:, 4:]
-        weight = total[:, 3:]
-        mean = total[:, :3] / weight.clamp(min=1e-6)
-        atlas.tensors[f"{k}_image"] = push_pull(mean, (weight / TRUSTED).clamp(max=1))
-        # Texels are smaller than pixels: what lies between two seen ones is seen.
-        near = F.max_pool2d((seen > TRUSTED).float(), 3, 1, 1)
-        atlas.tensors[f"{k}_cover"] = -F.max_pool2d(-near, 3, 1, 1)
+            weight = share * share * kept[t]
+            values = torch.cat([frames[t].float() / 255 * weight, weight, share * kept[t]], 1)
+            total += splat(values, atlas.uv(layer, t, atlas.work), size)
+        mean = total[:, :3] / total[:, 3:4].clamp(min=1e-6)
+        _settle(atlas, k, mean, total[:, 3:4], total[:, 4:])
+
+
+def _settle(atlas: Atlas, k: str, image: Tensor, squares: Tensor, shares: Tensor) -> None:
+    """Set a layer's image and coverage from what its texels gathered.
+
+    A texel only ever seen through a soft edge is the other layer's colour as much as its own:
+    it is not covered, and takes its colour from its neighbours like an unseen one.
+    """
+    own = (shares > SEEN) & (squares > OWN * shares)
+    # Texels are smaller than pixels: what lies between two seen ones is seen.
+    cover = -F.max_pool2d(-F.max_pool2d(own.float(), 3, 1, 1), 3, 1, 1)
+    atlas.tensors[f"{k}_cover"] = cover
+    atlas.tensors[f"{k}_image"] = push_pull(image, own.float()).clamp(0, 1)
 
 
 @torch.no_grad()
 def sweep(atlas: Atlas, frames: Tensor, kept: Tensor, gain: float, report: Reporter) -> None:
     """One SIRT sweep: A += gain · splat(w·residual) / splat(w²), w the layer's share of a pixel."""
-    layers = (("fg", "foreground"), ("bg", "background"))
-    sums = {}
-    for k, layer in layers:
-        shape = atlas.image(layer).shape
-        sums[k] = torch.zeros(1, 4, shape[2], shape[3], device=atlas.device)
+    sums = {
+        k: torch.zeros(1, 5, *_texels(atlas, layer), device=atlas.device) for k, layer in LAYERS
+    }
     for t in _batches(atlas):
         report.step(PHASE, int(t[0]), atlas.frames)
         alpha = atlas.opacity(t, atlas.work)
-        uv = {k: atlas.uv(layer, t, atlas.work) for k, layer in layers}
-        seen = {k: sample(atlas.image(layer), uv[k]) for k, layer in layers}
+        uv = {k: atlas.uv(layer, t, atlas.work) for k, layer in LAYERS}
+        seen = {k: sample(atlas.image(layer), uv[k]) for k, layer in LAYERS}
         both = seen["bg"] + alpha * (seen["fg"] - seen["bg"])
         residual = frames[t].float() / 255 - both
-        for k, _ in layers:
+        for k, layer in LAYERS:
             share = alpha if k == "fg" else 1 - alpha
             weight = share * kept[t]
-            values = torch.cat([residual * weight, share * weight], 1)
-            shape = sums[k].shape
-            sums[k] += splat(values, uv[k], (shape[2], shape[3]))
-    for k, _ in layers:
-        change = sums[k][:, :3] / sums[k][:, 3:].clamp(min=TRUSTED)
-        image = atlas.tensors[f"{k}_image"]
-        atlas.tensors[f"{k}_image"] = (image + gain * change).clamp(0, 1)
+            values = torch.cat([residual * weight, share * weight, weight], 1)
+            sums[k] += splat(values, uv[k], _texels(atlas, layer))
+    for k, layer in LAYERS:
+        squares, shares = sums[k][:, 3:4], sums[k][:, 4:]
+        change = sums[k][:, :3] / squares.clamp(min=SEEN)
+        _settle(atlas, k, atlas.image(layer) + gain * change, squares, shares)
+
+
+def _texels(atlas: Atlas, layer: str) -> tuple[int, int]:
+    shape = atlas.image(layer).shape
+    return shape[2], shape[3]

@@ -73,10 +73,8 @@ class AtlasConfig:
     full_decay: tuple[float, float] = (0.7, 0.04)
     """... in the half-size and in the working-size phase."""
 
-    w_colour: float = 1.0
-    """Absolute colour error of the composite."""
     w_gradient: float = 0.5
-    """Absolute spatial gradient of that error."""
+    """Absolute spatial gradient of the colour error; the absolute error itself has weight 1."""
     w_mask: tuple[float, float] = (0.1, 0.02)
     """Cross-entropy to the rough mask, from first to last joint step."""
     w_outside: float = 0.05
@@ -85,6 +83,8 @@ class AtlasConfig:
     """α(1−α), growing from 0 over the joint phases."""
     w_flow: tuple[float, float] = (2e-3, 5e-4)
     """Disagreement of coordinates along optical flow, per pixel, from first to last joint step."""
+    w_flow_alone: float = 0.05
+    """The same before any colour, where it has only rigidity to balance."""
     flow_cap: float = 5.0
     """That disagreement stops growing here."""
     w_alpha_flow: float = 0.02

@@ -23,11 +23,12 @@ from backend.atlas.model import Atlas
 from backend.atlas.motion import base_maps
 from backend.atlas.optim import RowAdam
 from backend.atlas.quality import measure, picture
-from backend.atlas.sampling import sample
+from backend.atlas.sampling import pixel_centres, sample
 from backend.atlas.start import begin, check, set_canvas, working_size
 from backend.progress import Reporter
 
 LATTICE = 4  # pixels between the points where maps are compared along flow
+LAYERS = (("fg", "foreground"), ("bg", "background"))
 BETAS = (0.9, 0.99)
 SCALE_ROWS = "alpha0", "alpha1", "fg_knots0", "fg_knots1"
 
@@ -75,7 +76,7 @@ def decompose(
     material = _gather(small, flows, config, device, generator)
 
     unwrap(atlas, material, config, generator, report)
-    set_canvas(atlas, config)
+    set_canvas(atlas, config, report)
     paint(atlas, material.frames, material.kept, report)
     for _ in range(config.sweeps):
         sweep(atlas, material.frames, material.kept, config.sweep_gain, report)
@@ -98,6 +99,10 @@ def decompose(
     return atlas
 
 
+def _lattice(size: tuple[int, int]) -> tuple[int, int]:
+    return -(-size[0] // LATTICE), -(-size[1] // LATTICE)
+
+
 def _gather(
     small: NDArray[np.uint8],
     flows: flow_room.Flows,
@@ -106,9 +111,8 @@ def _gather(
     generator: torch.Generator,
 ) -> Material:
     count, h, w, _ = small.shape
-    rows = torch.arange(LATTICE / 2, h, LATTICE)
-    columns = torch.arange(LATTICE / 2, w, LATTICE)
-    points = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)
+    y, x = pixel_centres(_lattice((h, w)), (h, w), torch.device("cpu"))
+    points = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
     grid = (points * (2 / torch.tensor([w, h])) - 1)[None]
     thin = {}
     for key, field in flows.between.items():
@@ -155,9 +159,11 @@ class _Step:
         self.end = points + self.flow.permute(0, 2, 3, 1)
 
 
-def _rows(atlas: Atlas, t: Tensor, alpha: bool) -> dict[str, Tensor]:
+def _rows(atlas: Atlas, t: Tensor, alpha: bool) -> dict[str, Tensor | None]:
     """Rows of the per-frame tensors that frames touch."""
-    rows = {name: t for name in SCALE_ROWS if alpha or not name.startswith("alpha")}
+    rows: dict[str, Tensor | None] = {
+        name: t for name in SCALE_ROWS if alpha or not name.startswith("alpha")
+    }
     for level in (0, 1):
         rows[f"bg_knots{level}"] = torch.unique(atlas.time_rows(t, level)[0])
     return rows
@@ -174,28 +180,23 @@ def _magnification(atlas: Atlas, layer: str, t: Tensor) -> Tensor:
 
 
 def _map_losses(
-    atlas: Atlas,
-    step: _Step,
-    flat: dict[str, Tensor],
-    alpha: Tensor,
-    config: AtlasConfig,
-    w_flow: float,
+    atlas: Atlas, step: _Step, a_here: Tensor, a_there: Tensor, config: AtlasConfig, w_flow: float
 ) -> Tensor:
-    """Flow agreement and rigidity of both layers' maps. flat: fg/bg → [B,2,H,W]."""
-    total = alpha.new_zeros(())
-    extent = atlas.work
-    with torch.no_grad():
-        a_here = losses.look_up(alpha[step.here], step.start, extent)
-        a_there = losses.look_up(alpha[step.there], step.end, extent)
-    spacing = (extent[0] / alpha.shape[2], extent[1] / alpha.shape[3])
-    for layer, rigid in (("fg", config.w_rigid_fg), ("bg", config.w_rigid_bg)):
-        share = a_here * a_there if layer == "fg" else (1 - a_here) * (1 - a_there)
-        here = losses.look_up(flat[layer][step.here], step.start, extent)
-        there = losses.look_up(flat[layer][step.there], step.end, extent)
-        weight = share * step.sure
-        total = total + w_flow * losses.along_flow(here, there, weight, config.flow_cap)
-        scale = _magnification(atlas, layer, step.t)
-        total = total + rigid * losses.rigidity(flat[layer], scale, spacing)
+    """Flow agreement and rigidity of both layers' maps, on the lattice.
+
+    a_here, a_there [pairs,1,h,w]: opacity at both ends of the flow, taken as given.
+    """
+    total = a_here.new_zeros(())
+    size = _lattice(atlas.work)
+    spacing = (atlas.work[0] / size[0], atlas.work[1] / size[1])
+    for k, layer in LAYERS:
+        rigid = config.w_rigid_fg if k == "fg" else config.w_rigid_bg
+        share = a_here * a_there if k == "fg" else (1 - a_here) * (1 - a_there)
+        flat = atlas.reference(layer, step.t, size)
+        there = losses.look_up(flat[step.there], step.end, atlas.work)
+        gap = losses.along_flow(flat[step.here], there, share * step.sure, config.flow_cap)
+        scale = _magnification(atlas, k, step.t)
+        total = total + w_flow * gap + rigid * losses.rigidity(flat, scale, spacing)
     return total
 
 
@@ -211,23 +212,18 @@ def unwrap(
         return
     names = ("fg_knots0", "fg_knots1", "bg_knots0", "bg_knots1")
     optimiser = _optimiser(atlas, names, config)
-    h, w = atlas.work
-    size = (-(-h // LATTICE), -(-w // LATTICE))
+    size = _lattice(atlas.work)
     batch = 12 if atlas.device.type == "cpu" else 48
     for i in range(config.uv_steps):
         report.step("Unwrapping", i, config.uv_steps)
         step = _Step(material, _draw(material.pairs, batch, generator), atlas.device)
-        flat = {k: atlas.reference(layer, step.t, size) for k, layer in LAYERS}
         with torch.no_grad():
             alpha = atlas.opacity(step.t, size)
-        # Without colours the flow term alone sets the scale of the others.
-        loss = _map_losses(atlas, step, flat, alpha, config, w_flow=0.05)
+            a_there = losses.look_up(alpha[step.there], step.end, atlas.work)
+        loss = _map_losses(atlas, step, alpha[step.here], a_there, config, config.w_flow_alone)
         torch.autograd.backward(loss)
         optimiser.step(_rows(atlas, step.t, alpha=False), _fall((1.0, 0.1), i / config.uv_steps))
     _freeze(atlas, names)
-
-
-LAYERS = (("fg", "foreground"), ("bg", "background"))
 
 
 def _fall(ends: tuple[float, float], progress: float) -> float:
@@ -271,7 +267,6 @@ def joint(
     half = size != atlas.work
     decay = config.half_decay if half else config.full_decay
     count = config.pairs if atlas.device.type == "cpu" else config.pairs_cuda
-    whole = torch.zeros(1, dtype=torch.long, device=atlas.device)
     pairs = material.pairs
     for i in range(first, last):
         report.step("Fitting the atlas", i, total)
@@ -279,7 +274,6 @@ def joint(
         step = _Step(material, _draw(pairs, count, generator), atlas.device)
         target, kept = _at(material, step.t, size)
 
-        flat = {k: atlas.reference(layer, step.t, size) for k, layer in LAYERS}
         alpha = atlas.opacity(step.t, size)
         seen = {}
         for k, layer in LAYERS:
@@ -288,25 +282,34 @@ def joint(
             image = (
                 F.avg_pool2d(image, 2, ceil_mode=True, count_include_pad=False) if half else image
             )
-            seen[k] = sample(image, atlas.normalise(layer, flat[k]))
+            seen[k] = sample(image, atlas.uv(layer, step.t, size))
         error = seen["bg"] + alpha * (seen["fg"] - seen["bg"]) - target
-        colour, gradient = losses.colour(error, kept)
         distance = atlas.distance(step.t, size)
         pull, outside = losses.mask_pull(alpha, distance, config.edge_free)
         a_here = losses.look_up(alpha[step.here], step.start, atlas.work)
         a_there = losses.look_up(alpha[step.there], step.end, atlas.work)
         steady = ((a_here - a_there).abs() * step.sure * step.near[:, None, None, None]).mean()
         loss = (
-            config.w_colour * colour
-            + config.w_gradient * gradient
+            losses.colour(error, kept, config.w_gradient)
             + _between(config.w_mask, progress) * pull
             + config.w_outside * outside
             + config.w_binary * progress * losses.binary(alpha)
             + config.w_alpha_flow * steady
-            + _map_losses(atlas, step, flat, alpha, config, _between(config.w_flow, progress))
+            + _map_losses(
+                atlas,
+                step,
+                a_here.detach(),
+                a_there.detach(),
+                config,
+                _between(config.w_flow, progress),
+            )
         )
         torch.autograd.backward(loss)
-        rows = _rows(atlas, step.t, alpha=True) | {"fg_image": whole, "bg_image": whole}
+        for k, _ in LAYERS:
+            colours = atlas.tensors[f"{k}_image"].grad
+            if colours is not None:  # texels that are not covered keep their neighbours' colour
+                colours *= atlas.tensors[f"{k}_cover"]
+        rows = _rows(atlas, step.t, alpha=True) | {"fg_image": None, "bg_image": None}
         optimiser.step(rows, _fall(decay, (i - first) / max(1, last - first)))
         with torch.no_grad():
             for k, _ in LAYERS:

@@ -6,25 +6,45 @@ pixels of the working size.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 
-def colour(error: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Absolute error and absolute spatial gradient of the error, weighted means.
+class _Colour(torch.autograd.Function):
+    """Its gradient is only signs and shifts: written out, it costs a third of autograd's."""
 
-    error [B,3,H,W]; weight [B,1,H,W], 0 where pixels are held out.
+    @staticmethod
+    def forward(ctx: Any, error: Tensor, weight: Tensor, w_gradient: float) -> Tensor:
+        e = error * weight
+        slope = torch.sign(e) / e.numel()
+        loss = e.abs().mean()
+        for axis in (2, 3):
+            n = e.shape[axis]
+            late, early = slope.narrow(axis, 1, n - 1), slope.narrow(axis, 0, n - 1)
+            step = e.narrow(axis, 1, n - 1) - e.narrow(axis, 0, n - 1)
+            share = 0.5 * w_gradient / step.numel()
+            loss = loss + share * step.abs().sum()
+            step.sign_().mul_(share)
+            late += step
+            early -= step
+        ctx.save_for_backward(slope.mul_(weight))
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.saved_tensors[0] * grad, None, None
+
+
+def colour(error: Tensor, weight: Tensor, w_gradient: float) -> Tensor:
+    """Mean absolute error plus w_gradient times the mean absolute difference of its neighbours.
+
+    error [B,3,H,W]; weight [B,1,H,W], 0 where pixels are held out, and not differentiated.
     """
-    e = error * weight
-    down = (e[:, :, 1:] - e[:, :, :-1]) * (weight[:, :, 1:] * weight[:, :, :-1])
-    across = (e[..., 1:] - e[..., :-1]) * (weight[..., 1:] * weight[..., :-1])
-    return _soft(e).mean(), 0.5 * (_soft(down).mean() + _soft(across).mean())
-
-
-def _soft(x: Tensor, rounding: float = 0.01) -> Tensor:
-    """Absolute value with a rounded tip, 0 at 0."""
-    return (x * x + rounding * rounding).sqrt() - rounding
+    loss: Tensor = _Colour.apply(error, weight, w_gradient)
+    return loss
 
 
 def mask_pull(alpha: Tensor, distance: Tensor, free: float) -> tuple[Tensor, Tensor]:

@@ -64,10 +64,13 @@ class Atlas:
         k = _short(layer)
         y, x = pixel_centres(size, self.work, self.device)
         m = self.tensors[f"{k}_base"][t]
-        across = m[:, :, 0, None, None] * x[None, None, None, :]
-        down = m[:, :, 1, None, None] * y[None, None, :, None]
-        rays = across + down + m[:, :, 2, None, None]
-        flat = rays[:, :2] / rays[:, 2:].clamp(min=1e-3)
+        across = m[:, :, 0, None, None] * x
+        down = m[:, :, 1, None, None] * y[:, None] + m[:, :, 2, None, None]
+        if k == "fg":  # a similarity: its third row is 0 0 1
+            flat = across[:, :2] + down[:, :2]
+        else:
+            rays = across + down
+            flat = rays[:, :2] / rays[:, 2:].clamp(min=1e-3)
         for level in (0, 1):
             knots = self.tensors[f"{k}_knots{level}"]
             ky, kx = knots.shape[-2] - 3, knots.shape[-1] - 3
@@ -95,8 +98,9 @@ class Atlas:
     def normalise(self, layer: str, flat: Tensor) -> Tensor:
         """Reference pixels [B,2,H,W] → grid_sample coordinates [B,H,W,2]."""
         canvas = self.tensors[f"{_short(layer)}_canvas"]
-        start, extent = canvas[:2], canvas[2:] - canvas[:2]
-        scaled = (flat - start[:, None, None]) * (2 / extent)[:, None, None] - 1
+        scale = 2 / (canvas[2:] - canvas[:2])
+        offset = -1 - canvas[:2] * scale
+        scaled = torch.addcmul(offset[:, None, None], flat, scale[:, None, None])
         return scaled.permute(0, 2, 3, 1)
 
     def uv(self, layer: str, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:

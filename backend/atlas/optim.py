@@ -24,20 +24,27 @@ class RowAdam:
         self.count = {k: v.new_zeros(v.shape[0]) for k, v in tensors.items()}
 
     @torch.no_grad()
-    def step(self, rows: dict[str, Tensor], factor: float) -> None:
-        """Update rows by name (unique indices; tensors not named rest), then drop all gradients."""
+    def step(self, rows: dict[str, Tensor | None], factor: float) -> None:
+        """Update rows by name (unique indices, None for all), then drop all gradients.
+
+        Tensors that are not named rest. factor: multiplies every rate.
+        """
         b1, b2 = self.betas
         for name, at in rows.items():
             tensor = self.tensors[name]
             if tensor.grad is None:
                 continue
-            g = tensor.grad[at]
-            m = self.first[name][at].lerp_(g, 1 - b1)
-            v = self.second[name][at].mul_(b2).addcmul_(g, g, value=1 - b2)
-            n = self.count[name][at] + 1
-            self.first[name][at], self.second[name][at], self.count[name][at] = m, v, n
+            pick = slice(None) if at is None else at
+            g = tensor.grad[pick]
+            m = self.first[name][pick].lerp_(g, 1 - b1)
+            v = self.second[name][pick].mul_(b2).addcmul_(g, g, value=1 - b2)
+            n = self.count[name][pick] + 1
+            if at is not None:  # an index copies its rows; a slice is the tensor itself
+                self.first[name][at], self.second[name][at] = m, v
+            self.count[name][pick] = n
             shape = (-1,) + (1,) * (tensor.dim() - 1)
             rate = self.rates[name] * factor / (1 - b1**n).view(shape)
-            tensor[at] -= rate * m / ((v / (1 - b2**n).view(shape)).sqrt() + 1e-9)
+            size = v.div((1 - b2**n).view(shape)).sqrt_().add_(1e-9)
+            tensor[pick] -= size.reciprocal_().mul_(m).mul_(rate)
         for tensor in self.tensors.values():
             tensor.grad = None

@@ -10,8 +10,10 @@ from backend.atlas.config import AtlasConfig
 from backend.atlas.masks import signed_distance
 from backend.atlas.model import Atlas
 from backend.atlas.splines import time_cells
+from backend.progress import Reporter
 from protocol.jobs import JobError
 
+PHASE = "Laying out the atlas"
 LEAST_SIDE = 32  # pixels; optical flow needs this much
 PAD = 0.12  # share of the object's size that its box is larger on each side
 CANVAS_MARGIN = 4.0  # reference pixels round what the frames cover, for the maps to move in
@@ -145,7 +147,7 @@ def _boxes(hard: NDArray[np.bool_], reach: NDArray[np.float32]) -> NDArray[np.fl
 
 
 @torch.no_grad()
-def set_canvas(atlas: Atlas, config: AtlasConfig) -> None:
+def set_canvas(atlas: Atlas, config: AtlasConfig, report: Reporter) -> None:
     """Lay each atlas over everything its frames reach, and allot its texels."""
     h, w = atlas.work
     size = (max(2, h // 2), max(2, w // 2))
@@ -156,6 +158,7 @@ def set_canvas(atlas: Atlas, config: AtlasConfig) -> None:
         low = torch.full((2,), float("inf"), device=atlas.device)
         high = -low
         for index in range(atlas.frames):
+            report.step(PHASE, index, atlas.frames)
             t = torch.tensor([index], device=atlas.device)
             flat = atlas.reference(layer, t, size)[0]
             if k == "fg":
