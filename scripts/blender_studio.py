@@ -183,6 +183,8 @@ class Backend:
 
     def start(self, timeout: float = 60.0) -> None:
         """Start it, on the port of the last time if there was one, and wait until it is ready."""
+        if self._process is not None:
+            self._process.wait(timeout)
         self.data.mkdir(parents=True, exist_ok=True)
         self.file.unlink(missing_ok=True)
         command = [str(self.python), "-m", "backend.serve", "--listen", f"127.0.0.1:{self._port}"]

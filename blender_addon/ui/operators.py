@@ -11,7 +11,7 @@ from ..blender import compat, handlers, runtime
 from ..blender.extract import check_source
 from ..core.jobs import Job
 from ..wire import jobs
-from . import preferences
+from .preferences import longest
 
 
 def _refuse(operator: Any, problem: jobs.Problem) -> set[str]:
@@ -20,6 +20,13 @@ def _refuse(operator: Any, problem: jobs.Problem) -> set[str]:
     handlers.redraw()
     operator.report({"ERROR"}, f"{problem.message} {problem.hint}".strip())
     return {"CANCELLED"}
+
+
+def begin(context: Any) -> Job:
+    """Start an edit of the active strip with the scene's settings; raises JobError."""
+    scene, strip = compat.sequencer_scene(context), compat.active_strip(context)
+    check_source(strip)
+    return runtime.current().start(scene, strip, scene.text2live.collect(longest(context)))
 
 
 class T2L_OT_edit(bpy.types.Operator):
@@ -47,7 +54,7 @@ class T2L_OT_edit(bpy.types.Operator):
     def invoke(self, context: Any, _event: Any) -> set[str]:
         """Start and return at once; the timer carries the job on."""
         try:
-            self._start(context)
+            begin(context)
         except jobs.JobError as error:
             return _refuse(self, error.problem)
         handlers.redraw()
@@ -56,18 +63,11 @@ class T2L_OT_edit(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         """Start and wait for the end (for scripts)."""
         try:
-            job = self._start(context)
+            job = begin(context)
             runtime.current().wait(job, self.timeout)
         except jobs.JobError as error:
             return _refuse(self, error.problem)
         return {"FINISHED"} if job.placed else {"CANCELLED"}
-
-    @staticmethod
-    def _start(context: Any) -> Job:
-        scene, strip = compat.sequencer_scene(context), compat.active_strip(context)
-        check_source(strip)
-        settings = scene.text2live.collect(preferences.longest(context))
-        return runtime.current().start(scene, strip, settings)
 
 
 class _JobOperator:

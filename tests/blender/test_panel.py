@@ -1,0 +1,290 @@
+"""The panel and the operators in every state an artist meets."""
+
+from __future__ import annotations
+
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy module")
+
+from blender_addon.blender import compat, layers, runtime  # noqa: E402
+from blender_addon.core import jobs as phases  # noqa: E402
+from blender_addon.core.connection import View  # noqa: E402
+from blender_addon.core.jobs import Job  # noqa: E402
+from blender_addon.ui import operators, panel  # noqa: E402
+from blender_addon.wire import jobs  # noqa: E402
+from scripts import blender_studio as studio  # noqa: E402
+
+REASON = jobs.Problem(code="x", message="The backend is not running.", hint="Start it.")
+
+
+class Recorder:
+    """A layout that writes down what is drawn into it, boxes and rows included."""
+
+    def __init__(self, lines: list[str] | None = None) -> None:
+        self.lines: list[str] = [] if lines is None else lines
+
+    def label(self, *, text: str = "", icon: str = "NONE") -> None:
+        assert icon in bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items
+        self.lines.append(text)
+
+    def prop(self, owner: Any, name: str, **_options: Any) -> None:
+        assert owner.bl_rna.properties[name].description
+        self.lines.append(f"[{owner.bl_rna.properties[name].name}]")
+
+    def operator(self, name: str, *, text: str | None = None, icon: str = "NONE") -> Any:
+        assert icon in bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items
+        group, operator = name.split(".")
+        kind = getattr(getattr(bpy.ops, group), operator).get_rna_type()
+        assert kind.description
+        self.lines.append(f"<{kind.name if text is None else text or name}>")
+        return types.SimpleNamespace()
+
+    def progress(self, *, factor: float, type: str, text: str) -> None:
+        self.lines.append(f"{text} {factor:.0%}")
+
+    def row(self, align: bool = False) -> Recorder:
+        return Recorder(self.lines)
+
+    column = row
+
+    def box(self) -> Recorder:
+        return Recorder(self.lines)
+
+    def __contains__(self, text: str) -> bool:
+        return text in " ".join(self.lines)
+
+
+def drawn(scene: Any) -> Recorder:
+    recorder = Recorder()
+    with studio.sequencer(scene):
+        panel.T2L_PT_sequencer.draw(types.SimpleNamespace(layout=recorder), bpy.context)
+    return recorder
+
+
+def a_job(scene: Any, strip: Any, folder: Path, **fields: Any) -> Job:
+    anchor = layers.anchor(scene, strip, (96, 64))
+    job = Job(id="j1", label="a red car", anchor=anchor, folder=folder, **fields)
+    runtime.current().session.add(job)
+    return job
+
+
+@pytest.fixture
+def strip(scene: Any, movie: Path) -> Any:
+    strip = studio.movie_strip(scene, movie)
+    studio.editor(scene).active_strip = strip
+    return strip
+
+
+def test_disconnected_and_without_a_strip(scene: Any) -> None:
+    seen = drawn(scene)
+    assert seen.lines[:2] == ["Not connected", "<Connect>"]
+    assert "Click a movie or image strip" in seen
+    assert "<Make Layer>" in seen
+
+
+def test_ready_with_a_strip(scene: Any, state: Any, strip: Any) -> None:
+    state.session.view = View(state="ready", address="tcp://127.0.0.1:5599", device="cpu")
+    seen = drawn(scene)
+    assert seen.lines[0] == "Connected to 127.0.0.1:5599 (cpu)"
+    assert "shot, 8 frames" in seen
+    for name in ("Prompt", "Now", "Change", "Quality", "Mask", "Seed"):
+        assert f"[{name}]" in seen
+    assert "[Mask Frame]" not in seen
+    scene.text2live.mask_mode = "key"
+    assert "[Mask Frame]" in drawn(scene)
+    scene.text2live.mask_mode = "all"
+    assert "[Folder]" in drawn(scene)
+
+
+def test_a_strip_of_another_type(scene: Any) -> None:
+    editor = studio.editor(scene)
+    length = {"length": 9} if bpy.app.version >= (5, 0, 0) else {"frame_end": 10}
+    where = {"name": "plain", "type": "COLOR", "channel": 1, "frame_start": 1}
+    editor.active_strip = compat.strips(editor).new_effect(**where, **length)
+    assert "plain is no movie or image strip" in drawn(scene)
+
+
+def test_lost_connection_says_why_and_what_to_do(scene: Any, state: Any) -> None:
+    state.session.view = View(state="lost", address="tcp://box:1", problem=REASON)
+    seen = drawn(scene)
+    assert "No answer from box:1, still trying" in seen
+    assert "The backend is not running." in seen
+    assert "Start it." in seen
+
+
+def test_a_running_job(scene: Any, strip: Any, tmp_path: Path) -> None:
+    job = a_job(scene, strip, tmp_path, phase=phases.WORKING)
+    job.work, job.done, job.total, job.eta_s = "fitting the atlas", 40, 100, 130.0
+    job.note = "No mask was given, so the object is found from its motion."
+    seen = drawn(scene)
+    assert "a red car" in seen
+    assert "Fitting the atlas 40/100" in seen
+    assert "40%" in seen or "40 %" in seen
+    assert "2 min left" in seen
+    assert "<text2live.cancel>" in seen
+    assert job.note in seen
+
+
+def test_a_failed_job_says_why_in_lines_that_fit(scene: Any, strip: Any, tmp_path: Path) -> None:
+    job = a_job(scene, strip, tmp_path)
+    job.fail(jobs.Problem(code="x", message="The graphics card is full. " * 4, hint="Use Draft."))
+    seen = drawn(scene)
+    assert "The graphics card is full." in seen
+    assert "Use Draft." in seen
+    assert max(len(line) for line in seen.lines) < 60
+    assert "<Insert Layer>" not in seen
+
+
+def test_a_finished_job_whose_layer_is_gone_can_be_inserted_again(
+    scene: Any, strip: Any, tmp_path: Path
+) -> None:
+    job = a_job(scene, strip, tmp_path, phase=phases.DONE, placed=True)
+    job.files = (tmp_path / "0001.png",)
+    assert "a red car: done" in drawn(scene)
+    assert "<Insert Layer>" in drawn(scene)
+    strip[layers.JOB] = job.id
+    assert "<Insert Layer>" not in drawn(scene)
+
+
+def test_edit_needs_a_movie_or_image_strip(scene: Any, movie: Path) -> None:
+    with studio.sequencer(scene):
+        assert not bpy.ops.text2live.edit.poll()
+        with pytest.raises(RuntimeError, match="movie or image strip"):
+            bpy.ops.text2live.edit()
+    studio.editor(scene).active_strip = studio.movie_strip(scene, movie)
+    with studio.sequencer(scene):
+        assert bpy.ops.text2live.edit.poll()
+
+
+def test_other_operators_need_something_to_act_on(scene: Any, strip: Any, tmp_path: Path) -> None:
+    assert bpy.ops.text2live.connect.poll()
+    assert not bpy.ops.text2live.disconnect.poll()
+    assert not bpy.ops.text2live.cancel.poll()
+    assert not bpy.ops.text2live.insert.poll()
+    job = a_job(scene, strip, tmp_path)
+    assert bpy.ops.text2live.cancel.poll()
+    job.enter(phases.DONE)
+    job.files = (tmp_path / "0001.png",)
+    assert bpy.ops.text2live.insert.poll()
+
+
+def test_an_empty_prompt_is_said_and_stays_in_the_panel(scene: Any, strip: Any) -> None:
+    with studio.sequencer(scene), pytest.raises(RuntimeError, match="The prompt is empty"):
+        bpy.ops.text2live.edit()
+    assert "The prompt is empty." in drawn(scene)
+
+
+def press(scene: Any) -> tuple[set[str], list[str]]:
+    """Press the button; without a window Blender would run execute instead of invoke."""
+    said: list[str] = []
+    button = types.SimpleNamespace(report=lambda _level, text: said.append(text))
+    with studio.sequencer(scene):
+        return operators.T2L_OT_edit.invoke(button, bpy.context, None), said
+
+
+def test_the_button_says_what_is_wrong_too(scene: Any, strip: Any) -> None:
+    outcome, said = press(scene)
+    assert outcome == {"CANCELLED"}
+    assert said[0].startswith("The prompt is empty.")
+    assert "The prompt is empty." in drawn(scene)
+
+
+def test_a_missing_movie_is_said(scene: Any, pictures: Any) -> None:
+    strip = studio.image_strip(scene, pictures)
+    studio.editor(scene).active_strip = strip
+    pictures[0].unlink()
+    scene.text2live.prompt = "a red car"
+    with studio.sequencer(scene), pytest.raises(RuntimeError, match="is missing"):
+        bpy.ops.text2live.edit()
+
+
+def test_no_backend_yet_is_said_before_any_frame_is_read(
+    scene: Any, state: Any, strip: Any, tmp_path: Path
+) -> None:
+    preferences = bpy.context.preferences.addons["blender_addon"].preferences
+    preferences.connection_file = str(tmp_path / "connection.json")
+    scene.text2live.prompt = "a red car"
+    outcome, said = press(scene)
+    assert outcome == {"CANCELLED"}
+    assert "does not exist" in said[0]
+    assert not state.jobs
+    assert "Start the backend" in drawn(scene)
+
+
+def test_another_machine_needs_online_access(
+    scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from blender_addon.wire import keys
+
+    pair = keys.new_keypair()
+    file = tmp_path / "connection.json"
+    far = keys.Connection(
+        address="tcp://192.0.2.1:5599",
+        server_key=pair.public,
+        client_public=pair.public,
+        client_secret=pair.secret,
+    )
+    keys.write_connection_file(file, far)
+    bpy.context.preferences.addons["blender_addon"].preferences.connection_file = str(file)
+    monkeypatch.setattr(compat, "online", lambda: False)
+    with pytest.raises(RuntimeError, match="online access is off"):
+        bpy.ops.text2live.connect()
+    assert "Allow Online Access" in drawn(scene)
+
+
+def test_a_mask_is_for_the_frame_it_was_chosen_on(scene: Any, tmp_path: Path) -> None:
+    scene.frame_set(17)
+    scene.text2live.mask_mode = "key"
+    scene.text2live.mask_file = str(tmp_path / "mask.png")
+    settings = scene.text2live.collect()
+    assert (settings.mask_mode, settings.mask_frame) == ("key", 17)
+    assert settings.mask_path == str(tmp_path / "mask.png")
+
+
+def test_every_property_and_operator_has_a_tooltip(scene: Any) -> None:
+    preferences = bpy.context.preferences.addons["blender_addon"].preferences
+    for owner in (scene.text2live, preferences):
+        for prop in owner.bl_rna.properties:
+            if prop.identifier not in {"rna_type", "name", "bl_idname"}:
+                assert prop.description, prop.identifier
+
+
+def test_preferences_page_is_drawn(scene: Any) -> None:
+    preferences = bpy.context.preferences.addons["blender_addon"].preferences
+    recorder = Recorder()
+    page = types.SimpleNamespace(
+        layout=recorder, connection_file="", prop=None, bl_rna=preferences.bl_rna
+    )
+    type(preferences).draw(page, bpy.context)
+    assert "[Address]" in recorder
+    assert "connection.json" in recorder
+
+
+def test_register_and_unregister_twice(scene: Any) -> None:
+    import blender_addon
+
+    for _ in range(2):
+        blender_addon.unregister()
+        assert not hasattr(bpy.types.Scene, "text2live")
+        assert not hasattr(bpy.types, "T2L_PT_sequencer")
+        with pytest.raises(RuntimeError, match="not registered"):
+            runtime.current()
+        blender_addon.register()
+        assert hasattr(bpy.types, "T2L_PT_sequencer")
+    assert runtime.current().session.view.state == "off"
+
+
+def test_the_sequencers_scene_may_be_another_than_the_active_one(scene: Any, movie: Path) -> None:
+    if not hasattr(bpy.context, "sequencer_scene"):
+        pytest.skip("this Blender's sequencer always shows the active scene")
+    other = bpy.data.scenes.new("edit")
+    studio.editor(other).active_strip = studio.movie_strip(other, movie)
+    with studio.sequencer(scene):
+        bpy.context.window.workspace.sequencer_scene = other
+        assert compat.sequencer_scene(bpy.context) == other
+        assert bpy.ops.text2live.edit.poll()
+        assert compat.active_strip(bpy.context).name == "shot"

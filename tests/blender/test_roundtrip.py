@@ -1,0 +1,302 @@
+"""The whole path with a backend in a process of its own: the stand-in in every mood, the real one.
+
+TEXT2LIVE_BACKEND_PYTHON names the backend's Python; the stand-in runs in this one if it is unset.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy module")
+
+from blender_addon.blender import compat, handlers, layers, runtime  # noqa: E402
+from blender_addon.core import jobs as phases  # noqa: E402
+from blender_addon.core import png  # noqa: E402
+from blender_addon.core.jobs import Job  # noqa: E402
+from blender_addon.ui import operators  # noqa: E402
+from scripts import blender_studio as studio  # noqa: E402
+
+REAL_PYTHON = os.environ.get("TEXT2LIVE_BACKEND_PYTHON", "")
+PYTHON = Path(REAL_PYTHON or sys.executable)
+LIMIT_S = 60.0
+
+
+class Desk:
+    """A scene with a movie strip, the prompt typed in, and a backend to send it to."""
+
+    def __init__(self, scene: Any, movie: Path, folder: Path, *options: str) -> None:
+        self.backend = studio.Backend(PYTHON, folder / "data", *options)
+        self.blend = folder / "film.blend"
+        bpy.ops.wm.save_as_mainfile(filepath=str(self.blend))
+        self.set_up(bpy.context.scene, movie)
+        self.preferences = bpy.context.preferences.addons[studio.ADDON].preferences
+        self.preferences.connection_file = str(self.backend.file)
+
+    @staticmethod
+    def set_up(scene: Any, movie: Path) -> None:
+        strip = studio.movie_strip(scene, movie, frame_start=20)
+        studio.editor(scene).active_strip = strip
+        scene.text2live.prompt = "a red car"
+        studio.show_exactly(scene, (96, 64))
+
+    @property
+    def scene(self) -> Any:
+        return bpy.context.scene
+
+    @property
+    def strip(self) -> Any:
+        return compat.all_strips(self.scene.sequence_editor)["shot"]
+
+    def press(self) -> Job:
+        """The button: start and come back."""
+        button = types.SimpleNamespace(report=lambda _level, text: pytest.fail(text))
+        with studio.sequencer(self.scene):
+            assert operators.T2L_OT_edit.invoke(button, bpy.context, None) == {"FINISHED"}
+        return runtime.current().jobs[-1]
+
+    def until(self, condition: Any, limit: float = LIMIT_S) -> None:
+        """Let the timer's work happen until the condition holds."""
+        if not studio.tick_until(handlers.on_timer, condition, limit):
+            state = runtime.current()
+            seen = [(job.words(), job.note, job.problem) for job in state.jobs]
+            pytest.fail(f"never happened: {state.session.view}, {seen}, {self.log()}")
+
+    def log(self) -> str:
+        return self.backend.log.read_text() if self.backend.log.exists() else ""
+
+
+@pytest.fixture
+def desk(scene: Any, movie: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Desk]:
+    options = getattr(request, "param", ("--mock", "ok"))
+    desk = Desk(scene, movie, tmp_path, *options)
+    desk.backend.start()
+    yield desk
+    runtime.current().session.disconnect()
+    desk.backend.stop()
+
+
+def mock(kind: str) -> Any:
+    return pytest.mark.parametrize("desk", [("--mock", kind)], indirect=True, ids=[kind])
+
+
+def test_a_layer_is_made_and_composited_exactly(desk: Desk, clip: Any, tmp_path: Path) -> None:
+    job = desk.press()
+    assert job.phase == phases.READING
+    desk.until(lambda: job.ended)
+    assert (job.phase, job.problem, job.placed) == (phases.DONE, None, True)
+    layer_strip = layers.find_layer(job.id)
+    assert compat.span(layer_strip) == (20, 28)
+    assert layer_strip.directory.startswith("//text2live/")
+    for index in (0, 4, 7):
+        layer = png.read(job.files[index])
+        shown = studio.render_frame(desk.scene, 20 + index, tmp_path / "shown.png")
+        clear = layer[..., 3] == 0
+        assert clear.any()
+        assert not clear.all()
+        assert np.array_equal(shown[clear], clip[index][clear])
+        assert np.abs(shown.astype(int) - studio.over(layer, clip[index])).max() <= 1
+    assert [scene.name for scene in bpy.data.scenes] == [desk.scene.name]
+    assert runtime.PENDING not in desk.strip
+
+
+def test_a_script_may_wait_for_the_layer(desk: Desk) -> None:
+    with studio.sequencer(desk.scene):
+        assert bpy.ops.text2live.edit() == {"FINISHED"}
+    (job,) = runtime.current().jobs
+    assert layers.find_layer(job.id) is not None
+
+
+def test_a_script_gives_up_after_its_timeout(desk: Desk) -> None:
+    with studio.sequencer(desk.scene), pytest.raises(RuntimeError, match="not finished after"):
+        bpy.ops.text2live.edit(timeout=0.3)
+    desk.until(lambda: not runtime.current().running)
+
+
+def test_a_key_mask_and_masks_in_a_folder_are_sent(desk: Desk, tmp_path: Path) -> None:
+    masks = np.zeros((8, 64, 96, 3), np.uint8)
+    masks[:, 20:40, 30:60] = 255
+    paths = studio.write_frames(masks, tmp_path / "masks")
+    settings = desk.scene.text2live
+    desk.scene.frame_set(22)
+    settings.mask_mode, settings.mask_file = "key", str(paths[2])
+    first = desk.press()
+    desk.until(lambda: first.ended)
+    settings.mask_mode, settings.mask_folder = "all", str(tmp_path / "masks")
+    second = desk.press()
+    desk.until(lambda: second.ended)
+    assert (first.problem, second.problem) == (None, None)
+    assert compat.span(layers.find_layer(second.id)) == (20, 28)
+    channels = [layers.find_layer(job.id).channel for job in (first, second)]
+    assert channels == [2, 3]
+
+
+@mock("fail")
+def test_a_failed_job_says_why(desk: Desk) -> None:
+    job = desk.press()
+    desk.until(lambda: job.ended)
+    assert job.phase == phases.FAILED
+    assert job.problem is not None
+    assert "stand-in failed" in job.problem.message
+    assert job.problem.hint
+    assert not job.folder.exists()
+    assert len(compat.strips(desk.scene.sequence_editor)) == 1
+
+
+@mock("fail")
+def test_a_script_gets_the_reason_as_an_exception(desk: Desk) -> None:
+    with studio.sequencer(desk.scene), pytest.raises(RuntimeError, match="stand-in failed"):
+        bpy.ops.text2live.edit()
+
+
+@mock("stall")
+def test_cancel_stops_the_job_at_the_backend(desk: Desk) -> None:
+    job = desk.press()
+    desk.until(lambda: job.phase == phases.WORKING and job.done > 0)
+    bpy.ops.text2live.cancel()
+    desk.until(lambda: job.ended)
+    assert job.phase == phases.CANCELLED
+    assert runtime.PENDING not in desk.strip
+    assert job.problem is None
+
+
+def test_cancel_while_frames_are_read_leaves_nothing(desk: Desk) -> None:
+    job = desk.press()
+    handlers.on_timer()
+    assert len(bpy.data.scenes) == 2
+    bpy.ops.text2live.cancel(job_id=job.id)
+    assert job.phase == phases.CANCELLED
+    assert len(bpy.data.scenes) == 1
+
+
+@mock("die")
+def test_a_backend_that_dies_and_comes_back_finishes_the_job(desk: Desk) -> None:
+    job = desk.press()
+    state = runtime.current()
+    desk.until(lambda: state.session.view.state == "lost")
+    assert state.session.view.problem is not None
+    assert not job.ended
+    desk.backend.start()
+    desk.until(lambda: job.ended)
+    assert (job.problem, job.placed) == (None, True)
+
+
+def test_a_backend_that_starts_late_gets_the_job(desk: Desk) -> None:
+    desk.backend.kill()
+    job = desk.press()
+    desk.until(lambda: runtime.current().session.view.problem is not None)
+    assert not job.ended
+    desk.backend.start()
+    desk.until(lambda: job.ended)
+    assert job.placed
+
+
+def test_a_strip_deleted_meanwhile_loses_nothing(desk: Desk) -> None:
+    job = desk.press()
+    desk.until(lambda: job.phase == phases.WORKING)
+    compat.strips(desk.scene.sequence_editor).remove(desk.strip)
+    desk.until(lambda: job.ended)
+    assert job.problem is not None
+    assert job.problem.code == "strip_gone"
+    assert str(job.folder) in job.problem.hint
+    assert all(path.exists() for path in job.files)
+
+
+def test_insertion_is_one_undo_step_and_can_be_repeated(desk: Desk) -> None:
+    bpy.ops.ed.undo_push(message="before")
+    job = desk.press()
+    desk.until(lambda: job.ended)
+    assert layers.find_layer(job.id) is not None
+    bpy.ops.ed.undo()
+    assert layers.find_layer(job.id) is None
+    assert [scene.name for scene in bpy.data.scenes] == [desk.scene.name]
+    assert bpy.ops.text2live.insert() == {"FINISHED"}
+    assert compat.span(layers.find_layer(job.id)) == (20, 28)
+
+
+def test_undo_and_save_while_frames_are_read(desk: Desk, tmp_path: Path) -> None:
+    bpy.ops.ed.undo_push(message="one")
+    job = desk.press()
+    handlers.on_timer()
+    bpy.ops.ed.undo_push(message="with the copy in it")
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "other.blend"), copy=True)
+    assert len(bpy.data.scenes) == 1
+    handlers.on_timer()
+    bpy.ops.ed.undo_push(message="again")
+    bpy.ops.ed.undo()
+    assert len(bpy.data.scenes) == 1
+    desk.until(lambda: job.ended)
+    assert job.placed, job.problem
+    assert len(bpy.data.scenes) == 1
+
+
+def test_a_job_goes_on_while_its_file_is_closed(desk: Desk, movie: Path) -> None:
+    job = desk.press()
+    desk.until(lambda: job.phase == phases.WORKING)
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.read_homefile(use_empty=True)
+    desk.until(lambda: job.ended)
+    assert job.problem is not None
+    assert job.problem.code == "strip_gone"
+    bpy.ops.wm.open_mainfile(filepath=str(desk.blend))
+    assert job.placed
+    assert compat.span(layers.find_layer(job.id)) == (20, 28)
+
+
+def test_a_job_is_found_again_by_another_session_of_blender(desk: Desk) -> None:
+    job = desk.press()
+    desk.until(lambda: job.phase == phases.WORKING)
+    bpy.ops.wm.save_mainfile()
+    runtime.start()  # Blender was closed and opened: nothing is remembered
+    bpy.ops.wm.open_mainfile(filepath=str(desk.blend))
+    (again,) = runtime.current().jobs
+    assert again.id == job.id
+    desk.until(lambda: again.ended)
+    assert (again.problem, again.placed) == (None, True)
+    assert compat.span(layers.find_layer(job.id)) == (20, 28)
+
+
+def test_closing_the_file_while_frames_are_read_is_said(desk: Desk) -> None:
+    job = desk.press()
+    handlers.on_timer()
+    bpy.ops.wm.read_homefile(use_empty=True)
+    assert job.problem is not None
+    assert job.problem.code == "file_closed"
+    assert len(bpy.data.scenes) == 1
+
+
+def test_frames_are_reduced_and_the_layer_scaled_up(desk: Desk) -> None:
+    desk.preferences.longest = 48
+    job = desk.press()
+    desk.until(lambda: job.ended)
+    assert job.layer_size == (48, 32)
+    assert layers.find_layer(job.id).transform.scale_x == pytest.approx(2.0)
+
+
+def test_a_script_is_told_that_there_is_no_backend(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.backend.kill()
+    monkeypatch.setattr(runtime, "CONNECT_WITHIN_S", 0.5)
+    with studio.sequencer(desk.scene), pytest.raises(RuntimeError, match=r"127\.0\.0\.1"):
+        bpy.ops.text2live.edit()
+    assert not runtime.current().running
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL_PYTHON, reason="set TEXT2LIVE_BACKEND_PYTHON to a Python with torch")
+def test_the_script_goes_the_path_with_the_real_methods(tmp_path: Path) -> None:
+    """A tiny clip, the draft preset, the embedded model: nothing is stood in for."""
+    command = [sys.executable, "-m", "scripts.blender_roundtrip", "--out", str(tmp_path)]
+    command += ["--backend-python", REAL_PYTHON, "--device", "cpu", "--frames", "4"]
+    done = subprocess.run(command, cwd=studio.REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the round trip holds" in done.stdout
