@@ -73,9 +73,11 @@ def apply_views(views: Views, x_BCHW: Tensor, side: int) -> Tensor:
         x_BCHW = F.interpolate(x_BCHW, size, mode="bilinear", antialias=True, align_corners=False)
     device = x_BCHW.device
     grid_VSS2 = homography_grid(views.homography.to(device), side, side)
-    tiled = x_BCHW[None].expand(count, -1, -1, -1, -1).flatten(0, 1) - views.fill
-    grids = grid_VSS2[:, None].expand(-1, batch, -1, -1, -1).flatten(0, 1)
-    seen = F.grid_sample(tiled, grids, align_corners=False) + views.fill
+    tiled = x_BCHW[None].expand(count, -1, -1, -1, -1).flatten(0, 1)
+    grids = grid_VSS2.repeat_interleave(batch, dim=0)
+    seen = F.grid_sample(tiled, grids, padding_mode="border", align_corners=False)
+    inside = (grids.abs() <= 1).all(dim=-1)[:, None]
+    seen = torch.where(inside, seen, views.fill)
     colour = views.colour.to(device).repeat_interleave(batch, dim=0)
     contrast = views.contrast.to(device).repeat_interleave(batch).reshape(-1, 1, 1, 1)
     return apply_colour(seen, colour, contrast)

@@ -1,0 +1,370 @@
+"""The edit of one picture, from the terms of its loss to the bytes of its layer."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny_clip import tiny_model
+
+from backend.clip.templates import TEMPLATES
+from backend.edit import train as train_module
+from backend.edit.config import EditConfig, EditTexts, ViewConfig
+from backend.edit.generator import Generator
+from backend.edit.image import edit_image
+from backend.edit.losses import spherical_distance
+from backend.edit.matte import clear_haze
+from backend.edit.texts import TextTargets
+from backend.edit.train import (
+    Criterion,
+    Shot,
+    compose,
+    fit_size,
+    structure_size,
+    to_image,
+    to_tensor,
+    train,
+)
+from backend.progress import Cancelled, Silent
+from protocol.jobs import JobError
+
+CPU = torch.device("cpu")
+TINY = EditConfig(
+    steps=6, size=48, channels=6, scales=3, bootstrap_steps=6, views=ViewConfig(count=3),
+    preview_every=3, whole_every=4,
+)  # fmt: skip
+TEXTS = EditTexts(prompt=("a golden disc", "gold"), source=("a red disc",))
+
+
+class Recorder(Silent):
+    """Remembers what it was told."""
+
+    def __init__(self):
+        self.steps, self.previews, self.notes = [], [], []
+
+    def step(self, phase, done, total):
+        self.steps.append((phase, done, total))
+
+    def preview(self, image):
+        self.previews.append((len(self.steps), image))
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+def disc(height=40, width=56):
+    y, x = np.mgrid[:height, :width]
+    image = np.full((height, width, 3), (90, 90, 110), np.uint8)
+    image[(y - height / 2) ** 2 + (x - width / 2) ** 2 < 12**2] = (200, 30, 30)
+    return image
+
+
+def edited(config=TINY, texts=TEXTS, report=None, mask=None, image=None):
+    image = disc() if image is None else image
+    return edit_image(image, texts, tiny_model(), config, CPU, report or Silent(), mask=mask)
+
+
+# --- the result ----------------------------------------------------------------------------------
+
+
+def test_layer_has_the_pictures_own_size():
+    layer = edited()
+    assert layer.shape == (40, 56, 4)
+    assert layer.dtype == np.uint8
+    assert edited(replace(TINY, size=32)).shape == (40, 56, 4)
+
+
+def test_same_seed_same_bytes_and_other_seed_other_bytes():
+    torch.manual_seed(1)
+    first = edited(replace(TINY, seed=3))
+    torch.manual_seed(2)
+    assert np.array_equal(first, edited(replace(TINY, seed=3)))
+    assert not np.array_equal(first, edited(replace(TINY, seed=4)))
+
+
+def test_mask_keeps_the_layer_out():
+    mask = np.zeros((40, 56), np.uint8)
+    mask[10:30, 14:42] = 255
+    layer = edited(replace(TINY, matte=(0.0, 1.0)), mask=mask)
+    assert layer[mask == 0, 3].max() == 0
+    assert layer[12:28, 16:40, 3].min() > 0
+
+
+def test_training_reduces_the_loss(monkeypatch):
+    histories = []
+    real = train_module.train
+
+    def spying(*args):
+        histories.append(real(*args))
+        return histories[-1]
+
+    monkeypatch.setattr("backend.edit.image.train", spying)
+    edited(replace(TINY, steps=40, bootstrap_steps=0))
+    assert np.mean(histories[0][-8:]) < np.mean(histories[0][:8]) - 0.05
+
+
+def test_an_empty_prompt_is_an_error_and_no_source_a_note():
+    with pytest.raises(JobError, match="no text"):
+        edited(texts=EditTexts(prompt=(" ",)))
+    report = Recorder()
+    edited(replace(TINY, steps=1), EditTexts(prompt=("gold",)), report)
+    assert report.notes == ["No text says what is there now; the edit follows the prompt alone."]
+
+
+# --- the loop ------------------------------------------------------------------------------------
+
+
+def test_every_step_is_reported_and_a_preview_comes_early():
+    report = Recorder()
+    edited(replace(TINY, steps=50, views=ViewConfig(count=1), preview_every=25), report=report)
+    done = [step for _, step, _ in report.steps]
+    assert {phase for phase, _, _ in report.steps} == {"edit"}
+    assert sorted(set(done)) == list(range(51))
+    assert done == sorted(done)
+    first, image = report.previews[0]
+    assert report.steps[first - 1][1] <= 50 * 0.05
+    assert len(report.previews) == 3
+    assert image.dtype == np.uint8
+    assert image.shape == (34, 48, 3)
+
+
+def test_cancel_is_felt_inside_a_step():
+    class Impatient(Silent):
+        calls = 0
+
+        def step(self, phase, done, total):
+            self.calls += 1
+            # The first step calls once at its start; the fourth call lies inside it.
+            if self.calls == 4:
+                assert done == 0
+                raise Cancelled
+
+    model = tiny_model()
+    with pytest.raises(Cancelled):
+        edit_image(disc(), TEXTS, model, TINY, CPU, Impatient())
+    assert model.pulse is None
+
+
+def test_cancel_is_felt_on_the_way_back(monkeypatch):
+    model, inside = tiny_model(), []
+
+    class Impatient(Silent):
+        def step(self, phase, done, total):
+            if inside:
+                raise Cancelled
+
+    real = Criterion.__call__
+
+    class Marked(Criterion):
+        def __call__(self, shots, step):
+            made = real(self, shots, step)
+            inside.append(0)
+            return made
+
+    monkeypatch.setattr("backend.edit.image.Criterion", Marked)
+    with pytest.raises(Cancelled):
+        edit_image(disc(), TEXTS, model, TINY, CPU, Impatient())
+
+
+def test_a_loss_that_is_no_number_stops_with_its_name():
+    model = tiny_model()
+    with torch.no_grad():
+        model.visual.proj.fill_(float("nan"))
+    with pytest.raises(JobError) as caught:
+        edit_image(disc(), TEXTS, model, replace(TINY, bootstrap=0), CPU, Silent())
+    assert caught.value.problem.code == "diverged"
+    assert "step 1: composition" in caught.value.problem.message
+
+
+def test_learning_rate_falls_to_its_floor(monkeypatch):
+    rates = []
+
+    class Watched(train_module.MADGRAD):
+        def step(self, closure=None):
+            rates.append(self.param_groups[0]["lr"])
+            return super().step(closure)
+
+    monkeypatch.setattr(train_module, "MADGRAD", Watched)
+    edited(replace(TINY, steps=5, lr=1e-3, decay=0.1, lr_min=1e-5))
+    assert rates == pytest.approx([1e-3, 1e-4, 1e-5, 1e-5, 1e-5])
+
+
+# --- the loss ------------------------------------------------------------------------------------
+
+
+def criterion(config=TINY, texts=TEXTS):
+    model = tiny_model()
+    random = torch.Generator().manual_seed(0)
+    return Criterion(model, TextTargets(model, texts), config, CPU, random)
+
+
+def shot_of(network, image=None):
+    source = to_tensor(disc() if image is None else image, CPU)
+    layer = network(source)
+    green = torch.tensor([0, 177 / 255, 64 / 255]).reshape(1, 3, 1, 1)
+    return Shot(
+        source=source,
+        output=compose(layer, source),
+        screen=compose(layer, green),
+        alpha=layer[:, 3:],
+        relevancy=torch.rand(1, 1, 40, 56, generator=torch.Generator().manual_seed(1)),
+    )
+
+
+def test_the_gradient_reaches_the_generator_alone():
+    network = Generator(channels=6, scales=3, side=40)
+    judge = criterion()
+    loss, parts = judge([shot_of(network), shot_of(network)], 0)
+    loss.backward()
+    assert all(p.grad is not None for p in network.parameters())
+    assert all(p.grad is None for p in judge.model.clip.parameters())
+    assert set(parts) == {
+        "composition", "direction", "screen", "structure", "sparsity", "bootstrap",
+    }  # fmt: skip
+    assert float(loss.detach()) == pytest.approx(sum(parts.values()), rel=1e-5)
+
+
+def test_weights_multiply_their_terms_and_the_bootstrap_anneals():
+    network = Generator(channels=6, scales=3, side=40)
+    shot = shot_of(network)
+    plain = replace(TINY, direction=1.0, screen=1.0, structure=1.0, sparsity=1.0, bootstrap=1.0)
+    double = replace(plain, direction=2.0, screen=3.0, structure=4.0, sparsity=5.0, bootstrap=6.0)
+    _, one = criterion(plain)([shot], 0)
+    _, many = criterion(double)([shot], 0)
+    factors = {"composition": 1, "direction": 2, "screen": 3, "structure": 4, "sparsity": 5}
+    for name, factor in {**factors, "bootstrap": 6}.items():
+        assert many[name] == pytest.approx(factor * one[name], rel=1e-4)
+    _, later = criterion(plain)([shot], 3)
+    assert later["bootstrap"] == pytest.approx(one["bootstrap"] / 2, rel=1e-5)
+    assert "bootstrap" not in criterion(plain)([shot], 6)[1]
+
+
+def test_switched_off_terms_are_absent():
+    config = replace(TINY, direction=0.0, screen=0.0, structure=0.0, bootstrap_steps=0)
+    _, parts = criterion(config)([shot_of(Generator(channels=6, scales=3, side=40))], 0)
+    assert set(parts) == {"composition", "sparsity"}
+
+
+def spied_views(monkeypatch, same):
+    drawn = []
+    real = train_module.apply_views
+
+    def spying(views, picture, side):
+        drawn.append((views, picture))
+        return real(views, picture, side)
+
+    monkeypatch.setattr(train_module, "apply_views", spying)
+    shot = shot_of(Generator(channels=6, scales=3, side=40))
+    criterion(replace(TINY, same_views=same))([shot], 0)
+    views = {
+        name: v
+        for v, picture in drawn
+        for name in ("source", "output", "screen")
+        if picture is getattr(shot, name)
+    }
+    assert len(views) == 3
+    return views
+
+
+def test_source_and_output_are_seen_in_the_same_views(monkeypatch):
+    views = spied_views(monkeypatch, same=True)
+    assert views["source"] is views["output"]
+    assert not torch.equal(views["screen"].homography, views["output"].homography)
+
+
+def test_the_references_separate_views_are_a_switch(monkeypatch):
+    views = spied_views(monkeypatch, same=False)
+    assert not torch.equal(views["source"].homography, views["output"].homography)
+
+
+def test_composition_is_the_distance_of_all_views_to_all_drawn_texts(monkeypatch):
+    config = replace(
+        TINY, templates=1.0, direction=0.0, screen=0.0,
+        views=ViewConfig(count=1, flip=0, affine=0, perspective=0, jitter=0, grey=0),
+    )  # fmt: skip
+    judge = criterion(config)
+    square = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
+    picture = to_tensor(square, CPU)
+    shot = Shot(source=picture, output=picture, screen=picture, alpha=picture[:, :1])
+    texts = [t.replace("{}", p) for p in TEXTS.prompt for t in TEMPLATES]
+    wanted = spherical_distance(judge.model.encode_image(picture), judge.model.encode_text(texts))
+    assert judge([shot], 0)[1]["composition"] == pytest.approx(float(wanted), rel=1e-4)
+
+
+# --- texts ---------------------------------------------------------------------------------------
+
+
+def test_prompt_and_source_share_their_templates():
+    model = tiny_model()
+    targets = TextTargets(model, TEXTS)
+    drawn = targets.draw(0.5, torch.Generator().manual_seed(0))
+    assert drawn.prompt.shape == drawn.source.shape == (14, 24)
+    assert drawn.screen.shape == (2, 24)
+    sources = {tuple(e.tolist()): i for i, e in enumerate(targets.source_PKD[0])}
+    prompts = {tuple(e.tolist()): i for i, e in enumerate(targets.prompt_PKD[1])}
+    for prompt, source in zip(drawn.prompt[7:], drawn.source[7:], strict=True):
+        assert prompts[tuple(prompt.tolist())] == sources[tuple(source.tolist())]
+
+
+def test_texts_stand_in_for_one_another():
+    model = tiny_model()
+    by_source = TextTargets(model, EditTexts(prompt=("gold",), source=("disc",)))
+    by_region = TextTargets(model, EditTexts(prompt=("gold",), region=("disc",)))
+    assert torch.equal(by_source.source_PKD, by_region.source_PKD)
+    assert torch.equal(by_source.region_D, by_region.region_D)
+    assert by_source.avoid_D is None
+    screen = TextTargets(model, EditTexts(prompt=("gold",), screen=("ice",))).screen_PKD
+    torch.testing.assert_close(screen[0, 0], model.encode_text(["ice over a green screen."])[0])
+
+
+# --- small pieces --------------------------------------------------------------------------------
+
+
+def test_compose_is_over():
+    rng = np.random.default_rng(0)
+    layer, under = rng.random((2, 4, 5, 6)), rng.random((2, 3, 5, 6))
+    wanted = layer[:, 3:] * layer[:, :3] + (1 - layer[:, 3:]) * under
+    made = compose(torch.from_numpy(layer), torch.from_numpy(under))
+    np.testing.assert_allclose(made.numpy(), wanted)
+
+
+def test_haze_is_cleared_and_the_rest_stretched():
+    layer = torch.full((1, 4, 1, 5), 0.5)
+    layer[0, 3, 0] = torch.tensor([0.02, 0.05, 0.5, 0.95, 0.99])
+    made = clear_haze(layer, EditConfig(matte=(0.05, 0.95)))
+    torch.testing.assert_close(made[0, 3, 0], torch.tensor([0.0, 0.0, 0.5, 1.0, 1.0]))
+    assert torch.equal(made[:, :3], layer[:, :3])
+    assert torch.equal(clear_haze(layer, EditConfig(matte=(0, 1))), layer)
+
+
+def test_structure_is_seen_in_whole_patches_short_side_the_models():
+    model = tiny_model()
+    assert structure_size(model, 100, 100) == (32, 32)
+    assert structure_size(model, 60, 90) == (32, 48)
+    # 380/224 of 32 is 54.3: the long side stops at seven patches.
+    assert structure_size(model, 300, 60) == (56, 32)
+
+
+def test_sizes_and_pixels():
+    assert fit_size(1080, 1920, 480) == (270, 480)
+    assert fit_size(30, 40, 480) == (30, 40)
+    image = disc()
+    assert np.array_equal(to_image(to_tensor(image, CPU)), image)
+
+
+def test_bfloat16_is_taken_only_where_it_pays(monkeypatch):
+    rough, exact = EditConfig(precision="bfloat16"), EditConfig(precision="float32")
+    for tiles in (True, False):
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda tiles=tiles: tiles)
+        assert train_module.uses_bfloat16(rough, CPU) is tiles
+        assert train_module.uses_bfloat16(exact, CPU) is False
+
+
+def test_train_returns_a_loss_for_every_step():
+    network = Generator(channels=6, scales=3, side=40)
+    history = train(
+        network, lambda _: [shot_of(network)], criterion(), replace(TINY, steps=3), Silent(),
+        preview=disc,
+    )  # fmt: skip
+    assert len(history) == 3
+    assert np.isfinite(history).all()
