@@ -1,0 +1,150 @@
+"""Build the Blender extension: one zip a platform, with the protocol and every wheel inside.
+
+    python -m scripts.build_extension [--platforms linux-x64 ...] [--out dist] [--legacy]
+
+A zip installs offline in Blender 4.2 to 5.2: Blender picks the wheels of its own Python (3.11
+until 5.0, 3.13 from 5.1 on). --legacy builds an add-on of the old kind too, for Blender before
+4.2, whose Python must already have pyzmq, msgpack and msgspec.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+ADDON = REPOSITORY / "blender_addon"
+PROTOCOL = REPOSITORY / "protocol"
+MANIFEST = "blender_manifest.toml"
+PACKAGES = ("pyzmq", "msgpack", "msgspec")
+PYTHONS = ("3.11", "3.13")
+# Newest tag first; pip takes any older one that the machine of that tag also runs.
+TAGS = {
+    "linux-x64": ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux2014_x86_64"),
+    "macos-arm64": ("macosx_11_0_arm64", "macosx_11_0_universal2", "macosx_10_15_universal2"),
+    "macos-x64": ("macosx_10_15_x86_64", "macosx_10_15_universal2", "macosx_10_9_x86_64"),
+    "windows-x64": ("win_amd64",),
+}
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Build what was asked for; prints every zip's path and size."""
+    options = _parser().parse_args(arguments)
+    options.out.mkdir(parents=True, exist_ok=True)
+    for platform in options.platforms:
+        _tell(build(platform, options.out))
+    if options.legacy:
+        _tell(build_legacy(options.out))
+    return 0
+
+
+def build(platform: str, out: Path) -> Path:
+    """The extension for one platform, checked with Blender's own tool if a bpy module is there."""
+    with tempfile.TemporaryDirectory(prefix="text2live-build-") as scratch:
+        source = Path(scratch) / "text2live"
+        copy_sources(source)
+        wheels = download_wheels(platform, source / "wheels")
+        manifest = source / MANIFEST
+        manifest.write_text(manifest_for(platform, wheels, manifest.read_text("utf-8")), "utf-8")
+        tool = blender_tool()
+        if tool is not None:
+            _run(sys.executable, str(tool), "validate", str(source))
+        version = re.search(r'^version = "(.+)"$', manifest.read_text("utf-8"), re.MULTILINE)
+        assert version is not None
+        target = out / f"text2live-{version.group(1)}-{platform}.zip"
+        pack(source, target, inside="")
+    return target
+
+
+def build_legacy(out: Path) -> Path:
+    """An add-on of the old kind: no wheels, the files in a folder of the add-on's name."""
+    with tempfile.TemporaryDirectory(prefix="text2live-build-") as scratch:
+        source = Path(scratch) / "text2live"
+        copy_sources(source)
+        (source / MANIFEST).unlink()
+        target = out / "text2live-legacy.zip"
+        pack(source, target, inside="text2live/")
+    return target
+
+
+def copy_sources(target: Path) -> None:
+    """The add-on with the protocol inside."""
+    shutil.copytree(ADDON, target, ignore=_LEFT_OUT)
+    shutil.copytree(PROTOCOL, target / "protocol", ignore=_LEFT_OUT)
+
+
+def download_wheels(platform: str, folder: Path) -> list[str]:
+    """Fetch the wheels of every Python Blender comes with; names in order."""
+    for python in PYTHONS:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        command += ["--disable-pip-version-check", "--only-binary", ":all:", "--dest", str(folder)]
+        command += ["--implementation", "cp", "--python-version", python]
+        command += [part for tag in TAGS[platform] for part in ("--platform", tag)]
+        _run(*command, *PACKAGES)
+    return sorted(path.name for path in folder.glob("*.whl"))
+
+
+def manifest_for(platform: str, wheels: list[str], text: str) -> str:
+    """The manifest of one platform's zip."""
+    listed = "".join(f'  "./wheels/{name}",\n' for name in wheels)
+    text, count = re.subn(
+        r"^platforms = .*$",
+        f'platforms = ["{platform}"]\nwheels = [\n{listed}]',
+        text,
+        flags=re.MULTILINE,
+    )
+    if count != 1:
+        raise SystemExit(f"{MANIFEST} must have one line of platforms.")
+    return text
+
+
+def pack(source: Path, target: Path, inside: str) -> None:
+    """Zip a folder, the same bytes for the same files."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(p for p in source.rglob("*") if p.is_file()):
+            name = inside + path.relative_to(source).as_posix()
+            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            entry.external_attr = 0o644 << 16
+            packed = zipfile.ZIP_STORED if path.suffix == ".whl" else zipfile.ZIP_DEFLATED
+            archive.writestr(entry, path.read_bytes(), packed)
+
+
+def blender_tool() -> Path | None:
+    """Blender's extension tool out of a bpy module: this Python's, or .venv-blender's."""
+    spec = importlib.util.find_spec("bpy")
+    roots = [Path(spec.origin).parent] if spec and spec.origin else []
+    roots += (REPOSITORY / ".venv-blender").glob("lib/python*/site-packages/bpy")
+    for root in roots:
+        for tool in root.glob("*/scripts/addons_core/bl_pkg/cli/blender_ext.py"):
+            return tool
+    return None
+
+
+def _parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(prog="python -m scripts.build_extension")
+    result.add_argument("--platforms", nargs="+", choices=sorted(TAGS), default=sorted(TAGS))
+    result.add_argument("--out", type=Path, default=REPOSITORY / "dist")
+    result.add_argument("--legacy", action="store_true", help="also for Blender before 4.2")
+    return result
+
+
+def _tell(path: Path) -> None:
+    print(f"{path}  {path.stat().st_size / 1e6:.2f} MB")
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
