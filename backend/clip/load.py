@@ -270,7 +270,8 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
             loaded: Any = load_file(path)
         elif _is_torchscript(path):
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)
+                # TorchScript is on its way out, but OpenAI's files are made of it.
+                warnings.simplefilter("ignore")
                 archive: Any = torch.jit
                 loaded = archive.load(str(path), map_location="cpu").state_dict()
         else:
