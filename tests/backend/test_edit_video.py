@@ -1,0 +1,270 @@
+"""The edit of a clip's layer, on an atlas whose geometry is known by heart: a panning window."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny_clip import tiny_model
+
+from backend.edit.config import EditConfig, EditTexts, ViewConfig
+from backend.edit.train import PHASE
+from backend.edit.video import (
+    MIN_CROP,
+    Footage,
+    Window,
+    edit_atlas,
+    over,
+    premultiply,
+    sample,
+)
+from backend.progress import Cancelled, Silent
+
+CPU = torch.device("cpu")
+H, W, T, STEP = 60, 80, 6, 4
+TINY = EditConfig(
+    steps=3, size=80, channels=4, scales=3, bootstrap_steps=0, views=ViewConfig(count=2, fill=0.0),
+    preview_every=2, whole_every=2, atlas_limit=160, matte=(0.0, 1.0),
+)  # fmt: skip
+TEXTS = EditTexts(prompt=("golden wall",), source=("wall",))
+
+
+class Panning:
+    """Frame t shows the atlas' columns STEP·t .. STEP·t + W; the object is a fixed rectangle."""
+
+    frames, height, width = T, H, W
+
+    def __init__(self, factor=1):
+        noise = torch.rand(1, 3, 15, 25, generator=torch.Generator().manual_seed(0))
+        size = (H * factor, (W + STEP * (T - 1)) * factor)
+        self.colours = torch.nn.functional.interpolate(noise, size, mode="bicubic").clamp(0, 1)
+        self.seen = torch.ones(1, 1, *size)
+
+    def uv(self, layer, t, size=None):
+        height, width = size or (H, W)
+        x = (torch.arange(width) + 0.5) / width * W + STEP * t[:, None, None]
+        y = ((torch.arange(height) + 0.5) / height * H)[None, :, None]
+        u, v = 2 * x / (W + STEP * (T - 1)) - 1, 2 * y / H - 1
+        return torch.stack(torch.broadcast_tensors(u, v), dim=-1)
+
+    def opacity(self, t, size=None):
+        height, width = size or (H, W)
+        made = torch.zeros(len(t), 1, height, width)
+        made[..., height // 4 : height * 3 // 4, width // 4 : width // 2] = 1
+        return made
+
+    def image(self, layer):
+        return self.colours
+
+    def coverage(self, layer):
+        return self.seen
+
+    def clip(self):
+        made = [self.colours[0, :, :, STEP * t : STEP * t + W].permute(1, 2, 0) for t in range(T)]
+        return (torch.stack(made) * 255).round().to(torch.uint8).numpy()
+
+
+class Recorder(Silent):
+    def __init__(self):
+        self.steps, self.previews, self.notes = [], [], []
+
+    def step(self, phase, done, total):
+        self.steps.append((phase, done, total))
+
+    def preview(self, image):
+        self.previews.append(image)
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+def footage(layer="background", config=TINY, atlas=None, frames=None):
+    atlas = atlas or Panning()
+    frames = atlas.clip() if frames is None else frames
+    return Footage(frames, atlas, layer, config, CPU, Silent())
+
+
+def edited(layer="foreground", config=TINY, report=None, atlas=None, frames=None):
+    atlas = atlas or Panning()
+    frames = atlas.clip() if frames is None else frames
+    return edit_atlas(frames, atlas, layer, TEXTS, tiny_model(), config, CPU, report or Silent())
+
+
+# --- geometry ------------------------------------------------------------------------------------
+
+
+def test_atlas_pixels_are_as_large_as_the_frames():
+    assert footage().atlas.shape == (1, 3, H, W + STEP * (T - 1))
+    assert footage(atlas=Panning(factor=2), frames=Panning().clip()).atlas.shape[-1] == 100
+    half = footage(config=replace(TINY, size=40))
+    assert half.frames.shape == (T, 3, 30, 40)
+    assert half.atlas.shape[-1] == 50
+    assert max(footage(config=replace(TINY, atlas_limit=64)).atlas.shape) == 64
+
+
+def test_a_crop_of_the_atlas_seen_through_the_map_is_the_frame():
+    """The whole chain: frame crop, atlas window, local coordinates, look-up."""
+    made = footage()
+    random = torch.Generator().manual_seed(0)
+    for _ in range(5):
+        views = [made.view(t, random) for t in made.moments(random)]
+        area = made.atlas_window(views)
+        for view in views:
+            seen = sample(area.cut(made.atlas), made.local(view.uv, area))
+            torch.testing.assert_close(seen, view.frame, atol=5e-3, rtol=0)
+
+
+def test_moments_are_a_frame_and_its_neighbours():
+    made, random = footage(), torch.Generator().manual_seed(0)
+    draws = {tuple(made.moments(random)) for _ in range(60)}
+    assert draws == {(0, 2, 4), (1, 3, 5)}
+
+
+@pytest.mark.parametrize(("count", "wanted"), [(1, {(0,)}), (2, {(0,), (1,)}), (3, {(0, 1, 2)})])
+def test_short_clips_make_do_with_fewer_neighbours(count, wanted):
+    made = footage(frames=Panning().clip()[:count])
+    random = torch.Generator().manual_seed(0)
+    assert {tuple(made.moments(random)) for _ in range(20)} == wanted
+
+
+def test_background_crops_keep_most_of_the_frame():
+    made, random = footage(), torch.Generator().manual_seed(0)
+    shapes = [made.view(2, random).frame.shape[-2:] for _ in range(60)]
+    assert min(h for h, _ in shapes) >= 0.8 * H - 1
+    assert min(w for _, w in shapes) >= 0.8 * W - 1
+    assert len(set(shapes)) > 10
+
+
+def test_foreground_crops_lie_around_the_object():
+    config = replace(TINY, object_margin=0.05, size=400)
+    frames = np.zeros((3, 300, 400, 3), np.uint8)
+    made = footage("foreground", config, frames=frames)
+    assert made.boxes[1] == Window(75, 100, 225, 200)
+    random = torch.Generator().manual_seed(0)
+    for _ in range(40):
+        view = made.view(1, random)
+        height, width = view.opacity.shape[-2:]
+        # The box and a margin of 5 % of 400 pixels, less 5 % of that.
+        assert 0.95 * 190 - 1 <= height <= 191
+        assert 0.95 * 140 - 1 <= width <= 141
+        assert float(view.opacity.sum()) >= 0.9 * 150 * 100
+
+
+def test_small_objects_still_give_a_usable_crop():
+    class Dot(Panning):
+        def opacity(self, t, size=None):
+            made = torch.zeros(len(t), 1, *(size or (H, W)))
+            made[..., 3:6, 70:74] = 1
+            return made
+
+    made, random = footage("foreground", atlas=Dot()), torch.Generator().manual_seed(0)
+    for _ in range(20):
+        views = [made.view(t, random) for t in made.moments(random)]
+        assert min(views[0].frame.shape[-2:]) >= MIN_CROP
+        area = made.atlas_window(views)
+        assert min(area.bottom - area.top, area.right - area.left) >= MIN_CROP
+
+
+def test_a_frame_without_the_object_is_cropped_whole():
+    class Gone(Panning):
+        def opacity(self, t, size=None):
+            return super().opacity(t, size) * (t != 1).reshape(-1, 1, 1, 1)
+
+    made = footage("foreground", atlas=Gone())
+    assert made.boxes[1] == Window(0, 0, H, W)
+    nothing = [made.view(1, torch.Generator().manual_seed(0))]
+    assert made.atlas_window(nothing) == Window(0, 0, *made.atlas.shape[-2:])
+
+
+def test_over_in_premultiplied_form_is_the_straight_one():
+    rng = np.random.default_rng(0)
+    layer, under = rng.random((1, 4, 5, 6)), rng.random((1, 3, 5, 6))
+    wanted = layer[:, 3:] * layer[:, :3] + (1 - layer[:, 3:]) * under
+    made = over(premultiply(torch.from_numpy(layer)), torch.from_numpy(under))
+    np.testing.assert_allclose(made.numpy(), wanted)
+
+
+# --- the edit ------------------------------------------------------------------------------------
+
+
+def test_result_is_an_rgba_atlas_and_the_atlas_is_untouched():
+    atlas = Panning()
+    before = atlas.colours.clone()
+    made = edited(atlas=atlas)
+    assert made.shape == (1, 4, H, 100)
+    assert 0 <= float(made.min()) <= float(made.max()) <= 1
+    assert not made.requires_grad
+    assert torch.equal(atlas.colours, before)
+
+
+def test_texels_no_frame_sees_stay_empty():
+    atlas = Panning()
+    atlas.seen[..., 50:] = 0
+    made = edited("background", atlas=atlas)
+    assert float(made[:, 3, :, 51:].max()) == 0
+    assert float(made[:, 3, :, :49].min()) > 0
+
+
+def test_same_seed_same_atlas():
+    first = edited(config=replace(TINY, seed=3))
+    assert torch.equal(first, edited(config=replace(TINY, seed=3)))
+    assert not torch.equal(first, edited(config=replace(TINY, seed=4)))
+
+
+def caught_shots(monkeypatch, layer, config=TINY):
+    from backend.edit import video
+
+    caught = []
+
+    class Catching(video.Criterion):
+        def __call__(self, shots, step):
+            caught.append(shots)
+            return super().__call__(shots, step)
+
+    monkeypatch.setattr(video, "Criterion", Catching)
+    edited(layer, config)
+    return caught
+
+
+def test_a_step_judges_three_frames_one_direct_view_and_at_times_the_atlas(monkeypatch):
+    steps = caught_shots(monkeypatch, "background")
+    assert [len(shots) for shots in steps] == [5, 4, 5]
+    assert steps[0][4].source.shape[-2:] == (H, 100)
+    assert len(caught_shots(monkeypatch, "background", replace(TINY, direct=False))[1]) == 3
+
+
+def test_outside_the_object_the_frame_shows_and_the_screen_is_green(monkeypatch):
+    for shot in caught_shots(monkeypatch, "foreground")[1]:
+        outside = (shot.alpha == 0).expand(-1, 3, -1, -1)
+        assert 0.2 < float(outside.float().mean()) < 1
+        assert torch.equal(shot.output[outside], shot.source[outside])
+        green = torch.tensor(TINY.green).reshape(1, 3, 1, 1).expand_as(shot.screen)
+        assert torch.equal(shot.screen[outside], green[outside])
+
+
+def test_the_references_backdrop_is_the_layer_alone(monkeypatch):
+    config = replace(TINY, backdrop="atlas", direct=False)
+    for shot in caught_shots(monkeypatch, "foreground", config)[1]:
+        outside = (shot.alpha == 0).expand(-1, 3, -1, -1)
+        assert float(shot.source[outside].abs().max()) == 0
+
+
+def test_the_run_is_reported_and_shown():
+    report = Recorder()
+    edited(config=replace(TINY, steps=4, size=64), report=report)
+    done = [step for _, step, _ in report.steps]
+    assert {(phase, total) for phase, _, total in report.steps} == {(PHASE, 4)}
+    assert done == sorted(done)
+    assert set(done) == {0, 1, 2, 3, 4}
+    assert len(report.previews) == 3
+    assert report.previews[0].shape == (48, 64, 3)
+    assert report.notes == []
+
+
+def test_cancel_is_felt_while_the_clip_is_prepared():
+    class Impatient(Silent):
+        def step(self, phase, done, total):
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        edited(report=Impatient())
