@@ -5,21 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend import media
-from backend.serve import default_data_folder
+from backend.serve import default_data
 from protocol.client import Client, new_job_id
 from protocol.jobs import (
     LAYERS,
     Clip,
     ClipModel,
     EditJob,
-    Event,
     JobError,
     KeyMask,
     Masks,
@@ -28,6 +26,7 @@ from protocol.jobs import (
     reference,
 )
 from scripts.local_backend import local_backend, running_backend
+from scripts.progress import Progress
 from scripts.sheet import contact_sheet
 
 Pixels = NDArray[np.uint8]
@@ -62,30 +61,6 @@ def masks_from(objects: Objects, key_masks: dict[int, Path], folder: Path | None
         for frame, file in sorted(files.items())
     )
     return Masks(mode=mode, keys=keys)
-
-
-def progress_line(write: Callable[[str], object]) -> Callable[[Event], None]:
-    """A handler of job events that keeps one line: phase, percent, time left."""
-    last = {"phase": "", "at": 0.0}
-
-    def show(event: Event) -> None:
-        if event.kind == "note":
-            write(f"\r\033[K  {event.text}\n")
-        elif event.kind == "progress":
-            now = time.monotonic()
-            if event.phase == last["phase"] and now - float(last["at"]) < 0.2:
-                return
-            if last["phase"] and event.phase != last["phase"]:
-                write("\n")
-            last.update(phase=event.phase, at=now)
-            share = 100 * event.done // max(1, event.total)
-            left = "" if event.eta_s is None else f"  {event.eta_s:.0f} s left"
-            write(f"\r\033[K  {event.phase}: {share} %{left}")
-        elif event.kind == "state":
-            write(f"\n  {event.state}\n" if last["phase"] else f"  {event.state}\n")
-            last["phase"] = ""
-
-    return show
 
 
 def write_outputs(
@@ -202,12 +177,11 @@ def run(args: argparse.Namespace) -> Result:
     backend = (
         running_backend(args.connection)
         if args.connection
-        else local_backend(args.data or default_data_folder(), device=args.device)
+        else local_backend(args.data or default_data(), device=args.device)
     )
     started = time.monotonic()
     with backend as client:
-        show = progress_line(lambda text: print(text, end="", flush=True))
-        result = client.run(new_job_id(), spec, objects, on_event=show)
+        result = client.run(new_job_id(), spec, objects, on_event=Progress(sys.stdout))
         title = f"{args.prompt[0]}  -  {args.layer}, {args.preset}, seed {args.seed}"
         write_outputs(args.out, title, frames, client, result, args.fps)
     numbers = ", ".join(f"{name} {value:.3g}" for name, value in result.numbers.items())

@@ -1,0 +1,64 @@
+"""A job's news on a terminal: one line that moves, or one a tenth where nobody watches."""
+
+from __future__ import annotations
+
+import time
+from typing import TextIO
+
+from protocol.client import ClientEvent, JobEvent, Uploading
+
+REDRAW_S = 0.2
+
+
+class Progress:
+    """Writes phase, percent and time left. Give it to Client.run as on_event."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._moving = out.isatty()
+        self._phase = ""
+        self._drawn_at = 0.0
+        self._tenth = -1
+
+    def __call__(self, news: ClientEvent) -> None:
+        """Show one piece of news."""
+        if isinstance(news, Uploading):
+            self._progress("Sending frames", news.sent, news.total, None)
+        elif isinstance(news, JobEvent):
+            event = news.event
+            if event.kind == "progress":
+                self._progress(event.phase, event.done, event.total, event.eta_s)
+            elif event.kind == "note":
+                self._say(event.text)
+            elif event.kind == "state":
+                self._say(event.state)
+
+    def _progress(self, phase: str, done: int, total: int, eta_s: float | None) -> None:
+        share = done / max(1, total)
+        left = f"  {eta_s:.0f} s left" if eta_s is not None and share < 1 else ""
+        line = f"  {phase}: {100 * share:.0f} %{left}"
+        if phase != self._phase:
+            self._end_line()
+            self._phase, self._tenth, self._drawn_at = phase, -1, 0.0
+        if self._moving:
+            now = time.monotonic()
+            if share < 1 and now - self._drawn_at < REDRAW_S:
+                return
+            self._drawn_at = now
+            self._write(f"\r\033[K{line}")
+        elif int(10 * share) > self._tenth:
+            self._tenth = int(10 * share)
+            self._write(f"{line}\n")
+
+    def _say(self, text: str) -> None:
+        self._end_line()
+        self._phase = ""
+        self._write(f"  {text}\n")
+
+    def _end_line(self) -> None:
+        if self._moving and self._phase:
+            self._write("\n")
+
+    def _write(self, text: str) -> None:
+        self._out.write(text)
+        self._out.flush()

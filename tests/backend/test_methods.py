@@ -1,0 +1,161 @@
+"""The two methods on a small clip: atlas kept and reused, stills, cancel in every phase."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_clip import tiny_model
+
+from backend.atlas import config as atlas_config
+from backend.edit import config as edit_config
+from backend.executors.base import AnyReport, Note, Preview, Step
+from backend.methods import atlas, text2live
+from backend.progress import Cancelled
+from backend.worker import Context
+from protocol.jobs import AtlasJob, Clip, ClipModel, EditJob, JobError, KeyMask, Masks
+from scripts.make_clip import SyntheticClip, make_clip
+
+
+class Job:
+    """A job's context that keeps what was reported and can cancel itself."""
+
+    def __init__(self, data: Path, stop: Callable[[list[AnyReport]], bool] = lambda _: False):
+        self.reports: list[AnyReport] = []
+        self.ctx = Context("0" * 32, "cpu", data, self.reports.append, lambda: stop(self.reports))
+
+    def phases(self) -> list[str]:
+        return list(dict.fromkeys(r.phase for r in self.reports if isinstance(r, Step)))
+
+    def notes(self) -> str:
+        return " ".join(r.text for r in self.reports if isinstance(r, Note))
+
+
+@pytest.fixture(scope="module")
+def shot() -> SyntheticClip:
+    return make_clip(frames=6, height=72, width=128, seed=3)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real recipes with fewer steps, and a real CLIP of a few thousand random weights."""
+    real_atlas, real_edit = atlas_config.preset, edit_config.preset
+    monkeypatch.setattr(
+        atlas_config,
+        "preset",
+        lambda name, seed=0: replace(
+            real_atlas(name, seed), long_side=96, uv_steps=6, half_steps=6, full_steps=4
+        ),
+    )
+    monkeypatch.setattr(
+        edit_config,
+        "preset",
+        lambda name, **kw: replace(
+            real_edit(name, **kw), steps=6, channels=4, scales=3, size=64, atlas_limit=96
+        ),
+    )
+    monkeypatch.setattr(text2live, "text_image_model", lambda model, device: tiny_model())
+
+
+def spec(job: Job, shot: SyntheticClip, frames: int = 6, **fields: object) -> EditJob:
+    refs = tuple(job.ctx.store(frame) for frame in shot.frames[:frames])
+    masks = [np.where(a > 0.5, 255, 0).astype(np.uint8)[..., None] for a in shot.alpha[:frames]]
+    keys = tuple(KeyMask(frame=i, mask=job.ctx.store(mask)) for i, mask in enumerate(masks))
+    return EditJob(
+        clip=Clip(frames=refs),
+        prompt=("golden swan",),
+        source=("blue swan",),
+        masks=Masks(mode="all", keys=keys),
+        preset="draft",
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def atlas_job(edit: EditJob) -> AtlasJob:
+    return AtlasJob(clip=edit.clip, masks=edit.masks, preset=edit.preset, seed=edit.seed)
+
+
+def test_an_edit_gives_a_layer_for_every_frame_at_the_clips_own_size(
+    tmp_path: Path, shot: SyntheticClip
+) -> None:
+    job = Job(tmp_path)
+    result = text2live.run(spec(job, shot), job.ctx)
+    layers = np.stack([job.ctx.load(ref) for ref in result.layer])
+    assert layers.shape == (6, 72, 128, 4)
+    assert layers.dtype == np.uint8
+    far = shot.alpha == 0
+    assert (layers[..., 3][far] == 0).mean() > 0.8
+    assert {"atlas", "edited_atlas"} <= set(result.pictures)
+    assert result.numbers["seconds"] > 0
+    assert any(isinstance(report, Preview) for report in job.reports)
+
+
+def test_the_atlas_of_a_shot_is_made_once(tmp_path: Path, shot: SyntheticClip) -> None:
+    first, second, third = Job(tmp_path), Job(tmp_path), Job(tmp_path)
+    wanted = spec(first, shot)
+    made = atlas.run(atlas_job(wanted), first.ctx)
+    assert set(made.pictures) == {"foreground_atlas", "background_atlas"}
+    text2live.run(wanted, second.ctx)
+    assert "atlas made earlier" in second.notes()
+    other = spec(third, shot, seed=1)
+    text2live.run(other, third.ctx)
+    assert "atlas made earlier" not in third.notes()
+    assert len(list((tmp_path / "atlases").iterdir())) == 2
+
+
+def test_the_same_seed_gives_the_same_layer(tmp_path: Path, shot: SyntheticClip) -> None:
+    layers = []
+    for data in (tmp_path / "a", tmp_path / "b"):
+        job = Job(data)
+        layers.append(text2live.run(spec(job, shot), job.ctx).layer)
+    assert layers[0] == layers[1]
+
+
+def test_one_frame_is_edited_as_a_still_inside_its_mask(
+    tmp_path: Path, shot: SyntheticClip
+) -> None:
+    job = Job(tmp_path)
+    result = text2live.run(spec(job, shot, frames=1), job.ctx)
+    layer = job.ctx.load(result.layer[0])
+    assert layer.shape == (72, 128, 4)
+    assert not layer[..., 3][shot.alpha[0] == 0].any()
+    assert "one frame" in job.notes()
+    assert not (tmp_path / "atlases").exists()
+
+
+def test_missing_weights_are_said_before_any_work(
+    tmp_path: Path, shot: SyntheticClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    job = Job(tmp_path)
+    wanted = spec(job, shot, model=ClipModel(name="ViT-B-32", checkpoint=str(tmp_path / "no.pt")))
+    with pytest.raises(JobError, match=r"no\.pt") as caught:
+        text2live.run(wanted, job.ctx)
+    assert "demo" in caught.value.problem.hint
+    assert job.phases() == []
+
+
+def test_cancel_works_in_every_phase_and_leaves_no_half_atlas(
+    tmp_path: Path, shot: SyntheticClip
+) -> None:
+    whole = Job(tmp_path / "whole")
+    text2live.run(spec(whole, shot), whole.ctx)
+    phases = whole.phases()
+    assert len(phases) >= 5
+    for number, phase in enumerate(phases):
+
+        def in_phase(reports: list[AnyReport], wanted: str = phase) -> bool:
+            return bool(reports) and isinstance(reports[-1], Step) and reports[-1].phase == wanted
+
+        data = tmp_path / str(number)
+        job = Job(data, in_phase)
+        wanted = spec(job, shot)
+        with pytest.raises(Cancelled):
+            text2live.run(wanted, job.ctx)
+        assert job.phases()[-1] == phase
+        again = Job(data)
+        result = text2live.run(wanted, again.ctx)
+        assert len(result.layer) == 6

@@ -1,0 +1,131 @@
+"""scripts.edit and a stand-in backend: the files it writes, a sentence for each bad input."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from backend import media
+from scripts import edit
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    data = tmp_path_factory.mktemp("backend")
+    command = [sys.executable, "-m", "backend.serve", "--mock", "ok", "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(
+        [*command, "--data", str(data)],
+        cwd=ROOT,
+        env={**os.environ, "TEXT2LIVE_MOCK_PAUSE": "0.005"},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        assert any(line.startswith("Ready") for line in server.stdout)
+        yield data / "connection.json"
+        server.terminate()
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        frame = rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)
+        media.write_png(tmp_path / "frames" / f"{i:05d}.png", frame)
+    return tmp_path / "frames"
+
+
+def run(connection: Path, frames: Path, out: Path, *more: str) -> int:
+    words = ["--connection", str(connection), "--out", str(out), "--preset", "draft"]
+    return edit.main([str(frames), *words, *more])
+
+
+def test_one_rgba_png_per_frame_and_something_to_look_at(
+    connection: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(connection, frames, out, "--prompt", "golden swan") == 0
+    source = media.read_frames(frames)
+    for i in range(4):
+        layer = cv2.imread(str(out / "layer" / f"{i:05d}.png"), cv2.IMREAD_UNCHANGED)
+        assert layer is not None
+        assert layer.dtype == np.uint8
+        assert layer.shape == (30, 40, 4)
+        over = media.read_image(out / "composite" / f"{i:05d}.png")
+        clear = layer[..., 3] == 0
+        assert 0 < clear.mean() < 1
+        np.testing.assert_array_equal(over[clear], source[i][clear])
+    assert len(media.read_frames(out / "preview.mp4")) == 4
+    assert media.read_image(out / "sheet.png").shape[1] > 4 * 384
+    said = capsys.readouterr().out
+    assert "done" in said
+    assert "100 %" in said
+
+
+def test_masks_travel_with_the_job(connection: Path, frames: Path, tmp_path: Path) -> None:
+    mask = np.zeros((30, 40), np.uint8)
+    mask[10:20, 10:30] = 255
+    media.write_png(tmp_path / "mask.png", mask)
+    key = f"2={tmp_path / 'mask.png'}"
+    assert run(connection, frames, tmp_path / "o", "--prompt", "x", "--key-mask", key) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--prompt", "  "], "prompt is empty"),
+        (["--prompt", "x", "--preset", "best"], "no preset"),
+        (["--prompt", "x", "--key-mask", "mask.png"], "does not say which frame"),
+        (["--prompt", "x", "--key-mask", "0=none.png"], "none.png"),
+        (["--prompt", "x", "--masks", "."], "No images in"),
+    ],
+)
+def test_bad_words_are_one_sentence_and_write_nothing(
+    connection: Path,
+    frames: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    sentence: str,
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    assert run(connection, frames, tmp_path / "out", *words) == 2
+    said = capsys.readouterr().err.strip()
+    assert sentence in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_key_mask_of_another_size_is_refused(
+    connection: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    media.write_png(tmp_path / "m.png", np.full((8, 8), 255, np.uint8))
+    key = f"0={tmp_path / 'm.png'}"
+    assert run(connection, frames, tmp_path / "out", "--prompt", "x", "--key-mask", key) == 2
+    assert "8" in capsys.readouterr().err
+
+
+def test_frames_of_different_sizes_name_the_file(
+    connection: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    media.write_png(frames / "00002.png", np.zeros((30, 41, 3), np.uint8))
+    assert run(connection, frames, tmp_path / "out", "--prompt", "x") == 2
+    assert "00002.png is 41×30" in capsys.readouterr().err
+
+
+def test_a_backend_that_is_gone_is_said(
+    frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path / "connection.json", frames, tmp_path / "out", "--prompt", "x") == 2
+    assert "Start the backend" in capsys.readouterr().err
