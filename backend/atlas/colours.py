@@ -14,6 +14,9 @@ PHASE = "Painting the atlas"
 BLOCK = 8
 SEEN = 0.05  # pixels that must fall on a texel for it to be seen
 OWN = 0.4  # weighted mean share of the layer in a texel's pixels that makes the colour its own
+RELIGHT = 0.5  # damping: image and light answer the same residual
+STILL = 0.02  # squared brightness below which a cell's light hardly moves
+DARKEST = 1.0  # largest logarithm of a gain
 LAYERS = (("bg", "background"), ("fg", "foreground"))
 BATCH = 2  # frames at a time
 
@@ -73,24 +76,38 @@ def _settle(atlas: Atlas, k: str, image: Tensor, squares: Tensor, shares: Tensor
 def sweep(atlas: Atlas, frames: Tensor, kept: Tensor, gain: float, report: Reporter) -> None:
     """One SIRT sweep: A += gain · splat(w·residual) / splat(w²), w the layer's share of a pixel."""
     sums = {
-        k: torch.zeros(1, 5, *_texels(atlas, layer), device=atlas.device) for k, layer in LAYERS
+        k: torch.zeros(1, 6, *_texels(atlas, layer), device=atlas.device) for k, layer in LAYERS
     }
     for t in _batches(atlas):
         report.step(PHASE, int(t[0]), atlas.frames)
         alpha = atlas.opacity(t, atlas.work)
         uv = {k: atlas.uv(layer, t, atlas.work) for k, layer in LAYERS}
-        seen = {k: sample(atlas.image(layer), uv[k]) for k, layer in LAYERS}
+        light = {k: atlas.gain(layer, t, atlas.work) for k, layer in LAYERS}
+        seen = {k: sample(atlas.image(layer), uv[k]) * light[k] for k, layer in LAYERS}
         both = seen["bg"] + alpha * (seen["fg"] - seen["bg"])
         residual = frames[t].float() / 255 - both
         for k, layer in LAYERS:
             share = alpha if k == "fg" else 1 - alpha
             weight = share * kept[t]
-            values = torch.cat([residual * weight, share * weight, weight], 1)
+            lit = weight * light[k]
+            values = torch.cat([residual * lit, share * light[k] * lit, weight, share * weight], 1)
             sums[k] += splat(values, uv[k], _texels(atlas, layer))
+            _relight(atlas, k, t, residual, seen[k], weight)
     for k, layer in LAYERS:
-        squares, shares = sums[k][:, 3:4], sums[k][:, 4:]
-        change = sums[k][:, :3] / squares.clamp(min=SEEN)
-        _settle(atlas, k, atlas.image(layer) + gain * change, squares, shares)
+        change = sums[k][:, :3] / sums[k][:, 3:4].clamp(min=SEEN)
+        image = atlas.image(layer) + gain * change
+        _settle(atlas, k, image, sums[k][:, 5:], sums[k][:, 4:5])
+
+
+def _relight(
+    atlas: Atlas, k: str, t: Tensor, residual: Tensor, seen: Tensor, weight: Tensor
+) -> None:
+    """Move the light grids of frames towards the least squares of what is left over, per cell."""
+    grid = atlas.tensors[f"{k}_gain"]
+    size = (grid.shape[2], grid.shape[3])
+    left = F.adaptive_avg_pool2d((residual * seen).sum(1, keepdim=True) * weight, size)
+    square = F.adaptive_avg_pool2d((seen * seen).sum(1, keepdim=True) * weight, size)
+    grid[t] = (grid[t] + RELIGHT * left / (square + STILL)).clamp(-DARKEST, DARKEST)
 
 
 def _texels(atlas: Atlas, layer: str) -> tuple[int, int]:

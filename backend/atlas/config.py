@@ -40,6 +40,9 @@ class AtlasConfig:
     max_canvas: float = 4.0
     """An atlas is at most this many frames wide and high; what lies beyond is its border colour."""
 
+    gain_cell: float = 12.0
+    """Side of a cell of the light grids."""
+
     band: float = 0.08
     """Alpha is free within band·√(object's area) of the rough mask's edge ..."""
     band_least: float = 3.0
@@ -68,6 +71,8 @@ class AtlasConfig:
     """Adam's rate for the atlas colours, 0..1."""
     lr_alpha: float = 0.15
     """Adam's rate for the opacity, logits."""
+    lr_gain: float = 0.01
+    """Adam's rate for the light grids, logarithm."""
     half_decay: tuple[float, float] = (1.0, 0.25)
     """All rates are multiplied by a factor that falls from the first to the second ..."""
     full_decay: tuple[float, float] = (0.7, 0.04)
@@ -89,6 +94,8 @@ class AtlasConfig:
     """That disagreement stops growing here."""
     w_alpha_flow: float = 0.02
     """Change of opacity along flow of gaps 1 and 2."""
+    w_gain: float = 0.02
+    """Square of the light grids' logarithm."""
     w_rigid_fg: float = 1e-3
     """Departure of the foreground's map from an isometry of its base map."""
     w_rigid_bg: float = 2e-3

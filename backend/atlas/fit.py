@@ -30,7 +30,8 @@ from backend.progress import Reporter
 LATTICE = 4  # pixels between the points where maps are compared along flow
 LAYERS = (("fg", "foreground"), ("bg", "background"))
 BETAS = (0.9, 0.99)
-SCALE_ROWS = "alpha0", "alpha1", "fg_knots0", "fg_knots1"
+MAPS = ("fg_knots0", "fg_knots1", "bg_knots0", "bg_knots1")
+ALL = (*MAPS, "alpha0", "alpha1", "fg_gain", "bg_gain", "fg_image", "bg_image")
 
 
 @dataclass
@@ -159,13 +160,14 @@ class _Step:
         self.end = points + self.flow.permute(0, 2, 3, 1)
 
 
-def _rows(atlas: Atlas, t: Tensor, alpha: bool) -> dict[str, Tensor | None]:
-    """Rows of the per-frame tensors that frames touch."""
-    rows: dict[str, Tensor | None] = {
-        name: t for name in SCALE_ROWS if alpha or not name.startswith("alpha")
-    }
-    for level in (0, 1):
-        rows[f"bg_knots{level}"] = torch.unique(atlas.time_rows(t, level)[0])
+def _rows(atlas: Atlas, t: Tensor, names: tuple[str, ...]) -> dict[str, Tensor | None]:
+    """Rows of tensors that frames touch; None for all of them."""
+    rows: dict[str, Tensor | None] = dict.fromkeys(names, t)
+    for name in names:
+        if name.startswith("bg_knots"):
+            rows[name] = torch.unique(atlas.time_rows(t, int(name[-1]))[0])
+        elif name.endswith("image"):
+            rows[name] = None
     return rows
 
 
@@ -210,8 +212,7 @@ def unwrap(
     """Fit both maps to flow and rigidity alone, on a coarse lattice; no colours, fixed opacity."""
     if not material.pairs:
         return
-    names = ("fg_knots0", "fg_knots1", "bg_knots0", "bg_knots1")
-    optimiser = _optimiser(atlas, names, config)
+    optimiser = _optimiser(atlas, MAPS, config)
     size = _lattice(atlas.work)
     batch = 12 if atlas.device.type == "cpu" else 48
     for i in range(config.uv_steps):
@@ -222,8 +223,8 @@ def unwrap(
             a_there = losses.look_up(alpha[step.there], step.end, atlas.work)
         loss = _map_losses(atlas, step, alpha[step.here], a_there, config, config.w_flow_alone)
         torch.autograd.backward(loss)
-        optimiser.step(_rows(atlas, step.t, alpha=False), _fall((1.0, 0.1), i / config.uv_steps))
-    _freeze(atlas, names)
+        optimiser.step(_rows(atlas, step.t, MAPS), _fall((1.0, 0.1), i / config.uv_steps))
+    _freeze(atlas, MAPS)
 
 
 def _fall(ends: tuple[float, float], progress: float) -> float:
@@ -238,8 +239,16 @@ def _between(ends: tuple[float, float], progress: float) -> float:
 def _optimiser(atlas: Atlas, names: tuple[str, ...], config: AtlasConfig) -> RowAdam:
     for name in names:
         atlas.tensors[name].requires_grad_(True)
-    rate = {"fg": config.lr_fg, "bg": config.lr_bg, "al": config.lr_alpha}
-    rates = {k: config.lr_image if k.endswith("image") else rate[k[:2]] for k in names}
+    by_kind = {
+        "fg_knots": config.lr_fg,
+        "bg_knots": config.lr_bg,
+        "alpha": config.lr_alpha,
+        "fg_gain": config.lr_gain,
+        "bg_gain": config.lr_gain,
+        "fg_image": config.lr_image,
+        "bg_image": config.lr_image,
+    }
+    rates = {name: by_kind[name.rstrip("01")] for name in names}
     return RowAdam({k: atlas.tensors[k] for k in names}, rates, BETAS)
 
 
@@ -262,8 +271,7 @@ def joint(
     span: first step, step after the last, and the number of steps of all joint phases.
     """
     first, last, total = span
-    names = ("fg_image", "bg_image", *SCALE_ROWS, "bg_knots0", "bg_knots1")
-    optimiser = _optimiser(atlas, names, config)
+    optimiser = _optimiser(atlas, ALL, config)
     half = size != atlas.work
     decay = config.half_decay if half else config.full_decay
     count = config.pairs if atlas.device.type == "cpu" else config.pairs_cuda
@@ -282,8 +290,9 @@ def joint(
             image = (
                 F.avg_pool2d(image, 2, ceil_mode=True, count_include_pad=False) if half else image
             )
-            seen[k] = sample(image, atlas.uv(layer, step.t, size))
+            seen[k] = sample(image, atlas.uv(layer, step.t, size)) * atlas.gain(layer, step.t, size)
         error = seen["bg"] + alpha * (seen["fg"] - seen["bg"]) - target
+        light = torch.stack([atlas.tensors[f"{k}_gain"][step.t] for k, _ in LAYERS]).square().mean()
         distance = atlas.distance(step.t, size)
         pull, outside = losses.mask_pull(alpha, distance, config.edge_free)
         a_here = losses.look_up(alpha[step.here], step.start, atlas.work)
@@ -295,6 +304,7 @@ def joint(
             + config.w_outside * outside
             + config.w_binary * progress * losses.binary(alpha)
             + config.w_alpha_flow * steady
+            + config.w_gain * light
             + _map_losses(
                 atlas,
                 step,
@@ -309,12 +319,12 @@ def joint(
             colours = atlas.tensors[f"{k}_image"].grad
             if colours is not None:  # texels that are not covered keep their neighbours' colour
                 colours *= atlas.tensors[f"{k}_cover"]
-        rows = _rows(atlas, step.t, alpha=True) | {"fg_image": None, "bg_image": None}
+        rows = _rows(atlas, step.t, ALL)
         optimiser.step(rows, _fall(decay, (i - first) / max(1, last - first)))
         with torch.no_grad():
             for k, _ in LAYERS:
                 atlas.tensors[f"{k}_image"].clamp_(0, 1)
-    _freeze(atlas, names)
+    _freeze(atlas, ALL)
 
 
 def _at(material: Material, t: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

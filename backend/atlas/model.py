@@ -31,7 +31,7 @@ class Atlas:
 
     tensors, per layer (fg, bg): ``*_base`` [T,3,3], pixel → reference pixel · ``*_knots0/1``
     [rows,2,Ky,Kx], pixels · ``*_canvas`` [4], x0 y0 x1 y1 of the atlas in reference pixels ·
-    ``*_image`` [1,3,Ha,Wa], 0..1 · ``*_cover`` [1,1,Ha,Wa].
+    ``*_image`` [1,3,Ha,Wa], 0..1 · ``*_cover`` [1,1,Ha,Wa] · ``*_gain`` [T,1,Hg,Wg], log of light.
     ``boxes`` [T,4], x0 y0 x1 y1: where the foreground's splines live · ``distance`` [T,1,h/2,w/2],
     signed distance to the rough mask, negative inside · ``reach`` [T], half width of the band in
     which opacity is free · ``alpha0/1`` [T,1,h/2,w/2], [T,1,h/8,w/8], logits.
@@ -122,6 +122,12 @@ class Atlas:
         outer = ((reach - away) / GATE).clamp(0, 1)
         inner = ((reach + away) / GATE).clamp(0, 1)
         return (1 - inner * torch.sigmoid(-logit)) * outer
+
+    def gain(self, layer: str, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """How much brighter a frame shows a layer than its atlas: t [B] long → [B,1,H,W], > 0."""
+        return _resize(
+            self.tensors[f"{_short(layer)}_gain"][t.to(self.device)], self._size(size)
+        ).exp()
 
     def distance(self, t: Tensor, size: tuple[int, int]) -> Tensor:
         """Signed distance to the rough mask in working pixels, negative inside: [B,1,H,W]."""

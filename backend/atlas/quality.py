@@ -22,8 +22,10 @@ PICTURE = 512  # long side of the preview
 def rebuild(atlas: Atlas, t: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Frames as the atlas explains them, and alpha: [B,3,H,W] 0..1 and [B,1,H,W]."""
     alpha = atlas.opacity(t, size)
-    bg = sample(atlas.image("background"), atlas.uv("background", t, size))
-    fg = sample(atlas.image("foreground"), atlas.uv("foreground", t, size))
+    bg, fg = (
+        sample(atlas.image(layer), atlas.uv(layer, t, size)) * atlas.gain(layer, t, size)
+        for layer in ("background", "foreground")
+    )
     return bg + alpha * (fg - bg), alpha
 
 

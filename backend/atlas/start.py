@@ -103,6 +103,8 @@ def begin(
         "bg_knots1": bg[1],
         "fg_knots0": fg[0],
         "fg_knots1": fg[1],
+        "bg_gain": torch.zeros(count, 1, *_gain_cells(h, w, config.gain_cell)),
+        "fg_gain": torch.zeros(count, 1, *_gain_cells(h, w, config.gain_cell)),
         "boxes": torch.from_numpy(_boxes(hard, reach.numpy())),
         "distance": distance.half(),
         "reach": reach,
@@ -120,6 +122,10 @@ def begin(
         {k: v.to(device) for k, v in tensors.items()},
         {},
     )
+
+
+def _gain_cells(height: int, width: int, cell: float) -> tuple[int, int]:
+    return max(1, round(height / cell)), max(1, round(width / cell))
 
 
 def _boxes(hard: NDArray[np.bool_], reach: NDArray[np.float32]) -> NDArray[np.float32]:
