@@ -150,6 +150,11 @@ def show_exactly(scene: Any, size: tuple[int, int]) -> None:
     scene.render.dither_intensity = 0.0
 
 
+def show_compositor(scene: Any) -> None:
+    """Render the compositor's picture instead of the sequencer's."""
+    scene.render.use_sequencer, scene.render.use_compositing = False, True
+
+
 def render_frame(scene: Any, frame: int, path: Path) -> NDArray[np.uint8]:
     """Render one frame of the timeline to a PNG and read it: uint8 [H,W,3]."""
     settings = scene.render.image_settings

@@ -108,3 +108,47 @@ def user_folder(package: str) -> str:
     if hasattr(bpy.utils, "extension_path_user") and package.startswith("bl_ext."):
         return str(bpy.utils.extension_path_user(package, create=True))
     return str(bpy.utils.user_resource("DATAFILES", path="text2live", create=True))
+
+
+def compositor(scene: Any) -> tuple[Any, Any]:
+    """The scene's compositor tree, made on first use, and its output node."""
+    if not hasattr(scene, "compositing_node_group"):
+        fresh = scene.node_tree is None
+        scene.use_nodes = True
+        if fresh:
+            # Comes with the tree, and would have the 3D scene rendered for every frame.
+            for node in list(scene.node_tree.nodes):
+                if node.bl_idname == "CompositorNodeRLayers":
+                    scene.node_tree.nodes.remove(node)
+        return scene.node_tree, _output(scene.node_tree, "CompositorNodeComposite")
+    tree = scene.compositing_node_group
+    if tree is None:
+        tree = bpy.data.node_groups.new("Compositing", "CompositorNodeTree")
+        scene.compositing_node_group = tree
+    sockets = [item for item in tree.interface.items_tree if item.item_type == "SOCKET"]
+    if not any(socket.in_out == "OUTPUT" for socket in sockets):
+        tree.interface.new_socket(name="Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+    return tree, _output(tree, "NodeGroupOutput")
+
+
+def _output(tree: Any, kind: str) -> Any:
+    found = [node for node in tree.nodes if node.bl_idname == kind]
+    return found[0] if found else tree.nodes.new(kind)
+
+
+def alpha_over_inputs(node: Any) -> tuple[Any, Any]:
+    """Background and foreground of an Alpha Over node, set to straight alpha."""
+    names = [socket.name for socket in node.inputs]
+    if "Straight Alpha" in names:
+        node.inputs["Straight Alpha"].default_value = True
+    else:
+        node.use_premultiply = True
+    if "Background" in names:
+        return node.inputs["Background"], node.inputs["Foreground"]
+    return node.inputs[1], node.inputs[2]
+
+
+def linear_colour_space(node: Any) -> str:
+    """Blender's own working space, as the Convert Colorspace node names it."""
+    names = node.bl_rna.properties["to_color_space"].enum_items.keys()
+    return "Linear Rec.709" if "Linear Rec.709" in names else "Linear"

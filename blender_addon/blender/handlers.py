@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from typing import Any
 
@@ -11,9 +12,15 @@ from bpy.app.handlers import persistent
 from . import runtime
 from .extract import remove_leftovers
 
+REDRAW_EVERY_S = 0.1
+_drawing = {"wanted": False, "next": 0.0}
+
 
 def on_timer() -> float:
-    """Tick, and ask the sequencers to redraw when something changed."""
+    """Tick, and ask the sequencers to redraw when something changed, ten times a second at most.
+
+    Drawing costs more than reading a small frame: without the limit it would set the pace.
+    """
     state = runtime.current()
     try:
         changed = state.tick()
@@ -21,7 +28,9 @@ def on_timer() -> float:
         # An exception would end the timer for good and leave every job hanging.
         traceback.print_exc()
         changed = True
-    if changed:
+    _drawing["wanted"] |= changed
+    if _drawing["wanted"] and time.monotonic() >= _drawing["next"]:
+        _drawing.update(wanted=False, next=time.monotonic() + REDRAW_EVERY_S)
         redraw()
     return state.interval()
 

@@ -71,11 +71,8 @@ def find_layer(job_id: str) -> Any:
     return None
 
 
-def place(job: Job) -> Any:
-    """Insert the job's layer over its strip and return the new strip.
-
-    Raises JobError when the strip is gone or no channel is free; the files stay.
-    """
+def source_of(job: Job) -> tuple[Any, Any]:
+    """Scene and strip of a finished job; raises JobError when it is not in this file."""
     found = find_source(job.anchor)
     if found is None:
         raise jobs.JobError(
@@ -84,7 +81,15 @@ def place(job: Job) -> Any:
             f"Its pictures are kept in {job.folder}. Undo or open the strip's file, then press "
             "Insert Layer.",
         )
-    scene, strip = found
+    return found
+
+
+def place(job: Job) -> Any:
+    """Insert the job's layer over its strip and return the new strip.
+
+    Raises JobError when the strip is gone or no channel is free; the files stay.
+    """
+    scene, strip = source_of(job)
     siblings = compat.siblings(scene, strip)
     start = job.anchor.first_frame(compat.content_start(strip))
     end = start + len(job.files)

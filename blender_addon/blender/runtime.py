@@ -97,6 +97,8 @@ class Runtime:
 
     def insert(self, job: Job) -> None:
         """Place a finished job's layer and make that one undo step; raises JobError."""
+        # What scripts and timers changed is in no undo step yet: undo must not take it along.
+        bpy.ops.ed.undo_push(message="Before Text2LIVE Layer")
         layers.place(job)
         job.problem = None
         job.placed = True

@@ -30,16 +30,20 @@ class View:
 
     @property
     def line(self) -> str:
-        """One line: ``Connected to 127.0.0.1:5599 (cuda:0)``."""
+        """One line: ``Connected to 127.0.0.1:5599``."""
         where = self.address.removeprefix("tcp://")
-        device = f" ({self.device})" if self.device else ""
         return {
             "off": "Not connected",
             "connecting": f"Connecting to {where}",
-            "ready": f"Connected to {where}{device}",
-            "lost": f"No answer from {where}, still trying",
+            "ready": f"Connected to {where}",
+            "lost": "No answer, still trying",
             "refused": f"Refused by {where}",
         }[self.state]
+
+    @property
+    def backend(self) -> str:
+        """What the backend works with: ``cuda:0, demo``."""
+        return ", ".join(part for part in (self.device, self.model) if part)
 
     @property
     def icon(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 from bpy.props import FloatProperty, StringProperty
 
-from ..blender import compat, handlers, runtime
+from ..blender import compat, compositor, handlers, layers, runtime
 from ..blender.extract import check_source
 from ..core.jobs import Job
 from ..wire import jobs
@@ -128,6 +128,34 @@ class T2L_OT_insert(_JobOperator, bpy.types.Operator):
         return {"FINISHED"}
 
 
+class T2L_OT_compose(_JobOperator, bpy.types.Operator):
+    """Add compositor nodes that put the layer over its source, in the Sequencer's colours"""
+
+    bl_idname = "text2live.compose"
+    bl_label = "Add Compositor Nodes"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, _context: Any) -> bool:
+        """A finished layer is there."""
+        return any(job.files for job in runtime.current().jobs)
+
+    def execute(self, _context: Any) -> set[str]:
+        """Add the nodes to the compositor of the strip's scene."""
+        job = self.job([job for job in runtime.current().jobs if job.files])
+        if job is None:
+            return {"CANCELLED"}
+        try:
+            scene, strip = layers.source_of(job)
+            check_source(strip)
+        except jobs.JobError as error:
+            return _refuse(self, error.problem)
+        start = job.anchor.first_frame(compat.content_start(strip))
+        compositor.layer_over(scene, strip, job, start)
+        self.report({"INFO"}, "Nodes added. A render shows them when Sequencer is off in Output")
+        return {"FINISHED"}
+
+
 class T2L_OT_connect(bpy.types.Operator):
     """Connect to the backend named in the add-on's preferences"""
 
@@ -162,7 +190,14 @@ class T2L_OT_disconnect(bpy.types.Operator):
         return {"FINISHED"}
 
 
-_CLASSES = (T2L_OT_edit, T2L_OT_cancel, T2L_OT_insert, T2L_OT_connect, T2L_OT_disconnect)
+_CLASSES = (
+    T2L_OT_edit,
+    T2L_OT_cancel,
+    T2L_OT_insert,
+    T2L_OT_compose,
+    T2L_OT_connect,
+    T2L_OT_disconnect,
+)
 
 
 def register() -> None:

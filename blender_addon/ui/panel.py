@@ -12,7 +12,7 @@ from ..core.connection import View
 from ..core.jobs import CANCELLED, Job
 from ..wire import jobs
 
-_PIXELS_A_LETTER = 7.0
+_PIXELS_A_LETTER = 6.3
 
 
 class T2L_PT_sequencer(bpy.types.Panel):
@@ -55,6 +55,8 @@ def draw_connection(layout: Any, view: View, width: int) -> None:
         row.operator("text2live.connect", text="Connect")
     else:
         row.operator("text2live.disconnect", text="", icon="X")
+    if view.state == "ready" and view.backend:
+        layout.label(text=view.backend, icon="BLANK1")
     if view.problem is not None and view.state != "ready":
         draw_problem(layout.box(), view.problem, width)
 
@@ -115,6 +117,8 @@ def draw_ended(layout: Any, job: Job, width: int) -> None:
             _paragraph(layout, job.note, width, "INFO")
     if job.files and (not job.placed or layers.find_layer(job.id) is None):
         layout.operator("text2live.insert", icon="IMPORT").job_id = job.id
+    elif job.files:
+        layout.operator("text2live.compose", icon="NODETREE").job_id = job.id
 
 
 def draw_problem(layout: Any, problem: jobs.Problem, width: int) -> None:
@@ -137,7 +141,7 @@ def _letters(context: Any) -> int:
     region = getattr(context, "region", None)
     scale = context.preferences.system.ui_scale or 1.0
     pixels = region.width if region is not None and region.width > 100 else 320
-    return max(24, int((pixels - 60) / (_PIXELS_A_LETTER * scale)))
+    return max(24, int((pixels - 90) / (_PIXELS_A_LETTER * scale)))
 
 
 def register() -> None:

@@ -89,7 +89,8 @@ def test_disconnected_and_without_a_strip(scene: Any) -> None:
 def test_ready_with_a_strip(scene: Any, state: Any, strip: Any) -> None:
     state.session.view = View(state="ready", address="tcp://127.0.0.1:5599", device="cpu")
     seen = drawn(scene)
-    assert seen.lines[0] == "Connected to 127.0.0.1:5599 (cpu)"
+    assert seen.lines[0] == "Connected to 127.0.0.1:5599"
+    assert "cpu" in seen.lines
     assert "shot, 8 frames" in seen
     for name in ("Prompt", "Now", "Change", "Quality", "Mask", "Seed"):
         assert f"[{name}]" in seen
@@ -111,7 +112,7 @@ def test_a_strip_of_another_type(scene: Any) -> None:
 def test_lost_connection_says_why_and_what_to_do(scene: Any, state: Any) -> None:
     state.session.view = View(state="lost", address="tcp://box:1", problem=REASON)
     seen = drawn(scene)
-    assert "No answer from box:1, still trying" in seen
+    assert "No answer, still trying" in seen
     assert "The backend is not running." in seen
     assert "Start it." in seen
 

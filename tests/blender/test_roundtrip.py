@@ -213,10 +213,12 @@ def test_a_strip_deleted_meanwhile_loses_nothing(desk: Desk) -> None:
 def test_insertion_is_one_undo_step_and_can_be_repeated(desk: Desk) -> None:
     bpy.ops.ed.undo_push(message="before")
     job = desk.press()
+    desk.scene.text2live.prompt = "typed while waiting"  # by a script: in no undo step
     desk.until(lambda: job.ended)
     assert layers.find_layer(job.id) is not None
     bpy.ops.ed.undo()
     assert layers.find_layer(job.id) is None
+    assert desk.scene.text2live.prompt == "typed while waiting"
     assert [scene.name for scene in bpy.data.scenes] == [desk.scene.name]
     assert bpy.ops.text2live.insert() == {"FINISHED"}
     assert compat.span(layers.find_layer(job.id)) == (20, 28)

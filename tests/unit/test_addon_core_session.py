@@ -129,10 +129,11 @@ def test_the_connection_is_told_as_it_is(studio: Studio) -> None:
     assert studio.session.view.state == "off"
     studio.session.connect(CONNECTION)
     assert studio.session.view.line == "Connecting to 127.0.0.1:5599"
-    studio.say(ConnectionChanged("ready", device="cuda:0"))
-    assert studio.session.view.line == "Connected to 127.0.0.1:5599 (cuda:0)"
+    studio.say(ConnectionChanged("ready", device="cuda:0", model="demo"))
+    assert studio.session.view.line == "Connected to 127.0.0.1:5599"
+    assert studio.session.view.backend == "cuda:0, demo"
     studio.say(ConnectionChanged("lost", REASON))
-    assert studio.session.view.line == "No answer from 127.0.0.1:5599, still trying"
+    assert studio.session.view.line == "No answer, still trying"
     assert studio.session.view.problem == REASON
     studio.session.disconnect()
     assert not studio.client.running
