@@ -64,6 +64,13 @@ class Journal:
                     "Stop it first, or start this one with another --data folder.",
                 ) from why
             raise
+        except sqlite3.DatabaseError as why:
+            self._db.close()
+            raise JobError(
+                "journal_damaged",
+                f"The journal {path} is damaged: {why}.",
+                "Move it away and start the backend again; its jobs are lost.",
+            ) from why
         except JobError:
             self._db.close()
             raise

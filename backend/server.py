@@ -230,7 +230,7 @@ class Server:
         peer.seen = time.monotonic()
         match message:
             case m.Ping():
-                return m.Pong(), ()
+                return m.Pong(device=self._device()), ()
             case m.Submit():
                 return self._submit(peer, message, packet.buffers), ()
             case m.Have():
@@ -267,9 +267,12 @@ class Server:
             protocol=PROTOCOL,
             server=NAME,
             epoch=self.epoch,
-            device=", ".join(slot.text for slot in self._scheduler.slots.values() if slot.text),
+            device=self._device(),
             model=self._model,
         )
+
+    def _device(self) -> str:
+        return ", ".join(slot.text for slot in self._scheduler.slots.values() if slot.text)
 
     def _submit(self, peer: Peer, message: m.Submit, buffers: tuple[Bytes, ...]) -> m.AnyMessage:
         if len(buffers) != 1:

@@ -272,18 +272,15 @@ class Client:
                 session.news(packet)
 
     def _notice(self, link: Link) -> None:
-        if (link.state, link.problem) != (self._status.state, self._status.problem):
+        old = self._status
+        if (link.state, link.problem, link.device) != (old.state, old.problem, old.device):
             self._tell(link.state, link.problem, link)
 
     def _tell(self, state: State, problem: Problem | None, link: Link | None = None) -> None:
-        welcome = None if link is None else link.welcome
         self._met = self._met or state == "ready"
-        self._status = ConnectionChanged(
-            state,
-            problem,
-            "" if welcome is None else welcome.device,
-            "" if welcome is None else welcome.model,
-        )
+        device = "" if link is None else link.device
+        model = "" if link is None or link.welcome is None else link.welcome.model
+        self._status = ConnectionChanged(state, problem, device, model)
         self._emit(self._status)
 
 

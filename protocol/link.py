@@ -49,6 +49,7 @@ _EVENTS = (
 class Link:
     """The connection to one backend. state and problem say where it stands.
 
+    device: what the backend said it computes on.
     round: counts the times it became ready; what was sent in an earlier round may be lost.
     """
 
@@ -58,6 +59,7 @@ class Link:
         self.state: State = "connecting"
         self.problem: Problem | None = None
         self.welcome: Welcome | None = None
+        self.device = ""
         self.round = 0
         self._connection = connection
         self._name = name
@@ -186,6 +188,9 @@ class Link:
         if isinstance(message, Ping):
             self._send(channel, Pong())
             return False
+        if isinstance(message, Pong):
+            self.device = message.device or self.device
+            return False
         if packet.re in self._hellos:
             del self._hellos[packet.re]
             self._welcome(now, channel, message)
@@ -215,6 +220,7 @@ class Link:
             return
         self._welcomed.add(channel)
         self.welcome = message
+        self.device = message.device or self.device
         if len(self._welcomed) == len(CHANNELS):
             self.state, self.problem = "ready", None
             self.round += 1

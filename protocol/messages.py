@@ -26,7 +26,7 @@ class Hello(Message, frozen=True, kw_only=True, tag="hello"):
 
 
 class Welcome(Message, frozen=True, kw_only=True, tag="welcome"):
-    """Answer to hello. epoch: changes with every start of the backend."""
+    """Answer to hello. epoch: changes with every start of the backend. device: as in pong."""
 
     protocol: int
     server: str
@@ -42,7 +42,9 @@ class Ping(Message, frozen=True, kw_only=True, tag="ping"):
 
 
 class Pong(Message, frozen=True, kw_only=True, tag="pong"):
-    """Answer to ping."""
+    """Answer to ping. device: what the backend computes on, empty while it is not known yet."""
+
+    device: str = ""
 
 
 class Submit(Message, frozen=True, kw_only=True, tag="submit"):

@@ -27,14 +27,8 @@ from numpy.typing import NDArray
 from backend.worker import Context
 from protocol.jobs import EditJob, JobError, JobSpec, Result
 
-KINDS = ("ok", "fail", "bug", "stall", "deaf", "half", "crash", "die")
 STEPS = 20
-PAUSE = 0.04  # seconds
-
-
-def runner(kind: str) -> str:
-    """The import path of a stand-in, for an executor."""
-    return f"{__name__}:{kind}"
+PAUSE = float(os.environ.get("TEXT2LIVE_MOCK_PAUSE", "0.04"))  # seconds a step takes
 
 
 def ok(spec: JobSpec, ctx: Context) -> Result:

@@ -1,0 +1,199 @@
+"""Everything may die in the middle: the history stays without gaps, and the result comes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from serving import Backend, Diary
+
+from protocol.client import Client, ConnectionChanged, Uploading, new_job_id
+from protocol.jobs import JobError
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+
+
+def gap_free(diary: Diary, job: str) -> None:
+    seqs = [event.seq for event in diary.history(job)]
+    assert seqs == list(range(1, len(seqs) + 1))
+
+
+def gone(pid: int, within: float = 5.0) -> bool:
+    end = time.monotonic() + within
+    while time.monotonic() < end:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_the_server_is_killed_in_the_middle_of_a_job(backend, shot, connect):
+    one = backend("die")
+    made, job = shot(), new_job_id()
+    diary = connect(one.connection)
+    diary.client.submit(job, made.edit(), made.source)
+    diary.until_state(job, "running")
+    one.wait_for_end()
+    assert one.process.returncode == -signal.SIGKILL
+    one.start()
+    result = diary.until_state(job, "done").result
+    assert len(result.layer) == 3
+    gap_free(diary, job)
+    states = [event.state for event in diary.history(job) if event.kind == "state"]
+    assert states == [
+        *("uploading", "queued", "starting", "running", "interrupted"),
+        *("queued", "starting", "running", "saving", "done"),
+    ]
+    layer = diary.client.fetch_all(result.layer, timeout=30)
+    assert layer[0].shape == (24, 32, 4)
+    fresh = connect(one.connection)
+    fresh.client.attach(job)
+    fresh.until_state(job, "done")
+    assert [e.seq for e in fresh.history(job)] == [e.seq for e in diary.history(job)]
+
+
+def test_the_server_is_killed_in_the_middle_of_an_upload(backend, shot, connect):
+    one = backend("ok")
+    made, job = shot(4, 1000, 1400), new_job_id()
+    diary = connect(one.connection)
+    diary.client.submit(job, made.edit(), made.source)
+    diary.until(lambda event: isinstance(event, Uploading) and event.sent > 0)
+    one.kill()
+    one.start()
+    result = diary.until_state(job, "done").result
+    assert len(result.layer) == 4
+    gap_free(diary, job)
+    counts = [event.sent for event in diary.events if isinstance(event, Uploading)]
+    assert min(counts[1:]) > 0  # what had arrived was not sent again
+
+
+def test_a_clean_stop_lets_the_job_go_on_at_the_next_start(backend, shot, connect):
+    one = backend("stall")
+    made, job = shot(), new_job_id()
+    diary = connect(one.connection)
+    diary.client.submit(job, made.edit(), made.source)
+    for _ in range(4):  # a stop on purpose is never held against the job
+        diary.until_state(job, "running")
+        assert one.stop() == 0
+        assert not (one.data / "connection.json").exists()
+        one.start()
+    one.stop()
+    one.start("ok")
+    diary.until_state(job, "done")
+    gap_free(diary, job)
+
+
+def test_a_job_that_kills_the_server_again_and_again_is_given_up(backend, shot, connect):
+    one = backend("stall")
+    made, job = shot(), new_job_id()
+    diary = connect(one.connection)
+    diary.client.submit(job, made.edit(), made.source)
+    for _ in range(3):
+        diary.until_state(job, "running")
+        one.kill()
+        one.start()
+    failed = diary.until_state(job, "failed")
+    assert failed.problem.code == "interrupted_too_often"
+    gap_free(diary, job)
+
+
+def test_a_worker_that_dies_fails_its_job_alone(backend, shot, connect):
+    one = backend("crash")
+    made, first, second = shot(), new_job_id(), new_job_id()
+    diary = connect(one.connection)
+    diary.client.submit(first, made.edit("one"), made.source)
+    diary.client.submit(second, made.edit("two"), made.source)
+    problem = diary.until_state(first, "failed").problem
+    assert problem.code == "worker_died"
+    assert "exit code 13" in problem.message
+    assert "the stand-in ends its own process" in problem.message
+    diary.until_state(second, "done")
+    assert diary.client.connection.state == "ready"
+
+
+def test_a_worker_that_is_killed_fails_its_job_alone(backend, shot, connect):
+    one = backend("stall")
+    made, job = shot(), new_job_id()
+    diary = connect(one.connection)
+    diary.client.submit(job, made.edit(), made.source)
+    diary.until_state(job, "running")
+    (worker,) = one.workers()
+    os.kill(worker, signal.SIGKILL)
+    assert "SIGKILL" in diary.until_state(job, "failed").problem.message
+    diary.client.submit(other := new_job_id(), made.edit("two"), made.source)
+    diary.until_state(other, "running")
+
+
+def test_the_same_worker_takes_one_job_after_another(backend, shot, connect):
+    one = backend("ok")
+    made = shot()
+    before = one.workers()
+    with Client(one.connection) as client:
+        for prompt in ("one", "two"):
+            client.run(new_job_id(), made.edit(prompt), made.source, timeout=60)
+    assert one.workers() == before
+
+
+def test_a_worker_that_does_not_hear_the_cancel_is_killed(backend, shot, connect):
+    one = backend("deaf")
+    made, job = shot(), new_job_id()
+    diary = connect(one.connection)
+    diary.client.submit(job, made.edit(), made.source)
+    diary.until(lambda event: getattr(event, "event", None) and event.event.kind == "preview")
+    diary.client.cancel(job)
+    diary.until_state(job, "cancelling")
+    diary.until_state(job, "cancelled")
+    diary.client.submit(other := new_job_id(), made.edit("two"), made.source)
+    diary.until_state(other, "running")
+
+
+@pytest.mark.parametrize("kind", ["fail", "bug", "half"])
+def test_a_method_that_fails(backend, shot, kind):
+    one = backend(kind)
+    made = shot()
+    with Client(one.connection) as client:
+        with pytest.raises(JobError) as why:
+            client.run(new_job_id(), made.edit(), made.source, timeout=60)
+        problem = why.value.problem
+        if kind == "bug":
+            assert problem.code == "worker_error"
+            assert "ZeroDivisionError: a stand-in divided by zero" in problem.message
+            log = one.data / "logs" / "worker-0.log"
+            assert str(log) in problem.hint
+            assert "Traceback" in log.read_text()
+        else:
+            assert problem.code == "mock_failure"
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_no_worker_outlives_its_server(backend, shot, connect, how):
+    one: Backend = backend("deaf")
+    made, job = shot(), new_job_id()
+    diary = connect(one.connection)
+    diary.client.submit(job, made.edit(), made.source)
+    diary.until_state(job, "running")
+    (worker,) = one.workers()
+    one.process.send_signal(how)
+    one.wait_for_end()
+    assert gone(worker)
+
+
+def test_a_database_that_was_lost_takes_the_job_anew(backend, shot, connect):
+    one = backend("stall")
+    made, job = shot(), new_job_id()
+    diary = connect(one.connection)
+    diary.client.submit(job, made.edit(), made.source)
+    diary.until_state(job, "running")
+    one.kill()
+    for path in one.data.glob("journal.sqlite*"):
+        path.unlink()
+    one.start("ok")
+    diary.until(lambda event: isinstance(event, ConnectionChanged) and event.state == "ready")
+    assert diary.until_state(job, "done").result is not None

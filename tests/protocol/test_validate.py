@@ -1,0 +1,130 @@
+"""Every job that cannot be run is refused with its own code and a sentence."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from protocol.jobs import AtlasJob, Clip, EditJob, JobError, KeyMask, Masks, ObjectRef
+from protocol.limits import Limits
+from protocol.validate import check, check_job_id, objects
+
+
+def frame(seed: int, height: int = 24, width: int = 32, channels: int = 3) -> ObjectRef:
+    return ObjectRef(digest=f"{seed:064x}", dtype="uint8", shape=(height, width, channels))
+
+
+def mask(index: int, height: int = 24, width: int = 32) -> KeyMask:
+    return KeyMask(frame=index, mask=frame(100 + index, height, width, 1))
+
+
+CLIP = Clip(frames=tuple(frame(i) for i in range(3)))
+EDIT = EditJob(clip=CLIP, prompt=("rusty car",))
+
+
+def with_frames(*frames: ObjectRef, fps: float = 24.0) -> EditJob:
+    return replace(EDIT, clip=Clip(frames=frames, fps=fps))
+
+
+def with_masks(mode: str, *keys: KeyMask) -> EditJob:
+    return replace(EDIT, masks=Masks(mode=mode, keys=keys))  # type: ignore[arg-type]
+
+
+GOOD = {
+    "an edit": EDIT,
+    "a still": with_frames(frame(0)),
+    "a still with a mask": replace(with_frames(frame(0)), masks=Masks(mode="key", keys=(mask(0),))),
+    "an atlas": AtlasJob(clip=CLIP),
+    "one key": with_masks("key", mask(1)),
+    "a mask for every frame": with_masks("all", mask(0), mask(1), mask(2)),
+    "the same frame twice": with_frames(frame(0), frame(0)),
+    "600 frames": with_frames(*[frame(i) for i in range(600)]),
+    "the background": replace(EDIT, layer="background"),
+    "a prompt of 2000 letters": replace(EDIT, prompt=("x" * 2000,)),
+}
+
+BAD = {
+    "unknown_preset": replace(EDIT, preset="best"),
+    "bad_seed": replace(EDIT, seed=-1),
+    "empty_prompt": replace(EDIT, prompt=("  ",)),
+    "too_many_texts": replace(EDIT, prompt=("x",) * 33),
+    "prompt_too_long": replace(EDIT, screen=("x" * 2001,)),
+    "unknown_layer": replace(EDIT, layer="sky"),
+    "no_frames": with_frames(),
+    "too_many_frames": with_frames(*[frame(i) for i in range(601)]),
+    "frame_sizes_differ": with_frames(frame(0), frame(1, 24, 33)),
+    "bad_fps": with_frames(frame(0), fps=float("nan")),
+    "one_frame": AtlasJob(clip=Clip(frames=(frame(0),))),
+    "mask_out_of_range": with_masks("key", mask(3)),
+    "mask_size_differs": with_masks("key", mask(1, 24, 31)),
+    "mask_twice": with_masks("key", mask(1), mask(1)),
+    "masks_unused": with_masks("auto", mask(1)),
+    "no_masks": with_masks("key"),
+    "masks_incomplete": with_masks("all", mask(0), mask(1)),
+    "bad_object": with_frames(frame(0, channels=4)),
+    "frame_too_large": with_frames(frame(0, 4097, 8)),
+}
+
+
+@pytest.mark.parametrize("spec", GOOD.values(), ids=GOOD.keys())
+def test_a_good_job_passes(spec):
+    check(spec)
+
+
+@pytest.mark.parametrize(("code", "spec"), BAD.items(), ids=BAD.keys())
+def test_a_bad_job_is_refused_in_words(code, spec):
+    with pytest.raises(JobError) as why:
+        check(spec)
+    problem = why.value.problem
+    assert problem.code == code
+    assert problem.message.endswith(".")
+    assert problem.hint.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        replace(EDIT, prompt=()),
+        with_masks("key", mask(-1)),
+        with_frames(frame(0, 0, 8)),
+        with_frames(frame(0, -24, -32)),
+        with_frames(frame(0, 2**62, 2**62)),
+        with_frames(ObjectRef(digest="../../etc/passwd", dtype="uint8", shape=(2, 2, 3))),
+        with_frames(ObjectRef(digest="0" * 64, dtype="float32", shape=(2, 2, 3))),
+        with_frames(ObjectRef(digest="0" * 64, dtype="uint8", shape=(2, 2))),
+        with_frames(frame(0), fps=0.0),
+        replace(EDIT, seed=2**64),
+    ],
+)
+def test_other_nonsense_is_refused_too(spec):
+    with pytest.raises(JobError):
+        check(spec)
+
+
+def test_a_job_that_is_too_large_is_refused_before_anything_is_sent():
+    spec = with_frames(*[frame(i, 4096, 4096) for i in range(100)])
+    with pytest.raises(JobError, match=r"4\.7 GiB") as why:
+        check(spec)
+    assert why.value.problem.code == "job_too_large"
+
+
+def test_a_backend_may_have_limits_of_its_own():
+    with pytest.raises(JobError) as why:
+        check(EDIT, Limits(frames=2))
+    assert why.value.problem.code == "too_many_frames"
+
+
+def test_each_object_is_named_once():
+    repeated = with_frames(frame(0), frame(0), frame(1))
+    spec = replace(repeated, masks=Masks(mode="key", keys=(mask(0),)))
+    assert [ref.digest for ref in objects(spec).values()] == [
+        frame(0).digest,
+        frame(1).digest,
+        mask(0).mask.digest,
+    ]
+
+
+@pytest.mark.parametrize("job", ["", "x" * 32, "0" * 31, "0" * 33, "../" + "0" * 29, "A" * 32])
+def test_a_job_id_is_32_hex_digits(job):
+    with pytest.raises(JobError, match="32 hex digits"):
+        check_job_id(job)
