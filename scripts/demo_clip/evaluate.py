@@ -118,9 +118,9 @@ def evaluate(folder: Path, count: int) -> dict[str, dict[str, float]]:
     """All scores of an exported model by set; prints them as a Markdown table with confusions."""
     model, tokens = load_exported(folder)
     sets = {
-        "rough views": World(seed=HELD_OUT_SEED),
-        "plain pictures": World(seed=HELD_OUT_SEED, rough=False),
-        "unseen look × thing pairs": World(seed=HELD_OUT_SEED, rough=False, held_out=True),
+        "rough views": World(seed=HELD_OUT_SEED, icons=0.0, rough=1.0),
+        "plain pictures": World(seed=HELD_OUT_SEED, icons=0.0, rough=0.0),
+        "unseen look × thing pairs": World(seed=HELD_OUT_SEED, icons=0.0, rough=0.0, held_out=True),
     }
     results, notes = {}, []
     for name, world in sets.items():

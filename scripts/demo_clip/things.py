@@ -63,15 +63,16 @@ def fill(outlines: Sequence[Outline], matrix: NDArray[np.float64], size: int) ->
     return canvas.astype(np.float32) / 255
 
 
-def draw_body(name: str, rng: Rng, size: int, relief: float) -> Body:
+def draw_body(name: str, rng: Rng, size: int, relief: float, smallest: float = 0.42) -> Body:
     """Place a thing at a random scale, tilt, stretch and place, and light it.
 
-    `relief` 0 leaves a flat silhouette, 1 shades it as a round body lit from a random side.
+    `relief` 0 leaves a flat silhouette, 1 shades it as a round body lit from a random side;
+    `smallest` is the least scale, as a share of the picture's side.
     Raises KeyError for unknown things.
     """
     choice = ALL_SHAPES[name]
     shape = choice[int(rng.integers(len(choice)))]
-    scale = size * rng.uniform(0.42, 0.95)
+    scale = size * rng.uniform(smallest, 0.95)
     tilt = rng.uniform(-1, 1) * shape.turns
     sx, sy = scale * rng.uniform(0.85, 1.15), scale * rng.uniform(0.85, 1.15)
     if rng.random() < 0.5:

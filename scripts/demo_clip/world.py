@@ -37,8 +37,10 @@ class World:
     variants: int = 24
     held_out: bool = False
     """Draw only the held-out pairs (True) or only the others (False)."""
-    rough: bool = True
-    """Take views as Text2LIVE's augmentations do, with noise and blur; otherwise plain pictures."""
+    rough: float = 0.6
+    """Share of pictures seen as Text2LIVE's views, with noise and blur; the rest are plain."""
+    icons: float = 0.35
+    """Share of things drawn large, in a plain colour before a plain ground: the way into shapes."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,42 @@ def ground(rng: Rng, world: World) -> tuple[Field, int]:
         else int(rng.integers(len(BACKGROUNDS)))
     )
     return draw_scene(BACKGROUNDS[number], rng, CANVAS, world.seed, world.variants), number
+
+
+def place(rng: Rng, world: World, look: int, thing: int, canvas: Field) -> tuple[Field, Body]:
+    """The canvas with a thing in a look on it, perhaps with a shadow, perhaps half edited."""
+    relief = 0.0 if rng.random() < 0.3 else rng.uniform(0.4, 1.0)
+    body = draw_body(THINGS[thing], rng, CANVAS, relief)
+    if rng.random() < 0.4:
+        shadow = cv2.GaussianBlur(np.roll(body.mask, (4, 4), (0, 1)), (0, 0), 4)
+        canvas = canvas * (1 - rng.uniform(0.2, 0.5) * shadow)[..., None]
+    opacity: float | Field = 1.0
+    if rng.random() < 0.3:
+        # An edit in progress: the look only partly covers what was there before.
+        before = LOOKS[rng.integers(len(COLOURS) if rng.random() < 0.6 else len(LOOKS))]
+        canvas = paint(rng, world, before, body, canvas, 1.0)
+        opacity = rng.uniform(0.6, 0.95)
+        if rng.random() < 0.4:
+            holes = smoothstep(0.22, 0.34, fractal(rng, CANVAS, rng.uniform(2, 6), 3))
+            opacity = holes * rng.uniform(0.75, 1.0)
+    return paint(rng, world, LOOKS[look], body, canvas, opacity), body
+
+
+def icon(rng: Rng, world: World) -> tuple[Field, Body, tuple[int, int, int]]:
+    """A large thing in a plain colour, clear of a plain ground, with look, thing, background."""
+    look = int(rng.integers(len(COLOURS)))
+    thing = int(rng.integers(len(THINGS)))
+    while ((look, thing) in HELD_OUT_PAIRS) != world.held_out:
+        look, thing = int(rng.integers(len(COLOURS))), int(rng.integers(len(THINGS)))
+    background = BACKGROUNDS.index("green screen" if rng.random() < 0.4 else "plain")
+    relief = 0.0 if rng.random() < 0.5 else rng.uniform(0.2, 0.8)
+    body = draw_body(THINGS[thing], rng, CANVAS, relief, smallest=0.7)
+    for _ in range(5):
+        ground = draw_scene(BACKGROUNDS[background], rng, CANVAS, world.seed, world.variants)
+        canvas = paint(rng, world, LOOKS[look], body, ground, 1.0)
+        if np.abs(canvas - ground).sum() > 90 * body.mask.sum():
+            break
+    return canvas, body, (look, thing, background)
 
 
 def view(rng: Rng, canvas: Field, mask: Field, rough: bool) -> tuple[Field, Field]:
@@ -147,8 +185,11 @@ def develop(rng: Rng, picture: Field, grey: bool) -> NDArray[np.uint8]:
 def draw(rng: Rng, world: World) -> Example:
     """One example. The same generator state and world always give the same example."""
     kind = rng.random()
+    rough = rng.random() < world.rough
     thing = background = -1
+    weather = True
     if kind < 0.13:
+        weather = False
         look = int(rng.integers(len(LOOKS)))
         body = flat_body()
         canvas = paint(
@@ -158,54 +199,29 @@ def draw(rng: Rng, world: World) -> Example:
         look = -1
         canvas, background = ground(rng, world)
         body = Body(*(np.zeros((CANVAS, CANVAS), np.float32) for _ in range(3)))
+    elif kind < 0.21 + 0.79 * world.icons:
+        canvas, body, (look, thing, background) = icon(rng, world)
+        weather = False
     else:
         look, thing = choose_pair(rng, world)
         canvas, background = ground(rng, world)
-        relief = 0.0 if rng.random() < 0.3 else rng.uniform(0.4, 1.0)
-        body = draw_body(THINGS[thing], rng, CANVAS, relief)
-        if rng.random() < 0.4:
-            canvas = (
-                canvas
-                * (
-                    1
-                    - rng.uniform(0.2, 0.5)
-                    * cv2.GaussianBlur(np.roll(body.mask, (4, 4), (0, 1)), (0, 0), 4)
-                )[..., None]
-            )
-        if rng.random() < 0.3:
-            # An edit in progress: the look only partly covers what was there before.
-            under = (
-                LOOKS[rng.integers(len(COLOURS))]
-                if rng.random() < 0.6
-                else LOOKS[rng.integers(len(LOOKS))]
-            )
-            canvas = paint(rng, world, under, body, canvas, 1.0)
-            opacity: float | Field = rng.uniform(0.6, 0.95)
-            if rng.random() < 0.4:
-                holes = smoothstep(0.22, 0.34, fractal(rng, CANVAS, rng.uniform(2, 6), 3))
-                opacity = holes * rng.uniform(0.75, 1.0)
-            canvas = paint(rng, world, LOOKS[look], body, canvas, opacity)
-        else:
-            canvas = paint(rng, world, LOOKS[look], body, canvas, 1.0)
+        canvas, body = place(rng, world, look, thing, canvas)
     effect = -1
-    if kind >= 0.13 and background != BACKGROUNDS.index("green screen") and rng.random() < 0.22:
+    if weather and background != BACKGROUNDS.index("green screen") and rng.random() < 0.22:
         effect = int(rng.integers(len(EFFECT_NAMES)))
         canvas = EFFECTS[EFFECT_NAMES[effect]](rng, canvas)
     for _ in range(4):
-        picture, mask = view(rng, canvas, body.mask, world.rough)
+        picture, mask = view(rng, canvas, body.mask, rough)
         if thing < 0 or mask.sum() > 0.45 * body.mask.sum() * (SIZE / CANVAS) ** 2:
             break
     tellable = look < 0 or LOOKS[look] in GREY_SAFE
     grey = (
-        world.rough
+        rough
         and tellable
         and rng.random() < 0.1
         and background != BACKGROUNDS.index("green screen")
     )
-    if world.rough:
-        image = develop(rng, picture, grey)
-    else:
-        image = np.clip(picture, 0, 255).astype(np.uint8)
+    image = develop(rng, picture, grey) if rough else np.clip(picture, 0, 255).astype(np.uint8)
     seen = Facts(look, thing, background, effect)
     if background < 0 and look < 0 and effect < 0:
         return draw(rng, world)
