@@ -84,6 +84,18 @@ def clip_model(text: str) -> ClipModel:
     return ClipModel(name=name, pretrained=rest)
 
 
+def listen_address(text: str) -> str:
+    """``host:port`` as an address for libzmq, which would take 99999 for another port."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise JobError(
+            "bad_address",
+            f"{text!r} is not an address to listen on.",
+            "Give host and port, such as --listen 127.0.0.1:5599.",
+        )
+    return f"tcp://{text}"
+
+
 def reachable(address: str) -> str:
     """The address by which this machine reaches a server that listens on all of its addresses."""
     return address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
@@ -115,7 +127,7 @@ def serve(options: argparse.Namespace) -> Problem | None:
     client_keys = keypair(data / "keys" / "local-client.json")
     file = data / "connection.json"
     server = Server(
-        f"tcp://{options.listen}",
+        listen_address(options.listen),
         data,
         server_keys,
         {client_keys.public: "local"},

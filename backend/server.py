@@ -47,7 +47,7 @@ class Peer(msgspec.Struct):
 
 
 class Server:
-    """Serve the jobs below a folder until `stop` is called.
+    """Serve the jobs below a folder until `stop` is called; made and run in one thread.
 
     allowed: public client keys (Z85) and their names. address: ``tcp://127.0.0.1:5599``; port 0
     is any free one. Raises JobError ``address_in_use``, ``data_in_use``.

@@ -33,7 +33,7 @@ PING_EVERY = 2.0  # seconds, on both sockets
 SILENCE = 8.0  # seconds without a word from the backend, until it counts as lost
 CONNECT = 10.0  # seconds for connecting and the welcome
 ANSWER = 20.0  # seconds for the answer to a request
-FIRST_DELAY, LAST_DELAY = 0.1, 5.0  # seconds between attempts
+FIRST_DELAY, LAST_DELAY = 0.1, 2.0  # seconds between attempts
 KEY_TRIES = 3  # handshakes broken off by the backend in a row, until the key counts as wrong
 
 _EVENTS = (

@@ -1,0 +1,169 @@
+"""A blob that exists is whole; a part is kept; a full disk is said and loses nothing."""
+
+from __future__ import annotations
+
+import errno
+import os
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backend.store import Store
+from protocol.jobs import JobError, ObjectRef, reference
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "objects")
+
+
+def picture(seed: int = 0, shape: tuple[int, int, int] = (20, 30, 3)) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def send(store: Store, ref: ObjectRef, data: bytes, start: int = 0, step: int = 500) -> None:
+    for offset in range(start, len(data), step):
+        piece = data[offset : offset + step]
+        store.write(ref, offset, zlib.crc32(piece), piece)
+
+
+def code(why: pytest.ExceptionInfo[JobError]) -> str:
+    return why.value.problem.code
+
+
+def test_save_and_load(store):
+    image = picture()
+    ref = store.save(image)
+    assert ref == reference(image)
+    assert np.array_equal(store.load(ref), image)
+    assert store.save(image) == ref
+    assert [path.suffix for path in store.folder.glob("*/*")] == [".blob"]
+
+
+def test_an_upload_in_pieces(store):
+    image = picture()
+    ref = reference(image)
+    assert store.held(ref) == 0
+    send(store, ref, image.tobytes())
+    assert store.has(ref)
+    assert np.array_equal(store.load(ref), image)
+
+
+def test_an_upload_goes_on_in_another_process(store):
+    image = picture()
+    ref, data = reference(image), image.tobytes()
+    send(store, ref, data[:700])
+    later = Store(store.folder)
+    assert later.held(ref) == 700
+    send(later, ref, data, start=700)
+    assert np.array_equal(later.load(ref), image)
+
+
+def test_content_that_does_not_match_its_address_is_dropped(store):
+    ref = reference(picture(0))
+    with pytest.raises(JobError) as why:
+        send(store, ref, picture(1).tobytes())
+    assert code(why) == "wrong_digest"
+    assert store.held(ref) == 0
+    assert not store.has(ref)
+
+
+def test_damage_on_the_disk_is_found(store):
+    ref = store.save(picture())
+    blob = store.path(ref.digest)
+    blob.write_bytes(bytes(ref.nbytes))
+    with pytest.raises(JobError) as why:
+        store.load(ref)
+    assert code(why) == "object_damaged"
+    blob.write_bytes(b"short")
+    assert not store.has(ref)
+
+
+def test_a_missing_object_is_named(store):
+    with pytest.raises(JobError) as why:
+        store.load(reference(picture()))
+    assert code(why) == "unknown_object"
+
+
+class FullDisk:
+    """A file that takes some bytes, then the disk is full."""
+
+    def __init__(self, file, room):
+        self._file, self._room = file, room
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._file.close()
+
+    def write(self, data):
+        taken = bytes(data)[: self._room]
+        self._file.write(taken)
+        self._file.flush()
+        if len(taken) < len(data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+
+def fill_disk(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    ordinary = Path.open
+
+    def limited(self, mode="r", *rest, **named):
+        file = ordinary(self, mode, *rest, **named)
+        return FullDisk(file, room) if mode in ("ab", "wb") else file
+
+    monkeypatch.setattr(Path, "open", limited)
+
+
+def test_a_full_disk_while_uploading_tears_nothing(store, monkeypatch):
+    image = picture()
+    ref, data = reference(image), image.tobytes()
+    send(store, ref, data[:500])
+    with monkeypatch.context() as full:
+        fill_disk(full, 100)
+        with pytest.raises(JobError) as why:
+            send(store, ref, data, start=500)
+    problem = why.value.problem
+    assert (problem.code, problem.retryable) == ("disk_full", True)
+    assert str(store.folder) in problem.message
+    assert store.held(ref) == 500
+    send(store, ref, data, start=500)
+    assert np.array_equal(store.load(ref), image)
+
+
+def test_a_full_disk_while_saving_leaves_nothing_behind(store, monkeypatch):
+    with monkeypatch.context() as full:
+        fill_disk(full, 100)
+        with pytest.raises(JobError) as why:
+            store.save(picture())
+    assert code(why) == "disk_full"
+    assert list(store.folder.glob("*/*")) == []
+
+
+def test_another_disk_error_is_not_called_full(store, monkeypatch):
+    def broken(handle: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(JobError, match="Input/output error") as why:
+        store.save(picture())
+    assert code(why) == "disk_error"
+
+
+def test_the_least_used_go_first_and_the_pinned_stay(store):
+    refs = [store.save(picture(seed)) for seed in range(4)]
+    for age, ref in enumerate(refs):
+        os.utime(store.path(ref.digest), (1000 + age, 1000 + age))
+    store.load(refs[1])  # used now
+    leftover = store.path(refs[0].digest).with_name("77-1.tmp")
+    leftover.write_bytes(b"x")
+    size = refs[0].nbytes
+    assert store.sweep({refs[0].digest}, 2 * size) == 2 * size
+    assert [store.has(ref) for ref in refs] == [True, True, False, False]
+    assert not leftover.exists()
+    assert store.sweep((), 10 * size) == 0

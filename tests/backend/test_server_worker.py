@@ -1,0 +1,142 @@
+"""What a method is given, and what becomes of its mistakes."""
+
+from __future__ import annotations
+
+import sys
+import time
+import types
+
+import numpy as np
+import pytest
+
+from backend import worker
+from backend.executors.base import Note, Preview, Step
+from backend.progress import Cancelled
+from backend.worker import Context, problem_of
+from protocol.jobs import AtlasJob, Clip, ClipModel, EditJob, JobError, Result
+
+
+@pytest.fixture
+def sent():
+    return []
+
+
+@pytest.fixture
+def context(tmp_path, sent):
+    return Context("job", "cpu", tmp_path, sent.append)
+
+
+def test_progress_is_throttled_and_knows_the_time_left(context, sent, monkeypatch):
+    clock = [10.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    for done in range(101):
+        context.step("Editing", done, 100)
+        clock[0] += 0.02
+    assert all(isinstance(report, Step) for report in sent)
+    assert 8 <= len(sent) <= 11
+    assert (sent[0].done, sent[0].eta_s) == (0, None)
+    assert sent[-1].done == 100
+    middle = sent[len(sent) // 2]
+    assert middle.eta_s == pytest.approx((100 - middle.done) * 0.02, rel=0.01)
+    context.step("Rendering", 0, 4)
+    assert (sent[-1].phase, sent[-1].eta_s) == ("Rendering", None)
+
+
+def test_every_call_hears_the_cancel(tmp_path, sent):
+    context = Context("job", "cpu", tmp_path, sent.append, lambda: True)
+    image = np.zeros((4, 4, 3), np.uint8)
+    for call in (
+        lambda: context.step("x", 0, 1),
+        lambda: context.preview(image),
+        lambda: context.note("x"),
+        lambda: context.store(image),
+        context.check,
+    ):
+        with pytest.raises(Cancelled):
+            call()
+    assert sent == []
+
+
+def test_pictures_are_stored_before_they_are_shown(context, sent):
+    image = np.full((4, 5, 3), 9, np.uint8)
+    context.preview(image)
+    context.note("a note")
+    preview, note = sent
+    assert isinstance(preview, Preview)
+    assert np.array_equal(context.load(preview.object), image)
+    assert note == Note(job="job", text="a note")
+    assert np.array_equal(context.load(context.store(image)), image)
+
+
+def test_the_place_of_an_atlas(context):
+    folder = context.atlas_folder("abc")
+    assert folder.parent.is_dir()
+    assert not folder.exists()
+    assert folder == context.atlas_folder("abc") != context.atlas_folder("abd")
+
+
+def test_the_backends_model_is_for_jobs_that_name_none():
+    chosen = ClipModel(name="ViT-B-32", pretrained="openai")
+    for name, expected in (("", chosen), ("demo", ClipModel(name="demo"))):
+        spec = _edit(ClipModel(name=name))
+        assert worker._with_model(spec, chosen).model == expected
+
+
+def _edit(model: ClipModel) -> EditJob:
+    return EditJob(clip=Clip(frames=()), prompt=("x",), model=model)
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named as torch's is."""
+
+
+@pytest.mark.parametrize(
+    ("why", "code"),
+    [
+        (JobError("own_code", "own words"), "own_code"),
+        (MemoryError(), "out_of_memory"),
+        (OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB"), "out_of_memory"),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+            "out_of_memory",
+        ),
+        (ValueError("bad shape"), "worker_error"),
+        (KeyError(), "worker_error"),
+    ],
+)
+def test_a_mistake_becomes_a_problem(why, code):
+    problem = problem_of(why, "/logs/worker-0.log")
+    assert problem.code == code
+    if code == "worker_error":
+        assert type(why).__name__ in problem.message
+        assert "/logs/worker-0.log" in problem.hint
+
+
+def test_a_long_mistake_is_cut():
+    assert len(problem_of(ValueError("x" * 10**6), "log").message) < 1000
+
+
+def test_the_device_is_what_was_asked_for_or_an_error():
+    torch = pytest.importorskip("torch")
+    assert worker._find_device("none")[0] == "cpu"
+    assert worker._find_device("cpu")[0] == "cpu"
+    chosen, text = worker._find_device("auto")
+    assert chosen == ("cuda:0" if torch.cuda.is_available() else "cpu")
+    assert text.startswith(chosen)
+    for wrong in ("banana", "mps"):
+        with pytest.raises(JobError) as why:
+            worker._find_device(wrong)
+        assert why.value.problem.code == "bad_device"
+    with pytest.raises(JobError) as why:
+        worker._find_device("cuda:99")
+    assert why.value.problem.code == "no_cuda"
+
+
+def test_a_job_goes_to_the_method_of_its_kind(context, monkeypatch):
+    for name in ("atlas", "text2live"):
+        stand_in = types.ModuleType(f"backend.methods.{name}")
+        stand_in.run = lambda spec, ctx, name=name: Result(numbers={name: 1.0})
+        monkeypatch.setitem(sys.modules, f"backend.methods.{name}", stand_in)
+        monkeypatch.setattr(f"backend.methods.{name}", stand_in, raising=False)
+    assert "atlas" in worker.run_job(AtlasJob(clip=Clip(frames=())), context).numbers
+    assert "text2live" in worker.run_job(_edit(ClipModel()), context).numbers
