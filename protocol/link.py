@@ -220,9 +220,9 @@ class Link:
             return
         self._welcomed.add(channel)
         self.welcome = message
-        self.device = message.device or self.device
         if len(self._welcomed) == len(CHANNELS):
             self.state, self.problem = "ready", None
+            self.device = message.device or self.device
             self.round += 1
             self._delay, self._broken_handshakes = FIRST_DELAY, 0
             self._pinged = now
