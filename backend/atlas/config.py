@@ -103,7 +103,7 @@ class AtlasConfig:
 
 
 _PRESETS = {
-    "draft": AtlasConfig(long_side=288, uv_steps=60, half_steps=100, full_steps=60),
+    "draft": AtlasConfig(long_side=320, uv_steps=60, half_steps=100, full_steps=60),
     "preview": AtlasConfig(long_side=384, uv_steps=120, half_steps=300, full_steps=400),
     "final": AtlasConfig(long_side=768, uv_steps=160, half_steps=400, full_steps=600),
 }

@@ -14,7 +14,7 @@ PAD = 16  # pixels round what may be the object from which the background's colo
 
 
 def refine(frame: NDArray[np.uint8], rough: Mask) -> Mask:
-    """GrabCut within a narrow band round a rough mask's edge: 4 % of √area, within 2..6 pixels.
+    """GrabCut within a narrow band round a rough mask's edge: 2 % of √area, within 2..4 pixels.
 
     frame: uint8 [h,w,3]. rough: bool [h,w]. A result unlike the rough mask is not believed: the
     rough mask is returned, as it is for masks too small to have colours.
@@ -22,7 +22,7 @@ def refine(frame: NDArray[np.uint8], rough: Mask) -> Mask:
     area = float(rough.sum())
     if area < 40 or rough.all():
         return rough
-    reach = float(np.clip(0.04 * np.sqrt(area), 2, 6))
+    reach = float(np.clip(0.02 * np.sqrt(area), 2, 4))
     inside = rough.astype(np.uint8)
     framed = cv2.copyMakeBorder(inside, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     deep = cv2.distanceTransform(framed, cv2.DIST_L2, 5)[1:-1, 1:-1]

@@ -20,6 +20,7 @@ from protocol.jobs import JobError
 PHASE = "Finding the object"
 
 BLUR = 0.7  # pixels; a hard edge becomes about one pixel soft
+FAR = 25  # frames; further than this a carried mask has often drifted
 CARRY = (1, 2, 4, 8)  # how far back a mask is fetched from; far ones have drifted less
 
 
@@ -50,6 +51,12 @@ def resolve_masks(
             report.note(
                 f"{len(missing)} of {count} frames have no mask; theirs were carried over from "
                 "the nearest frames that have one."
+            )
+        distance, furthest = max((min(abs(t - k) for k in given), t) for t in range(count))
+        if distance > FAR:
+            report.note(
+                f"The mask was carried over up to {distance} frames. If its outline drifts, add a "
+                f"mask on frame {furthest}."
             )
         hard = carry(frames, given, flows, report) if missing else given
         soft = np.stack([hard[t] for t in range(count)]).astype(np.float32)

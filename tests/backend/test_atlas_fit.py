@@ -127,6 +127,19 @@ def _look_up(atlas: Atlas, layer: str, t: int, points: np.ndarray) -> np.ndarray
     return F.grid_sample(uv, at, align_corners=False)[0, :, 0].T.double().numpy()
 
 
+def test_changing_light_is_not_mistaken_for_colour(clip: SyntheticClip) -> None:
+    light = np.linspace(0.7, 1.05, 6)[:, None, None, None]
+    frames = np.clip(clip.frames[:6] * light, 0, 255).round().astype(np.uint8)
+    atlas = _run(
+        frames,
+        dict(enumerate(clip.masks()[:6])),
+        config=replace(TINY, uv_steps=30, half_steps=30, sweeps=3),
+    )
+    gain = atlas.gain("background", torch.tensor([0, 5])).mean((1, 2, 3))
+    assert float(gain[1] / gain[0]) == pytest.approx(1.5, rel=0.15)
+    assert atlas.numbers["psnr"] > 29
+
+
 # What an Atlas promises
 
 

@@ -221,6 +221,17 @@ def test_key_masks_are_carried_both_ways(
     assert min(overlap) > 0.93
 
 
+def test_a_mask_carried_far_is_told(clip: SyntheticClip) -> None:
+    still = np.repeat(clip.frames[:1], 30, 0)
+    flows = flow.estimate(still, (1,), 1.0, Silent())
+    notes = Notes()
+    out = masks.resolve_masks(still, {1: clip.masks()[0]}, "key", flows, notes)
+    assert _overlap(out[29] > 0.5, clip.alpha[0] > 0.5) > 0.95
+    assert len(notes.texts) == 1
+    assert "28 frames" in notes.texts[0]
+    assert "frame 29" in notes.texts[0]
+
+
 def test_automatic_masks_find_the_swan() -> None:
     clip = make_clip(21, 108, 192)
     frames, alpha = clip.frames[::2], clip.alpha[::2]
