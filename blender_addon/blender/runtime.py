@@ -29,6 +29,7 @@ from .reading import Reading
 PACKAGE = __package__.rpartition(".")[0]
 PENDING = "text2live_pending"
 CONNECT_WITHIN_S = 10.0
+READ_FOR_S = 0.05  # a tick: one frame at least; small frames in bunches, since every tick is drawn
 
 
 class Runtime:
@@ -137,10 +138,10 @@ class Runtime:
     # -- the tick
 
     def tick(self, budget_s: float = 0.01) -> bool:
-        """Take news, read one picture, place what is ready; True when the panel should redraw."""
+        """Take news, read some pictures, place what is ready; True when the panel should redraw."""
         changed = self.session.drain(budget_s)
         if self._readings and not compat.rendering():
-            self._read()
+            self._read(time.monotonic() + READ_FOR_S)
             changed = True
         for job in self.jobs:
             if job.phase == phases.PLACING:
@@ -156,11 +157,13 @@ class Runtime:
             return 0.0
         return 0.1 if self.running or self.session.view.state == "connecting" else 0.5
 
-    def _read(self) -> None:
+    def _read(self, deadline: float) -> None:
         job_id, reading = next(iter(self._readings.items()))
         job = self.session.jobs[job_id]
         try:
             spec = reading.step()
+            while spec is None and time.monotonic() < deadline:
+                spec = reading.step()
         except Exception as error:
             self._drop_reading(job_id)
             self.session.fail(job, _problem(error))

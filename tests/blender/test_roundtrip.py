@@ -168,6 +168,13 @@ def test_cancel_stops_the_job_at_the_backend(desk: Desk) -> None:
     assert job.problem is None
 
 
+@pytest.fixture
+def one_frame_a_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The small frames of these tests would all be read in one tick."""
+    monkeypatch.setattr(runtime, "READ_FOR_S", 0.0)
+
+
+@pytest.mark.usefixtures("one_frame_a_tick")
 def test_cancel_while_frames_are_read_leaves_nothing(desk: Desk) -> None:
     job = desk.press()
     handlers.on_timer()
@@ -224,6 +231,7 @@ def test_insertion_is_one_undo_step_and_can_be_repeated(desk: Desk) -> None:
     assert compat.span(layers.find_layer(job.id)) == (20, 28)
 
 
+@pytest.mark.usefixtures("one_frame_a_tick")
 def test_undo_and_save_while_frames_are_read(desk: Desk, tmp_path: Path) -> None:
     bpy.ops.ed.undo_push(message="one")
     job = desk.press()
@@ -266,6 +274,7 @@ def test_a_job_is_found_again_by_another_session_of_blender(desk: Desk) -> None:
     assert compat.span(layers.find_layer(job.id)) == (20, 28)
 
 
+@pytest.mark.usefixtures("one_frame_a_tick")
 def test_closing_the_file_while_frames_are_read_is_said(desk: Desk) -> None:
     job = desk.press()
     handlers.on_timer()
