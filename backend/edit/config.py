@@ -68,7 +68,8 @@ class EditConfig:
 
     # --- sizes ----------------------------------------------------------------------------------
     size: int = 512
-    """Long side at which the picture (or a frame) is edited, pixels; smaller ones keep theirs."""
+    """Long side of what is edited, pixels: the picture, the frame (background) or the object with
+    its margin (foreground). Nothing is enlarged."""
     atlas_limit: int = 1024
     """Longest side of the atlas while editing, pixels; its scale follows the frames' up to here."""
 
@@ -97,7 +98,8 @@ class EditConfig:
     sparsity_l0: float = 0.01
     """Weights of mean α and of Ψ₀(α) = 2·sigmoid(5α) − 1. Video: 0.01 and 0.005."""
     bootstrap: float = 10.0
-    """Start weight of the squared difference between α and the relevancy map."""
+    """Start weight of the squared difference between α and where the edit belongs: the artist's
+    mask or the relevancy map (images), the layer's own opacity (video; reference: off)."""
     bootstrap_steps: int = 1000
     """The bootstrap weight falls linearly to 0 over this many steps; 0 switches it off."""
     bootstrap_negative: float = 0.6

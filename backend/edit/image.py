@@ -48,7 +48,8 @@ def edit_image(
     full = to_tensor(image, device)
     size = fit_size(image.shape[0], image.shape[1], config.size)
     targets = TextTargets(clip, texts)
-    picture = Picture(resize(full, size), _mask(mask, size, device), targets, clip, config, random)
+    inside = None if mask is None else _mask(mask, size, device)
+    picture = Picture(resize(full, size), inside, targets, clip, config)
     criterion = Criterion(clip, targets, config, device, random)
     if targets.source_PKD is None and config.direction:
         report.note("No text says what is there now; the edit follows the prompt alone.")
@@ -102,34 +103,43 @@ def edit_image(
 class Picture:
     """The internal dataset: the picture with its mask and relevancy maps, whole or in crops.
 
-    whole: [1,6,H,W], channels RGB, mask, relevancy, avoid, all 0..1.
+    whole: [1,6,H,W], channels RGB, mask, relevancy, avoid, all 0..1. The artist's mask, where there
+    is one, says better than any relevancy map where the edit starts.
     """
 
     def __init__(
         self,
         source: Tensor,
-        mask: Tensor,
+        mask: Tensor | None,
         targets: TextTargets,
         clip: TextImageModel,
         config: EditConfig,
-        random: torch.Generator,
     ) -> None:
         self.config = config
-        wants = bool(config.bootstrap and config.bootstrap_steps)
-        self.has_relevancy = wants and targets.region_D is not None
-        self.has_avoid = self.has_relevancy and targets.avoid_D is not None
-        maps = [
-            clip.relevancy(
-                source, text_D, layers=config.relevancy_layers, windows=config.relevancy_windows
-            )
-            if wanted and text_D is not None
-            else torch.zeros_like(mask)
-            for wanted, text_D in (
-                (self.has_relevancy, targets.region_D),
-                (self.has_avoid, targets.avoid_D),
-            )
-        ]
-        self.whole = torch.cat([source, mask, maps[0] * mask, maps[1]], dim=1)
+        wanted = bool(config.bootstrap and config.bootstrap_steps)
+        relevancy, avoid = mask, None
+        if wanted and relevancy is None and targets.region_D is not None:
+            relevancy = self._relevancy(clip, source, targets.region_D)
+        if wanted and targets.avoid_D is not None:
+            avoid = self._relevancy(clip, source, targets.avoid_D)
+        self.has_relevancy = wanted and relevancy is not None
+        self.has_avoid = self.has_relevancy and avoid is not None
+        nothing = torch.zeros_like(source[:, :1])
+        self.whole = torch.cat(
+            [
+                source,
+                torch.ones_like(nothing) if mask is None else mask,
+                nothing if relevancy is None else relevancy,
+                nothing if avoid is None else avoid,
+            ],
+            dim=1,
+        )
+
+    def _relevancy(self, clip: TextImageModel, source: Tensor, text_D: Tensor) -> Tensor:
+        config = self.config
+        return clip.relevancy(
+            source, text_D, layers=config.relevancy_layers, windows=config.relevancy_windows
+        )
 
     def sample(self, random: torch.Generator) -> Tensor:
         """A random crop, scaled, maybe flipped, its colours maybe jittered: [1,6,H',W']."""
@@ -153,10 +163,8 @@ class Picture:
         return sample
 
 
-def _mask(mask: NDArray[np.uint8] | None, size: tuple[int, int], device: torch.device) -> Tensor:
-    """Mask [H,W] → [1,1,h,w] in 0..1, everything where there is none."""
-    if mask is None:
-        return torch.ones(1, 1, *size, device=device)
+def _mask(mask: NDArray[np.uint8], size: tuple[int, int], device: torch.device) -> Tensor:
+    """Mask [H,W] → [1,1,h,w] in 0..1."""
     inside = (mask.reshape(*mask.shape[:2], 1) > 0).astype(np.uint8) * 255
     return resize(to_tensor(inside, device), size)
 

@@ -110,14 +110,17 @@ def edit_atlas(
             backdrop = view.frame
             if config.backdrop == "atlas":
                 backdrop = sample(area.cut(footage.atlas), local) * view.opacity
-            shots.append(_shot(sample(premultiply(made), local) * view.opacity, backdrop, green))
+            seen = sample(premultiply(made), local) * view.opacity
+            shots.append(_shot(seen, backdrop, green, view.opacity))
         if config.direct:
             view = views[int(torch.randint(len(views), (), generator=random))]
             frame = _jittered(view.frame, config, random)
-            shots.append(_shot(premultiply(layer_of(frame)) * view.opacity, frame, green))
+            seen = premultiply(layer_of(frame)) * view.opacity
+            shots.append(_shot(seen, frame, green, view.opacity))
         if step % config.whole_every == 0:
             picture, coverage = footage.whole()
-            shots.append(_shot(premultiply(layer_of(picture)) * coverage, picture, green))
+            seen = premultiply(layer_of(picture)) * coverage
+            shots.append(_shot(seen, picture, green, coverage))
         return shots
 
     @torch.no_grad()
@@ -164,7 +167,7 @@ class Footage:
     ) -> None:
         count, height, width = frames.shape[:3]
         self.config, self.foreground = config, layer == FOREGROUND
-        self.size = fit_size(height, width, config.size)
+        self.size = self._working_size(atlas, height, width, count, device)
         self.neighbours = min(config.neighbours, (count - 1) // 2)
         self.middles = range(self.neighbours, count - self.neighbours)
         pictures, maps, opacities = [], [], []
@@ -186,6 +189,22 @@ class Footage:
             self.atlas = resize(image, size).clamp(0, 1)
             self.coverage = resize(atlas.coverage(layer).to(device).float(), size).clamp(0, 1)
         self.boxes = [_box(self.opacity[t, 0] > 0.5) for t in range(count)]
+
+    def _working_size(
+        self, atlas: Atlas, height: int, width: int, count: int, device: torch.device
+    ) -> tuple[int, int]:
+        """Frame size at which what is edited, frame or object with its margin, has config.size."""
+        whole = fit_size(height, width, self.config.size)
+        if not self.foreground:
+            return whole
+        with torch.no_grad():
+            boxes = [
+                _box(atlas.opacity(torch.tensor([t], device=device), whole)[0, 0] > 0.5)
+                for t in range(count)
+            ]
+        longest = max(max(box.bottom - box.top, box.right - box.left) for box in boxes)
+        share = longest / max(whole) + 2 * self.config.object_margin
+        return fit_size(height, width, round(self.config.size / min(1.0, share)))
 
     def moments(self, random: torch.Generator) -> list[int]:
         """A random frame with its neighbours, or that frame alone in a very short clip."""
@@ -266,12 +285,14 @@ def over(layer_B4HW: Tensor, background: Tensor) -> Tensor:
     return layer_B4HW[:, :3] + (1 - layer_B4HW[:, 3:]) * background
 
 
-def _shot(layer_14HW: Tensor, backdrop: Tensor, green: Tensor) -> Shot:
+def _shot(layer_14HW: Tensor, backdrop: Tensor, green: Tensor, reach: Tensor) -> Shot:
+    """reach: where the layer may be at all; a bootstrap, if the config wants one, starts there."""
     return Shot(
         source=backdrop,
         output=over(layer_14HW, backdrop),
         screen=over(layer_14HW, green),
         alpha=layer_14HW[:, 3:],
+        relevancy=reach,
     )
 
 
