@@ -95,6 +95,8 @@ class Scheduler:
             self._write(job.id, *events, attempts=attempts)
         for job in self._journal.in_states("interrupted"):
             self._write(job.id, _state("queued"))
+        for job in self._journal.in_states("queued"):
+            self._restore_objects(job)
         for job in self._journal.in_states("uploading"):
             self._wait_for_objects(job.id, job.spec)
 

@@ -278,7 +278,8 @@ class Link:
         return Problem(
             code="wrong_key",
             message=f"The backend at {self._connection.address} has another key than expected.",
-            hint="It is not the one you connected to before: take its new connection file.",
+            hint="It is another one than before, or no Text2LIVE backend at all: "
+            "check the address, and take its new connection file.",
         )
 
     def _not_allowed(self) -> Problem:

@@ -252,6 +252,16 @@ def test_objects_that_were_lost_are_asked_for_again(house):
     assert (job.state, new) == ("uploading", False)
 
 
+def test_objects_that_were_lost_while_it_was_down_are_asked_for_again(house):
+    house.scheduler.report("one", Gone())
+    house.queue(A)
+    house.store.path(house.spec.clip.frames[0].digest).unlink()
+    house.restart()
+    house.tick()
+    assert house.states(A)[-2:] == ["queued", "uploading"]
+    assert house.scheduler.wanted(house.spec.clip.frames[0].digest) is not None
+
+
 def test_forgetting_is_for_finished_jobs(house):
     house.queue(A)
     with pytest.raises(JobError) as why:
