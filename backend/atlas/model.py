@@ -209,7 +209,7 @@ class Atlas:
                 tensors,
                 about["numbers"],
             )
-        except (OSError, ValueError, KeyError, safetensors.SafetensorError) as problem:
+        except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as problem:
             raise JobError(
                 "atlas_unreadable",
                 f"The stored atlas cannot be read: {problem}.",
