@@ -140,11 +140,12 @@ class Runtime:
     def tick(self, budget_s: float = 0.01) -> bool:
         """Take news, read some pictures, place what is ready; True when the panel should redraw."""
         changed = self.session.drain(budget_s)
-        if self._readings and not compat.rendering():
+        busy = compat.rendering()
+        if self._readings and not busy:
             self._read(time.monotonic() + READ_FOR_S)
             changed = True
         for job in self.jobs:
-            if job.phase == phases.PLACING:
+            if job.phase == phases.PLACING and not busy:
                 self._try_insert(job)
                 changed = True
             elif job.ended and job.id in self._readings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,7 +31,7 @@ class Fetcher(Protocol):
 class Delivery:
     """One job's layer on its way into `job.folder`.
 
-    Frames go to ``<folder>.part`` and the folder takes its name when the last one is written, so
+    Frames go to a ``.part`` folder beside it that takes its name when the last one is written, so
     a folder without ``.part`` is always complete. PNGs are compressed on a thread of its own.
     """
 
@@ -46,7 +47,8 @@ class Delivery:
         self._waiting = list(self._places)
         self._writes: list[Future[int]] = []
         self._asked = 0
-        self.part = job.folder.with_name(job.folder.name + ".part")
+        # A name of its own: an earlier delivery, dropped, may still be writing or cleaning up.
+        self.part = job.folder.with_name(f"{job.folder.name}.{uuid.uuid4().hex[:8]}.part")
 
     def start(self) -> None:
         """Ask for the first frames, or take a layer that is on disk already."""
@@ -61,7 +63,8 @@ class Delivery:
         self.job.layer_size = (width, height)
         if self._finished_before(len(layer)):
             return
-        shutil.rmtree(self.part, ignore_errors=True)
+        for left_over in self.job.folder.parent.glob(f"{self.job.folder.name}.*.part"):
+            shutil.rmtree(left_over, ignore_errors=True)
         self.part.mkdir(parents=True)
         self.job.enter(FETCHING, 0, len(layer))
         self._ask()
@@ -121,13 +124,14 @@ class Delivery:
         self._complete(self.job.total)
 
     def _finished_before(self, count: int) -> bool:
-        if not (self.job.folder / RECORD).exists():
-            return False
-        if not all((self.job.folder / file_name(i)).exists() for i in range(count)):
-            shutil.rmtree(self.job.folder)
-            return False
-        self._complete(count)
-        return True
+        folder = self.job.folder
+        names = (RECORD, *(file_name(index) for index in range(count)))
+        if all((folder / name).exists() for name in names):
+            self._complete(count)
+            return True
+        if folder.exists():
+            shutil.rmtree(folder)
+        return False
 
     def _complete(self, count: int) -> None:
         self.job.files = tuple(self.job.folder / file_name(i) for i in range(count))

@@ -53,6 +53,8 @@ class Session:
         if self._client is not None:
             self._client.close()
             self._client = None
+        for delivery in self._deliveries.values():
+            delivery.drop()
         self._deliveries.clear()
         self.view = View()
 
@@ -62,7 +64,7 @@ class Session:
         for _spec, frames in self._sent.values():
             frames.close()
         self._sent.clear()
-        self._writer.shutdown(wait=True, cancel_futures=True)
+        self._writer.shutdown(wait=True)
 
     def add(self, job: Job) -> None:
         """Know a job whose frames are being read."""

@@ -33,8 +33,8 @@ LIMIT_S = 60.0
 class Desk:
     """A scene with a movie strip, the prompt typed in, and a backend to send it to."""
 
-    def __init__(self, scene: Any, movie: Path, folder: Path, *options: str) -> None:
-        self.backend = studio.Backend(PYTHON, folder / "data", *options)
+    def __init__(self, movie: Path, folder: Path, backend: studio.Backend) -> None:
+        self.backend = backend
         self.blend = folder / "film.blend"
         bpy.ops.wm.save_as_mainfile(filepath=str(self.blend))
         self.set_up(bpy.context.scene, movie)
@@ -74,18 +74,30 @@ class Desk:
         return self.backend.log.read_text() if self.backend.log.exists() else ""
 
 
+@pytest.fixture(scope="module")
+def shared_backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[studio.Backend]:
+    """One stand-in for all tests that leave it alive."""
+    with studio.Backend(PYTHON, tmp_path_factory.mktemp("ok") / "data", "--mock", "ok") as backend:
+        yield backend
+
+
 @pytest.fixture
 def desk(scene: Any, movie: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Desk]:
-    options = getattr(request, "param", ("--mock", "ok"))
-    desk = Desk(scene, movie, tmp_path, *options)
-    desk.backend.start()
-    yield desk
+    """At the shared backend, or at one of its own in the mood that `mock` names."""
+    kind = getattr(request, "param", "")
+    if kind:
+        backend = studio.Backend(PYTHON, tmp_path / "data", "--mock", kind)
+        backend.start()
+    else:
+        backend = request.getfixturevalue("shared_backend")
+    yield Desk(movie, tmp_path, backend)
     runtime.current().session.disconnect()
-    desk.backend.stop()
+    if kind:
+        backend.stop()
 
 
 def mock(kind: str) -> Any:
-    return pytest.mark.parametrize("desk", [("--mock", kind)], indirect=True, ids=[kind])
+    return pytest.mark.parametrize("desk", [kind], indirect=True)
 
 
 def test_a_layer_is_made_and_composited_exactly(desk: Desk, clip: Any, tmp_path: Path) -> None:
@@ -196,6 +208,7 @@ def test_a_backend_that_dies_and_comes_back_finishes_the_job(desk: Desk) -> None
     assert (job.problem, job.placed) == (None, True)
 
 
+@mock("ok")
 def test_a_backend_that_starts_late_gets_the_job(desk: Desk) -> None:
     desk.backend.kill()
     job = desk.press()
@@ -292,6 +305,7 @@ def test_frames_are_reduced_and_the_layer_scaled_up(desk: Desk) -> None:
     assert layers.find_layer(job.id).transform.scale_x == pytest.approx(2.0)
 
 
+@mock("ok")
 def test_a_script_is_told_that_there_is_no_backend(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

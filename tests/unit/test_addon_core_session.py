@@ -316,6 +316,17 @@ def test_a_layer_already_on_disk_is_not_fetched_again(studio: Studio) -> None:
     assert len(studio.client.asked) == before
 
 
+def test_a_damaged_layer_on_disk_is_fetched_again(studio: Studio) -> None:
+    studio.begin()
+    layers = layers_of(2)
+    studio.job.folder.mkdir()
+    (studio.job.folder / "0001.png").write_text("half a layer")
+    studio.deliver(layers)
+    assert studio.job.phase == phases.PLACING
+    assert np.array_equal(png.read(studio.job.files[0]), layers[0])
+    assert not list(studio.folder.glob("*.part"))
+
+
 def test_a_job_without_a_layer_is_a_failure(studio: Studio) -> None:
     studio.begin()
     studio.tell(state="done", result=Result())
