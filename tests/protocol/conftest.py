@@ -29,7 +29,7 @@ def backend(tmp_path: Path) -> Iterator[Callable[[str], Backend]]:
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     """One backend ``--mock ok`` for all tests that do it no harm."""
-    one = Backend(tmp_path_factory.mktemp("shared") / "data", "ok", pause=0.04).start()
+    one = Backend(tmp_path_factory.mktemp("shared") / "data", "ok", pause=0.02).start()
     yield one
     assert one.stop() == 0
 

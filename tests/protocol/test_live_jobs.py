@@ -45,7 +45,6 @@ def test_a_script_gets_its_layer(shared, shot):
     assert states == ["uploading", "queued", "starting", "running", "saving", "done"]
     assert {"progress", "preview", "note"} <= {event.kind for event in news}
     assert all(0 <= event.done <= event.total for event in news)
-    assert any(event.eta_s is not None for event in news if event.kind == "progress")
 
 
 def test_an_atlas_job_gives_pictures_and_no_layer(shared, shot):
