@@ -35,6 +35,7 @@ from blender_addon.ui.operators import begin
 from scripts import blender_studio as studio
 
 FIRST_FRAME = 20
+SAY_EVERY_S = 20.0
 PICTURES = {".png", ".jpg", ".jpeg"}
 
 
@@ -71,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     add("--clip", type=Path, help="folder of pictures (default: the demo clip, small)")
     add("--mask", type=Path, help="the object on the first frame, white on black")
     add("--frames", type=int, default=8, help="how many frames at most (default: %(default)s)")
+    add("--height", type=int, default=108, help="of the demo clip, 16:9 (default: %(default)s)")
     add("--prompt", default="a golden swan")
     add("--source", default="a blue swan")
     add("--layer", default="foreground", choices=("foreground", "background"))
@@ -143,7 +145,7 @@ def clip_of(options: argparse.Namespace, out: Path) -> tuple[NDArray[np.uint8], 
     if folder is None:
         command = [str(options.backend_python.absolute()), "-m", "scripts.make_clip"]
         command += ["--out", str(out / "clip"), "--frames", str(options.frames)]
-        command += ["--height", "108", "--width", "192"]
+        command += ["--height", str(options.height), "--width", str(options.height * 16 // 9)]
         subprocess.run(command, cwd=studio.REPOSITORY, check=True, stdout=subprocess.DEVNULL)
         folder = out / "clip" / "frames"
         mask = mask or sorted((out / "clip" / "masks").iterdir())[0]
@@ -172,14 +174,14 @@ def edit_as_an_artist(scene: Any, timeout: float) -> Job:
     with studio.sequencer(scene):
         job = begin(bpy.context)  # the button; without a window Blender itself would block here
     state = runtime.current()
-    began, said = time.monotonic(), ""
+    began, said, next_word = time.monotonic(), "", 0.0
     while not job.ended:
         state.tick()
-        phase = job.words().rstrip("0123456789/ ")
-        if phase != said:
-            print(f"  {time.monotonic() - began:6.1f} s  {job.words()} {job.eta_words()}")
-            said = phase
-        if time.monotonic() - began > timeout:
+        phase, passed = job.words().rstrip("0123456789/ "), time.monotonic() - began
+        if phase != said or passed > next_word:
+            print(f"  {passed:6.1f} s  {job.words()} {job.eta_words()}", flush=True)
+            said, next_word = phase, passed + SAY_EVERY_S
+        if passed > timeout:
             raise SystemExit(f"Not finished after {duration(timeout)}: {job.words()}")
         time.sleep(min(0.02, state.interval()))
     if job.problem is not None:

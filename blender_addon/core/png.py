@@ -42,7 +42,7 @@ def encode(image: NDArray[np.uint8], level: int = 2) -> bytes:
             SIGNATURE,
             _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)),
             _chunk(b"sRGB", b"\x00"),
-            _chunk(b"IDAT", zlib.compress(memoryview(rows).cast("B"), level)),
+            _chunk(b"IDAT", zlib.compress(rows.tobytes(), level)),
             _chunk(b"IEND", b""),
         )
     )

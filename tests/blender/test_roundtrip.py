@@ -317,11 +317,13 @@ def test_a_script_is_told_that_there_is_no_backend(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)  # minutes on two idle cores
 @pytest.mark.skipif(not REAL_PYTHON, reason="set TEXT2LIVE_BACKEND_PYTHON to a Python with torch")
 def test_the_script_goes_the_path_with_the_real_methods(tmp_path: Path) -> None:
     """A tiny clip, the draft preset, the embedded model: nothing is stood in for."""
     command = [sys.executable, "-m", "scripts.blender_roundtrip", "--out", str(tmp_path)]
-    command += ["--backend-python", REAL_PYTHON, "--device", "cpu", "--frames", "4"]
+    command += ["--backend-python", REAL_PYTHON, "--device", "cpu"]
+    command += ["--frames", "3", "--height", "72"]
     done = subprocess.run(command, cwd=studio.REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "the round trip holds" in done.stdout
