@@ -15,7 +15,7 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 
 from backend.atlas.sampling import pixel_centres

@@ -6,7 +6,7 @@ Grids follow grid_sample with align_corners=False: −1 and 1 are the outer edge
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 # Square root of the covariance of ImageNet's colours by SVD, published with Lucid and

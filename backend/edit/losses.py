@@ -7,7 +7,7 @@ Sources: Text2LIVE (arXiv 2204.02491) eqs. 1-7; where its implementation differs
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 
 

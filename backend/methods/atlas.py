@@ -15,7 +15,7 @@ from backend.atlas import config as atlas_config
 from backend.atlas.fit import decompose
 from backend.atlas.model import Atlas
 from backend.worker import Context
-from protocol.jobs import AtlasJob, Clip, Masks, Result
+from protocol.jobs import AtlasJob, Clip, JobError, Masks, Result
 
 ENGINE = "explicit-1"
 
@@ -60,8 +60,13 @@ def atlas_of(
     )
     folder = ctx.atlas_folder(hashlib.sha256(msgpack.packb(identity)).hexdigest())
     if folder.exists():
-        ctx.note("Using the atlas made earlier for this shot.")
-        return Atlas.load(folder, ctx.device)
+        try:
+            kept = Atlas.load(folder, ctx.device)
+        except JobError as damaged:
+            ctx.note(f"{damaged.problem.message} It is made anew.")
+        else:
+            ctx.note("Using the atlas made earlier for this shot.")
+            return kept
     keys = {key.frame: ctx.load(key.mask)[..., 0] for key in masks.keys}
     atlas = decompose(frames, keys, masks.mode, config, ctx.device, ctx)
     atlas.save(folder)

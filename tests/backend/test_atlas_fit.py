@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 
 from backend.atlas.config import AtlasConfig, preset
 from backend.atlas.fit import decompose

@@ -106,6 +106,17 @@ def test_the_atlas_of_a_shot_is_made_once(tmp_path: Path, shot: SyntheticClip) -
     assert len(list((tmp_path / "atlases").iterdir())) == 2
 
 
+def test_a_damaged_atlas_is_made_anew(tmp_path: Path, shot: SyntheticClip) -> None:
+    first, second = Job(tmp_path), Job(tmp_path)
+    wanted = atlas_job(spec(first, shot))
+    made = atlas.run(wanted, first.ctx)
+    (folder,) = (tmp_path / "atlases").iterdir()
+    (tensors,) = folder.glob("*.safetensors")
+    tensors.write_bytes(tensors.read_bytes()[:100])
+    assert atlas.run(wanted, second.ctx).pictures == made.pictures
+    assert "made anew" in second.notes()
+
+
 def test_the_same_seed_gives_the_same_layer(tmp_path: Path, shot: SyntheticClip) -> None:
     layers = []
     for data in (tmp_path / "a", tmp_path / "b"):
