@@ -104,9 +104,9 @@ class EditConfig:
     """The bootstrap weight falls linearly to 0 over this many steps; 0 switches it off."""
     bootstrap_negative: float = 0.6
     """Where a *negative* text's relevancy exceeds this, α is drawn to 0."""
-    relevancy_layers: int = 1
+    relevancy_layers: int = 2
     """Last transformer blocks the relevancy map is rolled out from. Reference: 1."""
-    relevancy_windows: int = 1
+    relevancy_windows: int = 3
     """Sliding windows per side besides the whole, for a finer relevancy map. Reference: 1."""
     templates: float = 0.5
     """Share of the text templates drawn at each step."""
@@ -173,24 +173,31 @@ def preset(name: str, *, video: bool, layer: str, seed: int = 0) -> EditConfig:
         )
     config = _video(layer, seed) if video else EditConfig(seed=seed)
     if name == "preview":
-        config = _shortened(config, steps=500 if video else 400, views=8, preview_every=20)
+        config = _shortened(config, video, steps=400, views=8, preview_every=20)
         return replace(config, size=256, atlas_limit=512, channels=48, scales=5)
     if name == "draft":
-        config = _shortened(config, steps=150, views=4, preview_every=10)
+        config = _shortened(config, video, steps=100, views=4, preview_every=10)
         return replace(config, size=128, atlas_limit=224, channels=16, scales=4, whole_every=25)
     return config
 
 
-def _shortened(config: EditConfig, *, steps: int, views: int, preview_every: int) -> EditConfig:
-    """A shorter run; what is annealed ends with it."""
-    return replace(
+def _shortened(
+    config: EditConfig, video: bool, *, steps: int, views: int, preview_every: int
+) -> EditConfig:
+    """A run too short to find its own way: it starts where the edit belongs and fades that out.
+
+    Left alone, a short run settles on the first part of the object that satisfies the text.
+    """
+    config = replace(
         config,
         steps=steps,
-        bootstrap_steps=min(config.bootstrap_steps, steps),
+        bootstrap=10.0,
+        bootstrap_steps=steps,
         views=replace(config.views, count=min(config.views.count, views)),
         preview_every=preview_every,
         precision="bfloat16",
     )
+    return config if video else replace(config, sparsity=2.0)
 
 
 def _video(layer: str, seed: int) -> EditConfig:
