@@ -11,7 +11,7 @@ from backend.clip.templates import TEMPLATES
 from backend.edit import train as train_module
 from backend.edit.config import EditConfig, EditTexts, ViewConfig
 from backend.edit.generator import Generator
-from backend.edit.image import edit_image
+from backend.edit.image import Picture, edit_image
 from backend.edit.losses import spherical_distance
 from backend.edit.matte import clear_haze
 from backend.edit.texts import TextTargets
@@ -88,6 +88,42 @@ def test_mask_keeps_the_layer_out():
     layer = edited(replace(TINY, matte=(0.0, 1.0)), mask=mask)
     assert layer[mask == 0, 3].max() == 0
     assert layer[12:28, 16:40, 3].min() > 0
+
+
+def test_the_artists_mask_replaces_the_relevancy_map():
+    model = tiny_model()
+    targets = TextTargets(model, TEXTS)
+    source, mask = to_tensor(disc(), CPU), torch.zeros(1, 1, 40, 56)
+    mask[..., 10:30, 14:42] = 1
+    told = Picture(source, mask, targets, model, TINY)
+    assert torch.equal(told.whole[:, 4:5], mask)
+    assert torch.equal(told.whole[:, 3:4], mask)
+    found = Picture(source, None, targets, model, TINY)
+    wanted = model.relevancy(
+        source, targets.region_D, layers=TINY.relevancy_layers, windows=TINY.relevancy_windows
+    )
+    assert torch.equal(found.whole[:, 4:5], wanted)
+    assert float(found.whole[:, 3:4].min()) == 1
+    assert not Picture(source, None, targets, model, replace(TINY, bootstrap=0.0)).has_relevancy
+
+
+def test_crops_carry_mask_and_maps_along():
+    model = tiny_model()
+    source = to_tensor(disc(), CPU)
+    mask = source[:, :1]
+    picture = Picture(
+        source, mask, TextTargets(model, TEXTS), model, replace(TINY, internal_jitter=0)
+    )
+    random = torch.Generator().manual_seed(0)
+    shapes = set()
+    for _ in range(20):
+        sample = picture.sample(random)
+        torch.testing.assert_close(sample[:, :1], sample[:, 3:4])
+        torch.testing.assert_close(sample[:, :1], sample[:, 4:5])
+        shapes.add(sample.shape[-2:])
+    assert len(shapes) > 10
+    assert min(h for h, _ in shapes) >= 0.8 * 0.85 * 40 - 1
+    assert max(h for h, _ in shapes) <= 1.2 * 40 + 1
 
 
 def test_training_reduces_the_loss(monkeypatch):

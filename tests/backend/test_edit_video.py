@@ -102,6 +102,14 @@ def test_atlas_pixels_are_as_large_as_the_frames():
     assert max(footage(config=replace(TINY, atlas_limit=64)).atlas.shape) == 64
 
 
+def test_the_object_is_edited_at_the_size_the_config_names():
+    # The object's box is 30×20 of 60×80; with a margin of 5 % of 80 on each side it spans 38.
+    config = replace(TINY, size=32, object_margin=0.05)
+    assert footage("foreground", config).size == (51, 67)
+    assert footage("background", config).size == (24, 32)
+    assert footage("foreground", replace(config, size=500)).size == (H, W)
+
+
 def test_a_crop_of_the_atlas_seen_through_the_map_is_the_frame():
     """The whole chain: frame crop, atlas window, local coordinates, look-up."""
     made = footage()
@@ -242,6 +250,12 @@ def test_outside_the_object_the_frame_shows_and_the_screen_is_green(monkeypatch)
         assert torch.equal(shot.screen[outside], green[outside])
 
 
+def test_a_bootstrap_starts_where_the_layer_may_be(monkeypatch):
+    for shot in caught_shots(monkeypatch, "foreground")[1]:
+        assert set(shot.relevancy.unique().tolist()) <= {0.0, 1.0}
+        assert float(shot.alpha[shot.relevancy == 0].abs().sum()) == 0
+
+
 def test_the_references_backdrop_is_the_layer_alone(monkeypatch):
     config = replace(TINY, backdrop="atlas", direct=False)
     for shot in caught_shots(monkeypatch, "foreground", config)[1]:
@@ -251,7 +265,7 @@ def test_the_references_backdrop_is_the_layer_alone(monkeypatch):
 
 def test_the_run_is_reported_and_shown():
     report = Recorder()
-    edited(config=replace(TINY, steps=4, size=64), report=report)
+    edited("background", config=replace(TINY, steps=4, size=64), report=report)
     done = [step for _, step, _ in report.steps]
     assert {(phase, total) for phase, _, total in report.steps} == {(PHASE, 4)}
     assert done == sorted(done)
