@@ -103,9 +103,9 @@ def test_atlas_pixels_are_as_large_as_the_frames():
 
 
 def test_the_object_is_edited_at_the_size_the_config_names():
-    # The object's box is 30×20 of 60×80; with a margin of 5 % of 80 on each side it spans 38.
+    # The object's box is 30×20 of 60×80; with a margin of 5 % of 80 on each side it spans 38, so 67 = 80·32/38.
     config = replace(TINY, size=32, object_margin=0.05)
-    assert footage("foreground", config).size == (51, 67)
+    assert footage("foreground", config).size == (50, 67)
     assert footage("background", config).size == (24, 32)
     assert footage("foreground", replace(config, size=500)).size == (H, W)
 
@@ -253,7 +253,7 @@ def test_outside_the_object_the_frame_shows_and_the_screen_is_green(monkeypatch)
 def test_a_bootstrap_starts_where_the_layer_may_be(monkeypatch):
     for shot in caught_shots(monkeypatch, "foreground")[1]:
         assert set(shot.relevancy.unique().tolist()) <= {0.0, 1.0}
-        assert float(shot.alpha[shot.relevancy == 0].abs().sum()) == 0
+        assert not shot.alpha[shot.relevancy == 0].any()
 
 
 def test_the_references_backdrop_is_the_layer_alone(monkeypatch):
