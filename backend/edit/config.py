@@ -113,7 +113,7 @@ class EditConfig:
     green: tuple[float, float, float] = (0.0, 177 / 255, 64 / 255)
     """Colour of the green screen, sRGB 0..1."""
 
-    matte: tuple[float, float] = (0.05, 0.95)
+    matte: tuple[float, float] = (0.08, 0.95)
     """α of the finished layer is stretched so that these become 0 and 1; (0, 1) leaves it."""
 
     # --- augmentation ---------------------------------------------------------------------------

@@ -151,8 +151,8 @@ class View:
 class Footage:
     """The clip at working size with its frozen atlas: all a step needs, computed once.
 
-    frames [T,3,h,w], uv [T,2,h,w] in −1..1, opacity [T,1,h,w] of the layer (all ones for the
-    background), atlas [1,3,Ha,Wa] scaled so that one of its pixels is about one of the frame's,
+    frames [T,3,h,w], uv [T,2,h,w] in −1..1, opacity [T,1,h,w] of the layer as the frame shows it
+    (the background's is what the foreground leaves), atlas [1,3,Ha,Wa] scaled so that one of its pixels is about one of the frame's,
     coverage [1,1,Ha,Wa], middles: frames that have both neighbours.
     """
 
@@ -177,11 +177,8 @@ class Footage:
                 moment = torch.tensor([t], device=device)
                 pictures.append(resize(to_tensor(frames[t], device), self.size))
                 maps.append(atlas.uv(layer, moment, self.size).permute(0, 3, 1, 2).float())
-                opacities.append(
-                    atlas.opacity(moment, self.size).float()
-                    if self.foreground
-                    else torch.ones(1, 1, *self.size, device=device)
-                )
+                opacity = atlas.opacity(moment, self.size).float()
+                opacities.append(opacity if self.foreground else 1 - opacity)
             self.frames, self.uv = torch.cat(pictures), torch.cat(maps)
             self.opacity = torch.cat(opacities)
             image = atlas.image(layer).to(device).float()

@@ -103,7 +103,7 @@ def test_atlas_pixels_are_as_large_as_the_frames():
 
 
 def test_the_object_is_edited_at_the_size_the_config_names():
-    # The object's box is 30×20 of 60×80; with a margin of 5 % of 80 on each side it spans 38, so 67 = 80·32/38.
+    # The object's box is 30×20 of 60×80; with a margin of 5 % of 80 on each side it spans 38.
     config = replace(TINY, size=32, object_margin=0.05)
     assert footage("foreground", config).size == (50, 67)
     assert footage("background", config).size == (24, 32)
@@ -248,6 +248,12 @@ def test_outside_the_object_the_frame_shows_and_the_screen_is_green(monkeypatch)
         assert torch.equal(shot.output[outside], shot.source[outside])
         green = torch.tensor(TINY.green).reshape(1, 3, 1, 1).expand_as(shot.screen)
         assert torch.equal(shot.screen[outside], green[outside])
+
+
+def test_the_background_stays_behind_the_object():
+    made, object_ = footage("background"), footage("foreground", replace(TINY, size=400))
+    assert object_.size == made.size
+    torch.testing.assert_close(made.opacity, 1 - object_.opacity)
 
 
 def test_a_bootstrap_starts_where_the_layer_may_be(monkeypatch):
