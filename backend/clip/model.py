@@ -13,6 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+# Few enough to be stopped between, in a large model on a CPU.
+TEXTS_AT_ONCE = 8
+
 
 class TextImageModel:
     """An open_clip CLIP whose image side is a VisionTransformer; frozen, evaluation mode, float32.
@@ -54,8 +57,12 @@ class TextImageModel:
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Embeddings of whole sentences, float32 [N,D], not normalised; no gradient."""
         ids_NL = self._tokenize(list(texts)).to(self.device)
-        embeddings: Tensor = self.clip.encode_text(ids_NL)
-        return embeddings
+        embedded = []
+        for first in range(0, len(ids_NL), TEXTS_AT_ONCE):
+            if self.pulse is not None:
+                self.pulse()
+            embedded.append(self.clip.encode_text(ids_NL[first : first + TEXTS_AT_ONCE]))
+        return torch.cat(embedded)
 
     # --- images ---------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from backend.edit.train import (
     Criterion,
     Shot,
     autocast,
+    beating,
     compose,
     fit_size,
     resize,
@@ -47,9 +48,10 @@ def edit_image(
     random = torch.Generator().manual_seed(config.seed)
     full = to_tensor(image, device)
     size = fit_size(image.shape[0], image.shape[1], config.size)
-    targets = TextTargets(clip, texts)
     inside = None if mask is None else _mask(mask, size, device)
-    picture = Picture(resize(full, size), inside, targets, clip, config)
+    with beating(clip, config, report):
+        targets = TextTargets(clip, texts)
+        picture = Picture(resize(full, size), inside, targets, clip, config)
     criterion = Criterion(clip, targets, config, device, random)
     if targets.source_PKD is None and config.direction:
         report.note("No text says what is there now; the edit follows the prompt alone.")

@@ -6,7 +6,8 @@ Shapes: B pictures, V views, C channels, H×W pixels, D embedding width, L token
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -207,6 +208,16 @@ def train(
         network.pulse = criterion.model.pulse = None
         criterion.model.bfloat16 = False
     return history
+
+
+@contextmanager
+def beating(model: TextImageModel, config: EditConfig, report: Reporter) -> Iterator[None]:
+    """Let the model report step 0 while it works, so that a cancel is felt before training."""
+    model.pulse = lambda: report.step(PHASE, 0, config.steps)
+    try:
+        yield
+    finally:
+        model.pulse = None
 
 
 def autocast(config: EditConfig, device: torch.device) -> torch.autocast:

@@ -27,6 +27,7 @@ from backend.edit.train import (
     Criterion,
     Shot,
     autocast,
+    beating,
     fit_size,
     resize,
     to_image,
@@ -80,7 +81,8 @@ def edit_atlas(
     changed; the result has its own resolution. Raises JobError, Cancelled.
     """
     random = torch.Generator().manual_seed(config.seed)
-    targets = TextTargets(clip, texts)
+    with beating(clip, config, report):
+        targets = TextTargets(clip, texts)
     criterion = Criterion(clip, targets, config, device, random)
     green = criterion.green_1311
     if targets.source_PKD is None and config.direction:
@@ -152,8 +154,8 @@ class Footage:
     """The clip at working size with its frozen atlas: all a step needs, computed once.
 
     frames [T,3,h,w], uv [T,2,h,w] in −1..1, opacity [T,1,h,w] of the layer as the frame shows it
-    (the background's is what the foreground leaves), atlas [1,3,Ha,Wa] scaled so that one of its pixels is about one of the frame's,
-    coverage [1,1,Ha,Wa], middles: frames that have both neighbours.
+    (the background's is what the foreground leaves), atlas [1,3,Ha,Wa] scaled so that one of its
+    pixels is about one of the frame's, coverage [1,1,Ha,Wa], middles: frames with both neighbours.
     """
 
     def __init__(

@@ -164,17 +164,40 @@ def test_every_step_is_reported_and_a_preview_comes_early():
     assert image.shape == (34, 48, 3)
 
 
-def test_cancel_is_felt_inside_a_step():
+@pytest.mark.parametrize("patience", [0, 3, 9])
+def test_cancel_is_felt_while_texts_and_maps_are_made(patience, monkeypatch):
     class Impatient(Silent):
         calls = 0
 
         def step(self, phase, done, total):
             self.calls += 1
-            # The first step calls once at its start; the fourth call lies inside it.
-            if self.calls == 4:
+            if self.calls > patience:
+                raise Cancelled
+
+    monkeypatch.setattr("backend.edit.image.train", None)
+    model = tiny_model()
+    with pytest.raises(Cancelled):
+        edit_image(disc(), TEXTS, model, TINY, CPU, Impatient())
+    assert model.pulse is None
+
+
+def test_cancel_is_felt_inside_a_step(monkeypatch):
+    begun = []
+
+    class Impatient(Silent):
+        def step(self, phase, done, total):
+            if begun:
                 assert done == 0
                 raise Cancelled
 
+    real = Criterion.__call__
+
+    class Marked(Criterion):
+        def __call__(self, shots, step):
+            begun.append(0)
+            return real(self, shots, step)
+
+    monkeypatch.setattr("backend.edit.image.Criterion", Marked)
     model = tiny_model()
     with pytest.raises(Cancelled):
         edit_image(disc(), TEXTS, model, TINY, CPU, Impatient())
