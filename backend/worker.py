@@ -315,6 +315,7 @@ def _find_device(wanted: str) -> tuple[str, str]:
             "bad_device", f"There is no device {wanted!r}.", "Use auto, cpu, cuda or cuda:0."
         ) from why
     if device.type == "cpu":
+        torch.set_num_threads(_threads())
         return "cpu", f"cpu ({torch.get_num_threads()} threads)"
     if device.type != "cuda":
         raise JobError(
@@ -330,6 +331,12 @@ def _find_device(wanted: str) -> tuple[str, str]:
         )
     memory = torch.cuda.get_device_properties(index).total_memory / 2**30
     return f"cuda:{index}", f"cuda:{index} ({torch.cuda.get_device_name(index)}, {memory:.0f} GiB)"
+
+
+def _threads() -> int:
+    """All cores but one: torch's threads wait by spinning, and crawl where Blender needs a core."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, (cores or 2) - 1)
 
 
 def _best(cuda: bool) -> str:

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from scripts import edit
-from scripts.make_clip import main as make_clip
+from scripts.make_clip import make_clip, write_clip
 
 PROMPT, SOURCE = "a golden swan", "a blue swan"
 
@@ -17,7 +17,7 @@ def main() -> int:
     out = Path("demo_out")
     with tempfile.TemporaryDirectory(prefix="text2live-demo-") as data:
         print("Making the demo clip")
-        make_clip(["--out", str(out / "source")])
+        write_clip(make_clip(), out / "source")
         print(f"Editing it: “{SOURCE}” becomes “{PROMPT}”")
         defaults = [str(out / "source" / "frames"), "--out", str(out), "--data", data]
         defaults += ["--prompt", PROMPT, "--source", SOURCE, "--preset", "draft"]

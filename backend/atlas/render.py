@@ -22,7 +22,8 @@ def render_layer(
 ) -> Iterator[NDArray[np.uint8]]:
     """Render an RGBA atlas as one RGBA picture per frame, at the clip's own size.
 
-    layer: ``foreground`` (its opacity is multiplied in) or ``background``.
+    layer: ``foreground``, times the object's opacity, or ``background``, times the rest: an edited
+    background stays behind the object.
     rgba: [1,4,Ha',Wa'], 0..1, straight alpha, any resolution. Yields uint8 [H,W,4] sRGB, straight
     alpha; fully transparent pixels are 0 in every channel.
     """
@@ -35,8 +36,8 @@ def render_layer(
         seen = sample(stored, atlas.uv(layer, t))
         alpha = seen[:, 3:]
         colour = seen[:, :3] / alpha.clamp(min=1e-6)
-        if layer == "foreground":
-            alpha = alpha * atlas.opacity(t)
+        opacity = atlas.opacity(t)
+        alpha = alpha * (opacity if layer == "foreground" else 1 - opacity)
         level = (alpha.clamp(0, 1) * 255).round()
         picture = torch.cat([(colour.clamp(0, 1) * 255).round() * (level > 0), level], 1)
         yield picture[0].permute(1, 2, 0).to(torch.uint8).cpu().numpy()

@@ -60,7 +60,7 @@ class EditConfig:
     seed: int = 0
     """Drives initialisation and every draw; same seed, same pixels on the same CPU."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the generator's convolutions and of the image model's matrix products.
+    """Arithmetic of the image model's matrix products and, on CUDA, of the generator.
 
     bfloat16 takes about half the time on CPUs with AMX tiles and on GPUs; where it would be slower
     float32 is used. Losses, weights and texts are float32 always. The reference found mixed

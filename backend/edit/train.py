@@ -221,8 +221,13 @@ def beating(model: TextImageModel, config: EditConfig, report: Reporter) -> Iter
 
 
 def autocast(config: EditConfig, device: torch.device) -> torch.autocast:
-    """The arithmetic the generator runs in."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=uses_bfloat16(config, device))
+    """The arithmetic the generator runs in: bfloat16 on CUDA only.
+
+    On CPUs oneDNN's bfloat16 gradient of a convolution's weights was seen to return NaN at random
+    (torch 2.15, AMX, two threads on a busy machine); the image model's products are not touched.
+    """
+    enabled = device.type == "cuda" and uses_bfloat16(config, device)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
 
 
 def uses_bfloat16(config: EditConfig, device: torch.device) -> bool:

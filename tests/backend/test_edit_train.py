@@ -18,6 +18,7 @@ from backend.edit.texts import TextTargets
 from backend.edit.train import (
     Criterion,
     Shot,
+    autocast,
     compose,
     fit_size,
     structure_size,
@@ -427,3 +428,8 @@ def test_train_returns_a_loss_for_every_step():
     )  # fmt: skip
     assert len(history) == 3
     assert np.isfinite(history).all()
+
+
+def test_the_generator_keeps_float32_on_cpus() -> None:
+    with autocast(replace(TINY, precision="bfloat16"), torch.device("cpu")):
+        assert torch.nn.Conv2d(3, 4, 3)(torch.rand(1, 3, 8, 8)).dtype == torch.float32

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from tiny_clip import tiny_model
@@ -115,6 +116,15 @@ def test_a_damaged_atlas_is_made_anew(tmp_path: Path, shot: SyntheticClip) -> No
     tensors.write_bytes(tensors.read_bytes()[:100])
     assert atlas.run(wanted, second.ctx).pictures == made.pictures
     assert "made anew" in second.notes()
+
+
+def test_a_background_layer_stays_behind_the_object(tmp_path: Path, shot: SyntheticClip) -> None:
+    job = Job(tmp_path)
+    result = text2live.run(spec(job, shot, layer="background"), job.ctx)
+    alpha = np.stack([job.ctx.load(ref) for ref in result.layer])[..., 3]
+    solid = np.stack([cv2.erode(a, np.ones((9, 9))) for a in shot.alpha]) > 0.99
+    assert alpha[shot.alpha == 0].max() > 100
+    assert alpha[solid].mean() < 10
 
 
 def test_the_same_seed_gives_the_same_layer(tmp_path: Path, shot: SyntheticClip) -> None:
