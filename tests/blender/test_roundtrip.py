@@ -317,7 +317,7 @@ def test_a_script_is_told_that_there_is_no_backend(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)  # minutes on two idle cores
+@pytest.mark.timeout(900)  # half a minute on two idle cores
 @pytest.mark.skipif(not REAL_PYTHON, reason="set TEXT2LIVE_BACKEND_PYTHON to a Python with torch")
 def test_the_script_goes_the_path_with_the_real_methods(tmp_path: Path) -> None:
     """A tiny clip, the draft preset, the embedded model: nothing is stood in for."""
