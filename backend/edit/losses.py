@@ -10,6 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+# Shortest change of an embedding that has a direction, as a share of the embedding's own length.
+# Below it there is rounding alone, and a unit vector of it would have a gradient a million times
+# too large: one picture that the layer hardly reaches would ruin the optimiser's state.
+LEAST_CHANGE = 1e-3
+
 
 def spherical_distance(x_VD: Tensor, y_ND: Tensor) -> Tensor:
     """Mean over all pairs of the squared great-circle distance 2·asin(‖x̂−ŷ‖/2)², a scalar.
@@ -38,9 +43,13 @@ def direction_loss(
     """1 − cosine of (output − source image) and (prompt − source text), mean over all pairs.
 
     Differences of unnormalised embeddings; view v of output and source belong together, and so do
-    text n of prompt and source text (second part of eq. 3).
+    text n of prompt and source text (second part of eq. 3). A change shorter than LEAST_CHANGE of
+    the source counts less, none counts nothing (1).
     """
-    return cosine_distance(output_VD - source_VD, prompt_ND - source_text_ND)
+    change_VD = output_VD - source_VD
+    floor_V1 = LEAST_CHANGE * source_VD.norm(dim=-1, keepdim=True).clamp_min(1e-12)
+    unit_VD = change_VD / torch.maximum(change_VD.norm(dim=-1, keepdim=True), floor_V1)
+    return 1 - (unit_VD @ F.normalize(prompt_ND - source_text_ND, dim=-1).T).mean()
 
 
 def self_similarity(tokens_BLE: Tensor) -> Tensor:

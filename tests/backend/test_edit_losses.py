@@ -66,6 +66,17 @@ def test_direction_compares_unnormalised_differences_pairwise():
     assert float(made) == pytest.approx(wanted, rel=1e-5)
 
 
+@pytest.mark.parametrize("change", [0.0, 1e-9, 1e-6])
+def test_a_picture_the_layer_hardly_reaches_pulls_at_nothing(change):
+    """A unit vector of rounding noise would have a gradient of 1/change."""
+    source = tensor(X)
+    output = (source + change * tensor(rng.normal(size=X.shape))).requires_grad_()
+    loss = direction_loss(output, source, tensor(Y), tensor(rng.normal(size=Y.shape)))
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(1, abs=2e-3)
+    assert float(output.grad.norm()) < 1e3
+
+
 def similarity(tokens):
     unit = tokens / np.linalg.norm(tokens, axis=-1, keepdims=True)
     return unit @ unit.transpose(0, 2, 1)
