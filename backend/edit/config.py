@@ -119,7 +119,8 @@ class EditConfig:
     # --- augmentation ---------------------------------------------------------------------------
     views: ViewConfig = ViewConfig()
     internal: bool = True
-    """Edit random crops of the picture (the internal dataset); False: the same input every step."""
+    """Edit random crops, flips and colours of the picture (the internal dataset); False: the same
+    picture every step (video: the drawn frames as they are, the object's box with its margin)."""
     internal_scale: tuple[float, float] = (0.8, 1.2)
     internal_crop: tuple[float, float] = (0.85, 1.0)
     internal_flip: float = 0.5

@@ -104,7 +104,8 @@ def edit_atlas(
         area = footage.atlas_window(views)
         source = _jittered(area.cut(footage.atlas), config, random)
         # The internal dataset's flip: the generator sees the crop mirrored, the clip does not.
-        mirrored = bool(torch.rand((), generator=random) < config.internal_flip)
+        draw = float(torch.rand((), generator=random))
+        mirrored = config.internal and draw < config.internal_flip
         made = layer_of(source.flip(-1)).flip(-1) if mirrored else layer_of(source)
         shots = []
         for view in views:
@@ -155,7 +156,8 @@ class Footage:
 
     frames [T,3,h,w], uv [T,2,h,w] in −1..1, opacity [T,1,h,w] of the layer as the frame shows it
     (the background's is what the foreground leaves), atlas [1,3,Ha,Wa] scaled so that one of its
-    pixels is about one of the frame's, coverage [1,1,Ha,Wa], middles: frames with both neighbours.
+    pixels is about one of the frame's, coverage [1,1,Ha,Wa], middles: frames with both neighbours
+    that show the layer (all of them if none does).
     """
 
     def __init__(
@@ -171,7 +173,6 @@ class Footage:
         self.config, self.foreground = config, layer == FOREGROUND
         self.size = self._working_size(atlas, height, width, count, device)
         self.neighbours = min(config.neighbours, (count - 1) // 2)
-        self.middles = range(self.neighbours, count - self.neighbours)
         pictures, maps, opacities = [], [], []
         with torch.no_grad():
             for t in range(count):
@@ -188,6 +189,8 @@ class Footage:
             self.atlas = resize(image, size).clamp(0, 1)
             self.coverage = resize(atlas.coverage(layer).to(device).float(), size).clamp(0, 1)
         self.boxes = [_box(self.opacity[t, 0] > 0.5) for t in range(count)]
+        middles = range(self.neighbours, count - self.neighbours)
+        self.middles = [t for t in middles if (self.opacity[t] > 0.5).any()] or list(middles)
 
     def _working_size(
         self, atlas: Atlas, height: int, width: int, count: int, device: torch.device
@@ -197,10 +200,11 @@ class Footage:
         if not self.foreground:
             return whole
         with torch.no_grad():
-            boxes = [
-                _box(atlas.opacity(torch.tensor([t], device=device), whole)[0, 0] > 0.5)
+            shown = [
+                atlas.opacity(torch.tensor([t], device=device), whole)[0, 0] > 0.5
                 for t in range(count)
             ]
+        boxes = [_box(visible) for visible in shown if visible.any()] or [Window(0, 0, *whole)]
         longest = max(max(box.bottom - box.top, box.right - box.left) for box in boxes)
         share = longest / max(whole) + 2 * self.config.object_margin
         return fit_size(height, width, round(self.config.size / min(1.0, share)))
@@ -217,6 +221,7 @@ class Footage:
         if self.foreground:
             margin, keep = round(config.object_margin * max(height, width)), config.object_crop
             area = self.boxes[t].grown(margin, height, width)
+        keep = keep if config.internal else 1.0
         top, bottom = _crop_span(area.top, area.bottom, keep, height, random)
         left, right = _crop_span(area.left, area.right, keep, width, random)
         window = Window(top, left, bottom, right)
@@ -296,7 +301,8 @@ def _shot(layer_14HW: Tensor, backdrop: Tensor, green: Tensor, reach: Tensor) ->
 
 
 def _jittered(x_13HW: Tensor, config: EditConfig, random: torch.Generator) -> Tensor:
-    if torch.rand((), generator=random) >= config.internal_jitter:
+    draw = float(torch.rand((), generator=random))
+    if not config.internal or draw >= config.internal_jitter:
         return x_13HW
     colour, contrast = jitter(config.internal_jitter_strength, random)
     return apply_colour(x_13HW, colour[None].to(x_13HW), x_13HW.new_full((1, 1, 1, 1), contrast))

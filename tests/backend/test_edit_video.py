@@ -184,6 +184,24 @@ def test_a_frame_without_the_object_is_cropped_whole():
     assert made.atlas_window(nothing) == Window(0, 0, *made.atlas.shape[-2:])
 
 
+def test_frames_without_the_object_are_not_drawn_and_do_not_shrink_it():
+    class Gone(Panning):
+        def opacity(self, t, size=None):
+            return super().opacity(t, size) * (t > 2).reshape(-1, 1, 1, 1)
+
+    config = replace(TINY, size=32, object_margin=0.05)
+    made = footage("foreground", config, atlas=Gone())
+    assert made.size == footage("foreground", config).size
+    random = torch.Generator().manual_seed(0)
+    assert {tuple(made.moments(random)) for _ in range(20)} == {(1, 3, 5)}
+
+    class Never(Panning):
+        def opacity(self, t, size=None):
+            return torch.zeros_like(super().opacity(t, size))
+
+    assert footage("foreground", config, atlas=Never()).middles == [2, 3]
+
+
 def test_over_in_premultiplied_form_is_the_straight_one():
     rng = np.random.default_rng(0)
     layer, under = rng.random((1, 4, 5, 6)), rng.random((1, 3, 5, 6))
@@ -239,6 +257,20 @@ def test_a_step_judges_three_frames_one_direct_view_and_at_times_the_atlas(monke
     assert [len(shots) for shots in steps] == [5, 4, 5]
     assert steps[0][4].source.shape[-2:] == (H, 100)
     assert len(caught_shots(monkeypatch, "background", replace(TINY, direct=False))[1]) == 3
+
+
+def test_without_the_internal_dataset_a_frame_looks_the_same_every_time(monkeypatch):
+    config = replace(
+        TINY, internal=False, internal_flip=1.0, internal_jitter=1.0, steps=4, whole_every=9
+    )
+    flipped = []
+    real = torch.Tensor.flip
+    monkeypatch.setattr(torch.Tensor, "flip", lambda x, *d: flipped.append(d) or real(x, *d))
+    for shots in caught_shots(monkeypatch, "background", config):
+        for shot in shots[:4]:
+            source = (shot.source[0].permute(1, 2, 0) * 255).round().byte().numpy()
+            assert any(np.array_equal(source, frame) for frame in Panning().clip())
+    assert not flipped
 
 
 def test_outside_the_object_the_frame_shows_and_the_screen_is_green(monkeypatch):
