@@ -5,28 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from backend.clip.templates import TEMPLATES
 from scripts.demo_clip.looks import COLOURS, LOOKS
 from scripts.demo_clip.noise import Rng
 from scripts.demo_clip.scenes import BACKGROUNDS, EFFECT_NAMES
 from scripts.demo_clip.things import THINGS
-
-TEMPLATES = (
-    "photo of {}.",
-    "high quality photo of {}.",
-    "a photo of {}.",
-    "the photo of {}.",
-    "image of {}.",
-    "an image of {}.",
-    "high quality image of {}.",
-    "a high quality image of {}.",
-    "the {}.",
-    "a {}.",
-    "{}.",
-    "{}",
-    "{}!",
-    "{}...",
-)
-"""Text2LIVE's fourteen templates."""
 
 
 @dataclass(frozen=True)

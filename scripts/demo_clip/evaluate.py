@@ -19,13 +19,8 @@ from open_clip.model import CLIP
 from torch import Tensor
 from torch.nn import functional
 
-from scripts.demo_clip.captions import (
-    BACKGROUND_WORDS,
-    EFFECT_WORDS,
-    LOOK_WORDS,
-    TEMPLATES,
-    THING_WORDS,
-)
+from backend.clip.templates import TEMPLATES
+from scripts.demo_clip.captions import BACKGROUND_WORDS, EFFECT_WORDS, LOOK_WORDS, THING_WORDS
 from scripts.demo_clip.export import load_exported
 from scripts.demo_clip.looks import LOOKS
 from scripts.demo_clip.scenes import BACKGROUNDS, EFFECT_NAMES
