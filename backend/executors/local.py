@@ -6,6 +6,7 @@ import multiprocessing
 import signal
 import threading
 import time
+import traceback
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -109,8 +110,13 @@ class _Slot:
         process = _SPAWN.Process(
             target=worker.main, args=(theirs, packed), name=self._name, daemon=True
         )
-        process.start()
-        theirs.close()  # or the end of the worker would not close the pipe
+        try:
+            process.start()
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()  # or the end of the worker would not close the pipe
         self._pipe, self._process, self._spawn_at = ours, process, None
         self._reader = threading.Thread(
             target=self._read, args=(ours, process), name=f"{self._name}-reader", daemon=True
@@ -128,8 +134,11 @@ class _Slot:
                 if isinstance(report, Ready):
                     self._was_ready, self._delay = True, _FIRST_DELAY
                 usable = usable and not isinstance(report, Unusable)
+                dying = self._killed and isinstance(report, _ENDS)
                 if isinstance(report, _ENDS):
                     self._job, self._kill_at = "", None
+            if dying:  # it ended just as it was killed: the next job must not be given to it
+                self._report(Gone())
             self._report(report)
         process.join(5)
         if process.is_alive():
@@ -193,7 +202,12 @@ class _Slot:
         if late and self._process is not None:
             self._process.kill()
         if spawn:
-            self._spawn()
+            try:
+                self._spawn()
+            except OSError:  # too little memory, too many processes: for now
+                traceback.print_exc()
+                self._spawn_at = now + self._delay
+                self._delay = min(self._delay * 2, _LAST_DELAY)
 
     def close(self) -> None:
         with self._lock:
