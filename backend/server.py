@@ -35,6 +35,7 @@ NAME = "text2live-backend"
 FORGET_PEER = 60.0  # seconds of silence
 _ZAP = "inproc://zeromq.zap.01"
 _BATCH = 32  # events read at once
+_TURN, _IDLE = 5, 100  # milliseconds to wait for messages, with and without work left
 _RETRY = 1.0  # seconds after a failed write
 
 
@@ -145,7 +146,8 @@ class Server:
         self._executor.open(self._sink)
         try:
             while not self._stopping and self._scheduler.unusable is None:
-                ready = dict(poller.poll(100))
+                # Followers that have not seen everything are served on at once, in turns.
+                ready = dict(poller.poll(_TURN if self._changed else _IDLE))
                 if self._wake_in.fileno() in ready:
                     with contextlib.suppress(OSError):
                         self._wake_in.recv(4096)

@@ -7,11 +7,13 @@ import signal
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from serving import Backend, Diary
 
-from protocol.client import Client, ConnectionChanged, Uploading, new_job_id
-from protocol.jobs import JobError
+from backend.journal import Journal
+from protocol.client import Client, ConnectionChanged, JobEvent, Uploading, new_job_id
+from protocol.jobs import Event, JobError, Result
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 
@@ -197,3 +199,23 @@ def test_a_database_that_was_lost_takes_the_job_anew(backend, shot, connect):
     one.start("ok")
     diary.until(lambda event: isinstance(event, ConnectionChanged) and event.state == "ready")
     assert diary.until_state(job, "done").result is not None
+
+
+def test_hours_of_history_are_caught_up_with_in_a_moment(tmp_path, backend, shot, connect):
+    job, steps = new_job_id(), 6000
+    journal = Journal(tmp_path / "data" / "journal.sqlite")
+    journal.add(job, "", shot().edit(), "running")
+    step = Event(seq=0, at=0.0, kind="progress", state="running", phase="Editing", total=steps)
+    journal.append(job, *(msgspec.structs.replace(step, done=n) for n in range(steps)))
+    journal.append(job, Event(seq=0, at=0.0, kind="state", state="done", result=Result()))
+    journal.close()
+    diary = connect(backend("ok").connection)
+    diary.client.attach(job)
+    diary.until_kind(ConnectionChanged)
+    diary.until(lambda event: isinstance(event, JobEvent))
+    began = time.monotonic()
+    diary.until_state(job, "done", timeout=60)
+    taken = time.monotonic() - began
+    gap_free(diary, job)
+    assert len(diary.history(job)) == steps + 2
+    assert taken < 9, f"{taken:.1f} s"
