@@ -52,7 +52,10 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, timeout=0, isolation_level=None)
+        try:
+            self._db = sqlite3.connect(path, timeout=0, isolation_level=None)
+        except sqlite3.OperationalError as why:
+            raise self._disk_problem(why) from why
         try:
             self._open()
         except sqlite3.OperationalError as why:
@@ -63,7 +66,7 @@ class Journal:
                     f"Another backend is already using the folder {path.parent}.",
                     "Stop it first, or start this one with another --data folder.",
                 ) from why
-            raise
+            raise self._disk_problem(why) from why
         except sqlite3.DatabaseError as why:
             self._db.close()
             raise JobError(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from backend.executors.local import LocalExecutor
 from backend.server import Server
+from backend.store import disk_problem
 from protocol.jobs import ClipModel, JobError, Problem
 from protocol.keys import Connection, keypair, write_connection_file
 from protocol.limits import GIB
@@ -123,20 +124,24 @@ def serve(options: argparse.Namespace) -> Problem | None:
         raise JobError(
             "bad_data", f"The folder {data} cannot be made: {why.strerror}.", "Choose another."
         ) from why
-    server_keys = keypair(data / "keys" / "server.json")
-    client_keys = keypair(data / "keys" / "local-client.json")
     file = data / "connection.json"
-    server = Server(
-        listen_address(options.listen),
-        data,
-        server_keys,
-        {client_keys.public: "local"},
-        _executor(options, data),
-        model=options.model,
-        cache_bytes=int(options.cache_gib * GIB),
-        on_ready=lambda device: ready(device),
-    )
-    file.unlink(missing_ok=True)  # an older server's, that was killed
+    unwritten: list[Problem] = []
+    try:
+        server_keys = keypair(data / "keys" / "server.json")
+        client_keys = keypair(data / "keys" / "local-client.json")
+        server = Server(
+            listen_address(options.listen),
+            data,
+            server_keys,
+            {client_keys.public: "local"},
+            _executor(options, data),
+            model=options.model,
+            cache_bytes=int(options.cache_gib * GIB),
+            on_ready=lambda device: ready(device),
+        )
+        file.unlink(missing_ok=True)  # an older server's, that was killed
+    except OSError as why:
+        raise disk_problem(why, data) from why
 
     def ready(device: str) -> None:
         print(f"device       {device}", flush=True)
@@ -147,7 +152,12 @@ def serve(options: argparse.Namespace) -> Problem | None:
                 client_public=client_keys.public,
                 client_secret=client_keys.secret,
             )
-            write_connection_file(file, connection)
+            try:
+                write_connection_file(file, connection)
+            except OSError as why:  # nobody could find a server without it
+                unwritten.append(disk_problem(why, data).problem)
+                server.stop()
+                return
             print(f"connection   {file}\nReady.", flush=True)
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -156,7 +166,7 @@ def serve(options: argparse.Namespace) -> Problem | None:
     print(f"data         {data}")
     print(f"CLIP model   {'none (stand-in)' if options.mock else options.model}", flush=True)
     try:
-        return server.run()
+        return server.run() or next(iter(unwritten), None)
     finally:
         file.unlink(missing_ok=True)
 

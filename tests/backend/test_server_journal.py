@@ -110,6 +110,24 @@ def test_a_file_that_is_no_journal_is_named(path):
     assert why.value.problem.code == "journal_damaged"
 
 
+def test_a_folder_that_cannot_hold_a_journal_is_said(tmp_path):
+    (tmp_path / "journal.sqlite").mkdir()
+    with pytest.raises(JobError) as why:
+        Journal(tmp_path / "journal.sqlite")
+    assert why.value.problem.code == "disk_error"
+    assert str(tmp_path) in why.value.problem.message
+
+
+def test_a_disk_that_is_full_from_the_start_is_said(path, monkeypatch):
+    def full(self):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(Journal, "_open", full)
+    with pytest.raises(JobError) as why:
+        Journal(path)
+    assert why.value.problem.code == "disk_full"
+
+
 def test_a_full_disk_is_said_and_passes(journal, path):
     journal.add("a", "", EDIT, "running")
     pages = journal._db.execute("PRAGMA page_count").fetchone()[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from backend import serve
 from backend.serve import clip_model, default_data, main, parser, reachable
-from protocol.jobs import ClipModel
+from protocol.jobs import ClipModel, JobError
 from protocol.keys import read_connection_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,6 +116,29 @@ def test_a_folder_that_cannot_be(tmp_path, capfd):
     file = tmp_path / "file"
     file.touch()
     assert "cannot be made" in failure(capfd, "--data", str(file / "x"), "--mock", "ok")
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        (errno.EROFS, "cannot write to"),
+        (errno.ENOSPC, "The disk of the backend is full"),
+    ],
+)
+@pytest.mark.parametrize("function", ["keypair", "write_connection_file"])
+def test_a_folder_that_takes_nothing(tmp_path, monkeypatch, number, sentence, function):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(serve, function, refuse)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # pytest's stay
+    options = ["--data", str(tmp_path), "--listen", "127.0.0.1:0", "--mock", "ok"]
+    try:
+        problem = serve.serve(parser().parse_args(options))
+    except JobError as why:
+        problem = why.problem
+    assert sentence in problem.message
+    assert str(tmp_path) in problem.message
 
 
 def test_cuda_where_there_is_none_is_an_error_not_a_fallback(tmp_path):
