@@ -212,7 +212,7 @@ class Uploads:
 class _Download:
     ref: ObjectRef
     tag: Any
-    content: bytearray
+    content: bytearray = field(default_factory=bytearray)  # as large as the object once asked for
     asked: int = 0
     got: int = 0
     tries: int = 0
@@ -234,7 +234,7 @@ class Downloads:
             problem = Problem(code="bad_object", message="This is no reference of a picture.")
             self._emit(RequestFailed("fetch", None, problem, tag))
             return
-        self._queue.append(_Download(ref, tag, bytearray(ref.nbytes)))
+        self._queue.append(_Download(ref, tag))
 
     def restart(self) -> None:
         """The link is new: go on after what has arrived."""
@@ -252,6 +252,8 @@ class Downloads:
                 self._request(download, min(limits.chunk, download.ref.nbytes - download.asked))
 
     def _request(self, download: _Download, length: int) -> None:
+        if not download.content:
+            download.content = bytearray(download.ref.nbytes)
         offset, asked_in = download.asked, self._round
         download.asked += length
         self._in_flight += 1
