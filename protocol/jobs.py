@@ -93,8 +93,9 @@ class EditJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     """Make one text-driven RGBA layer for a clip (Text2LIVE).
 
     prompt: what the edited frame shows. screen: what the layer alone shows (default: prompt).
-    source: what is there now. region: where the edit belongs (default: source).
-    Each is a list of alternatives. An atlas of the same clip, masks, preset and seed is reused.
+    source: what is there now. region: where the edit belongs (default: source). avoid: where it
+    must not go (pictures only: in a clip, masks say where). Each is a list of alternatives.
+    An atlas of the same clip, masks, preset and seed is reused.
     """
 
     clip: Clip
@@ -102,6 +103,7 @@ class EditJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     source: tuple[str, ...] = ()
     screen: tuple[str, ...] = ()
     region: tuple[str, ...] = ()
+    avoid: tuple[str, ...] = ()
     masks: Masks = Masks()
     layer: str = "foreground"
     preset: str = "preview"

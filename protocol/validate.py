@@ -59,7 +59,7 @@ def _check_texts(spec: EditJob, limits: Limits) -> None:
             "The prompt is empty.",
             "Describe what the edited shot shows, for example: rusty car.",
         )
-    for name in ("prompt", "source", "screen", "region"):
+    for name in ("prompt", "source", "screen", "region", "avoid"):
         texts: tuple[str, ...] = getattr(spec, name)
         if len(texts) > limits.texts:
             raise JobError(

@@ -110,6 +110,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--region", action="append", default=[], help="where the edit belongs (default: the source)"
     )
+    p.add_argument(
+        "--avoid", action="append", default=[], help="where it must not go (pictures only)"
+    )
     p.add_argument("--layer", choices=LAYERS, default="foreground")
     p.add_argument(
         "--key-mask",
@@ -168,6 +171,7 @@ def run(args: argparse.Namespace) -> Result:
         source=tuple(args.source),
         screen=tuple(args.screen),
         region=tuple(args.region),
+        avoid=tuple(args.avoid),
         masks=masks_from(objects, keys, args.masks),
         layer=args.layer,
         preset=args.preset,

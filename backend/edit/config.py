@@ -218,7 +218,7 @@ class EditTexts:
 
     prompt: the edited frame as a whole. screen: the layer alone (empty: prompt). source: what is
     there now (empty: region). region: where the edit belongs (empty: source). avoid: where it must
-    not go.
+    not go (pictures only).
     """
 
     prompt: tuple[str, ...]

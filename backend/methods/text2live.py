@@ -25,8 +25,9 @@ def run(spec: EditJob, ctx: Context) -> Result:
     started = time.monotonic()
     clip = text_image_model(spec.model, str(ctx.device))
     texts = EditTexts(
-        prompt=spec.prompt, source=spec.source, screen=spec.screen, region=spec.region
-    )
+        prompt=spec.prompt, source=spec.source, screen=spec.screen, region=spec.region,
+        avoid=spec.avoid,
+    )  # fmt: skip
     frames = load_clip_frames(spec.clip, ctx)
     run_one = _still if len(frames) == 1 else _video
     result = run_one(spec, frames, texts, clip, ctx)
@@ -55,6 +56,8 @@ def _still(
 def _video(
     spec: EditJob, frames: np.ndarray, texts: EditTexts, clip: TextImageModel, ctx: Context
 ) -> Result:
+    if texts.avoid:
+        ctx.note("What to avoid is left aside: in a clip, masks say where the edit belongs.")
     config = edit_config.preset(spec.preset, video=True, layer=spec.layer, seed=spec.seed)
     atlas = atlas_of(spec.clip, spec.masks, spec.preset, spec.seed, frames, ctx)
     rgba = edit_atlas(frames, atlas, spec.layer, texts, clip, config, ctx.device, ctx)

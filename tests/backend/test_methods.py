@@ -13,6 +13,7 @@ from tiny_clip import tiny_model
 
 from backend.atlas import config as atlas_config
 from backend.edit import config as edit_config
+from backend.edit.config import EditTexts
 from backend.executors.base import AnyReport, Note, Preview, Step
 from backend.methods import atlas, text2live
 from backend.progress import Cancelled
@@ -145,6 +146,28 @@ def test_one_frame_is_edited_as_a_still_inside_its_mask(
     assert not layer[..., 3][shot.alpha[0] == 0].any()
     assert "one frame" in job.notes()
     assert not (tmp_path / "atlases").exists()
+
+
+def test_all_five_texts_reach_the_edit(
+    tmp_path: Path, shot: SyntheticClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = {name: (f"the {name}",) for name in ("screen", "region", "avoid")}
+    caught = []
+
+    def edit_image(image: np.ndarray, texts: EditTexts, *_: object, **__: object) -> np.ndarray:
+        caught.append(texts)
+        return np.zeros((*image.shape[:2], 4), np.uint8)
+
+    monkeypatch.setattr(text2live, "edit_image", edit_image)
+    job = Job(tmp_path)
+    text2live.run(spec(job, shot, frames=1, **texts), job.ctx)
+    assert caught == [EditTexts(prompt=("golden swan",), source=("blue swan",), **texts)]
+
+
+def test_a_clip_says_that_it_takes_no_text_to_avoid(tmp_path: Path, shot: SyntheticClip) -> None:
+    job = Job(tmp_path)
+    text2live.run(spec(job, shot, avoid=("sky",)), job.ctx)
+    assert "avoid is left aside" in job.notes()
 
 
 def test_missing_weights_are_said_before_any_work(
