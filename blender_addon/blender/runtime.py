@@ -6,7 +6,6 @@ threads (the client's, the PNG writer's) live behind Session and never touch bpy
 
 from __future__ import annotations
 
-import json
 import time
 import traceback
 from collections.abc import Callable
@@ -18,16 +17,14 @@ import bpy
 from ..core import connection as connecting
 from ..core import jobs as phases
 from ..core.jobs import Job
-from ..core.planning import Anchor
 from ..core.request import Settings, alternatives
 from ..core.session import Session
 from ..wire import client as wire_client
 from ..wire import jobs
-from . import compat, layers
+from . import compat, layers, pending
 from .reading import Reading
 
 PACKAGE = __package__.rpartition(".")[0]
-PENDING = "text2live_pending"
 CONNECT_WITHIN_S = 10.0
 READ_FOR_S = 0.05  # a tick: one frame at least; small frames in bunches, since every tick is drawn
 
@@ -39,6 +36,7 @@ class Runtime:
         self.session = session or Session()
         self.problem: jobs.Problem | None = None
         self._readings: dict[str, Reading] = {}
+        self._remembered: set[str] = set()  # jobs that the file may name
 
     # -- connection
 
@@ -94,17 +92,23 @@ class Runtime:
         if reading is not None:
             reading.abandon()
         self.session.cancel(job)
-        self._forget_pending(job)
+        self._forget(job)
 
     def insert(self, job: Job) -> None:
         """Place a finished job's layer and make that one undo step; raises JobError."""
+        layers.source_of(job)  # raises before anything is changed
+        # First of all: undoing the layer must not have the file ask for it again.
+        self._forget(job)
         # What scripts and timers changed is in no undo step yet: undo must not take it along.
         bpy.ops.ed.undo_push(message="Before Text2LIVE Layer")
-        layers.place(job)
+        try:
+            layers.place(job)
+        except jobs.JobError:
+            pending.remember(job)
+            raise
         job.problem = None
         job.placed = True
         job.enter(phases.DONE)
-        self._forget_pending(job)
         bpy.ops.ed.undo_push(message="Text2LIVE Layer")
 
     def wait(self, job: Job, timeout: float = 0.0) -> None:
@@ -150,6 +154,8 @@ class Runtime:
                 changed = True
             elif job.ended and job.id in self._readings:
                 self._readings.pop(job.id).abandon()
+            elif job.ended and job.id in self._remembered and not busy:
+                self._settle(job)
         return changed
 
     def interval(self) -> float:
@@ -173,7 +179,8 @@ class Runtime:
         if spec is not None:
             del self._readings[job_id]
             self.session.submit(job, spec, reading.frames)
-            self._remember_pending(job)
+            pending.remember(job)
+            self._remembered.add(job.id)
 
     def _drop_reading(self, job_id: str) -> None:
         self._readings.pop(job_id).abandon()
@@ -184,6 +191,17 @@ class Runtime:
         except Exception as error:
             job.enter(phases.DONE)
             job.problem = _problem(error)
+
+    def _settle(self, job: Job) -> None:
+        """A job has ended: the file names it no longer, unless its layer can still be had."""
+        self._remembered.discard(job.id)
+        finished = job.result is not None and not job.placed
+        if not finished or job.phase == phases.CANCELLED:
+            pending.forget(job)
+
+    def _forget(self, job: Job) -> None:
+        self._remembered.discard(job.id)
+        pending.forget(job)
 
     # -- what happens to the file
 
@@ -204,9 +222,10 @@ class Runtime:
             waited = job.phase == phases.DONE and job.files and not job.placed
             if waited and layers.find_source(job.anchor) and not layers.find_layer(job.id):
                 self._try_insert(job)
-        found = [job for job in _pending_jobs() if job.id not in self.session.jobs]
+        found = [job for job in pending.found(PACKAGE) if job.id not in self.session.jobs]
         for job in found:
             self.session.attach(job)
+            self._remembered.add(job.id)
         if found and not self.session.connected:
             try:
                 self.connect()
@@ -219,39 +238,6 @@ class Runtime:
             reading.abandon()
         self._readings.clear()
         self.session.close()
-
-    @staticmethod
-    def _remember_pending(job: Job) -> None:
-        found = layers.find_source(job.anchor)
-        if found is not None:
-            record = {"job": job.id, "label": job.label, "anchor": job.anchor.to_plain()}
-            found[1][PENDING] = json.dumps(record)
-
-    @staticmethod
-    def _forget_pending(job: Job) -> None:
-        found = layers.find_source(job.anchor)
-        if found is not None and job.id in str(found[1].get(PENDING, "")):
-            del found[1][PENDING]
-
-
-def _pending_jobs() -> list[Job]:
-    """Jobs that were under way when this file was saved."""
-    found: dict[str, Job] = {}
-    for scene in bpy.data.scenes:
-        for strip in compat.all_strips(scene.sequence_editor) if scene.sequence_editor else ():
-            if PENDING not in strip:
-                continue
-            record = json.loads(strip[PENDING])
-            job_id = str(record["job"])
-            if layers.find_layer(job_id) is not None:
-                continue
-            found[job_id] = Job(
-                id=job_id,
-                label=str(record["label"]),
-                anchor=Anchor.from_plain(record["anchor"]),
-                folder=layers.folder_for(job_id, PACKAGE),
-            )
-    return list(found.values())
 
 
 def _error(problem: jobs.Problem) -> jobs.JobError:

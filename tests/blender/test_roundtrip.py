@@ -18,7 +18,7 @@ import pytest
 
 bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy module")
 
-from blender_addon.blender import compat, handlers, layers, runtime  # noqa: E402
+from blender_addon.blender import compat, handlers, layers, pending, runtime  # noqa: E402
 from blender_addon.core import jobs as phases  # noqa: E402
 from blender_addon.core import png  # noqa: E402
 from blender_addon.core.jobs import Job  # noqa: E402
@@ -117,7 +117,7 @@ def test_a_layer_is_made_and_composited_exactly(desk: Desk, clip: Any, tmp_path:
         assert np.array_equal(shown[clear], clip[index][clear])
         assert np.abs(shown.astype(int) - studio.over(layer, clip[index])).max() <= 1
     assert [scene.name for scene in bpy.data.scenes] == [desk.scene.name]
-    assert runtime.PENDING not in desk.strip
+    assert pending.PENDING not in desk.strip
 
 
 def test_a_script_may_wait_for_the_layer(desk: Desk) -> None:
@@ -161,6 +161,7 @@ def test_a_failed_job_says_why(desk: Desk) -> None:
     assert job.problem.hint
     assert not job.folder.exists()
     assert len(compat.strips(desk.scene.sequence_editor)) == 1
+    assert pending.PENDING not in desk.strip
 
 
 @mock("fail")
@@ -176,7 +177,7 @@ def test_cancel_stops_the_job_at_the_backend(desk: Desk) -> None:
     bpy.ops.text2live.cancel()
     desk.until(lambda: job.ended)
     assert job.phase == phases.CANCELLED
-    assert runtime.PENDING not in desk.strip
+    assert pending.PENDING not in desk.strip
     assert job.problem is None
 
 
@@ -238,6 +239,7 @@ def test_insertion_is_one_undo_step_and_can_be_repeated(desk: Desk) -> None:
     assert layers.find_layer(job.id) is not None
     bpy.ops.ed.undo()
     assert layers.find_layer(job.id) is None
+    assert pending.found("") == []
     assert desk.scene.text2live.prompt == "typed while waiting"
     assert [scene.name for scene in bpy.data.scenes] == [desk.scene.name]
     assert bpy.ops.text2live.insert() == {"FINISHED"}
@@ -285,6 +287,27 @@ def test_a_job_is_found_again_by_another_session_of_blender(desk: Desk) -> None:
     desk.until(lambda: again.ended)
     assert (again.problem, again.placed) == (None, True)
     assert compat.span(layers.find_layer(job.id)) == (20, 28)
+
+
+@mock("stall")
+def test_all_jobs_of_a_strip_are_found_again(desk: Desk) -> None:
+    first, second = desk.press(), desk.press()
+    desk.until(lambda: first.accepted and second.accepted)
+    bpy.ops.wm.save_mainfile()
+    runtime.start()
+    bpy.ops.wm.open_mainfile(filepath=str(desk.blend))
+    again = runtime.current().jobs
+    assert [job.id for job in again] == [first.id, second.id]
+    for job in again:
+        bpy.ops.text2live.cancel(job_id=job.id)
+    desk.until(lambda: all(job.ended for job in again))
+    assert pending.found("") == []
+
+
+def test_what_others_write_on_a_strip_does_no_harm(desk: Desk) -> None:
+    desk.strip[pending.PENDING] = "{"
+    handlers.after_load()
+    assert runtime.current().jobs == []
 
 
 @pytest.mark.usefixtures("one_frame_a_tick")
