@@ -16,14 +16,14 @@ import msgspec
 
 from backend.store import disk_problem
 from protocol.codec import pack
-from protocol.jobs import FINAL_STATES, EditJob, Event, JobError, JobSpec, JobState, spec_digest
+from protocol.jobs import FINAL_STATES, EditJob, Event, JobError, JobSpec, JobState
 from protocol.messages import JobInfo
 
-SCHEMA = 1
+SCHEMA = 2
 _TABLES = """
 CREATE TABLE jobs (
   id TEXT PRIMARY KEY, owner TEXT NOT NULL, kind TEXT NOT NULL, title TEXT NOT NULL,
-  digest TEXT NOT NULL, spec BLOB NOT NULL, state TEXT NOT NULL, seq INTEGER NOT NULL,
+  spec BLOB NOT NULL, state TEXT NOT NULL, seq INTEGER NOT NULL,
   attempts INTEGER NOT NULL, created REAL NOT NULL);
 CREATE TABLE events (
   job TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, seq INTEGER NOT NULL,
@@ -38,7 +38,6 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     owner: str
     kind: str
     title: str
-    digest: str
     spec: JobSpec
     state: JobState
     seq: int
@@ -86,7 +85,7 @@ class Journal:
         self._db.execute("PRAGMA foreign_keys=1")
         self._db.execute("PRAGMA mmap_size=0")
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, SCHEMA):
+        if not 0 <= version <= SCHEMA:
             raise JobError(
                 "journal_version",
                 f"The journal {self._path} was written by another version ({version}).",
@@ -96,6 +95,8 @@ class Journal:
             if version == 0:
                 for statement in _TABLES.split(";"):
                     self._db.execute(statement)
+            elif version == 1:  # kept a digest of the spec, which every new field changed
+                self._db.execute("ALTER TABLE jobs DROP COLUMN digest")
             self._db.execute(f"PRAGMA user_version={SCHEMA}")
 
     @contextmanager
@@ -128,7 +129,6 @@ class Journal:
             owner=owner,
             kind="edit" if isinstance(spec, EditJob) else "atlas",
             title=spec.prompt[0][:80] if isinstance(spec, EditJob) else "layered atlas",
-            digest=spec_digest(spec),
             spec=spec,
             state=state,
             seq=0,
@@ -137,9 +137,9 @@ class Journal:
         )
         with self._writing():
             self._db.execute(
-                "INSERT INTO jobs VALUES (?,?,?,?,?,?,?,?,?,?)",
+                "INSERT INTO jobs VALUES (?,?,?,?,?,?,?,?,?)",
                 (
-                    *(row.id, row.owner, row.kind, row.title, row.digest, pack(spec)),
+                    *(row.id, row.owner, row.kind, row.title, pack(spec)),
                     *(row.state, row.seq, row.attempts, row.created),
                 ),
             )
@@ -232,5 +232,5 @@ class Journal:
 
 def _job(row: tuple[object, ...]) -> Job:
     fields = dict(zip(Job.__struct_fields__, row, strict=True))
-    fields["spec"] = msgspec.msgpack.decode(row[5], type=JobSpec)  # type: ignore[call-overload]
+    fields["spec"] = msgspec.msgpack.decode(row[4], type=JobSpec)  # type: ignore[call-overload]
     return Job(**fields)  # type: ignore[arg-type]

@@ -37,7 +37,6 @@ from protocol.jobs import (
     ObjectRef,
     Problem,
     Result,
-    spec_digest,
 )
 from protocol.limits import LIMITS
 from protocol.validate import check, check_job_id, objects
@@ -107,7 +106,7 @@ class Scheduler:
         check_job_id(job)
         known = self._journal.find(job)
         if known is not None:
-            if known.digest != spec_digest(spec):
+            if known.spec != spec:
                 raise JobError(
                     "job_id_conflict",
                     "Another job was sent under the same id before.",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from typing import Literal
 
-import msgpack
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -174,8 +173,3 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     object: ObjectRef | None = None
     result: Result | None = None
     problem: Problem | None = None
-
-
-def spec_digest(spec: JobSpec) -> str:
-    """sha256 of a job's canonical msgpack: two submits are the same job when it is equal."""
-    return hashlib.sha256(msgpack.packb(msgspec.to_builtins(spec))).hexdigest()
