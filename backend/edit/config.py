@@ -14,7 +14,11 @@ from protocol.jobs import LAYERS, PRESETS, JobError
 
 @dataclass(frozen=True, kw_only=True)
 class ViewConfig:
-    """Random views of an image that the text-image model scores (paper, appendix)."""
+    """Random views of an image that the text-image model scores (paper, appendix).
+
+    Every view is a square of the model's own size: a wide picture is squeezed into it. (The
+    reference keeps the picture's shape, long side up to 320, with interpolated positions.)
+    """
 
     count: int = 16
     """Views per image, the first of them the whole image. 16 for images, 6 for video."""
@@ -82,8 +86,10 @@ class EditConfig:
     # --- losses ---------------------------------------------------------------------------------
     distance: Literal["spherical", "cosine"] = "spherical"
     """Image-text distance. Paper: cosine. Reference: squared great-circle distance."""
+    composition: float = 1.0
+    """Weight of the first part of the composition loss: the edited picture shows the prompt."""
     direction: float = 1.0
-    """Weight of the directional part of the composition loss."""
+    """Weight of its second, directional part."""
     same_views: bool = True
     """Score source and output under the same random views; the reference draws them apart."""
     screen: float = 1.0

@@ -108,7 +108,8 @@ class Criterion:
         embedded_VD = self.model.encode_image(torch.cat(images))
         output_VD = embedded_VD[: len(shots) * config.views.count]
         screen_VD = embedded_VD[len(output_VD) :]
-        terms = {"composition": text_distance(config.distance, output_VD, texts.prompt)}
+        distance = text_distance(config.distance, output_VD, texts.prompt)
+        terms = {"composition": config.composition * distance}
         if config.direction and texts.source is not None:
             with torch.no_grad():
                 if not config.same_views:

@@ -288,10 +288,13 @@ def test_weights_multiply_their_terms_and_the_bootstrap_anneals():
     network = Generator(channels=6, scales=3, side=40)
     shot = shot_of(network)
     plain = replace(TINY, direction=1.0, screen=1.0, structure=1.0, sparsity=1.0, bootstrap=1.0)
-    double = replace(plain, direction=2.0, screen=3.0, structure=4.0, sparsity=5.0, bootstrap=6.0)
+    double = replace(
+        plain, composition=7.0, direction=2.0, screen=3.0, structure=4.0, sparsity=5.0,
+        bootstrap=6.0,
+    )  # fmt: skip
     _, one = criterion(plain)([shot], 0)
     _, many = criterion(double)([shot], 0)
-    factors = {"composition": 1, "direction": 2, "screen": 3, "structure": 4, "sparsity": 5}
+    factors = {"composition": 7, "direction": 2, "screen": 3, "structure": 4, "sparsity": 5}
     for name, factor in {**factors, "bootstrap": 6}.items():
         assert many[name] == pytest.approx(factor * one[name], rel=1e-4)
     _, later = criterion(plain)([shot], 3)
