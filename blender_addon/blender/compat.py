@@ -19,11 +19,6 @@ def all_strips(editor: Any) -> Any:
     return editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all
 
 
-def strip_class() -> type:
-    """The base class of strips (`Sequence` until 4.3)."""
-    return getattr(bpy.types, "Strip", None) or bpy.types.Sequence
-
-
 def sequencer_scene(context: Any) -> Any:
     """The scene the sequencer shows: from 5.0 on it may be another than the active one."""
     return getattr(context, "sequencer_scene", None) or context.scene

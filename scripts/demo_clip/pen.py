@@ -79,7 +79,3 @@ def heart_outline() -> Outline:
     x = 16 * np.sin(t) ** 3
     y = -(13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t))
     return np.stack([0.5 + x / 34, 0.47 + y / 34], -1).astype(np.float32)
-
-
-def tyre(x: float, y: float, r: float) -> tuple[Outline, Outline]:
-    return oval(x, y, r), oval(x, y, r * 0.45)
