@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 MARGIN = 14
 LABEL = 30
+CELL = 10
 PAPER = (24, 24, 27)
 INK = (228, 228, 231)
 
 
-def on_checkerboard(rgba: Pixels, cell: int = 12) -> Pixels:
+def on_checkerboard(rgba: Pixels, cell: int) -> Pixels:
     """A layer [H,W,4] over the grey checkerboard that means transparent → [H,W,3]."""
     h, w = rgba.shape[:2]
     rows, columns = np.mgrid[0:h, 0:w] // cell
@@ -53,7 +54,9 @@ def contact_sheet(
         _text(sheet, label, MARGIN, y + 20, 0.55)
         for c, image in enumerate(images):
             x = MARGIN + c * (width + MARGIN)
-            rgb = on_checkerboard(image) if image.shape[2] == 4 else image
+            scale = min(width / image.shape[1], height / image.shape[0])
+            cell = max(1, round(CELL / scale))  # equal squares, whatever the picture's size
+            rgb = on_checkerboard(image, cell) if image.shape[2] == 4 else image
             sheet[y + LABEL : y + LABEL + height, x : x + width] = fit(rgb, width, height)
     return sheet
 
