@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import re
-from collections.abc import Iterable, Sequence
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import cv2
@@ -11,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.jobs import JobError
+from protocol.limits import MIB
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tga", ".tif", ".tiff", ".webp"})
 MOVIE_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mxf"})
@@ -35,7 +40,14 @@ def read_frames(path: Path) -> Pixels:
 
 def image_files(folder: Path) -> list[Path]:
     """The images of a folder in natural order (frame2 before frame10), hidden ones left out."""
-    files = [p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")]
+    try:
+        files = [p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")]
+    except OSError as error:
+        raise JobError(
+            "file_missing",
+            f"The folder {folder} cannot be read: {error.strerror}.",
+            "Check the path's spelling.",
+        ) from error
     images = [p for p in files if p.suffix.lower() in IMAGE_SUFFIXES]
     if not images:
         kinds = ", ".join(sorted(IMAGE_SUFFIXES))
@@ -79,35 +91,72 @@ def write_png(file: Path, image: Pixels) -> None:
     ok, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 4])
     if not ok:
         raise ValueError(f"cannot encode {image.dtype} {image.shape} as PNG")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_name(file.name + ".part")
+    part = file.with_name(file.name + ".part")
+    with _writing(file, part):
         part.write_bytes(data.tobytes())
-        part.replace(file)
-    except OSError as error:
-        raise JobError(
-            "cannot_write",
-            f"Could not write {file}: {error.strerror or error}.",
-            "Free some space or choose another folder, then run it again.",
-            retryable=True,
-        ) from error
 
 
 def write_video(file: Path, frames: Iterable[Pixels], fps: float) -> None:
     """Write [H,W,3] uint8 sRGB frames as MPEG-4; odd sizes lose their last row or column."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f"{file.stem}.part{file.suffix}")  # the suffix chooses the container
+    with _writing(file, part):
+        count = _encode(part, frames, fps)
+        capture = cv2.VideoCapture(str(part))
+        kept = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        capture.release()
+        if kept != count:  # OpenCV itself does not say that the disk was full
+            raise OSError(errno.EIO, f"only {max(kept, 0)} of {count} frames were kept")
+
+
+def _encode(file: Path, frames: Iterable[Pixels], fps: float) -> int:
     writer: cv2.VideoWriter | None = None
-    for frame in frames:
+    count = 0
+    for count, frame in enumerate(frames, 1):  # noqa: B007
         h, w = frame.shape[0] & ~1, frame.shape[1] & ~1
         if writer is None:
             writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"mp4v"), fps, (w, h))
-            if not writer.isOpened():
-                raise JobError(
-                    "cannot_write", f"Could not write the video {file}.", "Check the folder."
-                )
         writer.write(np.ascontiguousarray(frame[:h, :w, ::-1]))
     if writer is not None:
         writer.release()
+    return count
+
+
+def prepare_folder(folder: Path, nbytes: int) -> None:
+    """Make a folder and see that it takes files and has room: said before the work, not after.
+
+    Raises JobError ``cannot_write``.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            free = shutil.disk_usage(folder).free
+        if free < nbytes:
+            need = f"{free / MIB:.1f} MiB are free, about {nbytes / MIB:.1f} MiB are needed"
+            raise OSError(errno.ENOSPC, need)
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+
+
+@contextmanager
+def _writing(file: Path, part: Path) -> Iterator[None]:
+    """What is written to `part` inside becomes `file`, whole or not at all. Raises JobError."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        yield
+        part.replace(file)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise _cannot_write(file, error) from error
+
+
+def _cannot_write(path: Path, error: OSError) -> JobError:
+    return JobError(
+        "cannot_write",
+        f"Could not write {path}: {error.strerror or error}.",
+        "Free some space or choose another folder, then run it again.",
+        retryable=True,
+    )
 
 
 def composite(frame: Pixels, layer: Pixels) -> Pixels:

@@ -156,7 +156,8 @@ class Client:
         check(spec)
 
         def mine(event: ClientEvent) -> bool:
-            return getattr(event, "job_id", None) == job_id
+            about_job = getattr(event, "job_id", None) == job_id
+            return about_job or isinstance(event, ConnectionChanged)
 
         with _Listening(self, mine) as inbox:
             self.submit(job_id, spec, source)
@@ -234,7 +235,7 @@ class Client:
         taken = [inbox for wants, inbox in listeners if wants(event)]
         for inbox in taken:
             inbox.put(event)
-        if not taken:
+        if not taken or isinstance(event, ConnectionChanged):  # the link is everybody's
             self.events.put(event)
 
     def _run(self) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+from queue import Empty
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend import media
 from backend.serve import default_data
-from protocol.client import Client, new_job_id
+from protocol.client import Client, JobList, new_job_id
 from protocol.jobs import (
+    FINAL_STATES,
     LAYERS,
     Clip,
     ClipModel,
@@ -25,11 +28,13 @@ from protocol.jobs import (
     Result,
     reference,
 )
+from protocol.validate import check
 from scripts.local_backend import local_backend, running_backend
 from scripts.progress import Progress
 from scripts.sheet import contact_sheet
 
 Pixels = NDArray[np.uint8]
+CANCEL_TIMEOUT_S = 10.0  # a worker that does not hear is killed before
 
 
 class Objects:
@@ -149,10 +154,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one edit; 0 when the layer is written, 2 after a sentence that says what went wrong."""
+    """Run one edit: 0 when the layer is written, 2 after a sentence that says why not, 130: stopped."""
     args = parser().parse_args(argv)
     try:
         run(args)
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return 130
     except JobError as error:
         print(f"\n{error.problem.message} {error.problem.hint}".rstrip(), file=sys.stderr)
         return 2
@@ -164,7 +172,6 @@ def run(args: argparse.Namespace) -> Result:
     objects = Objects()
     frames = media.read_frames(args.frames)
     clip = Clip(frames=tuple(objects.add(frame) for frame in frames), fps=args.fps)
-    keys = dict(_frame_and_file(text) for text in args.key_mask)
     spec = EditJob(
         clip=clip,
         prompt=tuple(args.prompt),
@@ -172,12 +179,14 @@ def run(args: argparse.Namespace) -> Result:
         screen=tuple(args.screen),
         region=tuple(args.region),
         avoid=tuple(args.avoid),
-        masks=masks_from(objects, keys, args.masks),
+        masks=masks_from(objects, _key_masks(args.key_mask), args.masks),
         layer=args.layer,
         preset=args.preset,
         seed=args.seed,
         model=ClipModel(name=args.model, pretrained=args.pretrained, checkpoint=args.checkpoint),
     )
+    check(spec)
+    media.prepare_folder(args.out, frames.nbytes // 2)  # what PNGs of both take at the very least
     backend = (
         running_backend(args.connection)
         if args.connection
@@ -185,13 +194,46 @@ def run(args: argparse.Namespace) -> Result:
     )
     started = time.monotonic()
     with backend as client:
-        result = client.run(new_job_id(), spec, objects, on_event=Progress(sys.stdout))
+        result = run_or_cancel(client, spec, objects)
         title = f"{args.prompt[0]}  -  {args.layer}, {args.preset}, seed {args.seed}"
         write_outputs(args.out, title, frames, client, result, args.fps)
     numbers = ", ".join(f"{name} {value:.3g}" for name, value in result.numbers.items())
     print(f"  {len(frames)} frames in {time.monotonic() - started:.0f} s ({numbers})")
     print(f"  {args.out / 'sheet.png'}")
     return result
+
+
+def run_or_cancel(client: Client, spec: EditJob, objects: Objects) -> Result:
+    """Run a job, and leave none behind: the backend would go on with it, now or when it starts."""
+    job = new_job_id()
+    try:
+        return client.run(job, spec, objects, on_event=Progress(sys.stdout))
+    except (KeyboardInterrupt, JobError) as why:
+        if isinstance(why, JobError) and why.problem.code == "closed":
+            raise  # there is nobody left to tell
+        client.cancel(job)
+        client.list_jobs()
+        deadline = time.monotonic() + CANCEL_TIMEOUT_S
+        while client.connection.state == "ready" and time.monotonic() < deadline:
+            with suppress(Empty):
+                news = client.events.get(timeout=0.1)
+                if isinstance(news, JobList):
+                    if all(one.job != job or one.state in FINAL_STATES for one in news.jobs):
+                        break
+                    client.list_jobs()
+        raise
+
+
+def _key_masks(texts: list[str]) -> dict[int, Path]:
+    files: dict[int, Path] = {}
+    for text in texts:
+        frame, file = _frame_and_file(text)
+        if frame in files:
+            raise JobError(
+                "mask_twice", f"Frame {frame} has two masks.", "Give one --key-mask a frame."
+            )
+        files[frame] = file
+    return files
 
 
 def _frame_and_file(text: str) -> tuple[int, Path]:

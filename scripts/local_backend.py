@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,45 +22,94 @@ START_TIMEOUT_S = 60.0
 def local_backend(data: Path, *, device: str = "auto", echo: bool = True) -> Iterator[Client]:
     """Start `python -m backend.serve` on a free loopback port and yield a connected Client.
 
-    data: the backend's folder (atlases in it are reused). Raises JobError when it does not start.
+    data: the backend's folder (atlases in it are reused). Raises JobError when it does not start,
+    or ends before its time.
     """
-    data.mkdir(parents=True, exist_ok=True)
-    connection_file = data / "connection.json"
-    connection_file.unlink(missing_ok=True)
+    file = data / "connection.json"
+    before = _written(file)  # a killed backend's, or one's that still runs: not ours to delete
     command = [sys.executable, "-m", "backend.serve", "--listen", "127.0.0.1:0"]
     command += ["--data", str(data), "--device", device]
-    server = subprocess.Popen(command, stdout=None if echo else subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not connection_file.exists():
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise JobError(
-                    "backend_not_started",
-                    "The backend did not start.",
-                    "Its own message stands above this one; mend that and run it again.",
-                )
-            time.sleep(0.05)
-        client = Client(read_connection_file(connection_file), name="script")
-        client.start()
+    with _ended_by_signals():
+        # A group of its own: at Ctrl-C the script still wants to tell it which job to cancel.
+        server = subprocess.Popen(
+            command,
+            stdout=None if echo else subprocess.DEVNULL,
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
         try:
-            yield client
+            deadline = time.monotonic() + START_TIMEOUT_S
+            while _written(file) in (None, before):
+                if server.poll() is not None or time.monotonic() > deadline:
+                    raise JobError(
+                        "backend_not_started",
+                        "The backend did not start.",
+                        "Its own message stands above this one; mend that and run it again. "
+                        f"One that runs already is used with --connection {file}.",
+                    )
+                time.sleep(0.05)
+            with _connected(Client(read_connection_file(file), name="script")) as client:
+                watch = threading.Thread(target=_close_after, args=(server, client), daemon=True)
+                watch.start()
+                try:
+                    yield client
+                except JobError as why:
+                    if why.problem.code != "closed":
+                        raise
+                    raise JobError(
+                        "backend_ended",
+                        f"The backend ended in the middle (exit status {server.poll()}).",
+                        "Status -9 usually means too little memory: use the preset draft or a "
+                        "smaller clip, and run it again.",
+                    ) from why
         finally:
-            client.close()
-    finally:
-        server.terminate()
-        try:
-            server.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+            server.terminate()
+            try:
+                server.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
 
 
 @contextlib.contextmanager
 def running_backend(connection_file: Path) -> Iterator[Client]:
     """Yield a Client of a backend that already runs, from its connection file."""
-    client = Client(read_connection_file(connection_file), name="script")
+    with _connected(Client(read_connection_file(connection_file), name="script")) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def _connected(client: Client) -> Iterator[Client]:
     client.start()
     try:
         yield client
     finally:
         client.close()
+
+
+def _close_after(server: subprocess.Popen[bytes], client: Client) -> None:
+    """Nothing comes from a backend of one's own that is gone: end what waits for it."""
+    server.wait()
+    client.close()
+
+
+def _written(file: Path) -> int | None:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """A plain kill or a closed terminal is a Ctrl-C, so that the backend ends with the script."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    old = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TextIO
 
-from protocol.client import ClientEvent, JobEvent, Uploading
+from protocol.client import ClientEvent, ConnectionChanged, JobEvent, Uploading
 
 REDRAW_S = 0.2
 
@@ -19,10 +19,15 @@ class Progress:
         self._phase = ""
         self._drawn_at = 0.0
         self._tenth = -1
+        self._begun = False  # before, a backend that is not reached is the caller's to report
+        self._lost = False
 
     def __call__(self, news: ClientEvent) -> None:
         """Show one piece of news."""
-        if isinstance(news, Uploading):
+        self._begun = self._begun or isinstance(news, Uploading | JobEvent)
+        if isinstance(news, ConnectionChanged):
+            self._connection(news)
+        elif isinstance(news, Uploading):
             self._progress("Sending frames", news.sent, news.total, None)
         elif isinstance(news, JobEvent):
             event = news.event
@@ -32,6 +37,14 @@ class Progress:
                 self._say(event.text)
             elif event.kind == "state":
                 self._say(event.state)
+
+    def _connection(self, news: ConnectionChanged) -> None:
+        if news.state == "ready" and self._lost:
+            self._lost = False
+            self._say("The backend answers again.")
+        elif news.state == "lost" and news.problem is not None and self._begun and not self._lost:
+            self._lost = True
+            self._say(f"{news.problem.message} {news.problem.hint}")
 
     def _progress(self, phase: str, done: int, total: int, eta_s: float | None) -> None:
         share = done / max(1, total)

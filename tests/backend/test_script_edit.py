@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +16,11 @@ import numpy as np
 import pytest
 
 from backend import media
-from scripts import edit
+from protocol.client import Client, ConnectionChanged, JobEvent, JobList, new_job_id
+from protocol.jobs import Clip, EditJob, Event, JobError, Problem
+from protocol.keys import read_connection_file
+from scripts import edit, local_backend
+from scripts.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -87,6 +94,8 @@ def test_masks_travel_with_the_job(connection: Path, frames: Path, tmp_path: Pat
         (["--prompt", "x", "--key-mask", "mask.png"], "does not say which frame"),
         (["--prompt", "x", "--key-mask", "0=none.png"], "none.png"),
         (["--prompt", "x", "--masks", "."], "No images in"),
+        (["--prompt", "x", "--masks", "nowhere"], "The folder nowhere cannot be read"),
+        (["--prompt", "x", "--key-mask", "0=a", "--key-mask", "0=b"], "Frame 0 has two masks"),
     ],
 )
 def test_bad_words_are_one_sentence_and_write_nothing(
@@ -129,3 +138,92 @@ def test_a_backend_that_is_gone_is_said(
 ) -> None:
     assert run(tmp_path / "connection.json", frames, tmp_path / "out", "--prompt", "x") == 2
     assert "Start the backend" in capsys.readouterr().err
+
+
+def test_a_folder_that_takes_nothing_is_said_before_the_work(
+    connection: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert run(connection, frames, tmp_path / "file" / "out", "--prompt", "x") == 2
+    said = capsys.readouterr()
+    assert "Could not write" in said.err
+    assert "running" not in said.out
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+def test_ctrl_c_cancels_the_job_and_says_so(connection: Path, frames: Path, tmp_path: Path) -> None:
+    for i in range(4, 600):  # the stand-in is busy for a while
+        media.write_png(frames / f"{i:05d}.png", np.full((30, 40, 3), i % 256, np.uint8))
+    words = [str(frames), "--connection", str(connection), "--out", str(tmp_path / "out")]
+    with subprocess.Popen(
+        [sys.executable, "-m", "scripts.edit", *words, "--prompt", "stopped in the middle"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as script:
+        assert script.stdout is not None
+        assert any("running" in line for line in script.stdout)
+        script.send_signal(signal.SIGINT)
+        _, errors = script.communicate(timeout=30)
+    assert (script.returncode, errors.strip()) == (130, "Stopped.")
+    with Client(read_connection_file(connection)) as client:
+        client.list_jobs()
+        while not isinstance(news := client.events.get(timeout=20), JobList):
+            pass
+    assert [j.state for j in news.jobs if j.title == "stopped in the middle"] == ["cancelled"]
+
+
+def test_the_folder_of_a_backend_that_runs_is_left_alone(
+    connection: Path, frames: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data", str(connection.parent), "--out", str(tmp_path / "out"), "--prompt", "x"]
+    assert edit.main([str(frames), *words]) == 2
+    said = capfd.readouterr().err
+    assert "Another backend is already using the folder" in said
+    assert f"--connection {connection}" in said
+    assert connection.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+def test_a_backend_of_ones_own_that_dies_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    started: list[subprocess.Popen[bytes]] = []
+    ordinary = subprocess.Popen
+
+    def recorded(*words: object, **more: object) -> subprocess.Popen[bytes]:
+        started.append(ordinary(*words, **more))  # type: ignore[call-overload]
+        return started[-1]
+
+    monkeypatch.setattr(local_backend.subprocess, "Popen", recorded)
+    objects = edit.Objects()
+    refs = tuple(objects.add(np.full((64, 64, 3), i, np.uint8)) for i in range(3))
+    began = time.monotonic()
+    with (
+        pytest.raises(JobError, match="ended in the middle") as why,
+        local_backend.local_backend(tmp_path, device="cpu", echo=False) as client,
+    ):
+        client.run(
+            new_job_id(),
+            EditJob(clip=Clip(frames=refs), prompt=("x",)),
+            objects,
+            on_event=lambda _: started[0].kill(),
+        )
+    assert "-9" in why.value.problem.message
+    assert time.monotonic() - began < 60
+
+
+def test_a_lost_connection_is_told_once_and_its_return_too() -> None:
+    out = io.StringIO()
+    show = Progress(out)
+    lost = ConnectionChanged("lost", Problem(code="x", message="It was lost.", hint="Wait."))
+    show(lost)  # never reached: the caller says that
+    show(ConnectionChanged("ready"))
+    assert out.getvalue() == ""
+    show(JobEvent("j", Event(seq=1, at=0.0, kind="state", state="running")))
+    for news in (lost, lost, ConnectionChanged("ready"), ConnectionChanged("ready")):
+        show(news)
+    said = ["running", "It was lost. Wait.", "The backend answers again."]
+    assert [line.strip() for line in out.getvalue().splitlines()] == said

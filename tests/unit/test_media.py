@@ -112,6 +112,38 @@ def test_bad_input_is_named(tmp_path: Path, make, code: str, words: str) -> None
     assert caught.value.problem.hint
 
 
+def test_a_folder_of_masks_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match="cannot be read") as caught:
+        media.image_files(tmp_path / "none")
+    assert caught.value.problem.code == "file_missing"
+
+
+def test_a_video_that_was_cut_short_is_said_and_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "a.mp4"
+    frames = [image(i, 32, 48) for i in range(4)]
+    media.write_video(target, frames, 24)
+    before = target.read_bytes()
+    whole = media._encode
+    monkeypatch.setattr(media, "_encode", lambda *words: whole(*words) + 1)
+    with pytest.raises(JobError, match="only 4 of 5 frames"):
+        media.write_video(target, frames, 24)
+    assert target.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_is_tried_before_the_work(tmp_path: Path) -> None:
+    media.prepare_folder(tmp_path / "new" / "out", 1000)
+    assert list((tmp_path / "new" / "out").iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(JobError, match="Could not write") as caught:
+        media.prepare_folder(tmp_path / "file" / "out", 1000)
+    assert caught.value.problem.hint
+    with pytest.raises(JobError, match="MiB are free"):
+        media.prepare_folder(tmp_path, 1 << 60)
+
+
 def test_a_full_disk_is_said_and_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,3 +159,4 @@ def test_a_full_disk_is_said_and_leaves_the_old_file(
         media.write_png(target, image(1))
     assert caught.value.problem.retryable
     assert target.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [target]
