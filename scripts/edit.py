@@ -154,7 +154,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one edit: 0 when the layer is written, 2 after a sentence that says why not, 130: stopped."""
+    """Run one edit: 0 when the layer is written, 2 after saying why not, 130 when stopped."""
     args = parser().parse_args(argv)
     try:
         run(args)
