@@ -195,7 +195,7 @@ def train(
                     "diverged",
                     f"The edit broke down at step {step + 1}: "
                     f"{', '.join(culprits) or 'the loss'} is not a number.",
-                    "Try another seed or another preset.",
+                    "Try another seed or preset; an area of one flat colour cannot be edited.",
                     retryable=True,
                 )
             optimizer.zero_grad(set_to_none=True)

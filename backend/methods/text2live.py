@@ -17,7 +17,7 @@ from backend.edit.image import edit_image
 from backend.edit.video import edit_atlas
 from backend.methods.atlas import atlas_of, load_clip_frames, picture
 from backend.worker import Context
-from protocol.jobs import ClipModel, EditJob, Result
+from protocol.jobs import ClipModel, EditJob, JobError, Result
 
 
 def run(spec: EditJob, ctx: Context) -> Result:
@@ -29,6 +29,12 @@ def run(spec: EditJob, ctx: Context) -> Result:
         avoid=spec.avoid,
     )  # fmt: skip
     frames = load_clip_frames(spec.clip, ctx)
+    if (frames == frames[0, 0, 0]).all():  # the generator's normalisation divides by its spread
+        raise JobError(
+            "one_colour",
+            "The clip is one flat colour, so there is nothing in it to edit.",
+            "Choose frames that show something; a fade's black part can be left out.",
+        )
     run_one = _still if len(frames) == 1 else _video
     result = run_one(spec, frames, texts, clip, ctx)
     numbers = {**result.numbers, "seconds": time.monotonic() - started}

@@ -170,6 +170,16 @@ def test_a_clip_says_that_it_takes_no_text_to_avoid(tmp_path: Path, shot: Synthe
     assert "avoid is left aside" in job.notes()
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_clip_of_one_flat_colour_is_refused_in_a_sentence(tmp_path: Path, count: int) -> None:
+    job = Job(tmp_path)
+    black = job.ctx.store(np.zeros((72, 128, 3), np.uint8))
+    edit = EditJob(clip=Clip(frames=(black,) * count), prompt=("red car",))
+    with pytest.raises(JobError, match="one flat colour") as why:
+        text2live.run(edit, job.ctx)
+    assert why.value.problem.hint
+
+
 def test_missing_weights_are_said_before_any_work(
     tmp_path: Path, shot: SyntheticClip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
