@@ -163,7 +163,7 @@ def _architecture(name: str) -> dict[str, Any]:
         open_clip.get_model_config(name) if name in open_clip.list_models() else None
     )
     if cfg is None:
-        known = [n for n in open_clip.list_models() if n.startswith("ViT-")]
+        known = [n for n in open_clip.list_models() if n.startswith("ViT-") and "SigLIP" not in n]
         raise JobError(
             "unknown_model",
             f"There is no text-image model named “{name}”.",
