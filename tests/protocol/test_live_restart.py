@@ -61,6 +61,25 @@ def test_the_server_is_killed_in_the_middle_of_a_job(backend, shot, connect):
     assert [e.seq for e in fresh.history(job)] == [e.seq for e in diary.history(job)]
 
 
+def test_a_script_hears_that_the_backend_is_gone_and_back(backend, shot):
+    one = backend("stall")
+    made, seen = shot(), []
+
+    def listen(event):
+        seen.append(event)
+        if getattr(event, "event", None) and event.event.kind == "preview" and one.kind != "ok":
+            one.kind = "ok"
+            one.kill()
+            one.start("ok")
+
+    with Client(one.connection) as client:
+        client.run(new_job_id(), made.edit(), made.source, on_event=listen, timeout=60)
+        news = client.events.get(timeout=10)
+    states = [event.state for event in seen if isinstance(event, ConnectionChanged)]
+    assert states[-2:] == ["lost", "ready"]
+    assert isinstance(news, ConnectionChanged)  # the queue's readers hear of the link as well
+
+
 def test_the_server_is_killed_in_the_middle_of_an_upload(backend, shot, connect):
     one = backend("ok")
     made, job = shot(4, 1000, 1400), new_job_id()
