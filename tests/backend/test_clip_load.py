@@ -136,16 +136,6 @@ def nested(state):
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*")
-def test_the_names_suggested_for_a_wrong_one_can_be_used():
-    with pytest.raises(JobError) as why:
-        load_clip(ClipModel(name="ViT-Q-99"), "cpu")
-    suggested = why.value.problem.hint.rpartition("such as ")[2].rstrip(".").split(", ")
-    for name in suggested:
-        with pytest.raises(JobError) as why:
-            load_clip(ClipModel(name=name), "cpu")
-        assert why.value.problem.code == "weights_missing"
-
-
 def test_openais_own_archive_is_read_with_its_activation(tmp_path, tiny_name):
     state = {k: v.half() for k, v in tiny_clip(3).state_dict().items()}
     for name, value in (("input_resolution", 32), ("context_length", 16), ("vocab_size", 49408)):
@@ -249,6 +239,16 @@ def test_wrong_requests(model, code, words):
     assert problem.code == code
     assert words in problem.message
     assert problem.hint
+
+
+def test_the_names_suggested_for_a_wrong_one_can_be_used():
+    with pytest.raises(JobError) as why:
+        load_clip(ClipModel(name="ViT-Q-99"), "cpu")
+    suggested = why.value.problem.hint.rpartition("such as ")[2].rstrip(".").split(", ")
+    for name in suggested:
+        with pytest.raises(JobError) as why:
+            load_clip(ClipModel(name=name), "cpu")
+        assert why.value.problem.code == "weights_missing"
 
 
 def test_a_file_needs_the_name_of_its_architecture(tmp_path):
