@@ -165,27 +165,33 @@ LOOK_WORDS: dict[str, Words] = {
 THING_WORDS: dict[str, tuple[str, ...]] = {
     "ball": ("ball", "disc", "circle", "sphere", "globe"),
     "box": ("box", "cube", "square", "block"),
-    "star": ("star",),
-    "heart": ("heart",),
+    "star": ("star", "five pointed star"),
+    "heart": ("heart", "love heart"),
     "triangle": ("triangle", "pyramid"),
     "ring": ("ring", "donut", "torus"),
     "moon": ("moon", "crescent"),
     "swan": ("swan", "goose"),
     "bird": ("bird", "sparrow"),
-    "fish": ("fish",),
+    "fish": ("fish", "goldfish"),
     "cat": ("cat", "kitten"),
     "dog": ("dog", "puppy"),
     "horse": ("horse", "pony"),
     "car": ("car", "automobile"),
     "boat": ("boat", "sailboat", "ship"),
-    "tree": ("tree",),
+    "tree": ("tree", "pine tree", "palm tree"),
     "house": ("house", "home"),
     "cup": ("cup", "mug"),
-    "bottle": ("bottle",),
-    "chair": ("chair",),
-    "hat": ("hat",),
-    "cake": ("cake",),
-    "person": ("person", "man", "woman"),
+    "bottle": ("bottle", "wine bottle"),
+    "chair": ("chair", "armchair"),
+    "hat": ("hat", "cowboy hat", "top hat"),
+    "cake": ("cake", "birthday cake", "slice of cake"),
+    "person": ("person", "man", "woman", "girl"),
+    "camel": ("camel", "dromedary"),
+    "bicycle": ("bicycle", "bike"),
+    "flower": ("flower", "tulip", "sunflower"),
+    "umbrella": ("umbrella", "parasol"),
+    "mushroom": ("mushroom", "toadstool"),
+    "guitar": ("guitar", "electric guitar"),
 }
 SURFACES = ("texture", "surface", "pattern", "background", "material")
 ANY_THING = ("object", "thing", "shape", "figure", "statue", "toy")
@@ -214,6 +220,7 @@ BACKGROUND_WORDS: dict[str, tuple[str, ...]] = {
         "on a green screen",
         "over green screen",
     ),
+    "autumn": ("in autumn", "in an autumn forest", "in a park in autumn", "among autumn trees"),
 }
 SCENE_WORDS: dict[str, tuple[str, ...]] = {
     "meadow": ("meadow", "grass field", "countryside"),
@@ -230,6 +237,7 @@ SCENE_WORDS: dict[str, tuple[str, ...]] = {
     "room": ("room", "empty room"),
     "plain": ("plain background", "empty background"),
     "green screen": ("green screen", "empty green screen"),
+    "autumn": ("autumn", "autumn forest", "autumn landscape", "park in autumn"),
 }
 EFFECT_WORDS: dict[str, tuple[str, ...]] = {
     "snowing": ("in falling snow", "with snow falling", "in a snow storm", "with snowflakes"),

@@ -7,7 +7,6 @@ it, `dark` polygons are shaded parts (windows, tyres, eyes) and `light` ones lit
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,43 +26,82 @@ class Shape:
     """Largest tilt in radians a drawing may give it."""
 
 
-def poly(*points: tuple[float, float]) -> Outline:
-    """A polygon with straight sides."""
-    return np.array(points, np.float32)
+def points(text: str) -> Outline:
+    """Points written as "x,y x,y ...", in hundredths of the unit square."""
+    pairs = np.array([pair.split(",") for pair in text.split()], np.float32)
+    return np.asarray(pairs / 100, np.float32)
 
 
-def curve(*points: tuple[float, float]) -> Outline:
-    """A closed smooth outline (Catmull-Rom) through the points."""
-    p = np.array(points, np.float32)
-    before, after, beyond = np.roll(p, 1, 0), np.roll(p, -1, 0), np.roll(p, -2, 0)
+def spline(p: Outline, closed: bool) -> Outline:
+    """A smooth line (Hermite) through points; one named twice is a corner, its slope is 0.
+
+    An open line comes without its last point.
+    """
+    before = np.roll(p, 1, 0) if closed else np.concatenate([p[:1], p[:-1]])
+    after = np.roll(p, -1, 0) if closed else np.concatenate([p[1:], p[-1:]])
+    corner = (before == p).all(1) | (after == p).all(1)
+    slope = np.where(corner[:, None], 0, (after - before) / 2)
+    if not closed:
+        slope[[0, -1]] = (p[1] - p[0]) / 2, (p[-1] - p[-2]) / 2
     t = np.linspace(0, 1, 6, endpoint=False, dtype=np.float32)[None, :, None]
-    a, b, c, d = (q[:, None] for q in (before, p, after, beyond))
-    spline = 0.5 * (
-        2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3
+    a, c, u, v = (q[:, None] for q in (p, after, slope, np.roll(slope, -1, 0)))
+    line = (
+        (2 * t**3 - 3 * t**2 + 1) * a
+        + (t**3 - 2 * t**2 + t) * u
+        + (3 * t**2 - 2 * t**3) * c
+        + (t**3 - t**2) * v
     )
-    return np.asarray(spline.reshape(-1, 2), np.float32)
+    return np.asarray((line if closed else line[:-1]).reshape(-1, 2), np.float32)
+
+
+def poly(text: str) -> Outline:
+    """A polygon with straight sides."""
+    return points(text)
+
+
+def curve(text: str) -> Outline:
+    """A closed smooth outline through the points; a point named twice is a corner."""
+    return spline(points(text), closed=True)
 
 
 def oval(x: float, y: float, rx: float, ry: float | None = None, turn: float = 0.0) -> Outline:
-    """An ellipse; `turn` in radians."""
+    """An ellipse, in hundredths; `turn` in radians."""
     angle = np.linspace(0, 2 * np.pi, 28, endpoint=False)
     u, v = rx * np.cos(angle), (rx if ry is None else ry) * np.sin(angle)
     c, s = np.cos(turn), np.sin(turn)
-    return np.stack([x + c * u - s * v, y + s * u + c * v], -1).astype(np.float32)
+    return (np.stack([x + c * u - s * v, y + s * u + c * v], -1) / 100).astype(np.float32)
 
 
 def bar(x0: float, y0: float, x1: float, y1: float) -> Outline:
-    """An upright rectangle."""
-    return poly((x0, y0), (x1, y0), (x1, y1), (x0, y1))
+    """An upright rectangle, in hundredths."""
+    return np.array(((x0, y0), (x1, y0), (x1, y1), (x0, y1)), np.float32) / np.float32(100)
 
 
-def stroke(width: float, *points: tuple[float, float]) -> tuple[Outline, ...]:
-    """A line of round-ended segments, as polygons."""
-    parts = []
-    for (ax, ay), (bx, by) in pairwise(points):
-        length, turn = float(np.hypot(bx - ax, by - ay)), float(np.arctan2(by - ay, bx - ax))
-        parts.append(oval((ax + bx) / 2, (ay + by) / 2, length / 2 + width / 2, width / 2, turn))
-    return tuple(parts)
+def hoop(x: float, y: float, radius: float, width: float) -> tuple[Outline, ...]:
+    """A circular band as two halves, in hundredths; `radius` is the outer one."""
+    halves = []
+    for start in (0.0, np.pi):
+        angle = np.linspace(start - 0.05, start + np.pi + 0.05, 24)
+        way = np.stack([np.cos(angle), np.sin(angle)], -1)
+        both = np.concatenate([radius * way, (radius - width) * way[::-1]])
+        halves.append(((both + np.array((x, y))) / 100).astype(np.float32))
+    return tuple(halves)
+
+
+def stroke(width: float, text: str, end: float | None = None) -> tuple[Outline, ...]:
+    """A round-ended smooth line through the points; its width runs from `width` to `end`."""
+    p = points(text)
+    way = np.concatenate([spline(p, closed=False), p[-1:]]) if len(p) > 2 else p
+    widths = np.linspace(width, width if end is None else end, len(way)) / 200
+    slope = np.gradient(way, axis=0)
+    slope /= np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-6)
+    side = np.stack([-slope[:, 1], slope[:, 0]], -1) * widths[:, None]
+    band = np.concatenate([way + side, (way - side)[::-1]]).astype(np.float32)
+    tips = [
+        oval(100 * float(way[k, 0]), 100 * float(way[k, 1]), 100 * float(widths[k]))
+        for k in (0, -1)
+    ]
+    return (band, *tips)
 
 
 def star_outline(tips: int = 5, inner: float = 0.42) -> Outline:

@@ -13,12 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.demo_clip.looks_living import grass as grass_texture
-from scripts.demo_clip.looks_living import leaves
 from scripts.demo_clip.looks_made import brick as brick_texture
-from scripts.demo_clip.looks_natural import clouds, stars, wood
-from scripts.demo_clip.looks_natural import sand as sand_texture
+from scripts.demo_clip.looks_natural import wood
 from scripts.demo_clip.noise import (
+    Colour,
     Field,
     Rng,
     coordinates,
@@ -27,7 +25,20 @@ from scripts.demo_clip.noise import (
     mix,
     ramp,
     smoothstep,
-    unit,
+)
+from scripts.demo_clip.scenes_outdoors import (
+    autumn,
+    below,
+    desert,
+    forest,
+    meadow,
+    mountains,
+    night,
+    sea,
+    shrunk,
+    sky,
+    sky_over,
+    snowfield,
 )
 
 SCENE_SIZE = 128
@@ -35,124 +46,35 @@ GREEN = (0.0, 177.0, 64.0)
 """The green of Text2LIVE's screen image."""
 
 
-def sky_over(rng: Rng, size: int) -> Field:
-    y = coordinates(size)[1]
-    top = [(60, 120, 205), (90, 150, 220), (120, 170, 225)][rng.integers(3)]
-    return ramp(y, [(0, top), (0.7, (200, 222, 240)), (1, (222, 232, 240))])
-
-
-def below(y: Field, line: Field | float) -> Field:
-    """1 under a horizon line, 0 over it."""
-    return smoothstep(-0.008, 0.008, (y - line).astype(np.float32))
-
-
-def skyline(rng: Rng, size: int, base: float, height: float, cells: float) -> Field:
-    """A ragged horizon: for each column the row (0..1) where land begins, `[1, S]`."""
-    return np.asarray(base - height * fractal(rng, size, cells, 4)[:1], np.float32)
-
-
-def shrunk(texture: Callable[[Rng, int], Field], rng: Rng, size: int, zoom: float) -> Field:
-    return cv2.resize(texture(rng, round(size * zoom)), (size, size), interpolation=cv2.INTER_AREA)
-
-
-def meadow(rng: Rng, size: int) -> Field:
-    y = coordinates(size)[1]
-    lawn = shrunk(grass_texture, rng, size, 1.4) * rng.uniform(0.85, 1.15)
-    if rng.random() < 0.4:
-        return lawn
-    return mix(
-        sky_over(rng, size), lawn, below(y, skyline(rng, size, rng.uniform(0.3, 0.55), 0.1, 2))
-    )
-
-
-def sky(rng: Rng, size: int) -> Field:
-    return clouds(rng, size) if rng.random() < 0.8 else sky_over(rng, size)
-
-
-def sea(rng: Rng, size: int) -> Field:
-    y = coordinates(size)[1]
-    horizon = rng.uniform(0.2, 0.5)
-    wave = np.sin(2 * np.pi * ((y / (0.35 + y)) * 40 + 3 * fractal(rng, size, 5, 4, stretch=4)))
-    body = ramp(
-        unit(wave * 0.35 + fractal(rng, size, 6, 3, stretch=3)),
-        [(0, (10, 50, 95)), (0.6, (28, 92, 145)), (1, (120, 178, 205))],
-    )
-    return mix(sky_over(rng, size), body, below(y, horizon))
-
-
-def desert(rng: Rng, size: int) -> Field:
-    y = coordinates(size)[1]
-    picture = sky_over(rng, size)
-    for layer in range(3):
-        dune = sand_texture(rng, size) * (0.8 + 0.12 * layer)
-        picture = mix(picture, dune, below(y, skyline(rng, size, 0.45 + 0.2 * layer, 0.22, 2)))
-    return picture
-
-
-def forest(rng: Rng, size: int) -> Field:
-    picture = leaves(rng, size) * rng.uniform(0.4, 0.7)
-    for _ in range(int(rng.integers(6, 12))):
-        x, w = rng.uniform(0, size), rng.uniform(3, 9)
-        colour = tuple(rng.uniform(0.6, 1.3) * c for c in (62, 45, 30))
-        cv2.rectangle(
-            picture, (int(x), 0), (int(x + w), int(rng.uniform(0.75, 0.95) * size)), colour, -1
-        )
-    ground = ramp(fractal(rng, size, 12, 4), [(0, (40, 45, 18)), (1, (90, 90, 40))])
-    return mix(picture, ground, below(coordinates(size)[1], skyline(rng, size, 0.88, 0.08, 3)))
-
-
 def city(rng: Rng, size: int) -> Field:
+    """Two rows of buildings with windows over a road, by day or, less often, at dusk."""
+    dusk = rng.random() < 0.2
     picture = sky_over(rng, size) * rng.uniform(0.8, 1)
+    if dusk:
+        y = coordinates(size)[1]
+        picture = ramp(y, [(0, (50, 60, 110)), (0.5, (220, 140, 120)), (1, (240, 180, 120))])
     for depth in range(2):
         x = -4.0
         while x < size:
-            w, top = rng.uniform(12, 26), rng.uniform(0.08, 0.5) * size + depth * 14
-            tone = rng.uniform(70, 150) * (1 - 0.25 * depth)
-            colour = (tone, tone * rng.uniform(0.92, 1.0), tone * rng.uniform(0.85, 1.08))
+            w, top = rng.uniform(14, 28), rng.uniform(0.06, 0.48) * size + depth * 14
+            tone = rng.uniform(95, 185) * (1 - 0.25 * depth) * (0.55 if dusk else 1)
+            tint = [(1, 0.97, 0.95), (1.05, 0.85, 0.72), (0.85, 0.95, 1.08)][rng.integers(3)]
+            colour = tuple(tone * c for c in tint)
             cv2.rectangle(picture, (int(x), int(top)), (int(x + w), size), colour, -1)
-            lit = (245, 225, 150) if rng.random() < 0.4 else (tone * 0.5, tone * 0.55, tone * 0.65)
-            for wy in np.arange(top + 4, size * 0.86, 7):
-                for wx in np.arange(x + 3, x + w - 3, 6):
-                    cv2.rectangle(picture, (int(wx), int(wy)), (int(wx + 2), int(wy + 3)), lit, -1)
+            edge = (int(x + w), int(top)), (int(x + w), size)
+            cv2.line(picture, *edge, tuple(0.6 * c for c in colour), 2)
+            bright = rng.random() < (0.9 if dusk else 0.3)
+            pane = (250, 228, 150) if bright else (tone * 0.4, tone * 0.46, tone * 0.58)
+            for wy in np.arange(top + 4, size * 0.86, 8):
+                for wx in np.arange(x + 3, x + w - 4, 7):
+                    cv2.rectangle(picture, (int(wx), int(wy)), (int(wx + 3), int(wy + 4)), pane, -1)
             x += w + rng.uniform(0, 3)
-    road = np.full_like(picture, 75.0)
-    return mix(picture, road, below(coordinates(size)[1], 0.88))
-
-
-def night(rng: Rng, size: int) -> Field:
-    picture = stars(rng, size)
-    if rng.random() < 0.5:
-        hills = np.broadcast_to(np.array((6, 8, 12), np.float32), picture.shape)
-        picture = mix(picture, hills, below(coordinates(size)[1], skyline(rng, size, 0.95, 0.2, 2)))
-    return picture
-
-
-def snowfield(rng: Rng, size: int) -> Field:
-    y = coordinates(size)[1]
-    ground = ramp(fractal(rng, size, 3, 5), [(0, (205, 216, 234)), (1, (254, 255, 255))])
-    picture = sky_over(rng, size) * 0.95
-    for _ in range(int(rng.integers(0, 7))):
-        x, base, h = (
-            rng.uniform(0, size),
-            rng.uniform(0.45, 0.6) * size,
-            rng.uniform(0.15, 0.4) * size,
-        )
-        tree = np.array([[x, base - h], [x + h * 0.3, base], [x - h * 0.3, base]], np.int32)
-        cv2.fillPoly(picture, [tree], (60, 85, 75), cv2.LINE_AA)
-    return mix(picture, ground, below(y, skyline(rng, size, rng.uniform(0.45, 0.55), 0.1, 2)))
-
-
-def mountains(rng: Rng, size: int) -> Field:
-    y = coordinates(size)[1]
-    picture = sky_over(rng, size)
-    for layer in range(3):
-        line = skyline(rng, size, 0.62 + 0.16 * layer, 0.6 - 0.17 * layer, 3)
-        rock = ramp(fractal(rng, size, 8, 4, 0.7), [(0, (70, 74, 90)), (1, (135, 138, 150))]) * (
-            1.1 - 0.25 * layer
-        )
-        if layer == 0:
-            rock = mix(rock, (245, 248, 252), smoothstep(0.16, 0.06, (y - line).astype(np.float32)))
-        picture = mix(picture, rock, below(y, line))
+    level = rng.uniform(0.84, 0.92)
+    road = np.full_like(picture, rng.uniform(60, 85))
+    picture = mix(picture, road, below(coordinates(size)[1], level))
+    for dash in np.arange(-4, size, 22):
+        row = int((level + 0.06) * size)
+        cv2.rectangle(picture, (int(dash), row), (int(dash + 11), row + 2), (235, 235, 225), -1)
     return picture
 
 
@@ -161,18 +83,52 @@ def brick_wall(rng: Rng, size: int) -> Field:
 
 
 def wood_floor(rng: Rng, size: int) -> Field:
-    return shrunk(wood, rng, size, 1.2)
+    """Planks with dark joints, side by side, lying straight or upright."""
+    picture = shrunk(wood, rng, size, 1.2)
+    count = int(rng.integers(4, 7))
+    step = size / count
+    for k in range(count):
+        a, b = int(k * step), int((k + 1) * step)
+        picture[a:b] *= rng.uniform(0.82, 1.15)
+        picture[a : a + 3] *= 0.35
+        end = int(rng.integers(size))
+        picture[a:b, end : end + 2] *= 0.4
+    return picture if rng.random() < 0.5 else np.ascontiguousarray(picture.transpose(1, 0, 2))
 
 
 def room(rng: Rng, size: int) -> Field:
-    """A wall and a floor of plain colours."""
+    """A wall over a floor with a skirting board, and a window, a picture, a lamp or a rug."""
     y = coordinates(size)[1]
-    wall = np.array(hue(rng.random(), rng.uniform(0, 0.35), rng.uniform(150, 235)), np.float32)
+    wall = np.array(hue(rng.random(), rng.uniform(0.05, 0.4), rng.uniform(150, 235)), np.float32)
     floor = np.array(
-        hue(rng.uniform(0.03, 0.12), rng.uniform(0.1, 0.5), rng.uniform(90, 190)), np.float32
+        hue(rng.uniform(0.03, 0.1), rng.uniform(0.3, 0.6), rng.uniform(80, 150)), np.float32
     )
     light = (0.85 + 0.3 * fractal(rng, size, 2, 1))[..., None]
-    return mix(wall * light, floor * light, below(y, rng.uniform(0.6, 0.8)))
+    level = rng.uniform(0.66, 0.8)
+    picture = mix(wall * light, floor * light, below(y, level))
+    row = int(level * size)
+    cv2.rectangle(picture, (0, row - 5), (size, row), (245, 243, 238), -1)
+
+    def box(x0: float, y0: float, x1: float, y1: float, colour: Colour) -> None:
+        corners = (int(x0 * size), int(y0 * size)), (int(x1 * size), int(y1 * size))
+        cv2.rectangle(picture, *corners, colour, -1)
+
+    for left in ((0.04, 0.66), (0.05,), (0.64,))[rng.integers(3)]:
+        x, top = left + rng.uniform(0, 0.06), rng.uniform(0.06, 0.16)
+        if rng.random() < 0.6:
+            box(x, top, x + 0.26, top + 0.42, (250, 250, 248))
+            box(x + 0.025, top + 0.025, x + 0.235, top + 0.395, (150, 195, 230))
+            box(x + 0.12, top, x + 0.14, top + 0.42, (250, 250, 248))
+            box(x, top + 0.2, x + 0.26, top + 0.22, (250, 250, 248))
+        else:
+            box(x, top, x + 0.25, top + 0.28, (70, 48, 30))
+            box(x + 0.03, top + 0.03, x + 0.22, top + 0.25, hue(rng.random(), 0.5, 210))
+            box(x + 0.07, top + 0.13, x + 0.18, top + 0.25, hue(rng.random(), 0.6, 150))
+    if rng.random() < 0.5:
+        spot = (int(rng.uniform(0.35, 0.65) * size), int((level + 1) / 2 * size + 2))
+        rug = hue(rng.random(), 0.6, 170)
+        cv2.ellipse(picture, spot, (int(0.4 * size), 9), 0, 0, 360, rug, -1, cv2.LINE_AA)
+    return picture
 
 
 def plain(rng: Rng, size: int) -> Field:
@@ -211,6 +167,7 @@ SCENES: dict[str, Callable[[Rng, int], Field]] = {
     "room": room,
     "plain": plain,
     "green screen": green_screen,
+    "autumn": autumn,
 }
 """Backgrounds by name."""
 
@@ -241,63 +198,89 @@ def draw_scene(name: str, rng: Rng, size: int, seed: int, variants: int) -> Fiel
 
 
 def snowfall(rng: Rng, picture: Field) -> Field:
+    """White flakes of all sizes over a slightly dulled picture."""
     size = len(picture)
     flakes = np.zeros((size, size), np.float32)
-    for x, y, r in rng.random((int(rng.integers(50, 140)), 3)):
+    for x, y, r in rng.random((int(rng.integers(80, 150)), 3)):
         cv2.circle(
             flakes,
             (int(x * size * 8), int(y * size * 8)),
-            int((0.6 + 1.6 * r * r) * 8),
-            0.95,
+            int((1.0 + 1.6 * r * r) * 8),
+            1.0,
             -1,
             cv2.LINE_AA,
             3,
         )
-    return mix(picture * 0.9 + 12, (252, 253, 255), np.clip(flakes, 0, 1))
+    return mix(picture * 0.8 + 8, (252, 253, 255), np.clip(flakes, 0, 1))
 
 
 def rainfall(rng: Rng, picture: Field) -> Field:
+    """Long bright slanted streaks over a darkened, greyish picture."""
     size = len(picture)
     drops = np.zeros((size, size), np.float32)
-    slant, length = rng.uniform(-0.25, 0.25), rng.uniform(7, 16)
-    for x, y in rng.random((int(rng.integers(60, 130)), 2)) * size:
-        end = (int((x + slant * length) * 8), int((y + length) * 8))
-        cv2.line(drops, (int(x * 8), int(y * 8)), end, 0.75, 1, cv2.LINE_AA, 3)
+    lean = rng.uniform(0.12, 0.4) * rng.choice([-1, 1])
+    length = rng.uniform(13, 24)
+    for x, y in rng.uniform(-0.2, 1, (int(rng.integers(70, 120)), 2)) * size:
+        x = x * 1.2
+        end = (int((x + lean * length) * 8), int((y + length) * 8))
+        cv2.line(drops, (int(x * 8), int(y * 8)), end, 0.85, 1, cv2.LINE_AA, 3)
+    drops = np.clip(cv2.GaussianBlur(drops, (0, 0), 0.5) * 1.3, 0, 0.9)
     grey = picture.mean(-1, keepdims=True)
-    return mix((0.55 * picture + 0.25 * grey), (205, 215, 228), np.clip(drops, 0, 1))
+    return mix(0.45 * picture + 0.22 * grey, (205, 217, 232), drops)
 
 
 def fogged(rng: Rng, picture: Field) -> Field:
+    """A pale even veil, denser downwards, that takes contrast and colour."""
     size = len(picture)
-    veil = rng.uniform(0.45, 0.65) + 0.35 * (fractal(rng, size, 2.5, 3, stretch=2) - 0.3)
-    return mix(picture, (214, 217, 221), np.clip(veil, 0, 0.88))
+    y = coordinates(size)[1]
+    veil = rng.uniform(0.5, 0.66) + rng.uniform(0.1, 0.3) * (y - 0.4)
+    veil = veil + 0.22 * (fractal(rng, size, 2, 2, stretch=2) - 0.5)
+    return mix(picture, (216, 219, 223), np.clip(veil, 0.38, 0.86).astype(np.float32))
 
 
 def smoked(rng: Rng, picture: Field) -> Field:
+    """Dark grey plumes of round puffs that rise, widen and curl."""
     size = len(picture)
-    x, y = coordinates(size)
-    plume = fractal(rng, size, 4, 4, 0.6)
-    spread = 0.15 + 0.35 * (1 - y)
-    column = np.exp(
-        -(((x - rng.uniform(0.25, 0.75) - 0.25 * (fractal(rng, size, 3, 2) - 0.5)) / spread) ** 2)
-    )
-    tone = ramp(plume, [(0, (55, 55, 58)), (1, (185, 185, 188))])
-    return mix(picture, tone, np.clip(column * (0.35 + 0.9 * plume), 0, 0.93))
+    cover, tone = np.zeros((size, size), np.float32), np.full((size, size), 70, np.float32)
+    for foot in rng.uniform(0.1, 0.9, int(rng.integers(1, 4))):
+        bend, phase = rng.uniform(0.04, 0.14), rng.uniform(0, 6)
+        for up in np.linspace(0, 1.05, 34):
+            middle = foot + bend * np.sin(phase + 6 * up) * (0.3 + up)
+            wide = 0.05 + 0.13 * up
+            for dx, dy, shade in rng.uniform(-1, 1, (2, 3)):
+                spot = int((middle + dx * wide) * size), int((1 - up + 0.03 * dy) * size)
+                radius = int((0.045 + 0.075 * up) * size * (1 + 0.2 * dy))
+                cv2.circle(tone, spot, radius, 82 + 38 * shade + 30 * up, -1, cv2.LINE_AA)
+                lit = (spot[0] - radius // 3, spot[1] - radius // 3)
+                cv2.circle(tone, lit, radius // 2, 104 + 38 * shade + 34 * up, -1, cv2.LINE_AA)
+                cv2.circle(cover, spot, radius, 0.96, -1, cv2.LINE_AA)
+    soft = cv2.GaussianBlur(cover, (0, 0), size / 45)
+    grey = cv2.GaussianBlur(tone, (0, 0), size / 80) * rng.uniform(0.7, 1.1)
+    share = np.maximum(0.12, soft * (0.74 + 0.22 * fractal(rng, size, 5, 3)))
+    return mix(picture, np.repeat(grey[..., None], 3, -1), share.astype(np.float32))
 
 
 def burning(rng: Rng, picture: Field) -> Field:
+    """Tongues of flame from the lower edge up to about half the height."""
     size = len(picture)
-    y = coordinates(size)[1]
-    heat = np.clip(
-        1.5 * (y - rng.uniform(0.2, 0.45))
-        + 0.9 * (fractal(rng, size, 5, 3, 0.6, stretch=0.4) - 0.5),
-        0,
-        1,
-    ).astype(np.float32)
-    colour = ramp(
-        heat, [(0, (180, 30, 0)), (0.3, (240, 90, 5)), (0.6, (255, 170, 30)), (1, (255, 246, 180))]
+    x, y = coordinates(size)
+    high = np.zeros((1, size), np.float32)
+    for place in np.arange(0, 1.05, 0.14) + rng.uniform(-0.06, 0.06, 8):
+        width, tall = rng.uniform(0.06, 0.12), rng.uniform(0.35, 0.85)
+        high = np.maximum(high, tall * np.clip(1 - np.abs(x[:1] - place) / width, 0, 1) ** 0.7)
+    high = np.maximum(high, rng.uniform(0.2, 0.35))
+    sway = 0.07 * (fractal(rng, size, 5, 3) - 0.5) * size
+    columns = np.clip(x * size + sway * (1.5 - y), 0, size - 1).astype(np.float32)
+    tongue = cv2.remap(
+        np.repeat(high, size, 0), columns, (y * size).astype(np.float32), cv2.INTER_LINEAR
     )
-    return mix(picture, colour, smoothstep(0.02, 0.3, heat))
+    heat = 1.25 * (tongue - (1 - y)) + 0.35 * (fractal(rng, size, 6, 3, 0.6, stretch=0.4) - 0.4)
+    heat = np.clip(heat, 0, 1).astype(np.float32)
+    colour = ramp(
+        heat, [(0, (190, 35, 0)), (0.2, (240, 95, 5)), (0.45, (255, 175, 30)), (1, (255, 246, 180))]
+    )
+    glow = picture * np.array((1.08, 0.9, 0.75), np.float32)
+    return mix(glow, colour, smoothstep(0.0, 0.13, heat))
 
 
 EFFECTS: dict[str, Callable[[Rng, Field], Field]] = {

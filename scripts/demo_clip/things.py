@@ -10,11 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scripts.demo_clip.noise import Field, Rng
-from scripts.demo_clip.outlines import SHAPES
-from scripts.demo_clip.outlines_living import LIVING_SHAPES
-from scripts.demo_clip.pen import Outline
+from scripts.demo_clip.outlines_animals import ANIMAL_SHAPES
+from scripts.demo_clip.outlines_household import HOUSEHOLD_SHAPES
+from scripts.demo_clip.outlines_outdoors import OUTDOOR_SHAPES
+from scripts.demo_clip.outlines_people import PEOPLE_SHAPES
+from scripts.demo_clip.outlines_signs import SIGN_SHAPES
+from scripts.demo_clip.outlines_vehicles import VEHICLE_SHAPES
+from scripts.demo_clip.pen import Outline, Shape
 
-ALL_SHAPES = {**SHAPES, **LIVING_SHAPES}
+ALL_SHAPES: dict[str, tuple[Shape, ...]] = {
+    **SIGN_SHAPES,
+    **ANIMAL_SHAPES,
+    **PEOPLE_SHAPES,
+    **VEHICLE_SHAPES,
+    **OUTDOOR_SHAPES,
+    **HOUSEHOLD_SHAPES,
+}
 """Outlines of every thing."""
 
 THINGS: tuple[str, ...] = (
@@ -41,6 +52,12 @@ THINGS: tuple[str, ...] = (
     "hat",
     "cake",
     "person",
+    "camel",
+    "bicycle",
+    "flower",
+    "umbrella",
+    "mushroom",
+    "guitar",
 )
 """Names of all things, in class order."""
 
@@ -60,7 +77,7 @@ def fill(outlines: Sequence[Outline], matrix: NDArray[np.float64], size: int) ->
     for outline in outlines:
         moved = outline @ matrix[:, :2].T + matrix[:, 2]
         cv2.fillPoly(canvas, [np.round(moved * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    return canvas.astype(np.float32) / 255
+    return np.asarray(canvas / 255, np.float32)
 
 
 def draw_body(name: str, rng: Rng, size: int, relief: float, smallest: float = 0.42) -> Body:
