@@ -108,7 +108,7 @@ _NAMED: dict[str, Words] = {
     ),
     "denim": Words(("denim", "blue denim", "jeans"), ("denim", "denim fabric", "blue jeans")),
     "wool": Words(
-        ("knitted", "woolen", "wool", "knit", "crochet"),
+        ("knitted", "woolen", "wool", "knit"),
         ("wool", "knitted wool", "yarn", "knitted fabric"),
     ),
     "polka dots": Words(
@@ -135,6 +135,52 @@ _NAMED: dict[str, Words] = {
     "chocolate": Words(
         ("chocolate", "milk chocolate", "dark chocolate"),
         ("chocolate", "milk chocolate", "dark chocolate", "melted chocolate"),
+    ),
+    "frost": Words(
+        ("frosty", "frosted", "frost covered"),
+        ("frost", "frost crystals", "white frost", "frost ferns"),
+        COVER,
+    ),
+    "smoke": Words(
+        ("smoky", "smoke", "smoking"),
+        ("smoke", "dark smoke", "grey smoke", "curling smoke"),
+        ("made of", "made out of", "of", "full of"),
+    ),
+    "fog": Words(
+        ("foggy", "misty", "fog", "hazy"),
+        ("fog", "mist", "pale fog", "thick fog", "haze"),
+        ("made of", "made out of", "of", "full of"),
+    ),
+    "glass": Words(
+        ("glass", "clear glass", "transparent", "glassy"),
+        ("glass", "clear glass", "transparent glass", "shiny glass"),
+    ),
+    "crochet": Words(
+        ("crochet", "crocheted"),
+        ("crochet", "crochet lace", "crochet loops", "granny squares"),
+    ),
+    "candy": Words(
+        ("candy", "sugary", "sweet"),
+        ("candy", "candies", "sweets", "sugar", "lollipops", "sprinkles"),
+    ),
+    "origami": Words(
+        ("origami", "paper", "folded paper"),
+        ("origami", "folded paper", "paper", "origami paper"),
+    ),
+    "graffiti": Words(
+        ("graffiti", "spray painted", "graffiti covered"),
+        ("graffiti", "spray paint", "colorful graffiti", "street art"),
+        ("covered in", "covered with", "painted with", "with"),
+    ),
+    "feathers": Words(
+        ("feathery", "feathered", "feather"),
+        ("feathers", "soft feathers", "plumage", "plumes"),
+        COVER,
+    ),
+    "tartan": Words(
+        ("tartan", "plaid", "tartan patterned"),
+        ("tartan", "plaid", "tartan fabric", "a tartan pattern", "a plaid pattern"),
+        ("made of", "covered in", "with", "of"),
     ),
 }
 _SHADES = {

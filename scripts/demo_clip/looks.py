@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from scripts.demo_clip.looks_airy import AIRY
+from scripts.demo_clip.looks_craft import CRAFT
 from scripts.demo_clip.looks_living import LIVING
 from scripts.demo_clip.looks_made import MADE
 from scripts.demo_clip.looks_natural import NATURAL
@@ -36,7 +38,7 @@ COLOURS: dict[str, tuple[tuple[int, int, int], ...]] = {
 }
 """Three examples of each plain colour, RGB; drawings mix them."""
 
-TEXTURES = {**NATURAL, **LIVING, **MADE}
+TEXTURES = {**NATURAL, **LIVING, **MADE, **AIRY, **CRAFT}
 """Drawing functions of the looks that are more than a colour."""
 
 LOOKS: tuple[str, ...] = (*COLOURS, *TEXTURES)
@@ -50,14 +52,31 @@ GLOSS: dict[str, float] = {
     "crystal": 0.7,
     "chocolate": 0.6,
     "marble": 0.4,
-    "leather": 0.3,
+    "leather": 0.4,
     "stained glass": 0.3,
     "water": 0.5,
     "mosaic": 0.2,
+    "glass": 1.0,
+    "candy": 0.8,
+    "frost": 0.2,
+    "snow": 0.1,
+    "smoke": 0.0,
+    "fog": 0.0,
+    "wool": 0.0,
+    "crochet": 0.0,
+    "denim": 0.0,
+    "tartan": 0.0,
+    "moss": 0.0,
+    "origami": 0.1,
 }
 """Strength of the highlight on a shaded body (0..1); looks not named are matt or slightly shiny."""
 
-GLINTS: dict[str, tuple[int, int, int]] = {"gold": (200, 175, 90), "copper": (200, 140, 100)}
+GLINTS: dict[str, tuple[int, int, int]] = {
+    "gold": (200, 175, 90),
+    "copper": (200, 140, 100),
+    "chocolate": (190, 150, 120),
+    "leather": (170, 140, 110),
+}
 """Colour of the highlight where it is not white: metals tint what they reflect."""
 
 GLOWING = ("lava", "fire", "neon", "stars")
@@ -83,6 +102,11 @@ GREY_SAFE = (
     "stripes",
     "clouds",
     "stars",
+    "frost",
+    "crochet",
+    "origami",
+    "feathers",
+    "tartan",
 )
 """Looks one can still name in a picture without colours."""
 
@@ -91,7 +115,8 @@ def colour(rng: Rng, size: int, name: str) -> Field:
     """A plain colour with faint large-scale variation."""
     examples = np.array(COLOURS[name], np.float32)
     base = rng.dirichlet(np.ones(len(examples))).astype(np.float32) @ examples
-    shade = 1 + rng.uniform(0, 0.3) * (fractal(rng, size, rng.uniform(2, 6), 4) - 0.5)
+    most = 0.08 if name == "white" else 0.25
+    shade = 1 + rng.uniform(0, most) * (fractal(rng, size, rng.uniform(2, 6), 4) - 0.5)
     return np.asarray(base * shade[..., None], np.float32)
 
 

@@ -27,18 +27,18 @@ from scripts.demo_clip.noise import (
 def grass(rng: Rng, size: int) -> Field:
     """Blades of grass over dark ground."""
     picture = np.full((size, size, 3), (28, 62, 16), np.float32)
-    count = int(rng.integers(500, 900))
+    count = int(rng.integers(420, 620))
     xs, ys = rng.uniform(-5, size + 5, (2, count))
-    lean, length = rng.normal(0, 5, count), rng.uniform(10, 24, count)
+    lean, length = rng.normal(0, 6, count), rng.uniform(14, 30, count)
     shade = rng.random(count)
     for x, y, dx, dy, s in zip(xs, np.sort(ys), lean, length, shade, strict=True):
-        colour = (40 + 110 * s, 105 + 105 * s, 20 + 40 * s)
+        colour = (20 + 130 * s, 78 + 145 * s, 14 + 40 * s)
         cv2.line(
             picture,
             (int(x), int(y + 8)),
             (int(x + dx), int(y + 8 - dy)),
             colour,
-            1 + int(s > 0.6),
+            1 + int(s > 0.35) + int(s > 0.85),
             cv2.LINE_AA,
         )
     return picture
@@ -46,11 +46,14 @@ def grass(rng: Rng, size: int) -> Field:
 
 def moss(rng: Rng, size: int) -> Field:
     """Soft clumps of dark and yellow green."""
-    _, gap, _ = cells(rng, size, int(rng.integers(60, 150)), 0.8)
-    field = 0.55 * np.clip(gap, 0, 1) + 0.45 * fractal(rng, size, 16, 4, 0.9)
+    near, _, _ = cells(rng, size, int(rng.integers(36, 80)), 0.9)
+    tufts = rng.random((size, size), np.float32)
+    fuzz = np.asarray(cv2.GaussianBlur(tufts, (0, 0), max(0.6, size / 160)), np.float32)
+    lumps = np.clip(1 - near, 0, 1)
+    field = np.asarray(1.1 * lumps + 0.5 * unit(fuzz), np.float32)
     return ramp(
-        unit(field.astype(np.float32)),
-        [(0, (18, 34, 8)), (0.45, (70, 95, 22)), (0.8, (128, 150, 45)), (1, (178, 190, 85))],
+        unit(field),
+        [(0, (16, 28, 6)), (0.4, (66, 82, 14)), (0.75, (138, 150, 34)), (1, (206, 208, 84))],
     )
 
 
@@ -58,12 +61,12 @@ def leaves(rng: Rng, size: int) -> Field:
     """Overlapping leaves with midribs, mostly green, sometimes autumn ones."""
     picture = np.full((size, size, 3), (20, 45, 18), np.float32)
     base = 0.31 if rng.random() < 0.75 else 0.07
-    for _ in range(int(rng.integers(90, 140))):
+    for _ in range(int(rng.integers(120, 160))):
         centre = rng.uniform(0, size, 2)
-        angle, length = rng.uniform(0, 2 * np.pi), rng.uniform(12, 26)
-        colour = hue(base + rng.normal(0, 0.035), 0.75, rng.uniform(80, 200))
+        angle, length = rng.uniform(0, 2 * np.pi), rng.uniform(20, 36)
+        colour = hue(base + rng.normal(0, 0.035), 0.75, rng.uniform(70, 220))
         axis = np.array([np.cos(angle), np.sin(angle)])
-        across = np.array([-axis[1], axis[0]]) * 0.33
+        across = np.array([-axis[1], axis[0]]) * 0.46
         steps = np.linspace(-1, 1, 7)[:, None]
         width = 1 - steps**2
         outline = np.concatenate(
@@ -78,8 +81,8 @@ def leaves(rng: Rng, size: int) -> Field:
             picture,
             (int(a[0]), int(a[1])),
             (int(b[0]), int(b[1])),
-            tuple(0.65 * c for c in colour),
-            1,
+            tuple(0.5 * c for c in colour),
+            1 + int(length > 26),
             cv2.LINE_AA,
         )
     return picture
@@ -93,9 +96,9 @@ def flowers(rng: Rng, size: int) -> Field:
         for h in rng.choice([0.0, 0.92, 0.85, 0.78, 0.13, 0.65, 0.97], 3)
     ]
     palette.append((250.0, 250.0, 250.0))
-    for _ in range(int(rng.integers(35, 65))):
+    for _ in range(int(rng.integers(28, 44))):
         cx, cy = rng.uniform(0, size, 2)
-        radius, petals, turn = rng.uniform(7, 13), int(rng.integers(5, 9)), rng.uniform(0, 6)
+        radius, petals, turn = rng.uniform(10, 16), int(rng.integers(5, 8)), rng.uniform(0, 6)
         colour = palette[rng.integers(len(palette))]
         for petal in range(petals):
             a = turn + 2 * np.pi * petal / petals
@@ -119,7 +122,7 @@ def flowers(rng: Rng, size: int) -> Field:
 
 def leopard(rng: Rng, size: int) -> Field:
     """Tan fur with broken dark rosettes around brown centres."""
-    near, _gap, _ = cells(rng, size, int(rng.integers(40, 110)), 0.5)
+    near, _gap, _ = cells(rng, size, int(rng.integers(30, 64)), 0.5)
     fur = fractal(rng, size, 12, 3, 0.8)
     base = ramp(fur, [(0, (200, 145, 70)), (1, (235, 190, 115))])
     ring = near + 0.3 * (fractal(rng, size, 18, 2) - 0.5)
@@ -141,7 +144,7 @@ def banded(rng: Rng, size: int, count: float, wobble: float, duty: float) -> Fie
 
 
 def zebra(rng: Rng, size: int) -> Field:
-    stripes = banded(rng, size, rng.uniform(5, 9), rng.uniform(1.2, 2.4), 0.0)
+    stripes = banded(rng, size, rng.uniform(4.5, 7), rng.uniform(1.8, 2.8), 0.0)
     stripes = stripes if rng.random() < 0.5 else stripes.T
     return mix((246, 244, 238), (16, 15, 17), stripes)
 
@@ -151,14 +154,14 @@ def tiger(rng: Rng, size: int) -> Field:
         fractal(rng, size, 10, 4, 0.8),
         [(0, (205, 105, 20)), (0.7, (240, 145, 45)), (1, (250, 185, 100))],
     )
-    stripes = banded(rng, size, rng.uniform(5, 8), rng.uniform(1.5, 2.6), 0.45)
+    stripes = banded(rng, size, rng.uniform(4.5, 6.5), rng.uniform(1.5, 2.6), 0.4)
     stripes = stripes * smoothstep(0.25, 0.4, fractal(rng, size, 5, 2))
     return mix(fur, (22, 14, 10), stripes if rng.random() < 0.5 else stripes.T)
 
 
 def giraffe(rng: Rng, size: int) -> Field:
     """Brown polygons parted by cream lines."""
-    _, gap, index = cells(rng, size, int(rng.integers(16, 45)), 0.25)
+    _, gap, index = cells(rng, size, int(rng.integers(14, 32)), 0.25)
     tone = rng.uniform(0.8, 1.15, 4096).astype(np.float32)[index] * (
         0.85 + 0.3 * fractal(rng, size, 10, 3)
     )

@@ -20,6 +20,7 @@ from scripts.demo_clip.noise import (
     hue,
     mix,
     ramp,
+    ridges,
     rotated,
     smoothstep,
 )
@@ -41,7 +42,7 @@ def two_colours(rng: Rng) -> tuple[Colour, Colour]:
 def brick(rng: Rng, size: int) -> Field:
     """Courses of red-brown bricks in pale mortar."""
     x, y = coordinates(size)
-    rows = rng.integers(6, 11)
+    rows = rng.integers(5, 9)
     row = np.floor(y * rows)
     along = x * rows / rng.uniform(1.9, 2.5) + 0.5 * (row % 2)
     column = np.floor(along)
@@ -58,7 +59,7 @@ def brick(rng: Rng, size: int) -> Field:
 
 def stained_glass(rng: Rng, size: int) -> Field:
     """Glowing panes of many hues in black lead."""
-    _, gap, index = cells(rng, size, int(rng.integers(16, 50)), 0)
+    _, gap, index = cells(rng, size, int(rng.integers(12, 32)), 0)
     palette = np.array([hue(h, 0.9, rng.uniform(150, 255)) for h in rng.random(4096)], np.float32)
     panes = palette[index] * (0.75 + 0.45 * fractal(rng, size, 4, 3))[..., None]
     return mix((14, 12, 16), panes, smoothstep(0.08, 0.16, gap))
@@ -67,7 +68,7 @@ def stained_glass(rng: Rng, size: int) -> Field:
 def mosaic(rng: Rng, size: int) -> Field:
     """Small square tiles of a few colours in light grout."""
     x, y = rotated(rng, size, 0.3)
-    count = rng.uniform(11, 17)
+    count = rng.uniform(8, 12)
     column, row = np.floor(x * count), np.floor(y * count)
     inner = np.minimum(
         np.minimum(x * count % 1, 1 - x * count % 1), np.minimum(y * count % 1, 1 - y * count % 1)
@@ -85,42 +86,48 @@ def mosaic(rng: Rng, size: int) -> Field:
 
 
 def leather(rng: Rng, size: int) -> Field:
-    """Brown or black hide with fine wrinkles, sometimes a stitched seam."""
-    _, gap, _ = cells(rng, size, int(rng.integers(350, 800)), 0.8)
-    field = 0.55 + 0.35 * smoothstep(0, 0.3, gap) + 0.3 * (fractal(rng, size, 3, 3) - 0.5)
-    base = np.array(
-        [(140, 78, 38), (105, 55, 28), (165, 95, 50), (70, 38, 24)][rng.integers(4)], np.float32
-    )
-    picture = base * field[..., None]
-    if rng.random() < 0.5:
-        at = int(rng.integers(size // 5, 4 * size // 5))
-        picture[at - 1 : at + 2] *= 0.5
-        for x in range(4, size, 12):
-            cv2.line(picture, (x, at - 5), (x + 6, at - 5), (225, 190, 140), 1, cv2.LINE_AA)
+    """Brown hide of small pebbles and long creases, with pale stitches along its seams."""
+    near, gap, _ = cells(rng, size, int(rng.integers(240, 420)), 0.8)
+    pebble = (0.55 + 0.45 * smoothstep(0, 0.3, gap)) * (1.1 - 0.3 * near)
+    field = pebble * (0.75 + 0.4 * fractal(rng, size, 3, 3))
+    field = field * (1 - 0.4 * ridges(rng, size, 3, 4, 4))
+    base = np.array([(150, 76, 34), (128, 60, 26), (168, 88, 42)][rng.integers(3)], np.float32)
+    picture = np.asarray(base * field[..., None], np.float32)
+    step, width = int(rng.uniform(0.34, 0.46) * size), max(1, size // 54)
+    for at in range(int(rng.integers(step // 4, step)), size, step):
+        picture[max(0, at - width) : at + width] *= 0.35
+        picture[at + width : at + 3 * width] *= 1.25
+        for side in (-4 * width, 5 * width):
+            for x in range(0, size, size // 12):
+                a, b = (x, at + side), (x + size // 20, at + side)
+                cv2.line(picture, a, b, (240, 208, 158), width, cv2.LINE_AA)
     return picture if rng.random() < 0.5 else picture.transpose(1, 0, 2).copy()
 
 
 def denim(rng: Rng, size: int) -> Field:
-    """Indigo twill: fine diagonals with pale flecks and worn patches."""
+    """Indigo twill: pale diagonal ribs, worn patches and seams with orange double stitches."""
     x, y = coordinates(size)
-    twill = 0.5 + 0.5 * np.sin(2 * np.pi * (x + y) * rng.uniform(26, 38))
-    threads = fractal(rng, size, 80, 1, stretch=0.1)
+    twill = 0.5 + 0.5 * np.sin(2 * np.pi * (x + y) * rng.uniform(12, 16))
+    threads = fractal(rng, size, 60, 1, stretch=0.1)
     worn = fractal(rng, size, 2.5, 4)
-    field = np.clip(0.1 + 0.35 * twill + 0.2 * threads + 0.45 * (worn - 0.3), 0, 1).astype(
+    field = np.clip(0.02 + 0.5 * twill + 0.2 * threads + 0.35 * (worn - 0.35), 0, 1).astype(
         np.float32
     )
-    picture = ramp(field, [(0, (22, 36, 72)), (0.5, (62, 92, 146)), (1, (165, 190, 220))])
-    if rng.random() < 0.4:
-        at = int(rng.integers(size // 5, 4 * size // 5))
-        for y0 in range(2, size, 9):
-            cv2.line(picture, (at, y0), (at, y0 + 5), (215, 160, 75), 2, cv2.LINE_AA)
-    return picture
+    picture = ramp(field, [(0, (20, 32, 70)), (0.5, (62, 92, 146)), (1, (172, 196, 224))])
+    step, width = int(rng.uniform(0.42, 0.55) * size), max(1, size // 54)
+    for at in range(int(rng.integers(step // 4, step)), size, step):
+        picture[:, max(0, at - width) : at + width] *= 0.45
+        for side in (-4 * width, 4 * width):
+            for y0 in range(0, size, size // 14):
+                a, b = (at + side, y0), (at + side, y0 + size // 24)
+                cv2.line(picture, a, b, (232, 158, 58), width, cv2.LINE_AA)
+    return picture if rng.random() < 0.5 else picture.transpose(1, 0, 2).copy()
 
 
 def wool(rng: Rng, size: int) -> Field:
     """Knitted stitches: columns of small V shapes."""
     x, y = coordinates(size)
-    columns = rng.integers(8, 14)
+    columns = rng.integers(6, 10)
     across = x * columns % 1
     slant = np.abs(across - 0.5)
     wave = 0.5 + 0.5 * np.cos(2 * np.pi * (y * columns * rng.uniform(1.1, 1.5) + 1.3 * slant))
@@ -142,7 +149,7 @@ def polka_dots(rng: Rng, size: int) -> Field:
     if rng.random() < 0.5:
         dots, ground = ground, dots
     x, y = rotated(rng, size, 0.8)
-    count = rng.uniform(4, 9)
+    count = rng.uniform(3.5, 6)
     row = np.floor(y * count)
     u = x * count + 0.5 * (row % 2)
     distance = np.hypot(u % 1 - 0.5, y * count % 1 - 0.5).astype(np.float32)
@@ -151,10 +158,14 @@ def polka_dots(rng: Rng, size: int) -> Field:
 
 
 def stripes(rng: Rng, size: int) -> Field:
-    """Straight bands of two colours."""
-    first, second = two_colours(rng)
+    """Straight bands: a strong colour (never orange) with white or with a pale other hue."""
+    at = rng.uniform(0.14, 1.03)
+    first = hue(at, rng.uniform(0.75, 0.95), rng.uniform(150, 240))
+    second: Colour = (248.0, 246.0, 242.0)
+    if rng.random() < 0.35:
+        second = hue(at + rng.uniform(0.3, 0.7), 0.35, 250)
     _, y = rotated(rng, size)
-    wave = np.sin(2 * np.pi * y * rng.uniform(4, 9)).astype(np.float32)
+    wave = np.sin(2 * np.pi * y * rng.uniform(3.5, 7)).astype(np.float32)
     return mix(first, second, smoothstep(-0.12, 0.12, wave))
 
 
@@ -183,29 +194,39 @@ def rainbow(rng: Rng, size: int) -> Field:
 
 
 def neon(rng: Rng, size: int) -> Field:
-    """Glowing tubes of magenta, cyan and green light on black."""
+    """Glowing tubes bent to rings, waves and zigzags of magenta, cyan and green on black."""
     tubes = np.zeros((size, size, 3), np.float32)
-    for _ in range(int(rng.integers(6, 11))):
-        colour = hue(rng.choice([0.88, 0.5, 0.8, 0.36, 0.55, 0.95]), 0.85, 255)
-        points = rng.uniform(-0.1, 1.1, (4, 2)) * size
-        t = np.linspace(0, 1, 24)[:, None]
-        curve = (
-            (1 - t) ** 3 * points[0]
-            + 3 * t * (1 - t) ** 2 * points[1]
-            + 3 * t * t * (1 - t) * points[2]
-            + t**3 * points[3]
-        )
-        cv2.polylines(tubes, [curve.astype(np.int32)], False, colour, 3, cv2.LINE_AA)
-    glow = cv2.GaussianBlur(tubes, (0, 0), 7) * 1.6 + cv2.GaussianBlur(tubes, (0, 0), 2.5)
-    core = cv2.GaussianBlur(tubes, (0, 0), 0.8)
-    return np.asarray(np.array((8, 5, 18), np.float32) + glow + 0.6 * core, np.float32)
+    cores = np.zeros((size, size, 3), np.float32)
+    t = np.linspace(-1, 1, 40)
+    for place in range(9):
+        colour = hue(rng.choice([0.88, 0.5, 0.8, 0.36, 0.55, 0.95]), 0.9, 255)
+        kind, reach = rng.integers(4), rng.uniform(0.1, 0.17)
+        if kind == 0:
+            curve = np.stack([np.cos(np.pi * t), np.sin(np.pi * t)], -1)
+        elif kind == 1:
+            curve = np.stack([1.4 * t, 0.45 * np.sin(2 * np.pi * t)], -1)
+        elif kind == 2:
+            curve = np.stack([1.4 * t, np.abs((3 * t) % 2 - 1) - 0.5], -1)
+        else:
+            curve = np.stack([1.3 * t, 0.2 * t**2], -1)
+        turn = rng.uniform(0, 2 * np.pi)
+        c, s = np.cos(turn), np.sin(turn)
+        middle = (np.array([place % 3, place // 3]) + rng.uniform(0.3, 0.7, 2)) / 3
+        points = ((curve @ np.array([[c, s], [-s, c]]) * reach + middle) * size).astype(np.int32)
+        cv2.polylines(tubes, [points], False, colour, max(2, size // 36), cv2.LINE_AA)
+        cv2.polylines(cores, [points], False, (255, 255, 255), max(1, size // 100), cv2.LINE_AA)
+    glow = cv2.GaussianBlur(tubes, (0, 0), size / 26) + 0.8 * cv2.GaussianBlur(
+        tubes, (0, 0), size / 64
+    )
+    picture = np.array((6, 4, 16), np.float32) + 0.75 * glow + 0.6 * tubes + 0.7 * cores
+    return np.asarray(picture, np.float32)
 
 
 def chocolate(rng: Rng, size: int) -> Field:
     """Glossy brown bars of embossed squares, or melted folds with soft highlights."""
     x, y = coordinates(size)
     base = np.array([(92, 48, 22), (70, 35, 18), (120, 68, 36)][rng.integers(3)], np.float32)
-    if rng.random() < 0.65:
+    if rng.random() < 0.75:
         columns, rows = rng.uniform(3, 5), rng.uniform(4, 7)
         u, v = x * columns % 1, y * rows % 1
         light = smoothstep(0.2, 0.02, v.astype(np.float32)) + 0.6 * smoothstep(
@@ -221,7 +242,7 @@ def chocolate(rng: Rng, size: int) -> Field:
         folds = np.sin(2 * np.pi * (1.5 * y + 2.2 * fractal(rng, size, 2.5, 2)))
         picture = (
             base * (0.8 + 0.3 * folds)[..., None]
-            + 110 * smoothstep(0.88, 1.0, folds.astype(np.float32))[..., None]
+            + 110 * smoothstep(0.93, 1.0, folds.astype(np.float32))[..., None]
         )
     return np.asarray(picture, np.float32)
 
