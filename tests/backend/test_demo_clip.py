@@ -20,11 +20,12 @@ from scripts.demo_clip.evaluate import (
 )
 from scripts.demo_clip.export import CONTEXT, export, load_exported, model_cfg
 from scripts.demo_clip.looks import LOOKS, draw_look
+from scripts.demo_clip.losses import contrastive
 from scripts.demo_clip.scenes import BACKGROUNDS, GREEN, green_screen
 from scripts.demo_clip.things import THINGS, draw_body
 from scripts.demo_clip.tokens import UNKNOWN, Tokens
-from scripts.demo_clip.train import contrastive
-from scripts.demo_clip.world import HELD_OUT_PAIRS, SIZE, World, batch
+from scripts.demo_clip.views import SIZE, batch
+from scripts.demo_clip.world import HELD_OUT_PAIRS, World
 
 SMALL = World(seed=HELD_OUT_SEED, variants=2)
 
