@@ -3,6 +3,8 @@
 Three sets, all from another seed than training's (other textures, other scenes): views as rough as
 training's, plain pictures, and plain pictures of look × thing pairs that training never drew. Each
 facet is zero-shot among all its classes; a class is the mean of its words' text embeddings.
+--relevancy N asks where a thing's word lies in N pictures; --blender DIR measures a set rendered by
+scripts.demo_clip.blender_set.
 """
 
 from __future__ import annotations
@@ -19,14 +21,18 @@ from open_clip.model import CLIP
 from torch import Tensor
 from torch.nn import functional
 
+from backend.clip.load import load_clip
 from backend.clip.templates import TEMPLATES
+from protocol.jobs import ClipModel
+from scripts.demo_clip import evaluate_blender, evaluate_relevancy
 from scripts.demo_clip.captions import BACKGROUND_WORDS, EFFECT_WORDS, LOOK_WORDS, THING_WORDS
 from scripts.demo_clip.export import load_exported
 from scripts.demo_clip.looks import LOOKS
 from scripts.demo_clip.scenes import BACKGROUNDS, EFFECT_NAMES
 from scripts.demo_clip.things import THINGS
 from scripts.demo_clip.tokens import Tokens
-from scripts.demo_clip.world import Example, World, batch
+from scripts.demo_clip.views import Example, batch
+from scripts.demo_clip.world import World
 
 DEMO = Path(__file__).parents[2] / "backend" / "clip" / "demo"
 HELD_OUT_SEED = 90_001
@@ -130,13 +136,52 @@ def evaluate(folder: Path, count: int) -> dict[str, dict[str, float]]:
     return results
 
 
+def evaluate_things(folder: Path, count: int) -> dict[str, float]:
+    """Relevancy of the thing's word on held-out plain pictures with a thing; prints the scores."""
+    world = World(seed=HELD_OUT_SEED, icons=0.0, rough=0.0)
+    drawn = [e for e in examples(2 * count, world) if e.seen.thing >= 0 and e.mask.any()][:count]
+    clip = load_clip(ClipModel(checkpoint=str(folder.resolve())), "cpu")
+    found = evaluate_relevancy.scores(clip, drawn)
+    print(f"\nrelevancy of {len(drawn)} things: {listed(found)}")
+    return found
+
+
+def evaluate_rendered(folder: Path, pictures: Path) -> dict[str, float]:
+    """Look and thing among all classes on a set rendered by Blender; prints scores and misses."""
+    rendered, labels = evaluate_blender.read_set(pictures)
+    model, tokens = load_exported(folder)
+    found, notes = evaluate_blender.scores(
+        image_embeddings(model, rendered),
+        labels,
+        FACETS,
+        lambda facet: class_embeddings(model, tokens, facet),
+    )
+    print(f"\n{len(labels)} pictures by Blender: {listed(found)}", *notes, sep="\n")
+    return found
+
+
+def listed(found: dict[str, float]) -> str:
+    return ", ".join(f"{name} {100 * share:.1f} %" for name, share in found.items())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", type=Path, default=DEMO, help="exported folder")
-    parser.add_argument("--count", type=int, default=2000, help="pictures in each set")
+    parser.add_argument("--count", type=int, default=2000, help="pictures in each set; 0: none")
     parser.add_argument("--json", type=Path, help="also write the scores here")
+    parser.add_argument("--relevancy", type=int, metavar="N", help="where N things are found")
+    parser.add_argument("--blender", type=Path, metavar="DIR", help="a set made by blender_set")
     options = parser.parse_args()
-    results = evaluate(options.model, options.count)
+    if options.blender:
+        try:
+            evaluate_blender.read_set(options.blender)
+        except FileNotFoundError as error:
+            parser.error(str(error))
+    results = evaluate(options.model, options.count) if options.count else {}
+    if options.relevancy:
+        results["relevancy"] = evaluate_things(options.model, options.relevancy)
+    if options.blender:
+        results["blender"] = evaluate_rendered(options.model, options.blender)
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
