@@ -165,7 +165,8 @@ def train(options: argparse.Namespace) -> None:
         averaged, start = kept["averaged"], kept["step"]
         del kept
         print(f"continuing at step {start}", flush=True)
-    loader = DataLoader(Batches(options, start), batch_size=None, num_workers=1, prefetch_factor=4)
+    ahead = {"num_workers": 1, "prefetch_factor": 4} if options.draw_ahead else {}
+    loader = DataLoader(Batches(options, start), batch_size=None, **ahead)
     began, spent = time.monotonic(), 0.0
     sums: list[list[float]] = []
     for step, batch in enumerate(loader, start):
@@ -206,7 +207,7 @@ def main() -> None:
         "--export", help="folder that receives the model at every save; default: WORK/export"
     )
     parser.add_argument("--pool", required=True, help="folder of the drawn scenes, 38 MB a shard")
-    parser.add_argument("--shards", type=int, default=100, help="shards of 1024 scenes to use")
+    parser.add_argument("--shards", type=int, default=200, help="shards of 1024 scenes to use")
     parser.add_argument("--world", type=int, default=0, help="seed of the drawn scenes")
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--batch", type=int, default=128)
@@ -214,6 +215,10 @@ def main() -> None:
     parser.add_argument("--save-every", type=int, default=200)
     parser.add_argument("--log-every", type=int, default=50)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--no-draw-ahead", dest="draw_ahead", action="store_false",
+        help="photograph the scenes in this process instead of beside it",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of the weights, views and captions")
     train(parser.parse_args())
 
