@@ -74,7 +74,7 @@ def draw_shard(world: World, number: int) -> NDArray[np.uint8]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Draw shards of the pool ahead of training.")
     parser.add_argument("--pool", type=Path, required=True, help="folder of the shards")
-    parser.add_argument("--shards", type=int, default=100)
+    parser.add_argument("--shards", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0, help="seed of the world")
     options = parser.parse_args()
     cv2.setNumThreads(1)
