@@ -1,8 +1,9 @@
 """Measure the demo CLIP on held-out pictures: python -m scripts.demo_clip.evaluate [--model DIR].
 
-Three sets, all from another seed than training's (other textures, other scenes): views as rough as
-training's, plain pictures, and plain pictures of look × thing pairs that training never drew. Each
-facet is zero-shot among all its classes; a class is the mean of its words' text embeddings.
+Four sets, all from another seed than training's (other textures, other scenes): pictures of look ×
+thing pairs that training never drew, plain pictures, looks that only partly cover what was there
+before, and views as rough as training's. Each facet is zero-shot among all its classes; a class is
+the mean of its words' text embeddings.
 --relevancy N asks where a thing's word lies in N pictures; --blender DIR measures a set rendered by
 scripts.demo_clip.blender_set.
 """
@@ -13,6 +14,7 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +88,8 @@ def image_embeddings(model: CLIP, images: Sequence[np.ndarray]) -> Tensor:
 
 def examples(count: int, world: World) -> list[Example]:
     """The same held-out examples at every call."""
-    return batch(HELD_OUT_SEED, int(world.rough) + 2 * int(world.held_out), count, world)
+    number = int(world.rough) + 2 * int(world.held_out) + 4 * round(world.partial)
+    return batch(HELD_OUT_SEED, number, count, world)
 
 
 def scores(
@@ -118,10 +121,12 @@ def scores(
 def evaluate(folder: Path, count: int) -> dict[str, dict[str, float]]:
     """All scores of an exported model by set; prints them as a Markdown table with confusions."""
     model, tokens = load_exported(folder)
+    plain = World(seed=HELD_OUT_SEED, icons=0.0, rough=0.0, partial=0.0)
     sets = {
-        "rough views": World(seed=HELD_OUT_SEED, icons=0.0, rough=1.0),
-        "plain pictures": World(seed=HELD_OUT_SEED, icons=0.0, rough=0.0),
-        "unseen look × thing pairs": World(seed=HELD_OUT_SEED, icons=0.0, rough=0.0, held_out=True),
+        "unseen look × thing pairs": replace(plain, held_out=True),
+        "plain pictures": plain,
+        "edits in progress": replace(plain, partial=1.0),
+        "rough views": replace(plain, partial=0.25, rough=1.0),
     }
     results, notes = {}, []
     for name, world in sets.items():
@@ -138,7 +143,7 @@ def evaluate(folder: Path, count: int) -> dict[str, dict[str, float]]:
 
 def evaluate_things(folder: Path, count: int) -> dict[str, float]:
     """Relevancy of the thing's word on held-out plain pictures with a thing; prints the scores."""
-    world = World(seed=HELD_OUT_SEED, icons=0.0, rough=0.0)
+    world = World(seed=HELD_OUT_SEED, icons=0.0, rough=0.0, partial=0.0)
     drawn = [e for e in examples(2 * count, world) if e.seen.thing >= 0 and e.mask.any()][:count]
     clip = load_clip(ClipModel(checkpoint=str(folder.resolve())), "cpu")
     found = evaluate_relevancy.scores(clip, drawn)
