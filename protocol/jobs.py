@@ -60,9 +60,10 @@ class Masks(msgspec.Struct, frozen=True, kw_only=True):
 
     mode ``all``: one mask for every frame. ``key``: masks on one or a few frames, carried through
     the clip by flow. ``auto``: found from motion, a suggestion only on real shots (no keys given).
+    ``none``: there is no object, the whole clip is background (no keys given).
     """
 
-    mode: Literal["auto", "key", "all"] = "auto"
+    mode: Literal["auto", "key", "all", "none"] = "auto"
     keys: tuple[KeyMask, ...] = ()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from .jobs import LAYERS, PRESETS, AtlasJob, EditJob, JobError, JobSpec, ObjectRef
+from .jobs import LAYERS, PRESETS, AtlasJob, EditJob, JobError, JobSpec, ObjectRef, PaintJob
 from .limits import GIB, LIMITS, Limits
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -24,7 +24,8 @@ def check_job_id(job: str) -> None:
 
 def objects(spec: JobSpec) -> dict[str, ObjectRef]:
     """The objects a job reads, by digest, each once, in the order of the clip."""
-    refs = (*spec.clip.frames, *(key.mask for key in spec.masks.keys))
+    painted = (spec.image,) if isinstance(spec, PaintJob) else ()
+    refs = (*spec.clip.frames, *(key.mask for key in spec.masks.keys), *painted)
     return {ref.digest: ref for ref in refs}
 
 
@@ -40,8 +41,12 @@ def check(spec: JobSpec, limits: Limits = LIMITS) -> None:
         raise JobError("bad_seed", f"The seed {spec.seed} is out of range.", "Use 0 or more.")
     if isinstance(spec, EditJob):
         _check_texts(spec, limits)
+    if isinstance(spec, EditJob | PaintJob):
+        _check_layer(spec.layer)
     _check_frames(spec, limits)
     _check_masks(spec, limits)
+    if isinstance(spec, PaintJob):
+        _check_paint(spec, limits)
     total = sum(ref.nbytes for ref in objects(spec).values())
     if total > limits.job_bytes:
         raise JobError(
@@ -74,11 +79,33 @@ def _check_texts(spec: EditJob, limits: Limits) -> None:
                 f"The {name} has {longest} characters; at most {limits.text} are accepted.",
                 "Shorten it: CLIP reads about 70 words.",
             )
-    if spec.layer not in LAYERS:
+
+
+def _check_layer(layer: str) -> None:
+    if layer not in LAYERS:
         raise JobError(
             "unknown_layer",
-            f"There is no layer {spec.layer!r}.",
+            f"There is no layer {layer!r}.",
             f"Choose one of: {', '.join(LAYERS)}.",
+        )
+
+
+def _check_paint(spec: PaintJob, limits: Limits) -> None:
+    frames, image = spec.clip.frames, spec.image
+    _check_object(image, 4, "The paint", limits)
+    if spec.frame is None:
+        return
+    if not 0 <= spec.frame < len(frames):
+        raise JobError(
+            "paint_out_of_range",
+            f"The paint is for frame {spec.frame + 1}, but the clip has {len(frames)} frames.",
+            "Choose a frame of the clip.",
+        )
+    if image.shape[:2] != frames[0].shape[:2]:
+        raise JobError(
+            "paint_size_differs",
+            f"The paint is {_size(image)}, but the clip is {_size(frames[0])}.",
+            "Paint over the frame at the clip's own size.",
         )
 
 
@@ -102,12 +129,6 @@ def _check_frames(spec: JobSpec, limits: Limits) -> None:
             )
     if not (math.isfinite(spec.clip.fps) and spec.clip.fps > 0):
         raise JobError("bad_fps", "The clip's frame rate is not a positive number.", "Set its fps.")
-    if isinstance(spec, AtlasJob) and len(frames) == 1:
-        raise JobError(
-            "one_frame",
-            "An atlas needs at least two frames, but the clip has one.",
-            "Choose a longer strip; a still can be edited at once, it needs no atlas.",
-        )
 
 
 def _check_masks(spec: JobSpec, limits: Limits) -> None:
@@ -129,10 +150,16 @@ def _check_masks(spec: JobSpec, limits: Limits) -> None:
             )
     if len({key.frame for key in masks.keys}) != len(masks.keys):
         raise JobError("mask_twice", "A frame has two masks.", "Keep one mask a frame.")
-    if masks.mode == "auto" and masks.keys:
+    if masks.mode == "none" and not isinstance(spec, AtlasJob) and spec.layer == "foreground":
+        raise JobError(
+            "no_foreground",
+            "The clip is said to have no object, but the foreground is to be edited.",
+            "Edit the background layer, or say where the object is.",
+        )
+    if masks.mode in ("auto", "none") and masks.keys:
         raise JobError(
             "masks_unused",
-            "Masks were given, but the mask mode is automatic.",
+            f"Masks were given, but the mask mode is {masks.mode}.",
             "Set the mask mode to key or all, or remove the masks.",
         )
     if masks.mode == "key" and not masks.keys:
@@ -160,7 +187,7 @@ def _check_object(ref: ObjectRef, channels: int, what: str, limits: Limits) -> N
         raise JobError(
             "bad_object",
             f"{what} has the shape {list(ref.shape)}; its channels must be {channels}.",
-            "Frames are RGB, masks have one channel.",
+            "Frames are RGB, masks have one channel, paint is RGBA.",
         )
     if max(ref.shape) > limits.side:
         raise JobError(

@@ -60,7 +60,7 @@ def decompose(
     """Decompose a clip.
 
     frames: uint8 [T,H,W,3] sRGB. keys: frame → mask uint8 [H,W] (or [H,W,1]), inside where above
-    127. mode: ``auto``, ``key`` or ``all`` (see `masks.resolve_masks`). Returns the Atlas on
+    127. mode: ``none`` (all is background) or one of `masks.resolve_masks`. Returns the Atlas on
     `device`. JobError for what cannot be decomposed, each with a hint. On a CPU the same input and
     seed give the same bytes.
     """
@@ -70,9 +70,14 @@ def decompose(
     small = np.ascontiguousarray(small, np.uint8)
 
     flows = flow_room.estimate(small, config.gaps, config.consistent, report)
-    masks = resolve_masks(small, keys, mode, flows, report)
+    if mode == "none":
+        masks = np.zeros(small.shape[:3], np.float32)
+    else:
+        masks = resolve_masks(small, keys, mode, flows, report)
     bg_base, fg_base = base_maps(flows, masks, report)
-    atlas = begin(frames.shape[:3], masks, bg_base, fg_base, config, device)
+    atlas = begin(
+        frames.shape[:3], masks, bg_base, fg_base, config, device, empty=mode == "none"
+    )
     generator = torch.Generator().manual_seed(config.seed)
     material = _gather(small, flows, config, device, generator)
 
@@ -83,14 +88,8 @@ def decompose(
         sweep(atlas, material.frames, material.kept, config.sweep_gain, report)
     report.preview(picture(atlas, len(small) // 2))
 
-    total = config.half_steps + config.full_steps
-    half = ((size[0] + 1) // 2, (size[1] + 1) // 2)
-    joint(atlas, material, config, generator, report, half, (0, config.half_steps, total))
-    for _ in range(config.sweeps):
-        sweep(atlas, material.frames, material.kept, config.sweep_gain, report)
-    report.preview(picture(atlas, len(small) // 2))
-    joint(atlas, material, config, generator, report, size, (config.half_steps, total, total))
-
+    if material.pairs:  # a single frame is its own atlas already
+        _refine(atlas, material, config, generator, report)
     atlas.numbers = measure(atlas, material.frames, material.kept, report)
     if not bool(material.kept.all()):
         # The held-out blocks have done their work; the final colours come from every pixel.
@@ -98,6 +97,24 @@ def decompose(
         sweep(atlas, material.frames, everything, config.sweep_gain, report)
     report.preview(picture(atlas, len(small) // 2))
     return atlas
+
+
+def _refine(
+    atlas: Atlas,
+    material: Material,
+    config: AtlasConfig,
+    generator: torch.Generator,
+    report: Reporter,
+) -> None:
+    """Both joint phases, half size and working size, with sweeps between them."""
+    size = atlas.work
+    total = config.half_steps + config.full_steps
+    half = ((size[0] + 1) // 2, (size[1] + 1) // 2)
+    joint(atlas, material, config, generator, report, half, (0, config.half_steps, total))
+    for _ in range(config.sweeps):
+        sweep(atlas, material.frames, material.kept, config.sweep_gain, report)
+    report.preview(picture(atlas, atlas.frames // 2))
+    joint(atlas, material, config, generator, report, size, (config.half_steps, total, total))
 
 
 def _lattice(size: tuple[int, int]) -> tuple[int, int]:

@@ -28,12 +28,8 @@ def check(
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
         raise ValueError(f"frames are uint8 [T,H,W,3], not {frames.dtype} {list(frames.shape)}")
     count, h, w, _ = frames.shape
-    if count < 2:
-        raise JobError(
-            "clip_too_short",
-            "A clip of one frame has no motion to unwrap.",
-            "Choose at least two frames, or edit the picture as an image.",
-        )
+    if count < 1:
+        raise JobError("no_frames", "The clip has no frames.", "Choose at least one frame.")
     if min(h, w) < LEAST_SIDE:
         raise JobError(
             "clip_too_small",
@@ -64,15 +60,17 @@ def begin(
     fg_base: NDArray[np.float64],
     config: AtlasConfig,
     device: torch.device,
+    *,
+    empty: bool = False,
 ) -> Atlas:
     """An Atlas with base maps, flat splines and the rough mask's opacity; no images yet.
 
-    size: frames, height, width of the clip. masks: float32 [T,h,w], soft, 0..1. JobError
-    no_foreground when all are empty.
+    size: frames, height, width of the clip. masks: float32 [T,h,w], soft, 0..1. empty: whether the
+    clip may be without an object; JobError no_foreground otherwise.
     """
     count, h, w = masks.shape
     hard = masks > 0.5
-    if not hard.any():
+    if not hard.any() and not empty:
         raise JobError(
             "no_foreground",
             "The mask is empty on every frame, so there is no foreground object.",
@@ -131,10 +129,13 @@ def _gain_cells(height: int, width: int, cell: float) -> tuple[int, int]:
 def _boxes(hard: NDArray[np.bool_], reach: NDArray[np.float32]) -> NDArray[np.float32]:
     """Box of the object per frame, padded and smoothed over time; x0 y0 x1 y1 [T,4].
 
-    Frames without the object take the box of the nearest frame that has it.
+    Frames without the object take the box of the nearest frame that has it; without any object it
+    is the frame.
     """
-    count = len(hard)
+    count, h, w = hard.shape
     seen = [t for t in range(count) if hard[t].any()]
+    if not seen:
+        return np.tile(np.array([0, 0, w, h], np.float32), (count, 1))
     own = np.empty((count, 4))
     for t in seen:
         ys, xs = np.nonzero(hard[t])
@@ -173,6 +174,8 @@ def set_canvas(atlas: Atlas, config: AtlasConfig, report: Reporter) -> None:
             if flat.numel():
                 low = torch.minimum(low, flat.flatten(1).amin(1))
                 high = torch.maximum(high, flat.flatten(1).amax(1))
+        if not bool(torch.isfinite(low).all()):  # no object: an atlas of a few grey texels
+            low, high = low.new_zeros(2), low.new_ones(2)
         middle = (low + high) / 2
         half = (high - low) / 2 + CANVAS_MARGIN
         half = torch.minimum(half, half.new_tensor([w, h]) * config.max_canvas / 2)

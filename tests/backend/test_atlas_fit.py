@@ -406,7 +406,7 @@ def test_masks_that_cannot_be_used_are_refused_with_a_hint(
     assert caught.value.problem.hint
 
 
-@pytest.mark.parametrize(("code", "shape"), [("clip_too_short", (1, 64, 64, 3)),
+@pytest.mark.parametrize(("code", "shape"), [("no_frames", (0, 64, 64, 3)),
                                              ("clip_too_small", (3, 20, 64, 3))])  # fmt: skip
 def test_clips_that_cannot_be_unwrapped_are_refused_with_a_hint(
     code: str, shape: tuple[int, ...]

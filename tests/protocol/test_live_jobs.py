@@ -109,8 +109,8 @@ def test_uploading_counts_up_to_all_bytes(shared, shot, connect):
 def test_the_client_refuses_what_the_backend_would(shared, shot, connect):
     made = shot(1)
     diary = connect(shared.connection)
-    diary.client.submit(new_job_id(), AtlasJob(clip=made.clip), made.source)
-    assert diary.until_kind(RequestFailed).problem.code == "one_frame"
+    diary.client.submit(new_job_id(), AtlasJob(clip=made.clip, seed=-1), made.source)
+    assert diary.until_kind(RequestFailed).problem.code == "bad_seed"
     diary.client.submit("no id", made.edit(), made.source)
     assert diary.until_kind(RequestFailed).problem.code == "bad_job_id"
     with pytest.raises(JobError) as why:
@@ -119,8 +119,8 @@ def test_the_client_refuses_what_the_backend_would(shared, shot, connect):
 
 
 def test_the_backend_refuses_by_itself_too(raw, shot):
-    spec = pack(AtlasJob(clip=shot(1).clip))
-    assert raw.ask(m.Submit(job=new_job_id()), spec).code == "one_frame"
+    spec = pack(AtlasJob(clip=shot(1).clip, seed=-1))
+    assert raw.ask(m.Submit(job=new_job_id()), spec).code == "bad_seed"
     assert raw.ask(m.Submit(job="../x"), pack(shot().edit())).code == "bad_job_id"
 
 

@@ -54,7 +54,7 @@ BAD = {
     "too_many_frames": with_frames(*[frame(i) for i in range(601)]),
     "frame_sizes_differ": with_frames(frame(0), frame(1, 24, 33)),
     "bad_fps": with_frames(frame(0), fps=float("nan")),
-    "one_frame": AtlasJob(clip=Clip(frames=(frame(0),))),
+    "no_foreground": with_masks("none"),
     "mask_out_of_range": with_masks("key", mask(3)),
     "mask_size_differs": with_masks("key", mask(1, 24, 31)),
     "mask_twice": with_masks("key", mask(1), mask(1)),

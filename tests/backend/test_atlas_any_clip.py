@@ -1,0 +1,113 @@
+"""Clips as they come: one frame, no object, nothing that moves, nothing to hold on to, cuts."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from backend.atlas.config import preset
+from backend.atlas.fit import decompose
+from backend.atlas.model import Atlas
+from backend.atlas.quality import rebuild
+from backend.atlas.render import render_layer
+from backend.atlas.shots import find_cuts
+from backend.progress import Silent
+from protocol.jobs import JobError
+from scripts.make_clip import SyntheticClip, make_clip
+
+H, W, T = 96, 160, 10
+CPU = torch.device("cpu")
+TINY = replace(preset("draft"), uv_steps=4, half_steps=4, full_steps=4, sweeps=1)
+
+
+@pytest.fixture(scope="module")
+def clip() -> SyntheticClip:
+    return make_clip(frames=T, width=W, height=H)
+
+
+def run(frames: np.ndarray, keys: dict[int, np.ndarray], mode: str) -> Atlas:
+    return decompose(frames, keys, mode, TINY, CPU, Silent())
+
+
+def psnr(atlas: Atlas, frames: np.ndarray) -> float:
+    seen, _ = rebuild(atlas, torch.arange(len(frames)), (H, W))
+    error = seen.permute(0, 2, 3, 1).numpy() - frames / 255.0
+    return float(-10 * np.log10((error**2).mean()))
+
+
+def test_one_frame_is_its_own_atlas(clip: SyntheticClip) -> None:
+    mask = clip.masks()[0]
+    atlas = run(clip.frames[:1], {0: mask}, "key")
+    assert psnr(atlas, clip.frames[:1]) > 30
+    red = torch.tensor([1.0, 0, 0, 1]).reshape(1, 4, 1, 1).expand(1, 4, 64, 64)
+    (layer,) = render_layer(atlas, "foreground", red, Silent())
+    inside = layer[..., 3] > 127
+    assert (inside & (mask > 127)).sum() / (inside | (mask > 127)).sum() > 0.9
+
+
+def test_a_clip_without_an_object_is_all_background(clip: SyntheticClip) -> None:
+    still = np.repeat(clip.frames[:1], 4, 0)
+    atlas = run(still, {}, "none")
+    assert psnr(atlas, still) > 32
+    assert float(atlas.opacity(torch.arange(4)).max()) == 0
+    red = torch.tensor([1.0, 0, 0, 1]).reshape(1, 4, 1, 1).expand(1, 4, 64, 64)
+    assert all(one[..., 3].min() == 255 for one in render_layer(atlas, "background", red, Silent()))
+    assert all(one.max() == 0 for one in render_layer(atlas, "foreground", red, Silent()))
+
+
+def test_an_object_before_nothing_to_hold_on_to() -> None:
+    """A textureless wall gives no flow to trust: the camera is taken to stand still."""
+    frames = np.full((6, H, W, 3), 120, np.uint8)
+    masks = np.zeros((6, H, W), np.uint8)
+    noise = np.random.default_rng(0).integers(0, 255, (30, 30, 3), np.uint8)
+    for t in range(6):
+        frames[t, 30:60, 40 + 4 * t : 70 + 4 * t] = noise
+        masks[t, 30:60, 40 + 4 * t : 70 + 4 * t] = 255
+    atlas = run(frames, dict(enumerate(masks)), "all")
+    assert all(bool(torch.isfinite(v.float()).all()) for v in atlas.tensors.values())
+    assert psnr(atlas, frames) > 20
+
+
+def test_a_black_clip_has_no_object() -> None:
+    with pytest.raises(JobError) as caught:
+        run(np.zeros((5, H, W, 3), np.uint8), {}, "auto")
+    assert caught.value.problem.code == "no_foreground"
+    assert "mask" in caught.value.problem.hint
+
+
+def test_odd_sizes(clip: SyntheticClip) -> None:
+    frames = clip.frames[:4, :95, :157]
+    atlas = run(frames, {0: clip.masks()[0][:95, :157]}, "key")
+    layer = next(iter(render_layer(atlas, "foreground", torch.ones(1, 4, 32, 32), Silent())))
+    assert layer.shape == (95, 157, 4)
+
+
+def scene(seed: int, count: int, speed: float = 3.0) -> np.ndarray:
+    """A textured wall panned past the camera: [count,H,W,3]."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 255, (24, 60, 3)).astype(np.uint8)
+    wall = np.kron(coarse, np.ones((4, 4, 1), np.uint8))
+    wall = np.clip(wall * rng.uniform(0.4, 1.0, 3), 0, 255).astype(np.uint8)
+    return np.stack([wall[:, int(speed * t) : int(speed * t) + W] for t in range(count)])
+
+
+def test_cuts_are_found_where_they_are() -> None:
+    frames = np.concatenate([scene(0, 9), scene(1, 7), scene(2, 5)])
+    assert find_cuts(frames, Silent()) == [9, 16]
+
+
+def test_a_shot_of_one_frame_at_the_end_is_a_shot() -> None:
+    assert find_cuts(np.concatenate([scene(0, 9), scene(1, 1)]), Silent()) == [9]
+
+
+def test_pans_fades_and_objects_are_no_cuts(clip: SyntheticClip) -> None:
+    fade = (scene(0, 20) * np.linspace(1, 0.05, 20)[:, None, None, None]).astype(np.uint8)
+    for frames in (scene(0, 20), fade, clip.frames, scene(3, 1), np.zeros((5, H, W, 3), np.uint8)):
+        assert find_cuts(frames, Silent()) == []
+
+
+def test_a_flash_is_no_cut() -> None:
+    frames = scene(0, 20, 1.0)
+    frames[8:10] = 255 - (255 - frames[8:10]) // 5
+    assert find_cuts(frames, Silent()) == []
