@@ -23,6 +23,7 @@ from backend.atlas.model import Atlas
 from backend.atlas.motion import base_maps
 from backend.atlas.optim import RowAdam
 from backend.atlas.quality import measure, picture
+from backend.atlas.report import examine, verdict
 from backend.atlas.sampling import pixel_centres, sample
 from backend.atlas.start import begin, check, set_canvas, working_size
 from backend.progress import Reporter
@@ -90,7 +91,12 @@ def decompose(
 
     if material.pairs:  # a single frame is its own atlas already
         _refine(atlas, material, config, generator, report)
-    atlas.numbers = measure(atlas, material.frames, material.kept, report)
+    atlas.numbers = {
+        **measure(atlas, material.frames, material.kept, report),
+        **examine(atlas, material.frames, material.kept, report),
+    }
+    for sentence in verdict(atlas.numbers):
+        report.note(sentence)
     if not bool(material.kept.all()):
         # The held-out blocks have done their work; the final colours come from every pixel.
         everything = torch.ones_like(material.kept)

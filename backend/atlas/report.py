@@ -1,0 +1,248 @@
+"""Will this shot edit well? Measures that go with the error an edit will show, and one picture.
+
+Fitted PSNR misleads: an atlas can store what its maps do not explain. What counts is what colour
+never saw, and whether a texel stays on its point (held-out blocks, and maps against an optical flow
+that the fit did not use).
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from backend.atlas.interface import LayeredAtlas
+from backend.atlas.quality import rebuild
+from backend.atlas.sampling import sample
+from backend.progress import Reporter
+from protocol.jobs import LAYERS
+
+PHASE = "Checking the atlas"
+
+CORE = 0.95  # share of a layer in a pixel that is the layer's alone
+GAP = 8  # frames over which slipping is measured
+PAIRS = 6  # frame pairs it is measured on
+ROUND_TRIP = 1.0  # pixels; flow that comes back further off is not a judge
+
+LEAK = 3.5  # dB that fitted colours may be better than held-out ones
+POOR = 24.0  # dB held out, below which a layer's inside is blurred
+SLIP = 1.5  # pixels a texel may slip over GAP frames
+FOLDS = 0.01  # share of an object's pixels where its map is folded
+
+TILE = (256, 144)  # width and height of a picture on the sheet
+GREY = 24
+INK = (228, 228, 231)
+
+
+@torch.no_grad()
+def examine(
+    atlas: LayeredAtlas, frames: Tensor, kept: Tensor, report: Reporter
+) -> dict[str, float]:
+    """Held-out PSNR by region, slipping and folds.
+
+    frames: uint8 [T,3,h,w] at the working size; kept: bool [T,1,h,w]. Returns, where it can be
+    measured: psnr_held_out_fg, _bg (insides of the layers) and _edge, dB; slip_fg, slip_bg: median
+    distance in pixels between a texel and the point it was on GAP frames before, by Farnebäck's
+    flow; folds_fg: share of the object's pixels whose map is turned over.
+    """
+    numbers = _held_out(atlas, frames, kept, report)
+    count = atlas.frames
+    gap = min(GAP, count - 1)
+    slips: dict[str, list[Tensor]] = {layer: [] for layer in LAYERS}
+    folds = [0.0, 0.0]
+    starts = sorted({round(s) for s in np.linspace(0, count - 1 - gap, PAIRS)}) if gap else []
+    for start in starts:
+        report.step(PHASE, int(start), count)
+        flow, sure = _judge(frames[start], frames[start + gap])
+        for layer in LAYERS:
+            slip, folded = _pair(atlas, layer, int(start), int(start) + gap, flow, sure)
+            slips[layer].append(slip)
+            if layer == "foreground":
+                folds[0] += float(folded.sum())
+                folds[1] += len(folded)
+    for short, layer in (("fg", "foreground"), ("bg", "background")):
+        found = torch.cat(slips[layer]) if slips[layer] else torch.empty(0)
+        if len(found):
+            numbers[f"slip_{short}"] = round(float(found.median()), 3)
+    if folds[1]:
+        numbers["folds_fg"] = round(folds[0] / folds[1], 4)
+    return numbers
+
+
+def verdict(numbers: dict[str, float]) -> list[str]:
+    """Plain sentences about what will not edit well; none if nothing stands out."""
+    said = []
+    if numbers.get("psnr", 0) - numbers.get("psnr_held_out", math.inf) > LEAK:
+        said.append(
+            "The atlas remembers single frames instead of explaining them: expect smears in an "
+            "edit. A better mask usually mends that."
+        )
+    for short, name in (("fg", "object"), ("bg", "background")):
+        if numbers.get(f"psnr_held_out_{short}", math.inf) < POOR:
+            said.append(f"The {name} changes in ways the atlas cannot follow: fine detail blurs.")
+        slip = numbers.get(f"slip_{short}", 0.0)
+        if slip > SLIP:
+            said.append(f"An edit may slip on the {name} by about {slip:.1f} pixels.")
+    if numbers.get("folds_fg", 0.0) > FOLDS:
+        said.append("The object's map is folded in places: patterns break there.")
+    return said
+
+
+def _held_out(
+    atlas: LayeredAtlas, frames: Tensor, kept: Tensor, report: Reporter
+) -> dict[str, float]:
+    total = {"fg": [0.0, 0.0], "bg": [0.0, 0.0], "edge": [0.0, 0.0]}
+    for index in range(atlas.frames):
+        if bool(kept[index].all()):
+            continue
+        report.step(PHASE, index, atlas.frames)
+        t = torch.tensor([index], device=atlas.device)
+        seen, alpha = rebuild(atlas, t, atlas.work)
+        square = (seen.clamp(0, 1) - frames[t].float() / 255).pow(2).mean(1, keepdim=True)
+        out = 1 - kept[t].float()
+        core, rest = (alpha > CORE).float() * out, (alpha < 1 - CORE).float() * out
+        for name, weight in (("fg", core), ("bg", rest), ("edge", out - core - rest)):
+            total[name][0] += float((square * weight).sum())
+            total[name][1] += float(weight.sum())
+    return {
+        f"psnr_held_out_{name}": round(-10 * math.log10(max(error / weight, 1e-10)), 3)
+        for name, (error, weight) in total.items()
+        if weight > 0
+    }
+
+
+def _judge(here: Tensor, there: Tensor) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Farnebäck's flow between two frames [3,h,w] and where its way back agrees: [h,w,2], [h,w]."""
+    grey = [
+        np.asarray(cv2.cvtColor(f.permute(1, 2, 0).cpu().numpy(), cv2.COLOR_RGB2GRAY), np.uint8)
+        for f in (here, there)
+    ]
+    both = []
+    for a, b in ((0, 1), (1, 0)):
+        empty = np.zeros((*grey[0].shape, 2), np.float32)
+        both.append(cv2.calcOpticalFlowFarneback(grey[a], grey[b], empty, 0.5, 5, 19, 4, 7, 1.5, 0))
+    y, x = np.mgrid[: grey[0].shape[0], : grey[0].shape[1]].astype(np.float32)
+    at = (x + both[0][..., 0], y + both[0][..., 1])
+    back = cv2.remap(both[1], *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT,
+                     borderValue=(1e3, 1e3))  # fmt: skip
+    trip = np.linalg.norm(both[0] + back, axis=-1)
+    return np.asarray(both[0], np.float32), np.asarray(trip < ROUND_TRIP)
+
+
+def _pair(
+    atlas: LayeredAtlas,
+    layer: str,
+    start: int,
+    end: int,
+    flow: NDArray[np.float32],
+    sure: NDArray[np.bool_],
+) -> tuple[Tensor, Tensor]:
+    """Slips in pixels at judged points of a layer, and bool per pixel of it: is its map folded?"""
+    h, w = atlas.work
+    t = torch.tensor([start, end], device=atlas.device)
+    alpha = atlas.opacity(t, (h, w))
+    share = alpha if layer == "foreground" else 1 - alpha
+    texels = atlas.image(layer).shape
+    scale = torch.tensor([texels[3], texels[2]], device=atlas.device) / 2
+    uv = atlas.uv(layer, t, (h, w)) * scale
+    across, down = uv[:1, :-1, 1:] - uv[:1, :-1, :-1], uv[:1, 1:, :-1] - uv[:1, :-1, :-1]
+    area = F.pad(across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0], (0, 1, 0, 1))[0]
+    own = share[0, 0] > CORE
+    inside = own.clone()
+    inside[-1], inside[:, -1] = False, False
+    folded = area[inside] * torch.sign(area[inside].median() if inside.any() else area.sum()) <= 0
+
+    move = torch.from_numpy(flow).to(atlas.device)
+    y, x = torch.meshgrid(
+        torch.arange(h, device=atlas.device), torch.arange(w, device=atlas.device), indexing="ij"
+    )
+    to = torch.stack([x + move[..., 0], y + move[..., 1]], -1) + 0.5
+    grid = (to * (2 / to.new_tensor([w, h])) - 1)[None]
+    later = torch.cat([uv[1:].permute(0, 3, 1, 2), share[1:]], 1)
+    there = F.grid_sample(later, grid, padding_mode="border", align_corners=False)[0]
+    judged = inside & torch.from_numpy(sure).to(atlas.device) & (there[2] > CORE)
+    gap = (there[:2].permute(1, 2, 0) - uv[0]).norm(dim=-1)
+    per_pixel = area.abs().sqrt().clamp(min=1e-3)
+    return (gap / per_pixel)[judged].cpu(), folded.cpu()
+
+
+@torch.no_grad()
+def sheet(atlas: LayeredAtlas, frames: NDArray[np.uint8], title: str = "") -> NDArray[np.uint8]:
+    """One picture that shows how a shot will edit: uint8 [H,W,3].
+
+    frames: the clip, uint8 [T,H,W,3] at any size. Rows: both atlases; then for the first, middle
+    and last frame: the frame, its alpha, a checkerboard on the foreground, one on the background,
+    and what the atlas does not explain (black: nothing, white: a quarter of the range and more).
+    """
+    rows = [_row([_atlas_picture(atlas, layer) for layer in LAYERS])]
+    for index in sorted({0, atlas.frames // 2, atlas.frames - 1}):
+        t = torch.tensor([index], device=atlas.device)
+        frame = np.asarray(
+            cv2.resize(frames[index], atlas.work[::-1], interpolation=cv2.INTER_AREA)
+        )
+        seen, alpha = rebuild(atlas, t, atlas.work)
+        target = torch.from_numpy(frame).permute(2, 0, 1)[None].to(atlas.device).float() / 255
+        error = (seen.clamp(0, 1) - target).abs().mean(1, keepdim=True) * 4
+        shown = [_pixels(target), _pixels(alpha.expand(-1, 3, -1, -1))]
+        for layer in LAYERS:
+            board = sample(_checkerboard(atlas, layer), atlas.uv(layer, t, atlas.work))
+            share = alpha if layer == "foreground" else 1 - alpha
+            shown.append(_pixels(target + 0.75 * share * (board - target)))
+        rows.append(_row([*shown, _pixels(error.expand(-1, 3, -1, -1))]))
+    names = "atlases: foreground, background | frame, alpha, checkerboards, unexplained x4"
+    head = np.full((30, rows[1].shape[1], 3), GREY, np.uint8)
+    text = f"{title}   {names}" if title else names
+    cv2.putText(head, text, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.45, INK, 1, cv2.LINE_AA)
+    wide = cv2.copyMakeBorder(
+        rows[0],
+        0,
+        0,
+        0,
+        rows[1].shape[1] - rows[0].shape[1],
+        cv2.BORDER_CONSTANT,
+        value=(GREY,) * 3,
+    )
+    return np.vstack([head, wide, *rows[1:]])
+
+
+def _checkerboard(atlas: LayeredAtlas, layer: str) -> Tensor:
+    """Squares of 8 texels, black and white, redder to the right and bluer downwards."""
+    h, w = atlas.image(layer).shape[-2:]
+    y, x = torch.meshgrid(
+        torch.arange(h, device=atlas.device), torch.arange(w, device=atlas.device), indexing="ij"
+    )
+    board = ((x // 8 + y // 8) % 2).float()
+    tint = torch.stack([x / w, torch.full_like(board, 0.5), y / h])
+    return (0.75 * board + 0.25 * tint)[None]
+
+
+def _atlas_picture(atlas: LayeredAtlas, layer: str) -> NDArray[np.uint8]:
+    """A layer's colours where it is covered, grey elsewhere."""
+    cover = atlas.coverage(layer)
+    return _pixels(atlas.image(layer) * cover + 0.3 * (1 - cover))
+
+
+def _pixels(picture: Tensor) -> NDArray[np.uint8]:
+    """[1,3,H,W] 0..1 → uint8 [H,W,3]."""
+    out = (picture[0].clamp(0, 1) * 255).round().to(torch.uint8)
+    return np.ascontiguousarray(out.permute(1, 2, 0).cpu().numpy())
+
+
+def _row(pictures: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Pictures side by side, each fitted into a tile with a narrow margin."""
+    width, height = TILE
+    tiles = []
+    for picture in pictures:
+        scale = min(width / picture.shape[1], height / picture.shape[0])
+        size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+        small = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+        tile = np.full((height + 8, width + 8, 3), GREY, np.uint8)
+        y, x = (height + 8 - size[1]) // 2, (width + 8 - size[0]) // 2
+        tile[y : y + size[1], x : x + size[0]] = small
+        tiles.append(tile)
+    return np.hstack(tiles)
