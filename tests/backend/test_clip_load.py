@@ -15,6 +15,7 @@ from torch import nn
 from backend.clip.load import DEMO_FOLDER, TrimmedEmbedding, load_clip
 from backend.edit.config import EditConfig, EditTexts, ViewConfig
 from backend.edit.image import edit_image
+from backend.edit.losses import self_similarity
 from backend.progress import Silent
 from protocol.jobs import ClipModel, JobError
 
@@ -169,6 +170,14 @@ def test_full_size_checkpoint_by_file_steers_one_step(tmp_path):
     texts = EditTexts(prompt=("a golden car",), source=("a car",))
     layer = edit_image(image, texts, model, config, torch.device("cpu"), Silent())
     assert layer.shape == (64, 64, 4)
+    picture = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
+    found = model.relevancy(picture, model.encode_text(["a car"])[0], layers=2, windows=2)
+    assert found.shape == (1, 1, 64, 64)
+    assert (found.min(), found.max()) == (0, 1)
+    wide = torch.nn.functional.interpolate(picture, (224, 320))  # positions are interpolated
+    similar = self_similarity(model.tokens(wide))
+    assert similar.shape == (1, 71, 71)  # 7×10 patches and the class token
+    assert torch.allclose(similar.diagonal(dim1=1, dim2=2), torch.ones(71), atol=1e-5)
 
 
 @pytest.mark.skipif(
