@@ -10,35 +10,95 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.atlas.model import Atlas
-from backend.atlas.sampling import sample
+from backend.atlas.pyramid import Occupancy, Pyramid
 from backend.progress import Reporter
 
 PHASE = "Rendering the layer"
+WHOLE = (-1.0, -1.0, 1.0, 1.0)
+COARSE = 8  # pixels between the samples that look for what a frame shows of the painting
+
+Window = tuple[float, float, float, float]
+Box = tuple[int, int, int, int]
 
 
 @torch.no_grad()
 def render_layer(
-    atlas: Atlas, layer: str, rgba: Tensor, report: Reporter
+    atlas: Atlas,
+    layer: str,
+    rgba: Tensor,
+    report: Reporter,
+    frames: tuple[int, int] | None = None,
+    window: Window = WHOLE,
 ) -> Iterator[NDArray[np.uint8]]:
     """Render an RGBA atlas as one RGBA picture per frame, at the clip's own size.
 
     layer: ``foreground``, times the object's opacity, or ``background``, times the rest: an edited
     background stays behind the object.
-    rgba: [1,4,Ha',Wa'], 0..1, straight alpha, any resolution. Yields uint8 [H,W,4] sRGB, straight
-    alpha; fully transparent pixels are 0 in every channel.
+    rgba: [1,4,Ha',Wa'], 0..1, straight alpha, any resolution. frames: first and last, both
+    included; all by default. window: the part of the atlas that rgba is a picture of, u0 v0 u1 v1
+    in −1..1; outside of a part everything is clear. Yields uint8 [H,W,4] sRGB, straight alpha,
+    antialiased; fully transparent pixels are 0 in every channel.
     """
+    first, last = frames or (0, atlas.frames - 1)
+    if not 0 <= first <= last < atlas.frames:
+        raise ValueError(f"frames {first} to {last} of a clip of {atlas.frames}")
     rgba = rgba.to(atlas.device, torch.float32)
     # Filtered premultiplied: colours of transparent texels must not bleed into the edge.
     stored = torch.cat([rgba[:, :3] * rgba[:, 3:], rgba[:, 3:]], 1)
-    for index in range(atlas.frames):
-        report.step(PHASE, index, atlas.frames)
+    padding = "border" if window == WHOLE else "zeros"
+    pyramid, filled = Pyramid(stored, padding), Occupancy(rgba[:, 3:], padding)
+    for index in range(first, last + 1):
+        report.step(PHASE, index - first, last + 1 - first)
         t = torch.tensor([index], device=atlas.device)
-        seen = sample(stored, atlas.uv(layer, t))
-        alpha = seen[:, 3:]
-        colour = seen[:, :3] / alpha.clamp(min=1e-6)
-        opacity = atlas.opacity(t)
-        alpha = alpha * (opacity if layer == "foreground" else 1 - opacity)
-        level = (alpha.clamp(0, 1) * 255).round()
-        picture = torch.cat([(colour.clamp(0, 1) * 255).round() * (level > 0), level], 1)
-        yield picture[0].permute(1, 2, 0).to(torch.uint8).cpu().numpy()
-    report.step(PHASE, atlas.frames, atlas.frames)
+        out = np.zeros((atlas.height, atlas.width, 4), np.uint8)
+        box = visible_box(atlas, layer, t, filled, window)
+        if box is not None:
+            x0, y0, x1, y1 = box
+            uv = to_window(atlas.uv(layer, t)[:, y0:y1, x0:x1], window)
+            share = visibility(atlas, layer, t)[..., y0:y1, x0:x1]
+            out[y0:y1, x0:x1] = _to_bytes(pyramid.lookup(uv), share)
+        yield out
+    report.step(PHASE, last + 1 - first, last + 1 - first)
+
+
+def visibility(atlas: Atlas, layer: str, t: Tensor) -> Tensor:
+    """How much of a layer frames show: t [B] long → [B,1,H,W], 0..1."""
+    opacity = atlas.opacity(t)
+    return opacity if layer == "foreground" else 1 - opacity
+
+
+def to_window(uv: Tensor, window: Window) -> Tensor:
+    """Atlas coordinates [...,2] as coordinates of a part of the atlas, −1..1 on it."""
+    if window == WHOLE:
+        return uv
+    low, high = uv.new_tensor(window[:2]), uv.new_tensor(window[2:])
+    return (uv - low) * (2 / (high - low)) - 1
+
+
+def visible_box(
+    atlas: Atlas, layer: str, t: Tensor, filled: Occupancy, window: Window
+) -> Box | None:
+    """Pixels x0 y0 x1 y1 of one frame (t [1] long) outside which the layer is clear, or None."""
+    height, width = atlas.height, atlas.width
+    rows, columns = max(2, -(-height // COARSE)), max(2, -(-width // COARSE))
+    near = filled.near(to_window(atlas.uv(layer, t, (rows, columns)), window))[0]
+    if not near.any():
+        return None
+    ys, xs = near.any(1).nonzero(), near.any(0).nonzero()
+    # One sample more on each side: a pixel's own footprint reaches out as well.
+    y0, y1 = (int(ys[0]) - 1) * height // rows, -(-(int(ys[-1]) + 2) * height // rows)
+    x0, x1 = (int(xs[0]) - 1) * width // columns, -(-(int(xs[-1]) + 2) * width // columns)
+    box = (max(0, x0), max(0, y0), min(width, x1), min(height, y1))
+    if layer == "foreground":
+        bx0, by0, bx1, by1 = (int(edge) for edge in atlas.box(t)[0])
+        box = (max(box[0], bx0), max(box[1], by0), min(box[2], bx1), min(box[3], by1))
+    return box if box[0] < box[2] and box[1] < box[3] else None
+
+
+def _to_bytes(seen: Tensor, share: Tensor) -> NDArray[np.uint8]:
+    """Premultiplied [1,4,h,w] and its visibility [1,1,h,w] → [h,w,4] uint8, straight alpha."""
+    alpha = seen[:, 3:]
+    colour = (seen[:, :3] / alpha.clamp(min=1e-6)).clamp(0, 1)
+    level = ((alpha * share).clamp(0, 1) * 255).round()
+    picture = torch.cat([(colour * 255).round() * (level > 0), level], 1)
+    return np.asarray(picture[0].permute(1, 2, 0).to(torch.uint8).cpu().numpy())

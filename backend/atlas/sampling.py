@@ -10,12 +10,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def sample(image: Tensor, uv: Tensor) -> Tensor:
-    """Bilinear lookup, border repeated. image [1,C,Ha,Wa], uv [B,H,W,2] → [B,C,H,W]."""
+def sample(image: Tensor, uv: Tensor, padding: str = "border") -> Tensor:
+    """Bilinear lookup. image [1,C,Ha,Wa], uv [B,H,W,2] → [B,C,H,W].
+
+    padding: what lies beyond the image, ``border`` (its rim, repeated) or ``zeros``.
+    """
     B, H, W, _ = uv.shape
     # One tall grid instead of an expanded image: its gradient is then one image, not B of them.
     tall = uv.reshape(1, B * H, W, 2)
-    out = F.grid_sample(image, tall, mode="bilinear", padding_mode="border", align_corners=False)
+    out = F.grid_sample(image, tall, mode="bilinear", padding_mode=padding, align_corners=False)
     return out.view(image.shape[1], B, H, W).transpose(0, 1)
 
 
