@@ -16,7 +16,7 @@ import msgspec
 
 from backend.store import disk_problem
 from protocol.codec import pack
-from protocol.jobs import FINAL_STATES, EditJob, Event, JobError, JobSpec, JobState
+from protocol.jobs import FINAL_STATES, EditJob, Event, JobError, JobSpec, JobState, PaintJob
 from protocol.messages import JobInfo
 
 SCHEMA = 2
@@ -127,8 +127,8 @@ class Journal:
         row = Job(
             id=job,
             owner=owner,
-            kind="edit" if isinstance(spec, EditJob) else "atlas",
-            title=spec.prompt[0][:80] if isinstance(spec, EditJob) else "layered atlas",
+            kind=str(spec.__struct_config__.tag),
+            title=_title(spec),
             spec=spec,
             state=state,
             seq=0,
@@ -228,6 +228,15 @@ class Journal:
         """Remove a job and its events."""
         with self._writing():
             self._db.execute("DELETE FROM jobs WHERE id=?", (job,))
+
+
+def _title(spec: JobSpec) -> str:
+    """A few words for a list of jobs."""
+    if isinstance(spec, EditJob):
+        return spec.prompt[0][:80]
+    if isinstance(spec, PaintJob):
+        return "painted atlas" if spec.frame is None else f"painted frame {spec.frame + 1}"
+    return "layered atlas"
 
 
 def _job(row: tuple[object, ...]) -> Job:

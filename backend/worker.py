@@ -47,6 +47,7 @@ from protocol.jobs import (
     JobError,
     JobSpec,
     ObjectRef,
+    PaintJob,
     Problem,
     Result,
 )
@@ -172,6 +173,10 @@ def run_job(spec: JobSpec, ctx: Context) -> Result:
         from backend.methods import atlas
 
         return atlas.run(spec, ctx)
+    if isinstance(spec, PaintJob):
+        from backend.methods import paint
+
+        return paint.run(spec, ctx)
     from backend.methods import text2live
 
     return text2live.run(_with_model(spec, ctx.model), ctx)

@@ -111,7 +111,25 @@ class EditJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     model: ClipModel = ClipModel()
 
 
-JobSpec = AtlasJob | EditJob
+class PaintJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="paint"):
+    """Lay what an artist painted by hand over every frame of a clip, glued to a layer.
+
+    image: RGBA. frame none: it is a picture over the layer's atlas, at any size of its aspect;
+    where it equals the picture that an atlas job returned, nothing is painted. frame k: it is a
+    picture over frame k, at the clip's size, carried into the atlas where the frame shows the
+    layer. An atlas of the same clip, masks, preset and seed is reused.
+    """
+
+    clip: Clip
+    image: ObjectRef
+    frame: int | None = None
+    masks: Masks = Masks()
+    layer: str = "foreground"
+    preset: str = "preview"
+    seed: int = 0
+
+
+JobSpec = AtlasJob | EditJob | PaintJob
 
 JobState = Literal[
     "uploading", "queued", "starting", "running", "saving",
@@ -143,8 +161,10 @@ class JobError(Exception):
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What a finished job made.
 
-    layer: one RGBA object per frame, straight alpha, sRGB, at the clip's own size (edit jobs).
-    pictures: named images, e.g. ``foreground_atlas``, ``background_atlas``, ``edited_atlas``.
+    layer: one RGBA object per frame, straight alpha, sRGB, at the clip's own size (not of atlas
+    jobs).
+    pictures: named images, e.g. ``foreground_atlas``, ``background_atlas``, ``edited_atlas``,
+    ``painted_atlas``.
     numbers: named measures, e.g. ``psnr``, ``seconds``.
     """
 

@@ -25,23 +25,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.worker import Context
-from protocol.jobs import EditJob, JobError, JobSpec, Result
+from protocol.jobs import AtlasJob, EditJob, JobError, JobSpec, PaintJob, Result
 
 STEPS = 20
 PAUSE = float(os.environ.get("TEXT2LIVE_MOCK_PAUSE", "0.04"))  # seconds a step takes
 
 
 def ok(spec: JobSpec, ctx: Context) -> Result:
-    """A tinted layer for an edit; pictures only for an atlas."""
+    """A tinted layer for an edit or paint; pictures only for an atlas."""
     first = _work(spec, ctx)
     pictures = {
         "background_atlas": ctx.store(_opaque(first)),
         "foreground_atlas": ctx.store(_layer(first, spec)),
     }
     numbers = {"psnr": 40.0, "seconds": STEPS * PAUSE}
-    if not isinstance(spec, EditJob):
+    if isinstance(spec, AtlasJob):
         return Result(pictures=pictures, numbers=numbers)
-    pictures["edited_atlas"] = ctx.store(_layer(first, spec))
+    name = "painted_atlas" if isinstance(spec, PaintJob) else "edited_atlas"
+    pictures[name] = ctx.store(_layer(first, spec))
     layer = []
     for index, ref in enumerate(spec.clip.frames):
         ctx.step("Rendering the layer", index, len(spec.clip.frames))

@@ -1,0 +1,107 @@
+"""Method `paint`: what an artist painted by hand, laid over every frame through the atlas."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from backend.atlas.brush import on_whole, paint_in
+from backend.atlas.interface import LayeredAtlas
+from backend.atlas.render import WHOLE, Window, render_layer, visibility
+from backend.methods.atlas import atlas_of, load_clip_frames, picture
+from backend.worker import Context
+from protocol.jobs import JobError, PaintJob, Result
+from protocol.limits import LIMITS
+
+ASPECT = 0.02  # how far a picture's aspect may be from its atlas': sizes are whole numbers
+LEFT_OUT = 0.1  # share of the paint that may lie off the layer without a word
+
+
+def run(spec: PaintJob, ctx: Context) -> Result:
+    """Lay the paint over the clip; the atlas is found or made."""
+    started = time.monotonic()
+    image = ctx.load(spec.image)
+    if not image[..., 3].any():
+        raise _nothing("The paint is fully transparent.")
+    frames = load_clip_frames(spec.clip, ctx)
+    atlas = atlas_of(spec.clip, spec.masks, spec.preset, spec.seed, frames, ctx)
+    numbers: dict[str, float] = {}
+    window = WHOLE
+    if spec.frame is None:
+        rgba = as_tensor(over_atlas(atlas, spec.layer, image), ctx.device)
+        shown = rgba
+    else:
+        painting = paint_in(atlas, spec.layer, as_tensor(image, ctx.device), spec.frame, ctx)
+        rgba, window = painting.rgba, painting.window
+        numbers = {"paint_inside": painting.inside, "paint_error": painting.error}
+        if painting.inside < 1 - LEFT_OUT:
+            ctx.note(
+                f"{1 - painting.inside:.0%} of the paint is not on the {spec.layer} in that frame; "
+                "it is left out."
+            )
+        shown = on_whole(painting, _picture_size(atlas, spec.layer, rgba, window))
+    pictures = {"painted_atlas": ctx.store(as_picture(shown))}
+    layer = []
+    for index, frame in enumerate(render_layer(atlas, spec.layer, rgba, ctx, window=window)):
+        # The painted frame shows the paint itself: nothing is to be lost where the artist looks.
+        painted = as_painted(atlas, spec, image) if index == spec.frame else frame
+        layer.append(ctx.store(painted))
+    numbers["seconds"] = time.monotonic() - started
+    return Result(layer=tuple(layer), pictures=pictures, numbers={**atlas.numbers, **numbers})
+
+
+def over_atlas(atlas: LayeredAtlas, layer: str, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture [H,W,4] over a layer's atlas, clear where it is the atlas itself.
+
+    JobError paint_aspect_differs when it cannot be a picture of this atlas, paint_empty when it is
+    the atlas' picture and nothing else.
+    """
+    rows, columns = atlas.image(layer).shape[-2:]
+    h, w = image.shape[:2]
+    if abs(w * rows / (h * columns) - 1) > ASPECT:
+        raise JobError(
+            "paint_aspect_differs",
+            f"The paint is {w}×{h}, but the {layer} atlas is {columns}×{rows}.",
+            "Paint over the atlas' own picture, or over one of the same proportions.",
+        )
+    if (h, w) != (rows, columns):
+        return image
+    # Who paints on the atlas' picture saves all of it; a layer of the rest would only soften it.
+    same = (image == picture(atlas, layer)).all(-1)
+    if (same | (image[..., 3] == 0)).all():
+        raise _nothing("Nothing is painted: the picture is the atlas itself.")
+    return np.where(same[..., None], np.uint8(0), image)
+
+
+def as_painted(atlas: LayeredAtlas, spec: PaintJob, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The paint [H,W,4] on its own frame, as far as the frame shows the layer."""
+    share = visibility(atlas, spec.layer, torch.tensor([spec.frame], device=atlas.device))[0, 0]
+    alpha = np.rint(image[..., 3] * share.cpu().numpy()).astype(np.uint8)[..., None]
+    return np.concatenate([image[..., :3] * (alpha > 0), alpha], -1)
+
+
+def as_tensor(image: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """A picture [H,W,4] uint8 → [1,4,H,W], 0..1."""
+    return torch.tensor(image, device=device).permute(2, 0, 1)[None].float() / 255
+
+
+def as_picture(rgba: Tensor) -> NDArray[np.uint8]:
+    """[1,4,H,W], 0..1 → [H,W,4] uint8."""
+    pixels = (rgba[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    return np.ascontiguousarray(pixels)
+
+
+def _nothing(message: str) -> JobError:
+    return JobError("paint_empty", message, "Paint something, and save the picture with its alpha.")
+
+
+def _picture_size(atlas: LayeredAtlas, layer: str, rgba: Tensor, window: Window) -> tuple[int, int]:
+    """Size of a whole atlas as fine as the paint on a part of it, as far as a picture may go."""
+    rows, columns = atlas.image(layer).shape[-2:]
+    finest = rgba.shape[-2] / (window[3] - window[1]) * 2 / rows
+    scale = min(max(1.0, finest), LIMITS.side / max(rows, columns))
+    return max(1, int(rows * scale)), max(1, int(columns * scale))
