@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 PRESETS = ("draft", "preview", "final")
 LAYERS = ("foreground", "background")
+ENGINES = ("explicit", "mlp")
 
 
 class ObjectRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,12 +82,16 @@ class ClipModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AtlasJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="atlas"):
-    """Decompose a clip into foreground and background atlas, UVs and alpha."""
+    """Decompose a clip into foreground and background atlas, UVs and alpha.
+
+    engine ``explicit``: splines and images. ``mlp``: the networks of Layered Neural Atlases.
+    """
 
     clip: Clip
     masks: Masks = Masks()
     preset: str = "preview"
     seed: int = 0
+    engine: str = "explicit"
 
 
 class EditJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="edit"):
@@ -95,7 +100,7 @@ class EditJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     prompt: what the edited frame shows. screen: what the layer alone shows (default: prompt).
     source: what is there now. region: where the edit belongs (default: source). avoid: where it
     must not go (pictures only: in a clip, masks say where). Each is a list of alternatives.
-    An atlas of the same clip, masks, preset and seed is reused.
+    An atlas of the same clip, masks, preset, seed and atlas_engine is reused.
     """
 
     clip: Clip
@@ -109,6 +114,7 @@ class EditJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     preset: str = "preview"
     seed: int = 0
     model: ClipModel = ClipModel()
+    atlas_engine: str = "explicit"
 
 
 class PaintJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="paint"):

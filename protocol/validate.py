@@ -5,7 +5,17 @@ from __future__ import annotations
 import math
 import re
 
-from .jobs import LAYERS, PRESETS, AtlasJob, EditJob, JobError, JobSpec, ObjectRef, PaintJob
+from .jobs import (
+    ENGINES,
+    LAYERS,
+    PRESETS,
+    AtlasJob,
+    EditJob,
+    JobError,
+    JobSpec,
+    ObjectRef,
+    PaintJob,
+)
 from .limits import GIB, LIMITS, Limits
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -29,6 +39,13 @@ def objects(spec: JobSpec) -> dict[str, ObjectRef]:
     return {ref.digest: ref for ref in refs}
 
 
+def engine_of(spec: JobSpec) -> str:
+    """The engine that makes a job's atlas."""
+    if isinstance(spec, AtlasJob):
+        return spec.engine
+    return spec.atlas_engine if isinstance(spec, EditJob) else ENGINES[0]
+
+
 def check(spec: JobSpec, limits: Limits = LIMITS) -> None:
     """Raise JobError with one clear sentence if the job cannot be run as it is."""
     if spec.preset not in PRESETS:
@@ -36,6 +53,13 @@ def check(spec: JobSpec, limits: Limits = LIMITS) -> None:
             "unknown_preset",
             f"There is no preset {spec.preset!r}.",
             f"Choose one of: {', '.join(PRESETS)}.",
+        )
+    engine = engine_of(spec)
+    if engine not in ENGINES:
+        raise JobError(
+            "unknown_engine",
+            f"There is no atlas engine {engine!r}.",
+            f"Choose one of: {', '.join(ENGINES)}.",
         )
     if not 0 <= spec.seed < 2**63:
         raise JobError("bad_seed", f"The seed {spec.seed} is out of range.", "Use 0 or more.")

@@ -7,22 +7,17 @@ base map (homography, similarity) plus cubic B-splines: formulas, so they hold a
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
-import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from backend.atlas import files
 from backend.atlas.sampling import pixel_centres
 from backend.atlas.splines import basis, surface, time_cells
-from protocol.jobs import LAYERS, JobError
+from protocol.jobs import LAYERS
 
-FORMAT = 1
 GATE = 1.5  # pixels over which the opacity is led to 0 and to 1 at the limits of its band
 
 
@@ -170,36 +165,19 @@ class Atlas:
 
     def save(self, folder: Path) -> None:
         """Write the atlas into a folder, whole or not at all; what was there is replaced."""
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
-            safetensors.torch.save_file(
-                {k: v.detach().cpu().contiguous() for k, v in self.tensors.items()},
-                fresh / "atlas.safetensors",
-            )
-            about = {
-                "format": FORMAT,
-                "size": [self.frames, self.height, self.width],
-                "work": list(self.work),
-                "bg_every": list(self.bg_every),
-                "numbers": self.numbers,
-            }
-            (fresh / "atlas.json").write_text(json.dumps(about, indent=1, sort_keys=True))
-            if folder.exists():
-                shutil.rmtree(folder)
-            os.replace(fresh, folder)
-        except BaseException:
-            shutil.rmtree(fresh, ignore_errors=True)
-            raise
+        about = {
+            "size": [self.frames, self.height, self.width],
+            "work": list(self.work),
+            "bg_every": list(self.bg_every),
+            "numbers": self.numbers,
+        }
+        files.write(folder, files.EXPLICIT, self.tensors, about)
 
     @classmethod
     def load(cls, folder: Path, device: torch.device) -> Atlas:
         """Read what `save` wrote. JobError atlas_unreadable when that cannot be done."""
         try:
-            about = json.loads((folder / "atlas.json").read_text())
-            if about["format"] != FORMAT:
-                raise ValueError(f"format {about['format']} instead of {FORMAT}")
-            tensors = safetensors.torch.load_file(folder / "atlas.safetensors", str(device))
+            about, tensors = files.read(folder, files.EXPLICIT, device)
             frames, height, width = about["size"]
             work_h, work_w = about["work"]
             return cls(
@@ -209,12 +187,8 @@ class Atlas:
                 tensors,
                 about["numbers"],
             )
-        except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as problem:
-            raise JobError(
-                "atlas_unreadable",
-                f"The stored atlas cannot be read: {problem}.",
-                "Make the atlas again.",
-            ) from problem
+        except files.UNREADABLE as problem:
+            raise files.unreadable(problem) from problem
 
 
 def _short(layer: str) -> str:

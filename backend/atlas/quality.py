@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.atlas.model import Atlas
+from backend.atlas.interface import LayeredAtlas
 from backend.atlas.sampling import sample
 from backend.progress import Reporter
 
@@ -19,7 +19,7 @@ PICTURE = 512  # long side of the preview
 
 
 @torch.no_grad()
-def rebuild(atlas: Atlas, t: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def rebuild(atlas: LayeredAtlas, t: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Frames as the atlas explains them, and alpha: [B,3,H,W] 0..1 and [B,1,H,W]."""
     alpha = atlas.opacity(t, size)
     bg, fg = (
@@ -30,7 +30,9 @@ def rebuild(atlas: Atlas, t: Tensor, size: tuple[int, int]) -> tuple[Tensor, Ten
 
 
 @torch.no_grad()
-def measure(atlas: Atlas, frames: Tensor, kept: Tensor, report: Reporter) -> dict[str, float]:
+def measure(
+    atlas: LayeredAtlas, frames: Tensor, kept: Tensor, report: Reporter
+) -> dict[str, float]:
     """psnr, psnr_held_out (blocks no colour was fitted to), psnr_fg, in dB; mask_iou; coverage.
 
     frames: uint8 [T,3,h,w]; kept: bool [T,1,h,w]. mask_iou is against the rough mask.
@@ -65,7 +67,7 @@ def measure(atlas: Atlas, frames: Tensor, kept: Tensor, report: Reporter) -> dic
     return numbers
 
 
-def picture(atlas: Atlas, index: int) -> NDArray[np.uint8]:
+def picture(atlas: LayeredAtlas, index: int) -> NDArray[np.uint8]:
     """One frame as the atlas explains it, the background greyed: uint8 [H,W,3], ≤ 512 long."""
     t = torch.tensor([index], device=atlas.device)
     seen, alpha = rebuild(atlas, t, atlas.work)

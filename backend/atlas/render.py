@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.atlas.model import Atlas
+from backend.atlas.interface import LayeredAtlas
 from backend.atlas.pyramid import Occupancy, Pyramid
 from backend.progress import Reporter
 
@@ -23,7 +23,7 @@ Box = tuple[int, int, int, int]
 
 @torch.no_grad()
 def render_layer(
-    atlas: Atlas,
+    atlas: LayeredAtlas,
     layer: str,
     rgba: Tensor,
     report: Reporter,
@@ -61,7 +61,7 @@ def render_layer(
     report.step(PHASE, last + 1 - first, last + 1 - first)
 
 
-def visibility(atlas: Atlas, layer: str, t: Tensor) -> Tensor:
+def visibility(atlas: LayeredAtlas, layer: str, t: Tensor) -> Tensor:
     """How much of a layer frames show: t [B] long → [B,1,H,W], 0..1."""
     opacity = atlas.opacity(t)
     return opacity if layer == "foreground" else 1 - opacity
@@ -76,7 +76,7 @@ def to_window(uv: Tensor, window: Window) -> Tensor:
 
 
 def visible_box(
-    atlas: Atlas, layer: str, t: Tensor, filled: Occupancy, window: Window
+    atlas: LayeredAtlas, layer: str, t: Tensor, filled: Occupancy, window: Window
 ) -> Box | None:
     """Pixels x0 y0 x1 y1 of one frame (t [1] long) outside which the layer is clear, or None."""
     height, width = atlas.height, atlas.width

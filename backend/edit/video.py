@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.atlas.model import Atlas
+from backend.atlas.interface import LayeredAtlas
 from backend.clip.model import TextImageModel
 from backend.edit.config import EditConfig, EditTexts
 from backend.edit.generator import Generator
@@ -67,7 +67,7 @@ class Window:
 
 def edit_atlas(
     frames: NDArray[np.uint8],
-    atlas: Atlas,
+    atlas: LayeredAtlas,
     layer: str,
     texts: EditTexts,
     clip: TextImageModel,
@@ -163,7 +163,7 @@ class Footage:
     def __init__(
         self,
         frames: NDArray[np.uint8],
-        atlas: Atlas,
+        atlas: LayeredAtlas,
         layer: str,
         config: EditConfig,
         device: torch.device,
@@ -193,7 +193,7 @@ class Footage:
         self.middles = [t for t in middles if (self.opacity[t] > 0.5).any()] or list(middles)
 
     def _working_size(
-        self, atlas: Atlas, height: int, width: int, count: int, device: torch.device
+        self, atlas: LayeredAtlas, height: int, width: int, count: int, device: torch.device
     ) -> tuple[int, int]:
         """Frame size at which what is edited, frame or object with its margin, has config.size."""
         whole = fit_size(height, width, self.config.size)

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import asdict
 
 import msgpack
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.atlas import config as atlas_config
-from backend.atlas.fit import decompose
-from backend.atlas.model import Atlas
+from backend.atlas import engines
+from backend.atlas.interface import LayeredAtlas
 from backend.worker import Context
 from protocol.jobs import AtlasJob, Clip, JobError, Masks, Result
-
-ENGINE = "explicit-1"
 
 
 def run(spec: AtlasJob, ctx: Context) -> Result:
     """Make (or find) the clip's atlas; the result carries its pictures and measures."""
     started = time.monotonic()
     atlas = atlas_of(
-        spec.clip, spec.masks, spec.preset, spec.seed, load_clip_frames(spec.clip, ctx), ctx
-    )
+        spec.clip, spec.masks, spec.preset, spec.seed, load_clip_frames(spec.clip, ctx), ctx,
+        spec.engine,
+    )  # fmt: skip
     numbers = {**atlas.numbers, "seconds": time.monotonic() - started}
     return Result(
         pictures={f"{name}_atlas": ctx.store(picture(atlas, name)) for name in layers()},
@@ -48,32 +45,37 @@ def load_clip_frames(clip: Clip, ctx: Context) -> NDArray[np.uint8]:
 
 
 def atlas_of(
-    clip: Clip, masks: Masks, preset: str, seed: int, frames: NDArray[np.uint8], ctx: Context
-) -> Atlas:
-    """The atlas of these frames, masks and settings: from disk, or made and kept."""
-    config = atlas_config.preset(preset, seed)
+    clip: Clip,
+    masks: Masks,
+    preset: str,
+    seed: int,
+    frames: NDArray[np.uint8],
+    ctx: Context,
+    engine: str = "explicit",
+) -> LayeredAtlas:
+    """The atlas of these frames, masks, settings and engine: from disk, or made and kept."""
     identity = (
-        ENGINE,
+        engines.VERSIONS[engine],
         msgspec.to_builtins(clip.frames),
         msgspec.to_builtins(masks),
-        asdict(config),
+        engines.settings(engine, preset, seed),
     )
     folder = ctx.atlas_folder(hashlib.sha256(msgpack.packb(identity)).hexdigest())
     if folder.exists():
         try:
-            kept = Atlas.load(folder, ctx.device)
+            kept = engines.load_atlas(folder, ctx.device)
         except JobError as damaged:
             ctx.note(f"{damaged.problem.message} It is made anew.")
         else:
             ctx.note("Using the atlas made earlier for this shot.")
             return kept
     keys = {key.frame: ctx.load(key.mask)[..., 0] for key in masks.keys}
-    atlas = decompose(frames, keys, masks.mode, config, ctx.device, ctx)
+    atlas = engines.decompose(engine, preset, seed, frames, keys, masks.mode, ctx.device, ctx)
     atlas.save(folder)
     return atlas
 
 
-def picture(atlas: Atlas, layer: str) -> NDArray[np.uint8]:
+def picture(atlas: LayeredAtlas, layer: str) -> NDArray[np.uint8]:
     """A layer's atlas as [Ha,Wa,4] uint8, transparent where no frame sees it."""
     rgba = np.concatenate(
         [atlas.image(layer)[0].cpu().numpy(), atlas.coverage(layer)[0].cpu().numpy()]

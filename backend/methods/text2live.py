@@ -65,7 +65,7 @@ def _video(
     if texts.avoid:
         ctx.note("What to avoid is left aside: in a clip, masks say where the edit belongs.")
     config = edit_config.preset(spec.preset, video=True, layer=spec.layer, seed=spec.seed)
-    atlas = atlas_of(spec.clip, spec.masks, spec.preset, spec.seed, frames, ctx)
+    atlas = atlas_of(spec.clip, spec.masks, spec.preset, spec.seed, frames, ctx, spec.atlas_engine)
     rgba = edit_atlas(frames, atlas, spec.layer, texts, clip, config, ctx.device, ctx)
     layer = tuple(ctx.store(image) for image in render_layer(atlas, spec.layer, rgba, ctx))
     edited = np.rint(rgba[0].permute(1, 2, 0).cpu().numpy() * 255).astype(np.uint8)

@@ -35,6 +35,8 @@ GOOD = {
     "a still": with_frames(frame(0)),
     "a still with a mask": replace(with_frames(frame(0)), masks=Masks(mode="key", keys=(mask(0),))),
     "an atlas": AtlasJob(clip=CLIP),
+    "an atlas of networks": AtlasJob(clip=CLIP, engine="mlp"),
+    "an edit on an atlas of networks": replace(EDIT, atlas_engine="mlp"),
     "one key": with_masks("key", mask(1)),
     "a mask for every frame": with_masks("all", mask(0), mask(1), mask(2)),
     "the same frame twice": with_frames(frame(0), frame(0)),
@@ -45,6 +47,7 @@ GOOD = {
 
 BAD = {
     "unknown_preset": replace(EDIT, preset="best"),
+    "unknown_engine": AtlasJob(clip=CLIP, engine="hash"),
     "bad_seed": replace(EDIT, seed=-1),
     "empty_prompt": replace(EDIT, prompt=("  ",)),
     "too_many_texts": replace(EDIT, prompt=("x",) * 33),
@@ -85,6 +88,7 @@ def test_a_bad_job_is_refused_in_words(code, spec):
     "spec",
     [
         replace(EDIT, prompt=()),
+        replace(EDIT, atlas_engine="hash"),
         with_masks("key", mask(-1)),
         with_frames(frame(0, 0, 8)),
         with_frames(frame(0, -24, -32)),

@@ -1,0 +1,55 @@
+"""The two engines: our own, explicit one, and the paper's networks. Made, named and loaded here."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from backend.atlas import config as explicit_config
+from backend.atlas import files, fit
+from backend.atlas.hints import Hints
+from backend.atlas.interface import LayeredAtlas
+from backend.atlas.mlp import config as mlp_config
+from backend.atlas.mlp import train
+from backend.atlas.mlp.model import MlpAtlas
+from backend.atlas.model import Atlas
+from backend.progress import Reporter
+
+VERSIONS = {files.EXPLICIT: "explicit-1", files.MLP: "mlp-1"}
+"""Part of an atlas' identity: raise one when its engine makes other atlases of the same config."""
+
+
+def settings(engine: str, preset: str, seed: int) -> dict[str, Any]:
+    """Every constant of an engine's preset. JobError unknown_preset."""
+    if engine == files.MLP:
+        return asdict(mlp_config.preset(preset, seed))
+    return asdict(explicit_config.preset(preset, seed))
+
+
+def decompose(
+    engine: str,
+    preset: str,
+    seed: int,
+    frames: NDArray[np.uint8],
+    keys: dict[int, NDArray[np.uint8]],
+    mode: str | Hints,
+    device: torch.device,
+    report: Reporter,
+) -> LayeredAtlas:
+    """Decompose a clip with an engine: ``explicit`` or ``mlp``; the rest as `fit.decompose`."""
+    if engine == files.MLP:
+        networks = mlp_config.preset(preset, seed)
+        return train.decompose_mlp(frames, keys, mode, networks, device, report)
+    config = explicit_config.preset(preset, seed)
+    return fit.decompose(frames, keys, mode, config, device, report)
+
+
+def load_atlas(folder: Path, device: torch.device) -> LayeredAtlas:
+    """Read an atlas that either engine saved. JobError atlas_unreadable."""
+    kind = MlpAtlas if files.engine_of(folder) == files.MLP else Atlas
+    return kind.load(folder, device)

@@ -1,0 +1,60 @@
+"""What every engine's atlas can be asked: rendering and editing need not know the engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class LayeredAtlas(Protocol):
+    """Two atlases, a map from every pixel into each, and an opacity; see `model.Atlas`.
+
+    layer is ``foreground`` or ``background``, t [B] long, size rows and columns of the output
+    (default: the clip's own), work the size that was worked at.
+    """
+
+    frames: int
+    height: int
+    width: int
+    work: tuple[int, int]
+    numbers: dict[str, float]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors live."""
+        ...
+
+    def uv(self, layer: str, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """Where pixels lie in a layer's atlas: [B,H,W,2], −1..1, for grid_sample."""
+        ...
+
+    def opacity(self, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """The foreground's alpha: [B,1,H,W], 0..1."""
+        ...
+
+    def gain(self, layer: str, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """How much brighter a frame shows a layer than its atlas: [B,1,H,W], > 0."""
+        ...
+
+    def distance(self, t: Tensor, size: tuple[int, int]) -> Tensor:
+        """Signed distance to the rough mask in working pixels, negative inside: [B,1,H,W]."""
+        ...
+
+    def image(self, layer: str) -> Tensor:
+        """The atlas' colours: [1,3,Ha,Wa], 0..1 sRGB."""
+        ...
+
+    def coverage(self, layer: str) -> Tensor:
+        """1 where some frame sees the texel, else 0: [1,1,Ha,Wa] float."""
+        ...
+
+    def box(self, t: Tensor) -> Tensor:
+        """Where opacity may be above 0: [B,4] long, x0 y0 x1 y1 in the clip's pixels."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the atlas into a folder, whole or not at all; what was there is replaced."""
+        ...

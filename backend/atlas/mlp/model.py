@@ -1,0 +1,150 @@
+"""The networks' decomposition as the rest of the house uses an atlas: tables read off them once.
+
+Shapes: T frames · h,w the working size · B,H,W what is asked for · Ha,Wa of an atlas.
+The mappings know no fine detail (no positional encoding), so they are kept on a lattice and
+interpolated; opacity is kept at every working pixel. The networks themselves are saved beside.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from backend.atlas import files
+from backend.atlas.mlp.config import MlpConfig
+from backend.atlas.mlp.networks import Networks
+from backend.atlas.sampling import pixel_centres
+from protocol.jobs import LAYERS
+
+NETWORK = "network."
+
+
+class MlpAtlas:
+    """A clip decomposed by networks; same questions, same answers' form as `backend.atlas.Atlas`.
+
+    tensors, per layer (fg, bg): ``*_uv`` [T,2,Ky,Kx], (u, v) on a lattice from edge to edge of the
+    frame · ``*_window`` [4], u0 v0 u1 v1 of the baked part · ``*_image`` [1,3,Ha,Wa], 0..1 ·
+    ``*_cover`` [1,1,Ha,Wa]. ``alpha`` [T,1,h,w] half · ``boxes`` [T,4], x0 y0 x1 y1, working
+    pixels · ``distance`` [T,1,h/2,w/2] half, to the rough mask · ``network.*``: the weights.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int, int],
+        work: tuple[int, int],
+        architecture: dict[str, Any],
+        tensors: dict[str, Tensor],
+        numbers: dict[str, float],
+    ) -> None:
+        self.frames, self.height, self.width = size
+        self.work = work
+        self.architecture = architecture
+        self.tensors = tensors
+        self.numbers = numbers
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors live."""
+        return self.tensors["boxes"].device
+
+    def networks(self) -> Networks:
+        """The fitted networks, rebuilt from the stored weights."""
+        fields: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in self.architecture.items()
+        }
+        networks = Networks(MlpConfig(**fields)).to(self.device)
+        own = {k: v for k, v in self.tensors.items() if k.startswith(NETWORK)}
+        networks.load_state_dict({k.removeprefix(NETWORK): v for k, v in own.items()})
+        return networks
+
+    def _size(self, size: tuple[int, int] | None) -> tuple[int, int]:
+        return (self.height, self.width) if size is None else size
+
+    def plane(self, layer: str, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """(u, v) of the paper, −1..1 on the layer's whole square: t [B] long → [B,2,H,W]."""
+        y, x = pixel_centres(self._size(size), (2, 2), self.device)
+        grid = torch.stack(torch.meshgrid(x - 1, y - 1, indexing="xy"), -1)
+        table = self.tensors[f"{_short(layer)}_uv"][t.to(self.device)]
+        grid = grid.expand(len(table), -1, -1, -1)
+        # The lattice's outermost points lie on the frame's edges: corners aligned.
+        return F.grid_sample(table, grid, padding_mode="border", align_corners=True)
+
+    def uv(self, layer: str, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """Where pixels lie in a layer's baked atlas: t [B] long → [B,H,W,2], −1..1."""
+        window = self.tensors[f"{_short(layer)}_window"]
+        flat = self.plane(layer, t, size).permute(0, 2, 3, 1)
+        return (flat - window[:2]) * (2 / (window[2:] - window[:2])) - 1
+
+    def opacity(self, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """The foreground's alpha: t [B] long → [B,1,H,W], 0..1, exactly 0 outside its box."""
+        t, size = t.to(self.device), self._size(size)
+        y, x = pixel_centres(size, self.work, self.device)
+        box = self.tensors["boxes"][t][:, :, None].float()
+        rows = (y >= box[:, 1]) & (y < box[:, 3])
+        columns = (x >= box[:, 0]) & (x < box[:, 2])
+        inside = rows[:, None, :, None] & columns[:, None, None, :]
+        return _resize(self.tensors["alpha"][t].float(), size) * inside
+
+    def gain(self, layer: str, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """1 everywhere, [B,1,H,W]: the paper's atlases know no light of their own."""
+        _short(layer)
+        return torch.ones(len(t), 1, *self._size(size), device=self.device)
+
+    def distance(self, t: Tensor, size: tuple[int, int]) -> Tensor:
+        """Signed distance to the rough mask in working pixels, negative inside: [B,1,H,W]."""
+        return _resize(self.tensors["distance"][t.to(self.device)].float(), size)
+
+    def image(self, layer: str) -> Tensor:
+        """The baked atlas: [1,3,Ha,Wa], 0..1 sRGB."""
+        return self.tensors[f"{_short(layer)}_image"]
+
+    def coverage(self, layer: str) -> Tensor:
+        """1 where some frame sees the texel, else 0: [1,1,Ha,Wa] float."""
+        return self.tensors[f"{_short(layer)}_cover"]
+
+    def box(self, t: Tensor) -> Tensor:
+        """The object's box per frame: t [B] long → [B,4] long, x0 y0 x1 y1 in the clip's pixels.
+
+        Outside it the opacity is 0. x1 and y1 are exclusive; all 0 where there is no object.
+        """
+        boxes = self.tensors["boxes"][t.to(self.device)].double()
+        scale = boxes.new_tensor([self.width / self.work[1], self.height / self.work[0]])
+        first, last = (boxes[:, :2] * scale).floor(), (boxes[:, 2:] * scale).ceil()
+        return torch.cat([first, last], 1).long()
+
+    def save(self, folder: Path) -> None:
+        """Write the atlas into a folder, whole or not at all; what was there is replaced."""
+        about = {
+            "size": [self.frames, self.height, self.width],
+            "work": list(self.work),
+            "architecture": self.architecture,
+            "numbers": self.numbers,
+        }
+        files.write(folder, files.MLP, self.tensors, about)
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device) -> MlpAtlas:
+        """Read what `save` wrote. JobError atlas_unreadable when that cannot be done."""
+        try:
+            about, tensors = files.read(folder, files.MLP, device)
+            frames, height, width = about["size"]
+            h, w = about["work"]
+            size = (frames, height, width)
+            return cls(size, (h, w), about["architecture"], tensors, about["numbers"])
+        except files.UNREADABLE as problem:
+            raise files.unreadable(problem) from problem
+
+
+def _short(layer: str) -> str:
+    if layer not in LAYERS:
+        raise ValueError(f"layer is one of {LAYERS}, not {layer!r}")
+    return "fg" if layer == "foreground" else "bg"
+
+
+def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear, outer edges on outer edges."""
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)

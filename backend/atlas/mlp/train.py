@@ -1,0 +1,209 @@
+"""Fit the networks to a clip: warm start, joint steps, and the atlas that comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from backend.atlas import flow as flow_room
+from backend.atlas.colours import held_out_blocks
+from backend.atlas.hints import Hints
+from backend.atlas.masks import resolve_masks
+from backend.atlas.mlp import losses
+from backend.atlas.mlp.bake import bake
+from backend.atlas.mlp.config import MlpConfig
+from backend.atlas.mlp.footage import Footage
+from backend.atlas.mlp.model import MlpAtlas
+from backend.atlas.mlp.networks import Frame, Networks
+from backend.atlas.mlp.objective import terms
+from backend.atlas.optim import RowAdam
+from backend.atlas.quality import measure, picture
+from backend.atlas.report import examine, verdict
+from backend.atlas.start import check, working_size
+from backend.progress import Reporter
+from protocol.jobs import JobError
+
+WARMING = "Laying out the networks"
+FITTING = "Fitting the networks"
+PREVIEWS = (32, 8, 3, 1.5)  # a preview after this fraction of the steps: 1/32, 1/8, ...
+PREVIEW_SIDE = 128  # pixels; each goes through the networks
+BETAS = (0.9, 0.999)
+BATCH = {"cpu": 2048, "cuda": 1 << 17}  # points put through the networks at once, to look
+
+
+class _Adam:
+    """Adam with its usual moments. torch.optim takes seconds to import, deaf to a cancel."""
+
+    def __init__(self, networks: torch.nn.Module, lr: float) -> None:
+        tensors: dict[str, Tensor] = dict(networks.named_parameters())
+        self.adam = RowAdam(tensors, dict.fromkeys(tensors, lr), BETAS)
+        self.rows: dict[str, Tensor | None] = dict.fromkeys(tensors)
+
+    def step(self) -> None:
+        """Move all parameters, then drop their gradients."""
+        self.adam.step(self.rows, 1.0)
+
+
+class Trainer:
+    """Networks, their optimiser and the draws: one step at a time."""
+
+    def __init__(self, footage: Footage, config: MlpConfig) -> None:
+        self.footage, self.config = footage, config
+        self.networks = Networks(config).to(footage.device)
+        self.frame = Frame((footage.height, footage.width), footage.count, config.uv_scale)
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.optimiser = _Adam(self.networks, config.lr)
+        self.chunk = config.chunk if footage.device.type == "cpu" else config.chunk_cuda
+        self.done = 0
+        self.losses: dict[str, Tensor] = {}
+        """The last step's losses, averaged over its rays, without weights; and their total."""
+
+    def warm_start(self, report: Reporter) -> None:
+        """(E13): both mappings learn to lay every frame flat, so that they start as isometries."""
+        maps = {"fg": self.networks.map_fg, "bg": self.networks.map_bg}
+        optimiser = _Adam(torch.nn.ModuleDict(maps), self.config.lr)
+        count = self.footage.count
+        for done in range(self.config.warm_passes):
+            error = 0.0
+            for t in range(count):
+                rays = self.footage.draw(self.config.rays, self.generator, t)
+                for part in rays.parts(self.chunk):
+                    report.step(WARMING, done * count + t, self.config.warm_passes * count)
+                    points = self.frame.points(part.xy, part.t)
+                    loss = points.new_zeros(())
+                    for net in maps.values():
+                        away = losses.warm(net(points), points, self.config.uv_scale)
+                        loss = loss + (away * part.of_all).sum()
+                    torch.autograd.backward(loss)
+                    if self.config.warm_until:
+                        error += float(loss.detach()) / (2 * count)
+                optimiser.step()
+            if error * self.frame.pixels_per_uv < self.config.warm_until:
+                break
+
+    def step(self, report: Reporter) -> None:
+        """One joint step; its losses are then in `losses`."""
+        weights = self.config.weights(self.done)
+        far = weights["global_fg"] > 0 or weights["global_bg"] > 0
+        rays = self.footage.draw(self.config.rays, self.generator)
+        sums: dict[str, Tensor] = {}
+        for part in rays.parts(self.chunk):
+            report.step(FITTING, min(self.done, self.config.steps), self.config.steps)
+            each = terms(self.networks, self.frame, part, self.config, far)
+            total = sum(
+                (weights[name] * value for name, value in each.items() if weights[name]),
+                start=part.xy.new_zeros(()),
+            )
+            torch.autograd.backward(total)
+            for name, value in (*each.items(), ("total", total)):
+                sums[name] = sums.get(name, 0) + value.detach()
+        self.optimiser.step()
+        self.losses = sums
+        self.done += 1
+
+    @torch.no_grad()
+    def explain(self, xy: Tensor, t: Tensor, report: Reporter) -> tuple[Tensor, Tensor]:
+        """(E4) at pixels [N,2] of frames t [N]: colour [N,3] and opacity [N,1]."""
+        out = []
+        batch = BATCH[self.footage.device.type]
+        for place, moment in zip(torch.split(xy, batch), torch.split(t, batch), strict=True):
+            report.step(FITTING, min(self.done, self.config.steps), self.config.steps)
+            out.append(self.networks.explain(self.frame.points(place, moment)))
+        return torch.cat([c for c, _ in out]), torch.cat([a for _, a in out])
+
+    def preview(self, report: Reporter) -> NDArray[np.uint8]:
+        """The middle frame as the networks explain it, small: uint8 [h,w,3]."""
+        footage = self.footage
+        scale = min(1.0, PREVIEW_SIDE / max(footage.height, footage.width))
+        h, w = max(1, round(footage.height * scale)), max(1, round(footage.width * scale))
+        y, x = torch.meshgrid(
+            (torch.arange(h, device=footage.device) + 0.5) * (footage.height / h),
+            (torch.arange(w, device=footage.device) + 0.5) * (footage.width / w),
+            indexing="ij",
+        )
+        xy = torch.stack([x, y], -1).reshape(-1, 2)
+        t = torch.full((len(xy),), footage.count // 2, device=footage.device)
+        seen, _ = self.explain(xy, t, report)
+        return (seen.view(h, w, 3) * 255).round().to(torch.uint8).cpu().numpy()
+
+
+def gather(
+    frames: NDArray[np.uint8],
+    keys: dict[int, NDArray[np.uint8]],
+    mode: str | Hints,
+    config: MlpConfig,
+    device: torch.device,
+    report: Reporter,
+) -> Footage:
+    """The clip at its working size with flow, rough masks and what is held out.
+
+    Same rules and errors as the explicit engine's `backend.atlas.fit.decompose`.
+    """
+    keys = check(frames, keys)
+    size = working_size(frames.shape[1], frames.shape[2], config.long_side)
+    small = np.stack([cv2.resize(f, size[::-1], interpolation=cv2.INTER_AREA) for f in frames])
+    small = np.ascontiguousarray(small, np.uint8)
+    complete = mode == "all" and len(keys) == len(frames)
+    gaps = (1,) if complete else config.carry_gaps
+    flows = flow_room.estimate(small, gaps, config.consistent, report)
+    if mode == "none":
+        masks = np.zeros(small.shape[:3], np.float32)
+    else:
+        masks = resolve_masks(small, keys, mode, flows, report)
+    if mode != "none" and not (masks > 0.5).any():
+        raise JobError(
+            "no_foreground",
+            "The mask is empty on every frame, so there is no foreground object.",
+            "Give a mask of the object on at least one frame.",
+        )
+    generator = torch.Generator().manual_seed(config.seed)
+    kept = held_out_blocks((len(small), *size), config.held_out, generator)
+    return Footage(small, masks, flows, kept, device)
+
+
+def decompose_mlp(
+    frames: NDArray[np.uint8],
+    keys: dict[int, NDArray[np.uint8]],
+    mode: str | Hints,
+    config: MlpConfig,
+    device: torch.device,
+    report: Reporter,
+) -> MlpAtlas:
+    """Decompose a clip with the paper's networks.
+
+    frames: uint8 [T,H,W,3] sRGB. keys: frame → mask uint8 [H,W], inside where above 127. mode:
+    ``none`` (all is background) or one of `masks.resolve_masks`. Returns the MlpAtlas on `device`.
+    JobError as the explicit engine. On a CPU the same input and seed give the same bytes.
+    """
+    if mode == "none":  # there is nothing for the opacity to find once it is left alone
+        config = replace(config, mask_steps=config.steps)
+    footage = gather(frames, keys, mode, config, device, report)
+    trainer = Trainer(footage, config)
+    trainer.warm_start(report)
+    shown = {round(config.steps / part) for part in PREVIEWS}
+    while trainer.done < config.steps:
+        trainer.step(report)
+        if trainer.done in shown:
+            report.preview(trainer.preview(report))
+    return finish(trainer, (len(frames), frames.shape[1], frames.shape[2]), report)
+
+
+def finish(trainer: Trainer, size: tuple[int, int, int], report: Reporter) -> MlpAtlas:
+    """The atlas of what the networks have learnt so far, measured. size: frames, height, width."""
+    footage = trainer.footage
+    atlas = bake(trainer.networks, trainer.frame, footage, size, report)
+    frames = footage.frames.permute(0, 3, 1, 2)
+    kept = footage.kept[:, None]
+    atlas.numbers = {
+        **measure(atlas, frames, kept, report),
+        **examine(atlas, frames, kept, report),
+    }
+    for sentence in verdict(atlas.numbers):
+        report.note(sentence)
+    report.preview(picture(atlas, footage.count // 2))
+    return atlas
