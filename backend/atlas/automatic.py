@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from backend.atlas.flow import F32, Flows, Mask, pull
 from backend.atlas.grabcut import cut, refine
+from backend.atlas.hints import Relevancy
 from backend.atlas.motion import homography, matches
 from backend.progress import Reporter
 from protocol.jobs import JobError
@@ -207,3 +208,11 @@ def _doubt(found: NDArray[np.bool_], near: list[float], flows: Flows) -> str:
     if float(np.median(near)) > OTHERS:
         return "other parts of the picture move as well"
     return ""
+
+
+def suggest(
+    frames: NDArray[np.uint8], flows: Flows, report: Reporter, relevancy: Relevancy | None = None
+) -> tuple[NDArray[np.bool_], F32]:
+    """Masks bool [T,h,w] of the likeliest object, and how likely, float32 [T] 0..1."""
+    found = from_motion(frames, flows, report) > 0.5
+    return found, np.ones(len(frames), np.float32)

@@ -37,17 +37,20 @@ def refine(frame: NDArray[np.uint8], rough: Mask) -> Mask:
     return found if float((found & rough).sum()) > SAME * union else rough
 
 
-def cut(frame: NDArray[np.uint8], label: NDArray[np.uint8]) -> Mask | None:
+def cut(
+    frame: NDArray[np.uint8], label: NDArray[np.uint8], rounds: int = ROUNDS, pad: int = PAD
+) -> Mask | None:
     """GrabCut (Rother et al., 2004) of a labelled picture.
 
-    frame: uint8 [h,w,3]. label: uint8 [h,w] of cv2.GC_*. None where one of both sides is missing.
+    frame: uint8 [h,w,3]. label: uint8 [h,w] of cv2.GC_*. pad: pixels round what may be the object
+    from which the background's colours are learnt. None where one of both sides is missing.
     """
     unsure = label != cv2.GC_BGD
     if not unsure.any():
         return None
     ys, xs = np.nonzero(unsure)
-    y0, y1 = max(0, int(ys.min()) - PAD), int(ys.max()) + PAD + 1
-    x0, x1 = max(0, int(xs.min()) - PAD), int(xs.max()) + PAD + 1
+    y0, y1 = max(0, int(ys.min()) - pad), int(ys.max()) + pad + 1
+    x0, x1 = max(0, int(xs.min()) - pad), int(xs.max()) + pad + 1
     part = np.ascontiguousarray(label[y0:y1, x0:x1])
     fg = np.isin(part, (cv2.GC_FGD, cv2.GC_PR_FGD))
     if fg.sum() < 10 or (~fg).sum() < 10:  # five colours a side are learnt
@@ -59,7 +62,7 @@ def cut(frame: NDArray[np.uint8], label: NDArray[np.uint8]) -> Mask | None:
         (0, 0, 0, 0),
         np.zeros((1, 65)),
         np.zeros((1, 65)),
-        ROUNDS,
+        rounds,
         cv2.GC_INIT_WITH_MASK,
     )
     found = np.zeros(label.shape, np.bool_)

@@ -1,0 +1,121 @@
+"""From a box or a few strokes on one frame to the object's mask on that frame.
+
+Inside a box, GrabCut learns the object's colours against those round the box; then place, colour
+and motion together decide once more. Strokes are spread to what they are joined to by colour.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.atlas import appearance, fields
+from backend.atlas.carry import signed_distance
+from backend.atlas.flow import Flows, Mask
+from backend.atlas.geodesic import geodesic
+from backend.atlas.grabcut import cut
+from backend.atlas.proposals import Box, by_colour, contrast, fills, solid
+from backend.atlas.settle import settle, tidy
+from backend.atlas.strokes import BACKGROUND, OBJECT
+
+CUTS = 5  # GrabCut's rounds
+ROUNDS = 2  # times that place, colour and motion decide
+KNOWN = 1500  # samples a side
+DOUBT = 2.5  # pixels round the first mask's edge that teach nothing
+RIM = 0.12  # share of the box's size round it that is surely background
+LOOKS, MOVES, FIRST = 2.5, 2.5, 1.0  # most logits of appearance, motion and of the first mask
+TRIED = 4  # unions of colours that are worked out
+LEAST = 0.08  # a mask that fills less of its box than this is a failure of the colours
+
+
+def from_box(t: int, box: Box, frames: NDArray[np.uint8], flows: Flows) -> Mask:
+    """The mask of what a box on frame t holds: bool [h,w]. box: x0 y0 x1 y1, working pixels."""
+    h, w = flows.size
+    x0, y0 = (max(0, int(np.floor(v))) for v in box[:2])
+    x1, y1 = min(w, int(np.ceil(box[2]))), min(h, int(np.ceil(box[3])))
+    allowed = np.zeros((h, w), np.bool_)
+    allowed[y0:y1, x0:x1] = True
+    label = np.where(allowed, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
+    pad = max(8, round(0.25 * max(y1 - y0, x1 - x0)))
+    tight = (float(x0), float(y0), float(x1), float(y1))
+    first = cut(frames[t], label, CUTS, pad)
+    guesses = [] if first is None else [first]
+    colours = by_colour(frames[t], allowed, LEAST)
+    guesses += sorted(colours, key=lambda one: -_likely(frames[t], one, tight))[:TRIED]
+    never = np.zeros_like(allowed)
+    found = [_decided(t, frames, flows, one, allowed, never) for one in guesses]
+    found = [one for one in found if one.sum() >= LEAST * allowed.sum()]
+    if not found:
+        return _decided(t, frames, flows, _ellipse((h, w), (x0, y0, x1, y1)), allowed, never)
+    return max(found, key=lambda one: _likely(frames[t], one, tight))
+
+
+def _likely(frame: NDArray[np.uint8], mask: Mask, box: Box) -> float:
+    """How well a mask answers a box: it touches all sides, is one piece, and has a clear edge."""
+    return fills(mask, box) * solid(mask) * contrast(frame, mask)
+
+
+def from_strokes(
+    t: int, strokes: NDArray[np.uint8], frames: NDArray[np.uint8], flows: Flows
+) -> Mask:
+    """The mask of what strokes on frame t mark: bool [h,w]. strokes: uint8 [h,w], see strokes.py.
+
+    Without a background stroke the frame's border is taken for one.
+    """
+    sure, never = strokes == OBJECT, strokes == BACKGROUND
+    if not sure.any():
+        return np.zeros(flows.size, np.bool_)
+    rest = never
+    if not never.any():
+        rest = np.ones_like(sure)
+        rest[2:-2, 2:-2] = False
+        rest &= ~fields.dilate(sure, 8)
+    nearer = geodesic(frames[t], sure) < geodesic(frames[t], rest)
+    label = np.where(nearer, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    label[sure], label[rest] = cv2.GC_FGD, cv2.GC_BGD
+    first = cut(frames[t], label, CUTS, max(flows.size))
+    if first is None:
+        first = nearer
+    joined = _touching(first, sure)
+    return np.asarray(_decided(t, frames, flows, joined, ~never, sure) | sure)
+
+
+def _decided(
+    t: int, frames: NDArray[np.uint8], flows: Flows, first: Mask, allowed: Mask, sure: Mask
+) -> Mask:
+    """A first mask weighed again by place, colour and motion, inside what is allowed."""
+    feature = appearance.features(frames[t])
+    rng = np.random.default_rng(0)
+    found = first
+    around = max(20.0, RIM * float(np.sqrt(allowed.sum())) * 2)
+    for _ in range(ROUNDS):
+        if not found.any() or found.all():
+            break
+        distance = signed_distance(found)
+        known = appearance.draw(feature, distance, KNOWN, around, rng, gap=DOUBT)
+        looks = appearance.votes(feature, allowed, [known])
+        moves = fields.motion_votes(t, len(frames), flows, found)
+        evidence = np.clip(-distance / 6, -FIRST, FIRST) + np.clip(looks, -LOOKS, LOOKS)
+        evidence = evidence + np.clip(moves, -MOVES, MOVES)
+        evidence = np.where(allowed, evidence, -10.0)
+        evidence = np.where(sure, 10.0, evidence).astype(np.float32)
+        again = tidy(settle(frames[t], evidence, allowed & ~sure))
+        if again.sum() < 0.3 * found.sum():
+            break
+        found = again
+    return found
+
+
+def _touching(mask: Mask, seeds: Mask) -> Mask:
+    """The pieces of a mask that hold a seed."""
+    _, label = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    kept = np.unique(label[seeds & mask])
+    return np.isin(label, kept[kept > 0]) | seeds
+
+
+def _ellipse(size: tuple[int, int], box: tuple[int, int, int, int]) -> Mask:
+    x0, y0, x1, y1 = box
+    y, x = np.mgrid[: size[0], : size[1]] + 0.5
+    rx, ry = max(1.0, (x1 - x0) / 2), max(1.0, (y1 - y0) / 2)
+    return np.asarray(((x - (x0 + x1) / 2) / rx) ** 2 + ((y - (y0 + y1) / 2) / ry) ** 2 < 0.8)

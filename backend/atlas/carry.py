@@ -1,0 +1,230 @@
+"""Carrying a mask through a clip, both ways in time.
+
+Each next mask is first the earlier ones moved by the object's own motion (never by the flow of what
+it uncovers), then within a band round that edge it is decided anew by three kinds of evidence:
+shape, appearance (the given mask's pixels, moved along, and the last frame's) and motion. An object may
+leave: beyond the frame's border there is nothing to carry back in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.atlas import appearance, fields
+from backend.atlas.flow import F32, Flows, Mask, pull
+from backend.atlas.settle import settle, tidy
+from backend.progress import Reporter
+
+PHASE = "Finding the object"
+
+BACK = (1, 2, 4, 8)  # how far back a shape is fetched from; far ones have drifted less
+KEY = 1.5  # how much more a given mask's shape counts
+SOFT = 2.0  # pixels from the carried edge that count one logit
+BAND, BAND_LEAST, BAND_MOST = 0.1, 4.0, 14.0  # of √area, pixels
+LOOKS, MOVES = 3.0, 2.5  # most logits of appearance and of motion
+KNOWN, RECENT = 1500, 900  # samples a side of the given mask and of the last frame
+AROUND = 0.35  # of √area: background further away than this does not matter
+GONE = 25  # pixels; a mask smaller than this share of nothing has left
+DEEP = -60.0, 60.0  # signed distances are cut off here before they are blended
+
+
+def carry(
+    frames: NDArray[np.uint8], given: dict[int, Mask], flows: Flows, report: Reporter
+) -> dict[int, Mask]:
+    """Masks of every frame from the given ones; between two, both are blended by nearness.
+
+    An empty given mask says that the object is not there: it is carried up to it from the other
+    side, and not past it.
+    """
+    count = len(frames)
+    order = sorted(given)
+    progress = _Progress(report, max(1, 2 * (count - len(order))))
+    ahead = _one_way(frames, given, flows, range(count), progress)
+    behind = _one_way(frames, given, flows, range(count - 1, -1, -1), progress)
+    out: dict[int, Mask] = {}
+    for t in range(count):
+        if t in given:
+            out[t] = given[t]
+            continue
+        before = max((k for k in order if k < t), default=None)
+        after = min((k for k in order if k > t), default=None)
+        one = ahead[t] if before is not None and given[before].any() else None
+        other = behind[t] if after is not None and given[after].any() else None
+        if one is None or other is None or before is None or after is None:
+            found = one if one is not None else other
+            out[t] = np.zeros(flows.size, np.bool_) if found is None else found
+        else:
+            out[t] = _between(one, other, (t - before) / (after - before))
+    return out
+
+
+def _between(one: Mask, other: Mask, share: float) -> Mask:
+    """A blend of two outlines; where only one is left, the nearer in time decides."""
+    if not one.any() or not other.any():
+        return other if share > 0.5 else one
+    mixed = (1 - share) * signed_distance(one) + share * signed_distance(other)
+    return np.asarray(mixed < 0)
+
+
+@dataclass
+class _Progress:
+    report: Reporter
+    work: int
+    done: int = 0
+
+    def tick(self) -> None:
+        self.report.step(PHASE, min(self.done, self.work), self.work)
+        self.done += 1
+
+
+@dataclass
+class _Run:
+    """Frames since the last given mask, that one first, and its samples where they are now."""
+
+    order: list[int] = field(default_factory=list)
+    known: appearance.Samples | None = None
+    area: float = 0.0
+
+
+def _one_way(
+    frames: NDArray[np.uint8],
+    given: dict[int, Mask],
+    flows: Flows,
+    order: range,
+    progress: _Progress,
+) -> dict[int, Mask]:
+    """Carry in one direction of time; frames before the first given mask are left out."""
+    rng = np.random.default_rng(0)
+    out: dict[int, Mask] = {}
+    run: _Run | None = None
+    recent = np.zeros(0, np.float32)  # features of the frame before
+    for t in order:
+        if t in given:
+            out[t] = given[t]
+            recent = appearance.features(frames[t])
+            area = float(given[t].sum())
+            known = appearance.draw(recent, signed_distance(given[t]), KNOWN, _around(area), rng)
+            run = _Run([t], known, area)
+            continue
+        if run is None:
+            continue
+        progress.tick()
+        last = run.order[-1]
+        if not out[last].any():
+            out[t] = np.zeros(flows.size, np.bool_)
+            run.order.append(t)
+            continue
+        feature = appearance.features(frames[t])
+        out[t] = _next(t, frames, out, flows, run, (recent, feature), rng)
+        recent = feature
+        run.order.append(t)
+    return out
+
+
+def _around(area: float) -> float:
+    return max(20.0, AROUND * float(np.sqrt(area)))
+
+
+def _next(
+    t: int,
+    frames: NDArray[np.uint8],
+    masks: dict[int, Mask],
+    flows: Flows,
+    run: _Run,
+    looks: tuple[F32, F32],
+    rng: np.random.Generator,
+) -> Mask:
+    """The mask of frame t from those before it. looks: features of the last frame and of t."""
+    last = run.order[-1]
+    shape = carried_shape(t, masks, flows, run.order)
+    inside, outside = fields.core(masks[last]), ~fields.dilate(masks[last], fields.EDGE)
+    own, rest = (fields.field(flows, last, t, one) for one in (inside, outside))
+    if shape is None or own is None:
+        shape = signed_distance(masks[last])
+        own = np.zeros((2, 2, 2), np.float32)
+    rest = own if rest is None else rest
+    own, rest = fields.full(own, flows.size), fields.full(rest, flows.size)
+    rough = shape < 0
+    if rough.sum() < GONE * min(1.0, 0.05 * run.area / GONE + 0.2):
+        return np.zeros(flows.size, np.bool_)
+    known = []
+    if run.known is not None:
+        run.known = run.known.moved(own, rest)
+        known.append(run.known)
+    near = appearance.draw(
+        looks[0], signed_distance(masks[last]), RECENT, _around(run.area), rng, gap=1.5
+    )
+    known.append(near.moved(own, rest))
+    reach = float(np.clip(BAND * np.sqrt(rough.sum()), BAND_LEAST, BAND_MOST))
+    return decide(t, frames, flows, shape, np.abs(shape) < reach, known, looks[1])
+
+
+def decide(
+    t: int,
+    frames: NDArray[np.uint8],
+    flows: Flows,
+    shape: F32,
+    free: Mask,
+    known: list[appearance.Samples],
+    feature: F32,
+) -> Mask:
+    """Weigh shape, appearance and motion where the mask is free. shape: signed distance [h,w]."""
+    evidence = -shape / SOFT
+    evidence = evidence + np.clip(appearance.votes(feature, free, known), -LOOKS, LOOKS)
+    moves = fields.motion_votes(t, len(frames), flows, shape < 0)
+    evidence = evidence + np.clip(moves, -MOVES, MOVES)
+    evidence = np.where(free, evidence, -10 * shape).astype(np.float32)
+    return tidy(settle(frames[t], evidence, free))
+
+
+def carried_shape(t: int, masks: dict[int, Mask], flows: Flows, order: list[int]) -> F32 | None:
+    """Signed distance [h,w] of earlier masks moved to frame t by the object's motion, averaged.
+
+    order: the frames carried from, the given one first. None where no flow tells the motion.
+    """
+    total, weight = np.zeros(flows.size, np.float32), 0.0
+    small = np.array([1, 1], np.float32)
+    for back in BACK:
+        if back > len(order) or back not in flows.gaps:
+            continue
+        start = order[-back]
+        mask = masks[start]
+        inside = fields.core(mask)
+        there = fields.field(flows, start, t, inside) if mask.any() else None
+        if there is None:
+            continue
+        small = np.array(
+            [there.shape[1] / flows.size[1], there.shape[0] / flows.size[0]], np.float32
+        )
+        way = fields.full(fields.inverse(there * small) / small, flows.size)
+        sure = flows.trusted[start, t]
+        deep = cv2.resize(inside.astype(np.uint8), sure.shape[::-1]) > 0
+        share = 0.02 + float((sure & deep).sum()) / max(1.0, float(deep.sum()))
+        share *= KEY if back == len(order) else 1.0
+        distance = np.clip(_beyond(signed_distance(mask), way), *DEEP)
+        total += np.float32(share) * distance
+        weight += share
+    return total / np.float32(weight) if weight else None
+
+
+def _beyond(distance: F32, way: F32) -> F32:
+    """A signed distance fetched along a field; from beyond the frame comes nothing but outside.
+
+    The edge of an object that is cut off by the border moves in with the object only as far as the
+    frame before showed it; appearance decides about the rest.
+    """
+    return pull(distance, way)
+
+
+def signed_distance(mask: Mask) -> F32:
+    """Distance to a mask's edge in pixels, negative inside; ±1e3 where there is no edge. [h,w]."""
+    if not mask.any() or mask.all():
+        return np.full(mask.shape, -1e3 if mask.any() else 1e3, np.float32)
+    inside = mask.astype(np.uint8)
+    out = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
+    deep = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
+    return np.asarray(np.where(mask, 0.5 - deep, out - 0.5), np.float32)
