@@ -78,6 +78,16 @@ def read_image(file: Path) -> Pixels:
     return np.ascontiguousarray(_decode(file, cv2.IMREAD_COLOR)[..., ::-1])
 
 
+def read_rgba(file: Path) -> Pixels:
+    """Read one image as [H,W,4] uint8 sRGB, straight alpha; opaque if it has none. JobError."""
+    image = _decode(file, cv2.IMREAD_UNCHANGED)
+    grey = image[..., None] if image.ndim == 2 else image
+    if grey.shape[2] == 1:
+        grey = np.repeat(grey, 3, 2)
+    alpha = grey[..., 3:] if grey.shape[2] == 4 else np.full_like(grey[..., :1], 255)
+    return np.ascontiguousarray(np.concatenate([grey[..., 2::-1], alpha], 2))
+
+
 def read_mask(file: Path) -> Pixels:
     """Read a mask as [H,W] uint8: 255 where the image is brighter than half. Raises JobError."""
     grey = _decode(file, cv2.IMREAD_GRAYSCALE)
@@ -183,6 +193,8 @@ def _decode(file: Path, flag: int) -> Pixels:
             f"{file.name} is not an image that can be read.",
             "Remove the file from the folder or export it again as PNG or JPEG.",
         )
+    if image.dtype == np.uint16:
+        image = np.rint(image / 257.0)
     return np.asarray(image, dtype=np.uint8)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from queue import Empty
 
@@ -22,6 +23,7 @@ from protocol.jobs import (
     ClipModel,
     EditJob,
     JobError,
+    JobSpec,
     KeyMask,
     Masks,
     ObjectRef,
@@ -118,6 +120,19 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--avoid", action="append", default=[], help="where it must not go (pictures only)"
     )
+    add_clip_arguments(p)
+    p.add_argument(
+        "--model", default="demo", help="demo (embedded), or an open_clip name such as ViT-B-32"
+    )
+    p.add_argument("--pretrained", default="", help="the open_clip tag of its weights")
+    p.add_argument(
+        "--checkpoint", default="", help="a file with its weights on the backend's machine"
+    )
+    return p
+
+
+def add_clip_arguments(p: argparse.ArgumentParser, out_required: bool = True) -> None:
+    """What every job about a clip is told: its layer, masks, settings, backend and folder."""
     p.add_argument("--layer", choices=LAYERS, default="foreground")
     p.add_argument(
         "--key-mask",
@@ -129,18 +144,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--masks", type=Path, metavar="FOLDER", help="one mask for every frame")
     p.add_argument("--preset", default="preview", help="draft, preview or final")
     p.add_argument("--seed", type=int, default=0)
-    p.add_argument(
-        "--model", default="demo", help="demo (embedded), or an open_clip name such as ViT-B-32"
-    )
-    p.add_argument("--pretrained", default="", help="the open_clip tag of its weights")
-    p.add_argument(
-        "--checkpoint", default="", help="a file with its weights on the backend's machine"
-    )
     p.add_argument("--fps", type=float, default=24.0)
     p.add_argument(
         "--out",
         type=Path,
-        required=True,
+        required=out_required,
         help="where layer/, composite/, preview.mp4 and sheet.png go",
     )
     p.add_argument(
@@ -150,14 +158,18 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--device", default="auto", help="auto, cpu or cuda:N, for the backend that is started"
     )
-    return p
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one edit: 0 when the layer is written, 2 after saying why not, 130 when stopped."""
     args = parser().parse_args(argv)
+    return said(lambda: run(args))
+
+
+def said(what: Callable[[], object]) -> int:
+    """Do it: 0 when it is done, 2 after saying why not, 130 when stopped."""
     try:
-        run(args)
+        what()
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         return 130
@@ -179,23 +191,32 @@ def run(args: argparse.Namespace) -> Result:
         screen=tuple(args.screen),
         region=tuple(args.region),
         avoid=tuple(args.avoid),
-        masks=masks_from(objects, _key_masks(args.key_mask), args.masks),
+        masks=masks_from(objects, key_masks(args.key_mask), args.masks),
         layer=args.layer,
         preset=args.preset,
         seed=args.seed,
         model=ClipModel(name=args.model, pretrained=args.pretrained, checkpoint=args.checkpoint),
     )
     check(spec)
+    title = f"{args.prompt[0]}  -  {args.layer}, {args.preset}, seed {args.seed}"
+    return make_layer(args, spec, objects, frames, title)
+
+
+def backend_of(args: argparse.Namespace) -> AbstractContextManager[Client]:
+    """A client of the backend that was named, or of one started for the script."""
+    if args.connection:
+        return running_backend(args.connection)
+    return local_backend(args.data or default_data(), device=args.device)
+
+
+def make_layer(
+    args: argparse.Namespace, spec: JobSpec, objects: Objects, frames: Pixels, title: str
+) -> Result:
+    """Run a job that makes a layer of frames [T,H,W,3], and write all there is to see of it."""
     media.prepare_folder(args.out, frames.nbytes // 2)  # what PNGs of both take at the very least
-    backend = (
-        running_backend(args.connection)
-        if args.connection
-        else local_backend(args.data or default_data(), device=args.device)
-    )
     started = time.monotonic()
-    with backend as client:
+    with backend_of(args) as client:
         result = run_or_cancel(client, spec, objects)
-        title = f"{args.prompt[0]}  -  {args.layer}, {args.preset}, seed {args.seed}"
         write_outputs(args.out, title, frames, client, result, args.fps)
     numbers = ", ".join(f"{name} {value:.3g}" for name, value in result.numbers.items())
     print(f"  {len(frames)} frames in {time.monotonic() - started:.0f} s ({numbers})")
@@ -203,7 +224,7 @@ def run(args: argparse.Namespace) -> Result:
     return result
 
 
-def run_or_cancel(client: Client, spec: EditJob, objects: Objects) -> Result:
+def run_or_cancel(client: Client, spec: JobSpec, objects: Objects) -> Result:
     """Run a job, and leave none behind: the backend would go on with it, now or when it starts."""
     job = new_job_id()
     try:
@@ -224,7 +245,7 @@ def run_or_cancel(client: Client, spec: EditJob, objects: Objects) -> Result:
         raise
 
 
-def _key_masks(texts: list[str]) -> dict[int, Path]:
+def key_masks(texts: list[str]) -> dict[int, Path]:
     files: dict[int, Path] = {}
     for text in texts:
         frame, file = _frame_and_file(text)

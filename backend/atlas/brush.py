@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from backend.atlas.model import Atlas
+from backend.atlas.interface import LayeredAtlas
 from backend.atlas.pyramid import Pyramid, steps_along
 from backend.atlas.render import Box, Window, to_window, visibility
 from backend.atlas.sampling import push_pull, splat
@@ -47,7 +47,9 @@ def premultiplied(rgba: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def paint_in(atlas: Atlas, layer: str, paint: Tensor, frame: int, report: Reporter) -> Painting:
+def paint_in(
+    atlas: LayeredAtlas, layer: str, paint: Tensor, frame: int, report: Reporter
+) -> Painting:
     """Bring paint on a frame into a layer's atlas, as far as the frame shows the layer.
 
     paint: [1,4,H,W], 0..1, straight alpha, at the clip's size. JobError paint_outside when it
@@ -111,7 +113,9 @@ def _bounds(mask: Tensor) -> Box:
     )
 
 
-def _part(atlas: Atlas, layer: str, uv: Tensor, used: Tensor) -> tuple[Window, tuple[int, int]]:
+def _part(
+    atlas: LayeredAtlas, layer: str, uv: Tensor, used: Tensor
+) -> tuple[Window, tuple[int, int]]:
     """The part of the atlas that pixels reach, and the texels it needs.
 
     uv: [1,h,w,2], used: bool [1,h,w].

@@ -71,7 +71,7 @@ def over_atlas(atlas: LayeredAtlas, layer: str, image: NDArray[np.uint8]) -> NDA
     if (h, w) != (rows, columns):
         return image
     # Who paints on the atlas' picture saves all of it; a layer of the rest would only soften it.
-    same = (image == picture(atlas, layer)).all(-1)
+    same = (image[..., :3] == picture(atlas, layer)[..., :3]).all(-1)
     if (same | (image[..., 3] == 0)).all():
         raise _nothing("Nothing is painted: the picture is the atlas itself.")
     return np.where(same[..., None], np.uint8(0), image)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from protocol.jobs import AtlasJob, Clip, EditJob, JobError, KeyMask, Masks, ObjectRef
+from protocol.jobs import AtlasJob, Clip, EditJob, JobError, KeyMask, Masks, ObjectRef, PaintJob
 from protocol.limits import Limits
 from protocol.validate import check, check_job_id, objects
 
@@ -20,6 +20,7 @@ def mask(index: int, height: int = 24, width: int = 32) -> KeyMask:
 
 CLIP = Clip(frames=tuple(frame(i) for i in range(3)))
 EDIT = EditJob(clip=CLIP, prompt=("rusty car",))
+PAINT = PaintJob(clip=CLIP, image=frame(50, channels=4), frame=1)
 
 
 def with_frames(*frames: ObjectRef, fps: float = 24.0) -> EditJob:
@@ -42,6 +43,8 @@ GOOD = {
     "the same frame twice": with_frames(frame(0), frame(0)),
     "600 frames": with_frames(*[frame(i) for i in range(600)]),
     "the background": replace(EDIT, layer="background"),
+    "paint on a frame": PAINT,
+    "paint on an atlas": replace(PAINT, image=frame(50, 99, 70, 4), frame=None),
     "a prompt of 2000 letters": replace(EDIT, prompt=("x" * 2000,)),
 }
 
@@ -64,6 +67,8 @@ BAD = {
     "masks_unused": with_masks("auto", mask(1)),
     "no_masks": with_masks("key"),
     "masks_incomplete": with_masks("all", mask(0), mask(1)),
+    "paint_out_of_range": replace(PAINT, frame=3),
+    "paint_size_differs": replace(PAINT, image=frame(50, 24, 31, 4)),
     "bad_object": with_frames(frame(0, channels=4)),
     "frame_too_large": with_frames(frame(0, 4097, 8)),
 }
@@ -98,6 +103,9 @@ def test_a_bad_job_is_refused_in_words(code, spec):
         with_frames(ObjectRef(digest="0" * 64, dtype="uint8", shape=(2, 2))),
         with_frames(frame(0), fps=0.0),
         replace(EDIT, seed=2**64),
+        replace(PAINT, frame=-1),
+        replace(PAINT, layer="sky"),
+        replace(PAINT, image=frame(50)),
     ],
 )
 def test_other_nonsense_is_refused_too(spec):

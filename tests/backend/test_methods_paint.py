@@ -1,0 +1,183 @@
+"""Painting by hand: the painted frame as it was painted, the others glued, the rest untouched."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from flat_atlas import FlatAtlas
+
+from backend.atlas.brush import on_whole, paint_in
+from backend.atlas.config import preset
+from backend.atlas.fit import decompose
+from backend.atlas.render import render_layer
+from backend.executors.base import AnyReport, Note
+from backend.media import composite
+from backend.methods import paint
+from backend.progress import Silent
+from backend.worker import Context
+from protocol.jobs import Clip, JobError, PaintJob, Result
+from scripts.make_clip import make_clip
+
+SIZE = (5, 60, 80)
+OBJECT = (20, 10, 60, 50)
+
+
+@pytest.fixture
+def atlas() -> FlatAtlas:
+    return FlatAtlas(SIZE, (45, 60), scale=0.5, shift=0.8, object=OBJECT)
+
+
+def stroke(x: float, y: float, radius: float = 6.0) -> np.ndarray:
+    """A red disc with a soft rim on a clear frame, a line of one pixel across it."""
+    yy, xx = np.mgrid[: SIZE[1], : SIZE[2]] + 0.5
+    out = np.zeros((*SIZE[1:], 4), np.uint8)
+    out[..., 0] = 230
+    out[..., 3] = np.rint(np.clip(radius - np.hypot(xx - x, yy - y) + 0.5, 0, 1) * 255)
+    out[int(y), :, :3] = 255
+    return out
+
+
+class Job:
+    """A paint job on a clip of noise whose atlas is given."""
+
+    def __init__(self, data: Path, atlas: FlatAtlas, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reports: list[AnyReport] = []
+        self.ctx = Context("0" * 32, "cpu", data, self.reports.append)
+        rng = np.random.default_rng(0)
+        self.frames = rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+        self.clip = Clip(frames=tuple(self.ctx.store(frame) for frame in self.frames))
+        monkeypatch.setattr(paint, "atlas_of", lambda *_, **__: atlas)
+
+    def run(self, image: np.ndarray, **fields: object) -> Result:
+        spec = PaintJob(clip=self.clip, image=self.ctx.store(image), **fields)  # type: ignore[arg-type]
+        return paint.run(spec, self.ctx)
+
+    def layer(self, image: np.ndarray, **fields: object) -> np.ndarray:
+        return np.stack([self.ctx.load(ref) for ref in self.run(image, **fields).layer])
+
+
+@pytest.fixture
+def job(tmp_path: Path, atlas: FlatAtlas, monkeypatch: pytest.MonkeyPatch) -> Job:
+    return Job(tmp_path, atlas, monkeypatch)
+
+
+def test_the_painted_frame_comes_back_as_painted_and_the_rest_is_untouched(job: Job) -> None:
+    image = stroke(40, 30)
+    layer = job.layer(image, frame=2)
+    assert layer.shape == (*SIZE, 4)
+    wanted = composite(job.frames[2], image).astype(int)
+    assert np.abs(composite(job.frames[2], layer[2]) - wanted).max() <= 2
+    far = cv2.dilate((image[..., 3] > 0).astype(np.uint8), np.ones((15, 15))) == 0
+    for frame, one in zip(job.frames, layer, strict=True):
+        assert np.array_equal(composite(frame, one)[far], frame[far])
+
+
+def test_the_painting_alone_gives_the_frame_back_too(atlas: FlatAtlas) -> None:
+    image = stroke(40, 30)
+    image[..., 1:3] = 30  # lines of one pixel are softer: texels do not overshoot
+    painting = paint_in(atlas, "foreground", paint.as_tensor(image, atlas.device), 2, Silent())  # type: ignore[arg-type]
+    assert painting.error < 2.5
+    assert painting.inside == 1
+    rows = painting.rgba.shape[-2] / (painting.window[3] - painting.window[1]) * 2
+    assert rows / 45 * atlas.scale == pytest.approx(2, abs=0.1), "texels a pixel"
+    shown = on_whole(painting, (180, 240))
+    assert shown.shape == (1, 4, 180, 240)
+    assert 0.01 < (shown[:, 3] > 0.5).float().mean() < 0.1
+
+
+def test_paint_moves_with_its_layer(job: Job, atlas: FlatAtlas) -> None:
+    layer = job.layer(stroke(40, 30), frame=2).astype(float)
+    y, x = np.mgrid[: SIZE[1], : SIZE[2]] + 0.5
+    for t in range(5):
+        weight = layer[t, ..., 3]
+        moved = (2 - t) * atlas.shift / atlas.scale
+        assert (weight * x).sum() / weight.sum() == pytest.approx(40 + moved, abs=0.3)
+        assert (weight * y).sum() / weight.sum() == pytest.approx(30 + moved, abs=0.3)
+
+
+def test_only_what_the_frame_shows_of_the_layer_is_painted(job: Job) -> None:
+    image = stroke(20, 30)  # half of it on the object
+    front = job.layer(image, frame=2)
+    behind = job.layer(image, frame=2, layer="background")
+    x0, y0, x1, y1 = OBJECT
+    inside = np.zeros(SIZE[1:], bool)
+    inside[y0:y1, x0:x1] = True
+    assert not front[:, ~inside].any()
+    assert not behind[:, inside].any()
+    both = np.maximum(front[2, ..., 3], behind[2, ..., 3])
+    assert np.array_equal(both, image[..., 3])
+    notes = [r.text for r in job.reports if isinstance(r, Note)]
+    assert any("is not on the foreground" in text for text in notes)
+
+
+def test_a_picture_over_the_atlas_of_any_size_is_laid_over_all_frames(job: Job) -> None:
+    for k in (1, 3):
+        image = np.zeros((45 * k, 60 * k, 4), np.uint8)
+        image[10 * k : 20 * k, 20 * k : 30 * k] = (10, 200, 30, 255)
+        layer = job.layer(image)
+        assert (layer[0, 24:36, 44:56] == (10, 200, 30, 255)).all()
+        assert (layer[:, :8] == 0).all()
+
+
+def test_what_equals_the_atlas_is_not_painted(job: Job, atlas: FlatAtlas) -> None:
+    image = paint.picture(atlas, "foreground").copy()  # type: ignore[arg-type]
+    image[12:16, 24:28, :3] = 255
+    layer = job.layer(image)
+    assert (layer[0, 25:31, 49:55, 3] == 255).all()
+    assert (layer[0, 38:, :, 3] == 0).all()
+    image[12:16, 24:28] = paint.picture(atlas, "foreground")[0, 0]  # type: ignore[arg-type]
+    with pytest.raises(JobError, match="Nothing is painted") as why:
+        job.run(image)
+    assert why.value.problem.code == "paint_empty"
+
+
+def test_bad_paint_is_said_in_a_sentence(job: Job) -> None:
+    outside = {
+        "foreground": (stroke(8, 8), "choose the background"),
+        "background": (stroke(40, 30), "choose the foreground"),
+    }
+    for layer, (image, hint) in outside.items():
+        with pytest.raises(JobError) as why:
+            job.run(image, frame=2, layer=layer)
+        assert why.value.problem.code == "paint_outside"
+        assert hint in why.value.problem.hint
+    with pytest.raises(JobError, match="transparent"):
+        job.run(np.zeros((*SIZE[1:], 4), np.uint8), frame=1)
+    with pytest.raises(JobError, match="80×40") as why:
+        job.run(np.full((40, 80, 4), 255, np.uint8))
+    assert why.value.problem.code == "paint_aspect_differs"
+
+
+def test_paint_to_the_very_rim_and_of_one_pixel(job: Job) -> None:
+    whole = np.full((*SIZE[1:], 4), 200, np.uint8)
+    layer = job.layer(whole, frame=0)
+    x0, y0, x1, y1 = OBJECT
+    assert (layer[0, y0:y1, x0:x1] == 200).all()
+    speck = np.zeros((*SIZE[1:], 4), np.uint8)
+    speck[30, 40] = 255
+    assert job.layer(speck, frame=0)[0, 30, 40, 3] == 255
+
+
+@pytest.mark.slow
+def test_marks_are_where_the_truth_has_them() -> None:
+    clip = make_clip(10, 96, 160, seed=1)
+    short = replace(preset("preview"), uv_steps=40, half_steps=40, full_steps=40)
+    keys = dict(enumerate(clip.masks()))
+    atlas = decompose(clip.frames, keys, "all", short, torch.device("cpu"), Silent())
+    yy, xx = np.mgrid[:96, :160] + 0.5
+    for layer, (x, y) in (("foreground", (98.5, 60.5)), ("background", (40.5, 30.5))):
+        image = np.zeros((96, 160, 4), np.uint8)
+        image[..., 3] = np.rint(np.clip(3.5 - np.hypot(xx - x, yy - y), 0, 1) * 255)
+        painting = paint_in(atlas, layer, paint.as_tensor(image, atlas.device), 0, Silent())
+        (out,) = render_layer(
+            atlas, layer, painting.rgba, Silent(), frames=(9, 9), window=painting.window
+        )
+        weight = out[..., 3].astype(float)
+        found = np.array([(weight * xx).sum(), (weight * yy).sum()]) / weight.sum()
+        truth = clip.track(np.array([[x, y]]), 0, 9, layer)[0]  # type: ignore[arg-type]
+        assert np.linalg.norm(found - truth) < 1
