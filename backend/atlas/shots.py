@@ -75,7 +75,8 @@ def _distance(a: F32, b: F32) -> float:
 def _unexplained(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
     """Mean absolute grey difference, 0..1, left when the earlier frame is moved onto the later."""
     a, b = (cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in (before, after))
-    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(b, a, None)
+    empty = np.zeros((*b.shape, 2), np.float32)
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(b, a, empty)
     y, x = np.mgrid[: b.shape[0], : b.shape[1]].astype(np.float32)
     moved = cv2.remap(a, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR,
                       borderMode=cv2.BORDER_REPLICATE)  # fmt: skip

@@ -12,22 +12,25 @@ from numpy.typing import NDArray
 
 from backend.atlas import engines
 from backend.atlas.interface import LayeredAtlas
+from backend.atlas.report import sheet
+from backend.methods.hints import hints_of, with_model
+from backend.methods.shots import each_shot
 from backend.worker import Context
 from protocol.jobs import AtlasJob, Clip, JobError, Masks, Result
 
 
 def run(spec: AtlasJob, ctx: Context) -> Result:
-    """Make (or find) the clip's atlas; the result carries its pictures and measures."""
+    """Make (or find) the atlas of each shot; the result carries pictures, measures and a report."""
+    return each_shot(spec, load_clip_frames(spec.clip, ctx), ctx, _shot)
+
+
+def _shot(spec: AtlasJob, frames: NDArray[np.uint8], ctx: Context) -> Result:
     started = time.monotonic()
-    atlas = atlas_of(
-        spec.clip, spec.masks, spec.preset, spec.seed, load_clip_frames(spec.clip, ctx), ctx,
-        spec.engine,
-    )  # fmt: skip
+    atlas = atlas_of(spec.clip, spec.masks, spec.preset, spec.seed, frames, ctx, spec.engine)
+    pictures = {f"{name}_atlas": ctx.store(picture(atlas, name)) for name in layers()}
+    pictures["report"] = ctx.store(sheet(atlas, frames))
     numbers = {**atlas.numbers, "seconds": time.monotonic() - started}
-    return Result(
-        pictures={f"{name}_atlas": ctx.store(picture(atlas, name)) for name in layers()},
-        numbers=numbers,
-    )
+    return Result(pictures=pictures, numbers=numbers)
 
 
 def layers() -> tuple[str, ...]:
@@ -54,6 +57,7 @@ def atlas_of(
     engine: str = "explicit",
 ) -> LayeredAtlas:
     """The atlas of these frames, masks, settings and engine: from disk, or made and kept."""
+    masks = with_model(masks, ctx)
     identity = (
         engines.VERSIONS[engine],
         msgspec.to_builtins(clip.frames),
@@ -70,7 +74,10 @@ def atlas_of(
             ctx.note("Using the atlas made earlier for this shot.")
             return kept
     keys = {key.frame: ctx.load(key.mask)[..., 0] for key in masks.keys}
-    atlas = engines.decompose(engine, preset, seed, frames, keys, masks.mode, ctx.device, ctx)
+    hints = hints_of(masks, (frames.shape[1], frames.shape[2]), ctx)
+    mode = masks.mode if masks.mode in ("all", "none") else hints
+    atlas = engines.decompose(engine, preset, seed, frames, keys, mode, ctx.device, ctx)
+    atlas.numbers.update(hints.numbers)
     atlas.save(folder)
     return atlas
 

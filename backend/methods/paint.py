@@ -13,6 +13,7 @@ from backend.atlas.brush import on_whole, paint_in
 from backend.atlas.interface import LayeredAtlas
 from backend.atlas.render import WHOLE, Window, render_layer, visibility
 from backend.methods.atlas import atlas_of, load_clip_frames, picture
+from backend.methods.shots import shots
 from backend.worker import Context
 from protocol.jobs import JobError, PaintJob, Result
 from protocol.limits import LIMITS
@@ -28,6 +29,12 @@ def run(spec: PaintJob, ctx: Context) -> Result:
     if not image[..., 3].any():
         raise _nothing("The paint is fully transparent.")
     frames = load_clip_frames(spec.clip, ctx)
+    if len(shots(frames, ctx)) > 1:
+        raise JobError(
+            "several_shots",
+            "The clip has cuts, but paint is glued to one shot.",
+            "Cut the strip where its shots change, and paint on each.",
+        )
     atlas = atlas_of(spec.clip, spec.masks, spec.preset, spec.seed, frames, ctx)
     numbers: dict[str, float] = {}
     window = WHOLE

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from backend.atlas.render import render_layer
 from backend.clip.load import load_clip
@@ -16,6 +17,8 @@ from backend.edit.config import EditTexts
 from backend.edit.image import edit_image
 from backend.edit.video import edit_atlas
 from backend.methods.atlas import atlas_of, load_clip_frames, picture
+from backend.methods.hints import masks_of_edit
+from backend.methods.shots import each_shot
 from backend.worker import Context
 from protocol.jobs import ClipModel, EditJob, JobError, Result
 
@@ -28,15 +31,17 @@ def run(spec: EditJob, ctx: Context) -> Result:
         prompt=spec.prompt, source=spec.source, screen=spec.screen, region=spec.region,
         avoid=spec.avoid,
     )  # fmt: skip
-    frames = load_clip_frames(spec.clip, ctx)
-    if (frames == frames[0, 0, 0]).all():  # the generator's normalisation divides by its spread
-        raise JobError(
-            "one_colour",
-            "The clip is one flat colour, so there is nothing in it to edit.",
-            "Choose frames that show something; a fade's black part can be left out.",
-        )
-    run_one = _still if len(frames) == 1 else _video
-    result = run_one(spec, frames, texts, clip, ctx)
+
+    def run_one(shot: EditJob, frames: NDArray[np.uint8], ctx: Context) -> Result:
+        if (frames == frames[0, 0, 0]).all():  # the generator's normalisation divides by its spread
+            raise JobError(
+                "one_colour",
+                "The clip is one flat colour, so there is nothing in it to edit.",
+                "Choose frames that show something; a fade's black part can be left out.",
+            )
+        return (_still if len(frames) == 1 else _video)(shot, frames, texts, clip, ctx)
+
+    result = each_shot(spec, load_clip_frames(spec.clip, ctx), ctx, run_one)
     numbers = {**result.numbers, "seconds": time.monotonic() - started}
     return Result(layer=result.layer, pictures=result.pictures, numbers=numbers)
 
@@ -65,7 +70,9 @@ def _video(
     if texts.avoid:
         ctx.note("What to avoid is left aside: in a clip, masks say where the edit belongs.")
     config = edit_config.preset(spec.preset, video=True, layer=spec.layer, seed=spec.seed)
-    atlas = atlas_of(spec.clip, spec.masks, spec.preset, spec.seed, frames, ctx, spec.atlas_engine)
+    atlas = atlas_of(
+        spec.clip, masks_of_edit(spec), spec.preset, spec.seed, frames, ctx, spec.atlas_engine
+    )
     rgba = edit_atlas(frames, atlas, spec.layer, texts, clip, config, ctx.device, ctx)
     layer = tuple(ctx.store(image) for image in render_layer(atlas, spec.layer, rgba, ctx))
     edited = np.rint(rgba[0].permute(1, 2, 0).cpu().numpy() * 255).astype(np.uint8)

@@ -1,0 +1,147 @@
+"""A clip with cuts: each shot its own atlas, the results in a row, and it is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from tiny_clip import tiny_model
+
+from backend.atlas import config as atlas_config
+from backend.edit import config as edit_config
+from backend.executors.base import AnyReport, Note
+from backend.methods import atlas, paint, text2live
+from backend.methods.shots import masks_within, worst
+from backend.worker import Context
+from protocol.jobs import (
+    AtlasJob,
+    BoxKey,
+    Clip,
+    EditJob,
+    JobError,
+    KeyMask,
+    Masks,
+    PaintJob,
+    reference,
+)
+from scripts.make_clip import make_clip
+
+H, W = 72, 128
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real recipes with fewer steps, and a real CLIP of a few thousand random weights."""
+    real_atlas, real_edit = atlas_config.preset, edit_config.preset
+    monkeypatch.setattr(
+        atlas_config,
+        "preset",
+        lambda name, seed=0: replace(
+            real_atlas(name, seed), long_side=96, uv_steps=4, half_steps=4, full_steps=3
+        ),
+    )
+    monkeypatch.setattr(
+        edit_config,
+        "preset",
+        lambda name, **kw: replace(
+            real_edit(name, **kw), steps=3, channels=4, scales=3, size=64, atlas_limit=96
+        ),
+    )
+    monkeypatch.setattr(text2live, "text_image_model", lambda model, device: tiny_model())
+
+
+class Shots:
+    """Two shots in a row: the demo's swan, then the swan mirrored in other colours."""
+
+    def __init__(self, data: Path) -> None:
+        self.reports: list[AnyReport] = []
+        self.ctx = Context("0" * 32, "cpu", data, self.reports.append)
+        made = make_clip(frames=5, height=H, width=W, seed=3)
+        other = 255 - np.roll(made.frames[:4, :, ::-1], 1, axis=-1)
+        self.frames = np.concatenate([made.frames, other])
+        self.clip = Clip(frames=tuple(self.ctx.store(np.ascontiguousarray(f)) for f in self.frames))
+        masks = np.concatenate([made.masks(), made.masks()[:4, :, ::-1]])
+        self.keys = tuple(
+            KeyMask(frame=i, mask=self.ctx.store(np.ascontiguousarray(m[..., None])))
+            for i, m in enumerate(masks)
+        )
+
+    def notes(self) -> str:
+        return " ".join(r.text for r in self.reports if isinstance(r, Note))
+
+
+@pytest.fixture
+def shots(tmp_path: Path) -> Shots:
+    return Shots(tmp_path)
+
+
+def edit(shots: Shots, keys: Callable[[KeyMask], bool], mode: str = "key") -> EditJob:
+    masks = Masks(mode=mode, keys=tuple(k for k in shots.keys if keys(k)))  # type: ignore[arg-type]
+    return EditJob(
+        clip=shots.clip, prompt=("golden swan",), source=("swan",), preset="draft", masks=masks
+    )
+
+
+def test_each_shot_gets_an_atlas_and_a_report(shots: Shots) -> None:
+    job = AtlasJob(clip=shots.clip, masks=Masks(mode="all", keys=shots.keys), preset="draft")
+    result = atlas.run(job, shots.ctx)
+    assert result.numbers["shots"] == 2
+    assert {"shot_1_report", "shot_2_report", "shot_2_foreground_atlas"} <= result.pictures.keys()
+    assert "frame 6" in shots.notes()
+
+
+def test_layers_of_all_shots_come_in_a_row(shots: Shots) -> None:
+    result = text2live.run(edit(shots, lambda k: True, "all"), shots.ctx)
+    assert len(result.layer) == 9
+    for ref, key in zip(result.layer, shots.keys, strict=True):
+        alpha, mask = shots.ctx.load(ref)[..., 3], shots.ctx.load(key.mask)[..., 0] > 127
+        outside = alpha[~mask].mean() if (~mask).any() else 0
+        assert outside < alpha[mask].mean() or alpha.max() == 0
+
+
+def test_a_shot_in_which_nothing_is_found_stays_empty_and_says_so(shots: Shots) -> None:
+    """The second shot stands still, so nothing moves in it and no mask was given."""
+    still = shots.ctx.store(np.ascontiguousarray(shots.frames[6]))
+    clip = Clip(frames=(*shots.clip.frames[:5], *[still] * 4))
+    job = msgspec.structs.replace(edit(shots, lambda k: k.frame == 2), clip=clip)
+    result = text2live.run(job, shots.ctx)
+    assert len(result.layer) == 9
+    if "stays empty" in shots.notes():
+        assert shots.ctx.load(result.layer[-1]).max() == 0
+    assert "Shot 2 of 2, frames 6 to 9, has no mask of its own" in shots.notes()
+
+
+def test_paint_wants_one_shot(shots: Shots) -> None:
+    image = np.zeros((H, W, 4), np.uint8)
+    image[30:40, 40:60] = 255
+    job = PaintJob(
+        clip=shots.clip, image=shots.ctx.store(image), frame=0, preset="draft",
+        masks=Masks(mode="all", keys=shots.keys),
+    )  # fmt: skip
+    with pytest.raises(JobError) as caught:
+        paint.run(job, shots.ctx)
+    assert caught.value.problem.code == "several_shots"
+
+
+def test_masks_go_to_the_shot_they_are_in() -> None:
+    mask = reference(np.zeros((4, 4, 1), np.uint8))
+    masks = Masks(
+        mode="key",
+        keys=(KeyMask(frame=1, mask=mask), KeyMask(frame=7, mask=mask)),
+        boxes=(BoxKey(frame=6, x0=0, y0=0, x1=2, y1=2),),
+    )
+    second = masks_within(masks, 5, 9)
+    assert second.mode == "key"
+    assert [k.frame for k in second.keys] == [2]
+    assert [b.frame for b in second.boxes] == [1]
+    assert masks_within(masks, 9, 12).mode == "auto"
+    assert masks_within(Masks(mode="none"), 0, 3).mode == "none"
+
+
+def test_the_worst_shot_speaks_for_the_clip() -> None:
+    joined = worst([{"psnr": 30, "slip_fg": 1, "seconds": 2}, {"psnr": 25, "seconds": 3}])
+    assert joined == {"psnr": 25, "slip_fg": 1, "seconds": 5}
