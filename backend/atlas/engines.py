@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from backend.atlas import config as explicit_config
 from backend.atlas import files, fit
+from backend.atlas.checkpoint import Checkpoint
 from backend.atlas.hints import Hints
 from backend.atlas.interface import LayeredAtlas
 from backend.atlas.mlp import config as mlp_config
@@ -40,13 +41,20 @@ def decompose(
     mode: str | Hints,
     device: torch.device,
     report: Reporter,
+    partial: Path | None = None,
 ) -> LayeredAtlas:
-    """Decompose a clip with an engine: ``explicit`` or ``mlp``; the rest as `fit.decompose`."""
+    """Decompose a clip with an engine: ``explicit`` or ``mlp``; the rest as `fit.decompose`.
+
+    partial: a file where the explicit engine keeps its state until it is done, and goes on from.
+    """
     if engine == files.MLP:
         networks = mlp_config.preset(preset, seed)
         return train.decompose_mlp(frames, keys, mode, networks, device, report)
     config = explicit_config.preset(preset, seed)
-    return fit.decompose(frames, keys, mode, config, device, report)
+    checkpoint = Checkpoint(partial)
+    atlas = fit.decompose(frames, keys, mode, config, device, report, checkpoint)
+    checkpoint.drop()
+    return atlas
 
 
 def load_atlas(folder: Path, device: torch.device) -> LayeredAtlas:

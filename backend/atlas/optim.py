@@ -23,6 +23,16 @@ class RowAdam:
         self.second = {k: torch.zeros_like(v) for k, v in tensors.items()}
         self.count = {k: v.new_zeros(v.shape[0]) for k, v in tensors.items()}
 
+    def state(self) -> dict[str, Tensor]:
+        """Moments and counts by ``first.NAME``, ``second.NAME``, ``count.NAME``."""
+        parts = {"first": self.first, "second": self.second, "count": self.count}
+        return {f"{part}.{k}": v for part, values in parts.items() for k, v in values.items()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take over what `state` gave; other names are ignored."""
+        for name, value in self.state().items():
+            value.copy_(state[name])
+
     @torch.no_grad()
     def step(self, rows: dict[str, Tensor | None], factor: float) -> None:
         """Update rows by name (unique indices, None for all), then drop all gradients.

@@ -76,7 +76,10 @@ def atlas_of(
     keys = {key.frame: ctx.load(key.mask)[..., 0] for key in masks.keys}
     hints = hints_of(masks, (frames.shape[1], frames.shape[2]), ctx)
     mode = masks.mode if masks.mode in ("all", "none") else hints
-    atlas = engines.decompose(engine, preset, seed, frames, keys, mode, ctx.device, ctx)
+    atlas = engines.decompose(
+        engine, preset, seed, frames, keys, mode, ctx.device, ctx,
+        partial=folder.with_name(f"{folder.name}.part"),
+    )  # fmt: skip
     atlas.numbers.update(hints.numbers)
     atlas.save(folder)
     return atlas

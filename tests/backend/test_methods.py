@@ -99,7 +99,7 @@ def test_the_atlas_of_a_shot_is_made_once(tmp_path: Path, shot: SyntheticClip) -
     first, second, third = Job(tmp_path), Job(tmp_path), Job(tmp_path)
     wanted = spec(first, shot)
     made = atlas.run(atlas_job(wanted), first.ctx)
-    assert set(made.pictures) == {"foreground_atlas", "background_atlas"}
+    assert set(made.pictures) == {"foreground_atlas", "background_atlas", "report"}
     text2live.run(wanted, second.ctx)
     assert "atlas made earlier" in second.notes()
     other = spec(third, shot, seed=1)
