@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from backend.atlas import engines
 from backend.atlas.interface import LayeredAtlas
 from backend.atlas.report import sheet
+from backend.media import write_png
 from backend.methods.hints import hints_of, with_model
 from backend.methods.shots import each_shot
 from backend.worker import Context
@@ -82,6 +83,9 @@ def atlas_of(
     )  # fmt: skip
     atlas.numbers.update(hints.numbers)
     atlas.save(folder)
+    for name in layers():
+        write_png(folder / f"{name}.png", picture(atlas, name))
+    write_png(folder / "report.png", sheet(atlas, frames))
     return atlas
 
 
