@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 PRESETS = ("draft", "preview", "final")
 LAYERS = ("foreground", "background")
 ENGINES = ("explicit", "mlp")
+SEGMENTERS = ("sam2", "maskrcnn")
 
 
 class ObjectRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,18 +57,6 @@ class KeyMask(msgspec.Struct, frozen=True, kw_only=True):
     mask: ObjectRef
 
 
-class Masks(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the foreground is.
-
-    mode ``all``: one mask for every frame. ``key``: masks on one or a few frames, carried through
-    the clip by flow. ``auto``: found from motion, a suggestion only on real shots (no keys given).
-    ``none``: there is no object, the whole clip is background (no keys given).
-    """
-
-    mode: Literal["auto", "key", "all", "none"] = "auto"
-    keys: tuple[KeyMask, ...] = ()
-
-
 class ClipModel(msgspec.Struct, frozen=True, kw_only=True):
     """The text-image model that steers an edit.
 
@@ -79,6 +68,61 @@ class ClipModel(msgspec.Struct, frozen=True, kw_only=True):
     name: str = "demo"
     pretrained: str = ""
     checkpoint: str = ""
+
+
+class BoxKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A box round the object on one frame, in pixels of the clip: x0 ≤ x < x1, y0 ≤ y < y1."""
+
+    frame: int
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+class StrokeKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A few strokes on one frame: uint8 [H,W,1].
+
+    0: not painted. 1 to 127: a stroke on the background. 128 to 255: a stroke on the object. At
+    least one stroke of the clip is on the object.
+    """
+
+    frame: int
+    mask: ObjectRef
+
+
+class ClickKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A click on one frame, in pixels of the clip; on the object, or (inside false) beside it."""
+
+    frame: int
+    x: float
+    y: float
+    inside: bool = True
+
+
+class Masks(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the foreground is.
+
+    mode ``all``: one mask for every frame. ``key``: a mask (keys), a box (boxes) or strokes on one
+    or a few frames, carried through the clip both ways; an empty mask says that the object is not
+    there. ``text``: where the text-image model sees one of texts (an edit's default: its region or
+    source). ``segment``: by a segmentation model, from one box or some clicks. ``auto``: found from
+    motion, colours and, if given, texts; a suggestion only on real shots. ``none``: there is no
+    object, the whole clip is background. What a mode does not use stays empty.
+
+    model: for texts; without a name, the edit's own or the one the backend was started with.
+    segmenter: ``sam2`` or ``maskrcnn``; weights: its folder or file on the backend's machine.
+    """
+
+    mode: Literal["auto", "key", "all", "none", "text", "segment"] = "auto"
+    keys: tuple[KeyMask, ...] = ()
+    boxes: tuple[BoxKey, ...] = ()
+    strokes: tuple[StrokeKey, ...] = ()
+    clicks: tuple[ClickKey, ...] = ()
+    texts: tuple[str, ...] = ()
+    model: ClipModel = ClipModel(name="")
+    segmenter: str = "sam2"
+    weights: str = ""
 
 
 class AtlasJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="atlas"):

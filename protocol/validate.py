@@ -17,6 +17,7 @@ from .jobs import (
     PaintJob,
 )
 from .limits import GIB, LIMITS, Limits
+from .prompts import check_prompts
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
@@ -35,7 +36,9 @@ def check_job_id(job: str) -> None:
 def objects(spec: JobSpec) -> dict[str, ObjectRef]:
     """The objects a job reads, by digest, each once, in the order of the clip."""
     painted = (spec.image,) if isinstance(spec, PaintJob) else ()
-    refs = (*spec.clip.frames, *(key.mask for key in spec.masks.keys), *painted)
+    masks = (key.mask for key in spec.masks.keys)
+    strokes = (key.mask for key in spec.masks.strokes)
+    refs = (*spec.clip.frames, *masks, *strokes, *painted)
     return {ref.digest: ref for ref in refs}
 
 
@@ -186,18 +189,22 @@ def _check_masks(spec: JobSpec, limits: Limits) -> None:
             f"Masks were given, but the mask mode is {masks.mode}.",
             "Set the mask mode to key or all, or remove the masks.",
         )
-    if masks.mode == "key" and not masks.keys:
-        raise JobError(
-            "no_masks",
-            "The mask mode is key, but no frame has a mask.",
-            "Draw a mask on one frame, or let the mask be found automatically.",
-        )
     if masks.mode == "all" and len(masks.keys) != len(frames):
         raise JobError(
             "masks_incomplete",
             f"The mask mode is all, but {len(masks.keys)} of {len(frames)} frames have a mask.",
             "Give every frame a mask, or set the mask mode to key.",
         )
+    check_prompts(spec, limits)
+    for stroke in masks.strokes:
+        what = f"The strokes of frame {stroke.frame + 1}"
+        _check_object(stroke.mask, 1, what, limits)
+        if stroke.mask.shape[:2] != frames[0].shape[:2]:
+            raise JobError(
+                "mask_size_differs",
+                f"{what} are {_size(stroke.mask)}, but the clip is {_size(frames[0])}.",
+                "Paint the strokes at the clip's own size.",
+            )
 
 
 def _check_object(ref: ObjectRef, channels: int, what: str, limits: Limits) -> None:

@@ -1,8 +1,8 @@
 """Colours that remember their place: which known pixels does an unknown one look like.
 
 Samples of known pixels (feature, place, side) are compared with unknown pixels by distance in
-colour AND place together, so a black roof and a black window behind it are told apart by where they are.
-N pixels asked, M samples known, F features.
+colour AND place together, so a black roof and a black window behind it are told apart by
+where they are. N pixels asked, M samples known, F features.
 """
 
 from __future__ import annotations

@@ -1,218 +1,179 @@
-"""A first mask from motion alone: what does not move with the camera.
+"""A suggestion of what the object is: by motion, by colours and, if there is one, by a text.
 
-A suggestion: it works for an object that moves by itself before a rigid scene, and cannot for one
-that rests or swims among moving water. What it doubts it says. Motion is judged at half the
-working size, where the flow is kept; colours at the working size.
+On a few frames, what moves and unions of colours are proposed and judged alike: a clear edge, off
+the frame's border, near its middle, of a believable size, moving as one. The likeliest is carried
+through the clip. A suggestion: its likeness to an object is its confidence.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.atlas.flow import F32, Flows, Mask, pull
-from backend.atlas.grabcut import cut, refine
+from backend.atlas import fields, proposals, textual
+from backend.atlas.boxes import work_out
+from backend.atlas.carry import carry, signed_distance
+from backend.atlas.flow import F32, Flows, Mask
 from backend.atlas.hints import Relevancy
-from backend.atlas.motion import homography, matches
+from backend.atlas.motion_masks import from_motion
 from backend.progress import Reporter
 from protocol.jobs import JobError
 
 PHASE = "Finding the object"
 
-NOISE = 0.35  # pixels of residual flow that mean nothing
-BORDER = 0.18  # the camera's motion is first read off this outer share of the frame
-UNSURE = 0.35  # what a score counts where flow is lost: behind the object, at its edge
-LEAST_SCORE = 0.12  # below this nothing moves
-LEAST, MOST = 0.003, 0.5  # believable share of the frame
-STEADY = 0.7  # overlap of neighbouring masks below which they are doubted
-OTHERS = 1.0  # doubt when so much of the picture, in objects' areas, moves as well
-HELP = "Check the mask, or paint one on a frame every 10 to 15 frames for a better layer."
+LOOKS = (0.5,)  # where in the clip proposals are made
+LEAST, MOST = 0.004, 0.5  # believable share of the frame
+SMALL, LARGE = 0.02, 0.3  # shares between which no size is likelier than another
+MIDDLE = 0.45  # of the half diagonal: how far from the middle objects lie
+TRIED = 4  # proposals of a frame that are worked out
+TRUSTED = 1.6  # how much likelier it is what moves, where motion is not in doubt ...
+LIKELIER = 1.3  # ... and where it is
+SURE = 0.45  # likeness of an object that is not doubted
+HELP = "Check the mask, or give a mask or a box on a frame for a better layer."
 
 
-def from_motion(frames: NDArray[np.uint8], flows: Flows, report: Reporter) -> F32:
-    """Masks of the object that moves against the camera: float32 [T,h,w] of 0 and 1.
+@dataclass(frozen=True)
+class Proposal:
+    """A mask of a frame and how much like an object it is, about 0..1."""
 
-    frames: uint8 [T,h,w,3]. JobError no_foreground when nothing does.
-    """
-    count = len(frames)
-    work = 4 * count
-    scores = []
-    for t in range(count):
-        report.step(PHASE, t, work)
-        scores.append(_score(t, count, flows))
-    smooth = []
-    for t in range(count):
-        report.step(PHASE, count + t, work)
-        smooth.append(_steady(t, scores, flows))
-    low, high = _levels(np.stack(smooth))
-    size = flows.size[::-1]
-    cuts, near = [], []
-    for t in range(count):
-        report.step(PHASE, 2 * count + t, work)
-        score = np.asarray(cv2.resize(smooth[t], size), np.float32)
-        core, maybe = score > high, score > low
-        cuts.append(_largest(_coloured(frames[t], core, maybe)))
-        near.append(float(maybe.sum()) / max(1.0, float(core.sum())) - 1)
-    if np.mean(cuts) < LEAST * 0.3:
-        raise JobError(
-            "no_foreground",
-            "No object was found that moves against the background.",
-            "Give a mask of the object on at least one frame.",
-        )
-    found = []
-    for t in range(count):
-        report.step(PHASE, 3 * count + t, work)
-        found.append(_voted(t, frames[t], cuts, flows))
-    masks = np.stack(found)
-    doubt = _doubt(masks, near, flows)
-    if doubt:
-        report.note(f"The object was found by its motion, but {doubt}. {HELP}")
-    return masks.astype(np.float32)
-
-
-def _score(t: int, count: int, flows: Flows) -> F32:
-    """How much each pixel moves against the camera: 0..1, [h/2,w/2], a mean over flow gaps."""
-    total, weight = np.zeros(((flows.size[0] + 1) // 2, (flows.size[1] + 1) // 2), np.float32), 0
-    # Neighbouring frames show slow objects too little; they are used only where nothing else is.
-    for gap in flows.gaps[1:] or flows.gaps:
-        for other in (t - gap, t + gap):
-            if 0 <= other < count:
-                against = _against_camera(t, other, flows)
-                if against is not None:
-                    total += against
-                    weight += 1
-    return total / np.float32(max(1, weight))
-
-
-def _against_camera(t: int, other: int, flows: Flows) -> F32 | None:
-    h, w = flows.size
-    rim = np.ones((h, w), np.bool_)
-    dy, dx = int(BORDER * h), int(BORDER * w)
-    rim[dy : h - dy, dx : w - dx] = False
-    camera = homography(*matches(flows, t, other, rim), (h, w))
-    if camera is None:
-        return None
-    for _ in range(2):
-        residual = _residual(camera, t, other, flows)
-        still = residual < max(2 * NOISE, float(np.median(residual)))
-        again = homography(*matches(flows, t, other, still), (h, w))
-        camera = camera if again is None else again
-    residual = _residual(camera, t, other, flows)
-    noise = max(NOISE, 3 * float(np.median(residual[residual < np.percentile(residual, 60)])))
-    score = residual**2 / (residual**2 + noise**2)
-    return np.where(flows.trusted[t, other], score, UNSURE * score).astype(np.float32)
-
-
-def _residual(camera: NDArray[np.float64], t: int, other: int, flows: Flows) -> F32:
-    """Length in pixels of the flow that a homography does not explain, [h/2,w/2]."""
-    field = flows.between[t, other]
-    h, w = field.shape[:2]
-    y, x = np.mgrid[:h, :w] + 0.5
-    x, y = x * (flows.size[1] / w), y * (flows.size[0] / h)
-    rays = np.stack([x, y, np.ones_like(x)], -1) @ camera.T
-    camera_flow = rays[..., :2] / rays[..., 2:] - np.stack([x, y], -1)
-    return np.asarray(np.linalg.norm(field - camera_flow, axis=-1), np.float32)
-
-
-def _steady(t: int, scores: list[F32], flows: Flows) -> F32:
-    """Mean score along flow over near frames, [h/2,w/2]."""
-    total, weight = scores[t].copy(), np.ones_like(scores[t])
-    h, w = total.shape
-    shrink = np.array([w / flows.size[1], h / flows.size[0]], np.float32)
-    for gap in flows.gaps:
-        for other in (t - gap, t + gap):
-            if 0 <= other < len(scores):
-                sure = flows.trusted[t, other]
-                flow = flows.between[t, other].astype(np.float32) * shrink
-                total += np.where(sure, pull(scores[other], flow), 0)
-                weight += sure
-    return np.asarray(cv2.GaussianBlur(total / weight, (0, 0), 0.8), np.float32)
-
-
-def _levels(scores: F32) -> tuple[float, float]:
-    """Two thresholds that split the clip's scores into three classes (Otsu, 1979)."""
-    bins = 64
-    counts, edges = np.histogram(scores, bins, (0, 1))
-    share = counts / counts.sum()
-    mass = np.concatenate([[0], np.cumsum(share)])
-    moment = np.concatenate([[0], np.cumsum(share * (edges[:-1] + 0.5 / bins))])
-    best, pair = -1.0, (bins // 3, 2 * bins // 3)
-    for a in range(1, bins - 1):
-        for b in range(a + 1, bins):
-            total = 0.0
-            for i, j in ((0, a), (a, b), (b, bins)):
-                inside = mass[j] - mass[i]
-                if inside > 1e-9:
-                    total += (moment[j] - moment[i]) ** 2 / inside
-            if total > best:
-                best, pair = total, (a, b)
-    low = max(LEAST_SCORE, float(edges[pair[0]]))
-    return low, max(low + LEAST_SCORE, float(edges[pair[1]]))
-
-
-def _coloured(frame: NDArray[np.uint8], core: Mask, maybe: Mask) -> Mask:
-    """What moves for sure, and of what may move the part of its colours."""
-    kernel = np.ones((3, 3), np.uint8)
-    sure = cv2.erode(core.astype(np.uint8), kernel, iterations=2)
-    sure = (_largest(sure > 0) & (sure > 0)).astype(np.uint8)
-    near = cv2.dilate(maybe.astype(np.uint8), kernel, iterations=2)
-    label = np.full(core.shape, cv2.GC_BGD, np.uint8)
-    label[near > 0] = cv2.GC_PR_BGD
-    label[core] = cv2.GC_PR_FGD
-    label[sure > 0] = cv2.GC_FGD
-    found = cut(frame, label)
-    return core if found is None else found
-
-
-def _voted(t: int, frame: NDArray[np.uint8], masks: list[Mask], flows: Flows) -> Mask:
-    """The majority of near frames' masks carried here, pulled onto the edge by colour."""
-    votes, weight = masks[t].astype(np.float32), np.ones(masks[t].shape, np.float32)
-    for gap in flows.gaps:
-        for other in (t - gap, t + gap):
-            if 0 <= other < len(masks):
-                flow, sure = flows.full(t, other)
-                votes += sure * pull(masks[other].astype(np.float32), flow)
-                weight += sure
-    return _largest(refine(frame, _largest(votes / weight > 0.5)))
-
-
-def _largest(mask: Mask) -> Mask:
-    """The largest connected piece, its small gaps closed."""
-    h, w = mask.shape
-    size = max(3, 2 * round(0.006 * max(h, w)) + 1)
-    kernel = np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
-    whole = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, kernel)
-    count, label, stats, _ = cv2.connectedComponentsWithStats(whole, connectivity=8)
-    if count < 2:
-        return np.zeros_like(mask)
-    best = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-    piece = (label == best).astype(np.uint8)
-    return np.asarray(cv2.morphologyEx(piece, cv2.MORPH_CLOSE, kernel) > 0)
-
-
-def _doubt(found: NDArray[np.bool_], near: list[float], flows: Flows) -> str:
-    """Why the masks should not be trusted, in words, or nothing."""
-    share = found.mean((1, 2))
-    if (share < LEAST).mean() > 0.1:
-        return "it was lost on some frames"
-    if share.mean() > MOST:
-        return "it covers most of the frame"
-    steady = []
-    for t in range(len(found) - 1):
-        carried = pull(found[t + 1].astype(np.float32), flows.full(t, t + 1)[0]) > 0.5
-        union = float((carried | found[t]).sum())
-        steady.append(float((carried & found[t]).sum()) / union if union else 1.0)
-    if float(np.median(steady)) < STEADY:
-        return "its outline jumps from frame to frame"
-    if float(np.median(near)) > OTHERS:
-        return "other parts of the picture move as well"
-    return ""
+    frame: int
+    mask: Mask
+    score: float
+    moving: bool = False
 
 
 def suggest(
     frames: NDArray[np.uint8], flows: Flows, report: Reporter, relevancy: Relevancy | None = None
 ) -> tuple[NDArray[np.bool_], F32]:
-    """Masks bool [T,h,w] of the likeliest object, and how likely, float32 [T] 0..1."""
-    found = from_motion(frames, flows, report) > 0.5
-    return found, np.ones(len(frames), np.float32)
+    """Masks bool [T,h,w] of the likeliest object, and how likely it is one, float32 [T] 0..1.
+
+    JobError no_foreground where nothing moves and nothing stands out.
+    """
+    count = len(frames)
+    moving, doubt = _moving(frames, flows, report)
+    picked = sorted({min(count - 1, int(share * count)) for share in LOOKS})
+    maps = {} if relevancy is None else {t: relevancy(frames[t]) for t in picked}
+    best: Proposal | None = None
+    for i, t in enumerate(picked):
+        report.step(PHASE, i, len(picked))
+        for one in _of_frame(t, frames, flows, moving, doubt, maps.get(t)):
+            if best is None or one.score > best.score:
+                best = one
+    if best is None or (moving is None and best.score < 0.6 * SURE):
+        raise JobError(
+            "no_foreground",
+            "No object was found that moves against the background.",
+            "Give a mask or a box of the object on at least one frame.",
+        )
+    if best.moving and moving is not None:
+        if doubt:
+            report.note(f"The object was found by its motion, but {doubt}. {HELP}")
+        return moving, np.full(count, 0.8 if doubt else 1.0, np.float32)
+    hard = carry(frames, {best.frame: best.mask}, flows, report)
+    likely = min(1.0, best.score / SURE)
+    report.note(f"The object was found by its colours and place: it is a suggestion. {HELP}")
+    return np.stack([hard[t] for t in range(count)]), np.full(count, likely, np.float32)
+
+
+def _moving(
+    frames: NDArray[np.uint8], flows: Flows, report: Reporter
+) -> tuple[NDArray[np.bool_] | None, str]:
+    try:
+        return from_motion(frames, flows, report)
+    except JobError:
+        return None, "nothing moves"
+
+
+def _of_frame(
+    t: int,
+    frames: NDArray[np.uint8],
+    flows: Flows,
+    moving: NDArray[np.bool_] | None,
+    doubt: str,
+    blob: F32 | None,
+) -> list[Proposal]:
+    """The proposals of a frame that are worked out."""
+    frame = frames[t]
+    out = []
+    if moving is not None and moving[t].any():
+        worth = likeness(frame, moving[t]) * (LIKELIER if doubt else TRUSTED)
+        out.append(
+            Proposal(
+                t,
+                moving[t],
+                worth * _text(blob, moving[t]) * _together(t, frames, flows, moving[t]),
+                True,
+            )
+        )
+    if moving is None or doubt:
+        pieces = _pieces(frame)
+        if blob is not None:
+            pieces.append(textual.from_blob(frame, blob))
+        ranked = sorted(pieces, key=lambda one: -likeness(frame, one) * _text(blob, one))
+        for mask in ranked[:TRIED]:
+            out.append(_worked_out(t, mask, frames, flows, blob))
+    return out
+
+
+def _worked_out(
+    t: int, mask: Mask, frames: NDArray[np.uint8], flows: Flows, blob: F32 | None
+) -> Proposal:
+    """A rough proposal with its edge decided by place, colour and motion."""
+    reach = max(4, round(0.15 * float(np.sqrt(mask.sum()))))
+    found = work_out(t, frames, flows, mask, fields.dilate(mask, reach))
+    score = likeness(frames[t], found) * _text(blob, found) * _together(t, frames, flows, found)
+    return Proposal(t, found, score)
+
+
+def _pieces(frame: NDArray[np.uint8]) -> list[Mask]:
+    """Connected unions of colours of a believable size, each once."""
+    h, w = frame.shape[:2]
+    seen: set[tuple[int, ...]] = set()
+    out: list[Mask] = []
+    for union in proposals.by_colour(frame, np.ones((h, w), np.bool_), LEAST):
+        count, label, stats, _ = cv2.connectedComponentsWithStats(union.astype(np.uint8))
+        for i in range(1, count):
+            share = stats[i, cv2.CC_STAT_AREA] / (h * w)
+            key = tuple(int(v) // 4 for v in stats[i])
+            if LEAST < share < MOST and key not in seen:
+                seen.add(key)
+                out.append(proposals.filled(label == i))
+    return out
+
+
+def likeness(frame: NDArray[np.uint8], mask: Mask) -> float:
+    """How much like an object a mask is, 0..1: edge, middle, size, off the border, compact."""
+    h, w = mask.shape
+    share = float(mask.mean())
+    if not LEAST < share < MOST:
+        return 0.0
+    size = min(1.0, share / SMALL) ** 0.5 * min(1.0, (MOST - share) / (MOST - LARGE))
+    ys, xs = np.nonzero(mask)
+    off = np.hypot((xs.mean() - w / 2) / (w / 2), (ys.mean() - h / 2) / (h / 2)) / np.sqrt(2)
+    middle = float(np.exp(-((off / MIDDLE) ** 2)))
+    hull = cv2.convexHull(np.stack([xs, ys], -1).astype(np.int32))
+    compact = float(mask.sum()) / max(1.0, cv2.contourArea(hull))
+    apart = proposals.contrast(frame, mask)
+    return float(apart * middle * size * proposals.alone(mask) ** 3 * min(1.0, compact) ** 0.5)
+
+
+def _text(blob: F32 | None, mask: Mask) -> float:
+    """How much likelier a text makes a mask: 0.5..1.5; 1 without a text."""
+    if blob is None or not mask.any() or mask.all():
+        return 1.0
+    soft = np.clip(0.5 - signed_distance(mask) / 16, 0, 1)
+    return 1.0 + 0.5 * float(np.nan_to_num(np.corrcoef(blob.ravel(), soft.ravel())[0, 1]))
+
+
+def _together(t: int, frames: NDArray[np.uint8], flows: Flows, mask: Mask) -> float:
+    """How much likelier a mask is because it moves as one and unlike the rest: 0.5..1.5."""
+    if not mask.any() or mask.all():
+        return 1.0
+    votes = np.clip(fields.motion_votes(t, len(frames), flows, mask), -2, 2)
+    ring = fields.dilate(mask, 12) & ~fields.dilate(mask, 2)
+    inside = float(votes[mask].mean()) if mask.any() else 0.0
+    outside = float(votes[ring].mean()) if ring.any() else 0.0
+    return float(np.clip(1.0 + 0.25 * (inside - outside), 0.5, 1.5))

@@ -26,6 +26,7 @@ DOUBT = 2.5  # pixels round the first mask's edge that teach nothing
 RIM = 0.12  # share of the box's size round it that is surely background
 LOOKS, MOVES, FIRST = 2.5, 2.5, 1.0  # most logits of appearance, motion and of the first mask
 TRIED = 4  # unions of colours that are worked out
+CLEARLY = 1.15
 LEAST = 0.08  # a mask that fills less of its box than this is a failure of the colours
 
 
@@ -43,12 +44,14 @@ def from_box(t: int, box: Box, frames: NDArray[np.uint8], flows: Flows) -> Mask:
     guesses = [] if first is None else [first]
     colours = by_colour(frames[t], allowed, LEAST)
     guesses += sorted(colours, key=lambda one: -_likely(frames[t], one, tight))[:TRIED]
-    never = np.zeros_like(allowed)
-    found = [_decided(t, frames, flows, one, allowed, never) for one in guesses]
+    found = [work_out(t, frames, flows, one, allowed) for one in guesses]
     found = [one for one in found if one.sum() >= LEAST * allowed.sum()]
     if not found:
-        return _decided(t, frames, flows, _ellipse((h, w), (x0, y0, x1, y1)), allowed, never)
-    return max(found, key=lambda one: _likely(frames[t], one, tight))
+        return work_out(t, frames, flows, _ellipse((h, w), (x0, y0, x1, y1)), allowed)
+    scores = [_likely(frames[t], one, tight) for one in found]
+    best = int(np.argmax(scores))
+    # GrabCut's own is left only for something clearly better.
+    return found[best] if scores[best] > CLEARLY * scores[0] else found[0]
 
 
 def _likely(frame: NDArray[np.uint8], mask: Mask, box: Box) -> float:
@@ -78,13 +81,19 @@ def from_strokes(
     if first is None:
         first = nearer
     joined = _touching(first, sure)
-    return np.asarray(_decided(t, frames, flows, joined, ~never, sure) | sure)
+    return np.asarray(work_out(t, frames, flows, joined, ~never, sure) | sure)
 
 
-def _decided(
-    t: int, frames: NDArray[np.uint8], flows: Flows, first: Mask, allowed: Mask, sure: Mask
+def work_out(
+    t: int,
+    frames: NDArray[np.uint8],
+    flows: Flows,
+    first: Mask,
+    allowed: Mask,
+    sure: Mask | None = None,
 ) -> Mask:
-    """A first mask weighed again by place, colour and motion, inside what is allowed."""
+    """A first mask of frame t weighed again by place, colour and motion, inside what is allowed."""
+    sure = np.zeros_like(allowed) if sure is None else sure
     feature = appearance.features(frames[t])
     rng = np.random.default_rng(0)
     found = first
@@ -99,8 +108,8 @@ def _decided(
         evidence = np.clip(-distance / 6, -FIRST, FIRST) + np.clip(looks, -LOOKS, LOOKS)
         evidence = evidence + np.clip(moves, -MOVES, MOVES)
         evidence = np.where(allowed, evidence, -10.0)
-        evidence = np.where(sure, 10.0, evidence).astype(np.float32)
-        again = tidy(settle(frames[t], evidence, allowed & ~sure))
+        weighed = np.asarray(np.where(sure, 10.0, evidence), np.float32)
+        again = tidy(settle(frames[t], weighed, allowed & ~sure))
         if again.sum() < 0.3 * found.sum():
             break
         found = again

@@ -2,8 +2,8 @@
 
 Each next mask is first the earlier ones moved by the object's own motion (never by the flow of what
 it uncovers), then within a band round that edge it is decided anew by three kinds of evidence:
-shape, appearance (the given mask's pixels, moved along, and the last frame's) and motion. An object may
-leave: beyond the frame's border there is nothing to carry back in.
+shape, appearance (the given mask's pixels, moved along, and the last frame's) and motion. An
+object may leave: beyond the frame's border there is nothing to carry back in.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ BAND, BAND_LEAST, BAND_MOST = 0.1, 4.0, 14.0  # of √area, pixels
 LOOKS, MOVES = 3.0, 2.5  # most logits of appearance and of motion
 KNOWN, RECENT = 1500, 900  # samples a side of the given mask and of the last frame
 AROUND = 0.35  # of √area: background further away than this does not matter
-GONE = 25  # pixels; a mask smaller than this share of nothing has left
+LOST = 0.1  # share of trusted flow below which an object is taken to go on as it went
+GONE = 25  # pixels; a carried mask smaller than this has left
 DEEP = -60.0, 60.0  # signed distances are cut off here before they are blended
 
 
@@ -88,6 +89,7 @@ class _Run:
     order: list[int] = field(default_factory=list)
     known: appearance.Samples | None = None
     area: float = 0.0
+    pace: F32 | None = None  # the object's last motion field
 
 
 def _one_way(
@@ -143,13 +145,20 @@ def _next(
     shape = carried_shape(t, masks, flows, run.order)
     inside, outside = fields.core(masks[last]), ~fields.dilate(masks[last], fields.EDGE)
     own, rest = (fields.field(flows, last, t, one) for one in (inside, outside))
+    if run.pace is not None and _followed(flows, last, t, inside) < LOST:
+        # It leaves the frame faster than flow can see: it goes on as it went.
+        own = run.pace
+        small = np.array([own.shape[1] / flows.size[1], own.shape[0] / flows.size[0]], np.float32)
+        way = fields.full(fields.inverse(own * small) / small, flows.size)
+        shape = pull(signed_distance(masks[last]), way)
     if shape is None or own is None:
         shape = signed_distance(masks[last])
         own = np.zeros((2, 2, 2), np.float32)
+    run.pace = own
     rest = own if rest is None else rest
     own, rest = fields.full(own, flows.size), fields.full(rest, flows.size)
     rough = shape < 0
-    if rough.sum() < GONE * min(1.0, 0.05 * run.area / GONE + 0.2):
+    if rough.sum() < min(GONE, 0.1 * run.area):
         return np.zeros(flows.size, np.bool_)
     known = []
     if run.known is not None:
@@ -181,13 +190,19 @@ def decide(
     return tidy(settle(frames[t], evidence, free))
 
 
+def _followed(flows: Flows, start: int, end: int, inside: Mask) -> float:
+    """Share of a region whose flow is to be trusted, 0..1."""
+    sure = flows.trusted[start, end]
+    deep = cv2.resize(inside.astype(np.uint8), sure.shape[::-1]) > 0
+    return float((sure & deep).sum()) / max(1.0, float(deep.sum()))
+
+
 def carried_shape(t: int, masks: dict[int, Mask], flows: Flows, order: list[int]) -> F32 | None:
     """Signed distance [h,w] of earlier masks moved to frame t by the object's motion, averaged.
 
     order: the frames carried from, the given one first. None where no flow tells the motion.
     """
     total, weight = np.zeros(flows.size, np.float32), 0.0
-    small = np.array([1, 1], np.float32)
     for back in BACK:
         if back > len(order) or back not in flows.gaps:
             continue
@@ -201,23 +216,12 @@ def carried_shape(t: int, masks: dict[int, Mask], flows: Flows, order: list[int]
             [there.shape[1] / flows.size[1], there.shape[0] / flows.size[0]], np.float32
         )
         way = fields.full(fields.inverse(there * small) / small, flows.size)
-        sure = flows.trusted[start, t]
-        deep = cv2.resize(inside.astype(np.uint8), sure.shape[::-1]) > 0
-        share = 0.02 + float((sure & deep).sum()) / max(1.0, float(deep.sum()))
+        share = 0.02 + _followed(flows, start, t, inside)
         share *= KEY if back == len(order) else 1.0
-        distance = np.clip(_beyond(signed_distance(mask), way), *DEEP)
+        distance = np.clip(pull(signed_distance(mask), way), *DEEP)
         total += np.float32(share) * distance
         weight += share
     return total / np.float32(weight) if weight else None
-
-
-def _beyond(distance: F32, way: F32) -> F32:
-    """A signed distance fetched along a field; from beyond the frame comes nothing but outside.
-
-    The edge of an object that is cut off by the border moves in with the object only as far as the
-    frame before showed it; appearance decides about the rest.
-    """
-    return pull(distance, way)
 
 
 def signed_distance(mask: Mask) -> F32:

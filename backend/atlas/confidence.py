@@ -82,7 +82,7 @@ def judge(
             continue
         overlaps = [_moved_overlap(o, t, masks, flows) for o in neighbours]
         if overlaps:
-            steady[t] = np.mean(overlaps)
+            steady[t] = max(overlaps)  # beside a bad frame, the other neighbour speaks
         apart[t] = _apart(frames[t], mask, rng)
         flow[t] = _trust_at_edge(t, count, mask, flows)
     own = np.ones(count, np.float32) if source is None else np.clip(source, 0, 1)

@@ -1,8 +1,8 @@
 """How a region moves: one smooth motion field for the object, one for what is behind it.
 
 Flow at a pixel that was just uncovered is a guess, and a mask pulled along by it drags the
-background after the object. The region's own motion, averaged from the inside and continued beyond its edge,
-does not. Fields are kept on a quarter of the working size and are given in working pixels.
+background after the object. The region's own motion, averaged from the inside and continued beyond
+its edge, does not. Fields are kept on a quarter of the working size, in working pixels.
 """
 
 from __future__ import annotations

@@ -37,10 +37,9 @@ def by_colour(frame: NDArray[np.uint8], allowed: Mask, least: float) -> list[Mas
             continue
         cv2.setRNGSeed(0)
         stop = (cv2.TERM_CRITERIA_MAX_ITER + cv2.TERM_CRITERIA_EPS, 20, 0.5)
-        _, _, centres = cv2.kmeans(points, count, None, stop, 2, cv2.KMEANS_PP_CENTERS)
-        nearest = np.argmin(
-            np.stack([((lab - centre) ** 2).sum(-1) for centre in centres]), axis=0
-        )
+        start = np.zeros((len(points), 1), np.int32)  # not used with centres drawn by itself
+        _, _, centres = cv2.kmeans(points, count, start, stop, 2, cv2.KMEANS_PP_CENTERS)
+        nearest = np.argmin(np.stack([((lab - centre) ** 2).sum(-1) for centre in centres]), axis=0)
         for size in range(1, UNION + 1):
             for chosen in combinations(range(count), size):
                 mask = whole(np.isin(nearest, chosen) & allowed)
@@ -102,3 +101,11 @@ def solid(mask: Mask) -> float:
     """Share of a mask that is its largest piece, 0..1."""
     count, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     return float(stats[1:, cv2.CC_STAT_AREA].max() / mask.sum()) if count > 1 else 0.0
+
+
+def filled(mask: Mask) -> Mask:
+    """A mask with the holes that it encloses filled."""
+    count, label = cv2.connectedComponents((~mask).astype(np.uint8), connectivity=4)
+    rim = np.concatenate([label[0], label[-1], label[:, 0], label[:, -1]])
+    outer = np.isin(np.arange(count), rim)
+    return np.asarray(mask | ~outer[label])

@@ -1,0 +1,134 @@
+"""Do a job's boxes, strokes, clicks and texts fit its mask mode and its clip?"""
+
+from __future__ import annotations
+
+import math
+
+from .jobs import SEGMENTERS, EditJob, JobError, JobSpec
+from .limits import Limits
+
+USES = {
+    "all": ("keys",),
+    "key": ("keys", "boxes", "strokes"),
+    "text": ("texts",),
+    "segment": ("boxes", "clicks"),
+    "auto": ("texts",),
+    "none": (),
+}
+"""What each mask mode reads of the job's masks; the rest must be empty."""
+
+WORDS = {
+    "keys": "Masks",
+    "boxes": "Boxes",
+    "strokes": "Strokes",
+    "clicks": "Clicks",
+    "texts": "Texts",
+}
+
+
+def check_prompts(spec: JobSpec, limits: Limits) -> None:
+    """Raise JobError if what says where the object is cannot be used."""
+    masks = spec.masks
+    for name, word in WORDS.items():
+        if getattr(masks, name) and name not in USES[masks.mode]:
+            modes = [mode for mode, names in USES.items() if name in names]
+            raise JobError(
+                "masks_unused",
+                f"{word} were given, but the mask mode is {masks.mode}.",
+                f"Set the mask mode to {' or '.join(modes)}, or remove the {name}.",
+            )
+    if masks.mode == "key" and not (masks.keys or masks.boxes or masks.strokes):
+        raise JobError(
+            "no_masks",
+            "The mask mode is key, but no frame has a mask, a box or strokes.",
+            "Draw one on one frame, or let the mask be found automatically.",
+        )
+    _check_places(spec)
+    if masks.mode in ("text", "auto"):
+        _check_texts(spec, limits)
+    if masks.mode == "segment":
+        _check_segmenter(spec)
+
+
+def _check_places(spec: JobSpec) -> None:
+    masks, count = spec.masks, len(spec.clip.frames)
+    height, width = spec.clip.frames[0].shape[:2]
+    for what, frame in (
+        *(("A box", box.frame) for box in masks.boxes),
+        *(("A picture of strokes", stroke.frame) for stroke in masks.strokes),
+        *(("A click", click.frame) for click in masks.clicks),
+    ):
+        if not 0 <= frame < count:
+            raise JobError(
+                "mask_out_of_range",
+                f"{what} is for frame {frame + 1}, but the clip has {count} frames.",
+                "Remove it, or choose the strip it belongs to.",
+            )
+    given = [
+        *(key.frame for key in masks.keys),
+        *(box.frame for box in masks.boxes),
+        *(stroke.frame for stroke in masks.strokes),
+    ]
+    if len(set(given)) != len(given):
+        raise JobError(
+            "mask_twice",
+            "A frame has two of a mask, a box and strokes.",
+            "Keep one of them a frame.",
+        )
+    for box in masks.boxes:
+        corners = (box.x0, box.y0, box.x1, box.y1)
+        wide = min(box.x1, width) - max(box.x0, 0)
+        high = min(box.y1, height) - max(box.y0, 0)
+        if not all(math.isfinite(v) for v in corners) or wide < 1 or high < 1:
+            raise JobError(
+                "bad_box",
+                f"The box of frame {box.frame + 1} holds no pixel of the frame.",
+                "Give x0, y0, x1, y1 in pixels, with x0 < x1 and y0 < y1.",
+            )
+    for click in masks.clicks:
+        if not (0 <= click.x < width and 0 <= click.y < height):
+            raise JobError(
+                "bad_click",
+                f"A click on frame {click.frame + 1} is outside of the frame.",
+                f"Click inside {width}×{height} pixels.",
+            )
+
+
+def _check_texts(spec: JobSpec, limits: Limits) -> None:
+    texts = spec.masks.texts
+    if not texts and isinstance(spec, EditJob):
+        texts = spec.region or spec.source
+    if spec.masks.mode == "text" and not any(text.strip() for text in texts):
+        raise JobError(
+            "no_mask_text",
+            "The mask mode is text, but no text says what the object is.",
+            "Say what is there now, for example: black swan.",
+        )
+    if len(texts) > limits.texts:
+        raise JobError(
+            "too_many_texts",
+            f"The masks have {len(texts)} texts; at most {limits.texts} are used.",
+            "Remove some.",
+        )
+    if max((len(text) for text in texts), default=0) > limits.text:
+        raise JobError(
+            "prompt_too_long",
+            f"A text of the masks has more than {limits.text} characters.",
+            "Shorten it: CLIP reads about 70 words.",
+        )
+
+
+def _check_segmenter(spec: JobSpec) -> None:
+    masks = spec.masks
+    if masks.segmenter not in SEGMENTERS:
+        raise JobError(
+            "unknown_segmenter",
+            f"There is no segmentation model {masks.segmenter!r}.",
+            f"Choose one of: {', '.join(SEGMENTERS)}.",
+        )
+    if not masks.boxes and not any(click.inside for click in masks.clicks):
+        raise JobError(
+            "no_masks",
+            "The mask mode is segment, but no box or click says which object.",
+            "Draw a box round the object, or click on it, on one frame.",
+        )
