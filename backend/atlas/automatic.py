@@ -50,7 +50,7 @@ def suggest(
 ) -> tuple[NDArray[np.bool_], F32]:
     """Masks bool [T,h,w] of the likeliest object, and how likely it is one, float32 [T] 0..1.
 
-    JobError no_foreground where nothing moves and nothing stands out.
+    JobError no_foreground where nothing moves and no text says what to look for.
     """
     count = len(frames)
     moving, doubt = _moving(frames, flows, report)
@@ -62,7 +62,7 @@ def suggest(
         for one in _of_frame(t, frames, flows, moving, doubt, maps.get(t)):
             if best is None or one.score > best.score:
                 best = one
-    if best is None or (moving is None and best.score < 0.6 * SURE):
+    if best is None or (moving is None and relevancy is None):
         raise JobError(
             "no_foreground",
             "No object was found that moves against the background.",
