@@ -167,7 +167,7 @@ class PaintJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     image: RGBA. frame none: it is a picture over the layer's atlas, at any size of its aspect;
     where it equals the picture that an atlas job returned, nothing is painted. frame k: it is a
     picture over frame k, at the clip's size, carried into the atlas where the frame shows the
-    layer. An atlas of the same clip, masks, preset and seed is reused.
+    layer. An atlas of the same clip, masks, preset, seed and atlas_engine is reused.
     """
 
     clip: Clip
@@ -177,6 +177,7 @@ class PaintJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     layer: str = "foreground"
     preset: str = "preview"
     seed: int = 0
+    atlas_engine: str = "explicit"
 
 
 JobSpec = AtlasJob | EditJob | PaintJob

@@ -46,7 +46,7 @@ def engine_of(spec: JobSpec) -> str:
     """The engine that makes a job's atlas."""
     if isinstance(spec, AtlasJob):
         return spec.engine
-    return spec.atlas_engine if isinstance(spec, EditJob) else ENGINES[0]
+    return spec.atlas_engine
 
 
 def check(spec: JobSpec, limits: Limits = LIMITS) -> None:

@@ -29,6 +29,7 @@ LOOKS, MOVES = 3.0, 2.5  # most logits of appearance and of motion
 KNOWN, RECENT = 1500, 900  # samples a side of the given mask and of the last frame
 AROUND = 0.35  # of √area: background further away than this does not matter
 LOST = 0.1  # share of trusted flow below which an object is taken to go on as it went
+LEAVING = 0.5  # the same where it touches the frame's border, behind which flow sees nothing
 GONE = 25  # pixels; a carried mask smaller than this has left
 DEEP = -60.0, 60.0  # signed distances are cut off here before they are blended
 
@@ -145,7 +146,8 @@ def _next(
     shape = carried_shape(t, masks, flows, run.order)
     inside, outside = fields.core(masks[last]), ~fields.dilate(masks[last], fields.EDGE)
     own, rest = (fields.field(flows, last, t, one) for one in (inside, outside))
-    if run.pace is not None and _followed(flows, last, t, inside) < LOST:
+    enough = LEAVING if _at_border(masks[last]) else LOST
+    if run.pace is not None and _followed(flows, last, t, inside) < enough:
         # It leaves the frame faster than flow can see: it goes on as it went.
         own = run.pace
         small = np.array([own.shape[1] / flows.size[1], own.shape[0] / flows.size[0]], np.float32)
@@ -188,6 +190,11 @@ def decide(
     evidence = evidence + np.clip(moves, -MOVES, MOVES)
     evidence = np.where(free, evidence, -10 * shape).astype(np.float32)
     return tidy(settle(frames[t], evidence, free))
+
+
+def _at_border(mask: Mask) -> bool:
+    rim = (mask[0], mask[-1], mask[:, 0], mask[:, -1])
+    return any(bool(side.any()) for side in rim)
 
 
 def _followed(flows: Flows, start: int, end: int, inside: Mask) -> float:

@@ -35,7 +35,7 @@ def run(spec: PaintJob, ctx: Context) -> Result:
             "The clip has cuts, but paint is glued to one shot.",
             "Cut the strip where its shots change, and paint on each.",
         )
-    atlas = atlas_of(spec.clip, spec.masks, spec.preset, spec.seed, frames, ctx)
+    atlas = atlas_of(spec.clip, spec.masks, spec.preset, spec.seed, frames, ctx, spec.atlas_engine)
     numbers: dict[str, float] = {}
     window = WHOLE
     if spec.frame is None:

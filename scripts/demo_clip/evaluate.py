@@ -1,9 +1,9 @@
 """Measure the demo CLIP on held-out pictures: python -m scripts.demo_clip.evaluate [--model DIR].
 
-Four sets, all from another seed than training's (other textures, other scenes): pictures of look ×
-thing pairs that training never drew, plain pictures, looks that only partly cover what was there
-before, and views as rough as training's. Each facet is zero-shot among all its classes; a class is
-the mean of its words' text embeddings.
+Five sets, all from another seed than training's (other textures, other scenes): pictures of look ×
+thing pairs that training never drew, of all other pairs, the unseen ones through snow, rain, fog,
+smoke or fire, looks that only partly cover what was there before, and views as rough as training's.
+Each facet is zero-shot among all its classes; a class is the mean of its words' text embeddings.
 --relevancy N asks where a thing's word lies in N pictures; --blender DIR measures a set rendered by
 scripts.demo_clip.blender_set.
 """
@@ -89,6 +89,7 @@ def image_embeddings(model: CLIP, images: Sequence[np.ndarray]) -> Tensor:
 def examples(count: int, world: World) -> list[Example]:
     """The same held-out examples at every call."""
     number = int(world.rough) + 2 * int(world.held_out) + 4 * round(world.partial)
+    number += 8 * round(world.weather)
     return batch(HELD_OUT_SEED, number, count, world)
 
 
@@ -121,12 +122,13 @@ def scores(
 def evaluate(folder: Path, count: int) -> dict[str, dict[str, float]]:
     """All scores of an exported model by set; prints them as a Markdown table with confusions."""
     model, tokens = load_exported(folder)
-    plain = World(seed=HELD_OUT_SEED, icons=0.0, rough=0.0, partial=0.0)
+    plain = World(seed=HELD_OUT_SEED, icons=0.0, rough=0.0, partial=0.0, weather=0.0)
     sets = {
         "unseen look × thing pairs": replace(plain, held_out=True),
-        "plain pictures": plain,
+        "all other pairs": plain,
+        "unseen pairs, through weather": replace(plain, held_out=True, weather=1.0),
         "edits in progress": replace(plain, partial=1.0),
-        "rough views": replace(plain, partial=0.25, rough=1.0),
+        "rough views": replace(plain, partial=0.25, rough=1.0, weather=0.15),
     }
     results, notes = {}, []
     for name, world in sets.items():
@@ -143,7 +145,7 @@ def evaluate(folder: Path, count: int) -> dict[str, dict[str, float]]:
 
 def evaluate_things(folder: Path, count: int) -> dict[str, float]:
     """Relevancy of the thing's word on held-out plain pictures with a thing; prints the scores."""
-    world = World(seed=HELD_OUT_SEED, icons=0.0, rough=0.0, partial=0.0)
+    world = World(seed=HELD_OUT_SEED, icons=0.0, rough=0.0, partial=0.0, weather=0.0)
     drawn = [e for e in examples(2 * count, world) if e.seen.thing >= 0 and e.mask.any()][:count]
     clip = load_clip(ClipModel(checkpoint=str(folder.resolve())), "cpu")
     found = evaluate_relevancy.scores(clip, drawn)

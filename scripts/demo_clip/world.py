@@ -42,6 +42,8 @@ class World:
     """Share of things drawn large, in a plain colour before a plain ground: the way into shapes."""
     partial: float = 0.25
     """Share of things whose look only partly covers what was there before: edits in progress."""
+    weather: float = 0.15
+    """Share of things seen through snow, rain, fog, smoke or fire."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ def compose_scene(rng: Rng, world: World) -> Scene:
         look, thing = choose_pair(rng, world)
         canvas, background = ground(rng, world)
         canvas, body = place(rng, world, look, thing, canvas)
-    often = 0.15 if thing >= 0 else 0.5
+    often = world.weather if thing >= 0 else 0.5
     if weather and background != BACKGROUNDS.index("green screen") and rng.random() < often:
         effect = int(rng.integers(len(EFFECT_NAMES)))
         canvas = EFFECTS[EFFECT_NAMES[effect]](rng, canvas)
