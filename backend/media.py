@@ -88,10 +88,14 @@ def read_rgba(file: Path) -> Pixels:
     return np.ascontiguousarray(np.concatenate([grey[..., 2::-1], alpha], 2))
 
 
+def read_grey(file: Path) -> Pixels:
+    """Read an image as [H,W] uint8 grey. Raises JobError."""
+    return _decode(file, cv2.IMREAD_GRAYSCALE)
+
+
 def read_mask(file: Path) -> Pixels:
     """Read a mask as [H,W] uint8: 255 where the image is brighter than half. Raises JobError."""
-    grey = _decode(file, cv2.IMREAD_GRAYSCALE)
-    return np.where(grey > 127, 255, 0).astype(np.uint8)
+    return np.where(read_grey(file) > 127, 255, 0).astype(np.uint8)
 
 
 def write_png(file: Path, image: Pixels) -> None:

@@ -10,9 +10,6 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from queue import Empty
 
-import numpy as np
-from numpy.typing import NDArray
-
 from backend import media
 from backend.serve import default_data
 from protocol.client import Client, JobList, new_job_id
@@ -24,50 +21,15 @@ from protocol.jobs import (
     EditJob,
     JobError,
     JobSpec,
-    KeyMask,
-    Masks,
-    ObjectRef,
     Result,
-    reference,
 )
 from protocol.validate import check
 from scripts.local_backend import local_backend, running_backend
+from scripts.objects import Objects, Pixels, add_mask_arguments, masks_of
 from scripts.progress import Progress
 from scripts.sheet import contact_sheet
 
-Pixels = NDArray[np.uint8]
 CANCEL_TIMEOUT_S = 10.0  # a worker that does not hear is killed before
-
-
-class Objects:
-    """The arrays a job refers to, by digest."""
-
-    def __init__(self) -> None:
-        self._arrays: dict[str, Pixels] = {}
-
-    def add(self, array: Pixels) -> ObjectRef:
-        """Keep an array [H,W,C] and give its address."""
-        ref = reference(array)
-        self._arrays[ref.digest] = array
-        return ref
-
-    def __call__(self, digest: str) -> Pixels:
-        """The array of an address: what Client.submit asks for."""
-        return self._arrays[digest]
-
-
-def masks_from(objects: Objects, key_masks: dict[int, Path], folder: Path | None) -> Masks:
-    """Mask files as a job's masks: key frames, one for every frame, or none (automatic)."""
-    if folder is not None:
-        files = dict(enumerate(media.image_files(folder)))
-        mode = "all"
-    else:
-        files, mode = key_masks, "key" if key_masks else "auto"
-    keys = tuple(
-        KeyMask(frame=frame, mask=objects.add(media.read_mask(file)[..., None]))
-        for frame, file in sorted(files.items())
-    )
-    return Masks(mode=mode, keys=keys)
 
 
 def write_outputs(
@@ -134,14 +96,7 @@ def parser() -> argparse.ArgumentParser:
 def add_clip_arguments(p: argparse.ArgumentParser, out_required: bool = True) -> None:
     """What every job about a clip is told: its layer, masks, settings, backend and folder."""
     p.add_argument("--layer", choices=LAYERS, default="foreground")
-    p.add_argument(
-        "--key-mask",
-        action="append",
-        default=[],
-        metavar="FRAME=FILE",
-        help="the object's mask on one frame (counted from 0), carried through; may be repeated",
-    )
-    p.add_argument("--masks", type=Path, metavar="FOLDER", help="one mask for every frame")
+    add_mask_arguments(p)
     p.add_argument("--preset", default="preview", help="draft, preview or final")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--fps", type=float, default=24.0)
@@ -191,7 +146,8 @@ def run(args: argparse.Namespace) -> Result:
         screen=tuple(args.screen),
         region=tuple(args.region),
         avoid=tuple(args.avoid),
-        masks=masks_from(objects, key_masks(args.key_mask), args.masks),
+        masks=masks_of(args, objects),
+        atlas_engine=args.engine,
         layer=args.layer,
         preset=args.preset,
         seed=args.seed,
@@ -243,29 +199,6 @@ def run_or_cancel(client: Client, spec: JobSpec, objects: Objects) -> Result:
                         break
                     client.list_jobs()
         raise
-
-
-def key_masks(texts: list[str]) -> dict[int, Path]:
-    files: dict[int, Path] = {}
-    for text in texts:
-        frame, file = _frame_and_file(text)
-        if frame in files:
-            raise JobError(
-                "mask_twice", f"Frame {frame} has two masks.", "Give one --key-mask a frame."
-            )
-        files[frame] = file
-    return files
-
-
-def _frame_and_file(text: str) -> tuple[int, Path]:
-    frame, sign, file = text.partition("=")
-    if not sign or not frame.isdigit():
-        raise JobError(
-            "bad_key_mask",
-            f"“{text}” does not say which frame the mask belongs to.",
-            "Write FRAME=FILE, for example 0=masks/00000.png.",
-        )
-    return int(frame), Path(file)
 
 
 if __name__ == "__main__":

@@ -17,16 +17,13 @@ from backend import media
 from protocol.jobs import AtlasJob, Clip, JobError, PaintJob
 from protocol.validate import check
 from scripts.edit import (
-    Objects,
-    Pixels,
     add_clip_arguments,
     backend_of,
-    key_masks,
     make_layer,
-    masks_from,
     run_or_cancel,
     said,
 )
+from scripts.objects import Objects, Pixels, masks_of
 
 
 def parser() -> argparse.ArgumentParser:
@@ -65,9 +62,15 @@ def run(args: argparse.Namespace) -> None:
     objects = Objects()
     frames = media.read_frames(args.frames)
     clip = Clip(frames=tuple(objects.add(frame) for frame in frames), fps=args.fps)
-    masks = masks_from(objects, key_masks(args.key_mask), args.masks)
+    masks = masks_of(args, objects)
     if args.export_atlas:
-        _export(args, AtlasJob(clip=clip, masks=masks, preset=args.preset, seed=args.seed), objects)
+        _export(
+            args,
+            AtlasJob(
+                clip=clip, masks=masks, preset=args.preset, seed=args.seed, engine=args.engine
+            ),
+            objects,
+        )
         return
     image = media.read_rgba(args.atlas or args.paint)
     if args.frame is not None and 0 <= args.frame < len(frames):
@@ -80,6 +83,7 @@ def run(args: argparse.Namespace) -> None:
         layer=args.layer,
         preset=args.preset,
         seed=args.seed,
+        atlas_engine=args.engine,
     )
     check(spec)
     where = "the atlas" if args.frame is None else f"frame {args.frame}"

@@ -503,7 +503,7 @@ def test_a_job_chooses_the_engine_and_atlases_are_kept_apart(
         engine="mlp",
     )
     made = method.run(job, ctx)
-    assert set(made.pictures) == {"foreground_atlas", "background_atlas"}
+    assert set(made.pictures) == {"foreground_atlas", "background_atlas", "report"}
     assert not any("made earlier" in r.text for r in reports if isinstance(r, Note))
     again = method.run(job, ctx)
     assert again.pictures == made.pictures

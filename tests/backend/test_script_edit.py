@@ -20,6 +20,7 @@ from protocol.client import Client, ConnectionChanged, JobEvent, JobList, new_jo
 from protocol.jobs import Clip, EditJob, Event, JobError, Problem
 from protocol.keys import read_connection_file
 from scripts import edit, local_backend
+from scripts.objects import Objects
 from scripts.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -198,7 +199,7 @@ def test_a_backend_of_ones_own_that_dies_is_not_waited_for(
         return started[-1]
 
     monkeypatch.setattr(local_backend.subprocess, "Popen", recorded)
-    objects = edit.Objects()
+    objects = Objects()
     refs = tuple(objects.add(np.full((64, 64, 3), i, np.uint8)) for i in range(3))
     began = time.monotonic()
     with (

@@ -1,0 +1,64 @@
+"""What the command line says about the object becomes the job's masks, or a clear refusal."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from protocol.jobs import JobError, Masks
+from scripts.objects import Objects, add_mask_arguments, masks_of
+
+
+def told(*words: str) -> Masks:
+    parser = argparse.ArgumentParser()
+    add_mask_arguments(parser)
+    return masks_of(parser.parse_args(list(words)), Objects())
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> str:
+    path = tmp_path / "mask.png"
+    cv2.imwrite(str(path), np.full((4, 6), 200, np.uint8))
+    return str(path)
+
+
+def test_nothing_said_means_look_for_it() -> None:
+    assert told() == Masks(mode="auto")
+
+
+def test_masks_boxes_and_strokes_on_frames_go_together(picture: str) -> None:
+    masks = told(
+        "--key-mask", f"3={picture}", "--box", "0=1,2,30,40.5", "--strokes", f"7={picture}"
+    )
+    assert masks.mode == "key"
+    assert [key.frame for key in masks.keys] == [3]
+    assert (masks.boxes[0].frame, masks.boxes[0].y1) == (0, 40.5)
+    assert masks.strokes[0].frame == 7
+    assert masks.strokes[0].mask.shape == (4, 6, 1)
+
+
+def test_a_text_or_no_object_at_all() -> None:
+    assert told("--mask-text", "swan", "--mask-text", "goose").texts == ("swan", "goose")
+    assert told("--no-object").mode == "none"
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("--no-object", "--mask-text", "swan"), "bad_masks"),
+        (("--no-object", "--box", "0=1,2,3,4"), "bad_masks"),
+        (("--box", "1,2,3,4"), "bad_key_mask"),
+        (("--box", "0=1,2,3"), "bad_box"),
+        (("--box", "0=1,2,3,4", "--box", "0=1,2,3,5"), "mask_twice"),
+        (("--key-mask", "mask.png"), "bad_key_mask"),
+    ],
+)
+def test_contradictions_are_refused_with_a_hint(words: tuple[str, ...], code: str) -> None:
+    with pytest.raises(JobError) as caught:
+        told(*words)
+    assert caught.value.problem.code == code
+    assert caught.value.problem.hint
