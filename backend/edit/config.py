@@ -110,10 +110,12 @@ class EditConfig:
     """The bootstrap weight falls linearly to 0 over this many steps; 0 switches it off."""
     bootstrap_negative: float = 0.6
     """Where a *negative* text's relevancy exceeds this, α is drawn to 0."""
-    relevancy_layers: int = 2
-    """Last transformer blocks the relevancy map is rolled out from. Reference: 1."""
-    relevancy_windows: int = 3
-    """Sliding windows per side besides the whole, for a finer relevancy map. Reference: 1."""
+    relevancy_layers: int = 1
+    """Last transformer blocks the relevancy map is rolled out from. Reference: 1. With the demo
+    CLIP, more blocks find the thing less often (2: 80 % of highest points against 96 %)."""
+    relevancy_windows: int = 2
+    """Sliding windows per side besides the whole, for a finer relevancy map. Reference: 1. IoU with
+    the thing, demo CLIP: .71 with the whole alone, .74 with 2×2 windows, .63 with 3×3."""
     templates: float = 0.5
     """Share of the text templates drawn at each step."""
     green: tuple[float, float, float] = (0.0, 177 / 255, 64 / 255)

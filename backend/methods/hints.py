@@ -13,10 +13,9 @@ from backend.atlas.flow import F32
 from backend.atlas.hints import Hints, Relevancy
 from backend.atlas.segmenters.base import Click, load_segmenter
 from backend.clip.model import TextImageModel
+from backend.edit.config import EditConfig
 from backend.worker import Context
 from protocol.jobs import EditJob, Masks
-
-LAYERS, WINDOWS = 2, 3  # of TextImageModel.relevancy
 
 
 def masks_of_edit(spec: EditJob) -> Masks:
@@ -81,5 +80,10 @@ class Looker:
         self.ctx.check()
         x = torch.from_numpy(np.ascontiguousarray(frame)).to(self.model.device)
         picture = (x.permute(2, 0, 1)[None].float() / 255).contiguous()
-        found = self.model.relevancy(picture, self._text, layers=LAYERS, windows=WINDOWS)
+        found = self.model.relevancy(
+            picture,
+            self._text,
+            layers=EditConfig.relevancy_layers,
+            windows=EditConfig.relevancy_windows,
+        )
         return np.asarray(found[0, 0].cpu().numpy(), np.float32)
