@@ -21,7 +21,7 @@ from backend.atlas.mlp.model import MlpAtlas
 from backend.atlas.model import Atlas
 from backend.progress import Reporter
 
-VERSIONS = {files.EXPLICIT: "explicit-1", files.MLP: "mlp-1"}
+VERSIONS = {files.EXPLICIT: "explicit-2", files.MLP: "mlp-1"}
 """Part of an atlas' identity: raise one when its engine makes other atlases of the same config."""
 
 
