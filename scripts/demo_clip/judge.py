@@ -25,7 +25,6 @@ from scripts.demo_clip.looks import LOOKS
 from scripts.demo_clip.views import SIZE
 from scripts.local_backend import local_backend
 from scripts.make_clip import make_clip, write_clip
-from scripts.sheet import contact_sheet
 
 Pixels = NDArray[np.uint8]
 SOURCE = "a blue swan"
@@ -58,6 +57,15 @@ def close_up(frame: Pixels, layer: Pixels) -> Pixels:
     return np.asarray(cv2.resize(piece, (SIZE, SIZE), interpolation=cv2.INTER_AREA), np.uint8)
 
 
+def captioned(picture: Pixels, text: str) -> Pixels:
+    """A picture with a line of text under it."""
+    band = np.full((30, picture.shape[1], 3), 24, np.uint8)
+    cv2.putText(
+        band, text, (10, 21), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (228, 228, 231), 1, cv2.LINE_AA
+    )
+    return np.vstack([picture, band])
+
+
 def name_look(folder: Path, pictures: Sequence[Pixels]) -> list[str]:
     """The looks a model sees in pictures `[64, 64, 3]`, likeliest first."""
     model, tokens = load_exported(folder)
@@ -78,7 +86,7 @@ def main() -> int:
     write_clip(make_clip(), source)
     frames = media.read_frames(source / "frames")
     picked = [0, len(frames) // 3, len(frames) // 2, len(frames) - 1]
-    shown: list[tuple[str, Pixels]] = []
+    shown: list[Pixels] = []
     right = 0
     with local_backend(out / "data", device="auto"):
         for look, prompt in PROMPTS.items():
@@ -99,11 +107,10 @@ def main() -> int:
             right += named[0] == look
             print(f"{prompt}: the twin sees {', '.join(named[:3])}", flush=True)
             middle = media.read_image(folder / "composite" / f"{picked[2]:05d}.png")
-            shown.append((prompt, middle))
+            shown.append(captioned(middle, prompt))
     print(f"{right} of {len(PROMPTS)} named right")
-    halves = [shown[:4], shown[4:]]
-    rows = [(",  ".join(p for p, _ in half), [m for _, m in half]) for half in halves]
-    media.write_png(out / "looks.png", contact_sheet(f"“{SOURCE}” becomes", rows))
+    picture = np.vstack([np.hstack(shown[:4]), np.hstack(shown[4:])])
+    media.write_png(out / "looks.png", picture)
     return 0
 
 
