@@ -15,12 +15,17 @@ from torch.nn import functional
 from scripts.demo_clip.captions import BACKGROUNDS, EFFECT_NAMES, LOOKS, THINGS, Facts, compose
 from scripts.demo_clip.noise import Rng
 from scripts.demo_clip.tower import Seen
+from scripts.demo_clip.world import HELD_OUT_PAIRS
 
 COUNTS = (len(LOOKS), len(THINGS), len(BACKGROUNDS), len(EFFECT_NAMES))
 WEIGHTS = torch.tensor([0.6, 0.8, 0.25, 0.25])
 """Weights of the facets' losses: look, thing, background, effect."""
 CELLS = 4
 """The matte is asked for in CELLS × CELLS cells of every patch."""
+UNDRAWN = torch.zeros(len(LOOKS), len(THINGS), dtype=torch.bool)
+"""Pairs that are never drawn. That a look is never met on a thing says nothing about how it would
+look there, so it is no negative for that thing, nor the thing for that look."""
+UNDRAWN[tuple(zip(*HELD_OUT_PAIRS, strict=True))] = True
 
 
 class Heads(nn.Module):
@@ -45,25 +50,44 @@ def class_texts(rng: Rng) -> list[str]:
 
 
 def contrastive(image: Tensor, text: Tensor, scale: Tensor, seen: Tensor, said: Tensor) -> Tensor:
-    """Symmetric cross-entropy over the batch without the captions that are also true elsewhere."""
+    """Symmetric cross-entropy over the batch's pictures and captions.
+
+    Captions that are also true of another picture, and those whose look (or thing) was never drawn
+    with the picture's thing (or look), are no negatives for it.
+    """
     silent = said < 0
-    true_of = (silent[None] | (said[None] == seen[:, None])).all(-1)
-    true_of &= ~torch.eye(len(seen), dtype=torch.bool)
-    logits = (scale * image @ text.T).masked_fill(true_of, -1e4)
+    excused = (silent[None] | (said[None] == seen[:, None])).all(-1)
+    excused |= undrawn(said[None, :, 0], seen[:, None, 1])
+    excused |= undrawn(seen[:, None, 0], said[None, :, 1])
+    excused &= ~torch.eye(len(seen), dtype=torch.bool)
+    logits = (scale * image @ text.T).masked_fill(excused, -1e4)
     target = torch.arange(len(seen))
     return 0.5 * (
         functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)
     )
 
 
+def undrawn(look: Tensor, thing: Tensor) -> Tensor:
+    """Whether look and thing are both known and never drawn together; shapes broadcast."""
+    return (look >= 0) & (thing >= 0) & UNDRAWN[look, thing]
+
+
 def facets(logits: Tensor, seen: Tensor) -> Tensor:
     """Cross-entropy of each facet's classes over the rows that have the facet (class ≥ 0).
 
     `logits` `[B, classes of the facets]` in the order of `class_texts`, `seen` `[B, facets]`.
+    Looks never drawn with a row's thing, and things never drawn with its look, are left out.
     """
+    look, thing = seen[:, :1], seen[:, 1:2]
+    left_out = {
+        0: undrawn(torch.arange(COUNTS[0])[None], thing),
+        1: undrawn(look, torch.arange(COUNTS[1])[None]),
+    }
     losses = []
     for facet, part in enumerate(logits.split(COUNTS[: seen.shape[1]], dim=1)):
         target = seen[:, facet]
+        if facet in left_out:
+            part = part.masked_fill(left_out[facet], -1e4)
         total = functional.cross_entropy(part, target, ignore_index=-1, reduction="sum")
         losses.append(total / (target >= 0).sum().clamp_min(1))
     return torch.stack(losses)

@@ -161,3 +161,38 @@ def test_training_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     for name, value in whole["model"].items():
         assert torch.equal(value, parts["model"][name]), name
     assert (tmp_path / "parts" / "export" / "open_clip_model.safetensors").exists()
+
+
+def undrawn_pair():
+    return tuple(int(i) for i in losses.UNDRAWN.nonzero()[0])
+
+
+def test_a_pair_that_is_never_drawn_is_no_negative():
+    """Logits of a look never drawn with a thing get no gradient from pictures of that thing."""
+    look_number, thing = undrawn_pair()
+    other = next(i for i in range(len(losses.LOOKS)) if not losses.UNDRAWN[i, thing])
+    logits = torch.zeros(2, sum(losses.COUNTS), requires_grad=True)
+    seen = torch.tensor([[other, thing, -1, -1], [other, -1, -1, -1]])
+    losses.facets(logits, seen).sum().backward()
+    assert logits.grad[0, look_number] == 0
+    assert logits.grad[1, look_number] > 0
+    assert logits.grad[0, other] < 0
+
+
+def test_captions_of_pairs_that_are_never_drawn_are_no_negatives():
+    look_number, thing = undrawn_pair()
+    other = next(i for i in range(len(losses.LOOKS)) if not losses.UNDRAWN[i, thing])
+    near = int((~losses.UNDRAWN[[look_number, other]].any(0)).nonzero()[0])
+    seen = torch.tensor([[other, thing, -1, -1], [look_number, near, -1, -1]])
+    images = torch.eye(2)
+    scale = torch.tensor(5.0)
+
+    def pull(said):
+        text = torch.full((2, 2), 0.5, requires_grad=True)
+        losses.contrastive(images, text, scale, seen, torch.tensor(said)).backward()
+        return text.grad
+
+    undrawn = pull([[other, thing, -1, -1], [look_number, -1, -1, -1]])
+    drawn = pull([[other, thing, -1, -1], [-1, near, 3, -1]])
+    assert undrawn[1, 0] == 0
+    assert drawn[1, 0] > 0
