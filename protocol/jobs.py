@@ -83,8 +83,8 @@ class BoxKey(msgspec.Struct, frozen=True, kw_only=True):
 class StrokeKey(msgspec.Struct, frozen=True, kw_only=True):
     """A few strokes on one frame: uint8 [H,W,1].
 
-    0: not painted. 1 to 127: a stroke on the background. 128 to 255: a stroke on the object. At
-    least one stroke of the clip is on the object.
+    0: not painted. 1 to 127: a stroke on the background. 128 to 255: a stroke on the object. A
+    frame with background strokes alone only keeps the carried mask off them.
     """
 
     frame: int
@@ -164,10 +164,11 @@ class EditJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
 class PaintJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="paint"):
     """Lay what an artist painted by hand over every frame of a clip, glued to a layer.
 
-    image: RGBA. frame none: it is a picture over the layer's atlas, at any size of its aspect;
-    where it equals the picture that an atlas job returned, nothing is painted. frame k: it is a
-    picture over frame k, at the clip's size, carried into the atlas where the frame shows the
-    layer. An atlas of the same clip, masks, preset, seed and atlas_engine is reused.
+    image: RGBA. frame none: it is a picture over the layer's atlas, at any size of its aspect; at
+    the atlas' own size, what equals the picture that an atlas job returned is not paint. frame k:
+    it is a picture over frame k, at the clip's size, carried into the atlas where the frame shows
+    the layer. The clip is one shot. An atlas of the same clip, masks, preset, seed and
+    atlas_engine is reused.
     """
 
     clip: Clip

@@ -22,7 +22,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     frames: of one clip. side: pixels of a frame's longer side. job_bytes: decoded size of all
     frames and masks of a job. open_jobs: unfinished jobs of one client key. text: characters of
-    one prompt. texts: alternatives in one list. chunk: bytes. window: chunks in flight.
+    one prompt. texts: alternatives in one list. clicks: of one job's masks. path: characters of a
+    path or a model's name. chunk: bytes. window: chunks in flight.
     """
 
     frames: int = 600
@@ -31,6 +32,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     open_jobs: int = 64
     text: int = 2000
     texts: int = 32
+    clicks: int = 256
+    path: int = 1024
     chunk: int = MIB
     window: int = 4
 

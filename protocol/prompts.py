@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from .jobs import SEGMENTERS, EditJob, JobError, JobSpec
+from .jobs import SEGMENTERS, ClipModel, EditJob, JobError, JobSpec
 from .limits import Limits
 
 USES = {
@@ -43,17 +43,60 @@ def check_prompts(spec: JobSpec, limits: Limits) -> None:
             "The mask mode is key, but no frame has a mask, a box or strokes.",
             "Draw one on one frame, or let the mask be found automatically.",
         )
+    if len(masks.clicks) > limits.clicks:
+        raise JobError(
+            "too_many_clicks",
+            f"The masks have {len(masks.clicks)} clicks; at most {limits.clicks} are accepted.",
+            "Remove some: a few on the object and a few beside it are enough.",
+        )
     _check_places(spec)
     if masks.mode in ("text", "auto"):
         _check_texts(spec, limits)
+    check_path(masks.weights, "The path of the segmentation model's weights", limits)
+    check_model(masks.model, limits)
     if masks.mode == "segment":
         _check_segmenter(spec)
+
+
+def check_words(name: str, texts: tuple[str, ...], limits: Limits) -> None:
+    """Raise JobError if a list of texts is too long, or one of them is. name: ``prompt``, …"""
+    if len(texts) > limits.texts:
+        raise JobError(
+            "too_many_texts",
+            f"The {name} has {len(texts)} alternatives; at most {limits.texts} are used.",
+            "Remove some.",
+        )
+    longest = max((len(text) for text in texts), default=0)
+    if longest > limits.text:
+        raise JobError(
+            "prompt_too_long",
+            f"The {name} has {longest} characters; at most {limits.text} are accepted.",
+            "Shorten it: CLIP reads about 70 words.",
+        )
+
+
+def check_model(model: ClipModel, limits: Limits) -> None:
+    """Raise JobError if what names a text-image model is too long."""
+    check_path(model.name, "The text-image model's name", limits)
+    check_path(model.pretrained, "The tag of the text-image model's weights", limits)
+    check_path(model.checkpoint, "The path of the text-image model's weights", limits)
+
+
+def check_path(text: str, what: str, limits: Limits) -> None:
+    """Raise JobError if a path or a name is too long."""
+    if len(text) > limits.path:
+        raise JobError(
+            "path_too_long",
+            f"{what} has {len(text)} characters; at most {limits.path} are accepted.",
+            "Check it, or move the file to a folder with a shorter path.",
+        )
 
 
 def _check_places(spec: JobSpec) -> None:
     masks, count = spec.masks, len(spec.clip.frames)
     height, width = spec.clip.frames[0].shape[:2]
     for what, frame in (
+        *(("A mask", key.frame) for key in masks.keys),
         *(("A box", box.frame) for box in masks.boxes),
         *(("A picture of strokes", stroke.frame) for stroke in masks.strokes),
         *(("A click", click.frame) for click in masks.clicks),
@@ -72,7 +115,7 @@ def _check_places(spec: JobSpec) -> None:
     if len(set(given)) != len(given):
         raise JobError(
             "mask_twice",
-            "A frame has two of a mask, a box and strokes.",
+            "A frame has two of these: a mask, a box, strokes.",
             "Keep one of them a frame.",
         )
     for box in masks.boxes:
@@ -104,18 +147,7 @@ def _check_texts(spec: JobSpec, limits: Limits) -> None:
             "The mask mode is text, but no text says what the object is.",
             "Say what is there now, for example: black swan.",
         )
-    if len(texts) > limits.texts:
-        raise JobError(
-            "too_many_texts",
-            f"The masks have {len(texts)} texts; at most {limits.texts} are used.",
-            "Remove some.",
-        )
-    if max((len(text) for text in texts), default=0) > limits.text:
-        raise JobError(
-            "prompt_too_long",
-            f"A text of the masks has more than {limits.text} characters.",
-            "Shorten it: CLIP reads about 70 words.",
-        )
+    check_words("masks' text", spec.masks.texts, limits)
 
 
 def _check_segmenter(spec: JobSpec) -> None:

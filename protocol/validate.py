@@ -17,7 +17,7 @@ from .jobs import (
     PaintJob,
 )
 from .limits import GIB, LIMITS, Limits
-from .prompts import check_prompts
+from .prompts import check_model, check_prompts, check_words
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
@@ -92,20 +92,8 @@ def _check_texts(spec: EditJob, limits: Limits) -> None:
             "Describe what the edited shot shows, for example: rusty car.",
         )
     for name in ("prompt", "source", "screen", "region", "avoid"):
-        texts: tuple[str, ...] = getattr(spec, name)
-        if len(texts) > limits.texts:
-            raise JobError(
-                "too_many_texts",
-                f"The {name} has {len(texts)} alternatives; at most {limits.texts} are used.",
-                "Remove some.",
-            )
-        longest = max((len(text) for text in texts), default=0)
-        if longest > limits.text:
-            raise JobError(
-                "prompt_too_long",
-                f"The {name} has {longest} characters; at most {limits.text} are accepted.",
-                "Shorten it: CLIP reads about 70 words.",
-            )
+        check_words(name, getattr(spec, name), limits)
+    check_model(spec.model, limits)
 
 
 def _check_layer(layer: str) -> None:
@@ -160,50 +148,29 @@ def _check_frames(spec: JobSpec, limits: Limits) -> None:
 
 def _check_masks(spec: JobSpec, limits: Limits) -> None:
     frames, masks = spec.clip.frames, spec.masks
-    for key in masks.keys:
-        if not 0 <= key.frame < len(frames):
-            raise JobError(
-                "mask_out_of_range",
-                f"A mask is for frame {key.frame + 1}, but the clip has {len(frames)} frames.",
-                "Remove the mask, or choose the strip it belongs to.",
-            )
-        _check_object(key.mask, 1, f"The mask of frame {key.frame + 1}", limits)
-        if key.mask.shape[:2] != frames[0].shape[:2]:
-            raise JobError(
-                "mask_size_differs",
-                f"The mask of frame {key.frame + 1} is {_size(key.mask)}, "
-                f"but the clip is {_size(frames[0])}.",
-                "Make the mask at the clip's own size.",
-            )
-    if len({key.frame for key in masks.keys}) != len(masks.keys):
-        raise JobError("mask_twice", "A frame has two masks.", "Keep one mask a frame.")
     if masks.mode == "none" and not isinstance(spec, AtlasJob) and spec.layer == "foreground":
         raise JobError(
             "no_foreground",
             "The clip is said to have no object, but the foreground is to be edited.",
             "Edit the background layer, or say where the object is.",
         )
-    if masks.mode in ("auto", "none") and masks.keys:
-        raise JobError(
-            "masks_unused",
-            f"Masks were given, but the mask mode is {masks.mode}.",
-            "Set the mask mode to key or all, or remove the masks.",
-        )
+    check_prompts(spec, limits)
     if masks.mode == "all" and len(masks.keys) != len(frames):
         raise JobError(
             "masks_incomplete",
             f"The mask mode is all, but {len(masks.keys)} of {len(frames)} frames have a mask.",
             "Give every frame a mask, or set the mask mode to key.",
         )
-    check_prompts(spec, limits)
-    for stroke in masks.strokes:
-        what = f"The strokes of frame {stroke.frame + 1}"
-        _check_object(stroke.mask, 1, what, limits)
-        if stroke.mask.shape[:2] != frames[0].shape[:2]:
+    for what, picture in (
+        *((f"The mask of frame {key.frame + 1}", key.mask) for key in masks.keys),
+        *((f"The stroke picture of frame {one.frame + 1}", one.mask) for one in masks.strokes),
+    ):
+        _check_object(picture, 1, what, limits)
+        if picture.shape[:2] != frames[0].shape[:2]:
             raise JobError(
                 "mask_size_differs",
-                f"{what} are {_size(stroke.mask)}, but the clip is {_size(frames[0])}.",
-                "Paint the strokes at the clip's own size.",
+                f"{what} is {_size(picture)}, but the clip is {_size(frames[0])}.",
+                "Make it at the clip's own size.",
             )
 
 

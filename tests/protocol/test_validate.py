@@ -5,7 +5,19 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from protocol.jobs import AtlasJob, Clip, EditJob, JobError, KeyMask, Masks, ObjectRef, PaintJob
+from protocol.jobs import (
+    AtlasJob,
+    ClickKey,
+    Clip,
+    ClipModel,
+    EditJob,
+    JobError,
+    KeyMask,
+    Masks,
+    ObjectRef,
+    PaintJob,
+    StrokeKey,
+)
 from protocol.limits import Limits
 from protocol.validate import check, check_job_id, objects
 
@@ -20,6 +32,8 @@ def mask(index: int, height: int = 24, width: int = 32) -> KeyMask:
 
 CLIP = Clip(frames=tuple(frame(i) for i in range(3)))
 EDIT = EditJob(clip=CLIP, prompt=("rusty car",))
+STROKES = StrokeKey(frame=1, mask=frame(60, channels=1))
+CLICK = ClickKey(frame=1, x=3, y=4)
 PAINT = PaintJob(clip=CLIP, image=frame(50, channels=4), frame=1)
 
 
@@ -46,6 +60,8 @@ GOOD = {
     "paint on a frame": PAINT,
     "paint on an atlas": replace(PAINT, image=frame(50, 99, 70, 4), frame=None),
     "a prompt of 2000 letters": replace(EDIT, prompt=("x" * 2000,)),
+    "256 clicks": replace(EDIT, masks=Masks(mode="segment", clicks=(CLICK,) * 256)),
+    "a path of 1024 letters": replace(EDIT, masks=Masks(weights="x" * 1024)),
 }
 
 BAD = {
@@ -66,6 +82,8 @@ BAD = {
     "mask_twice": with_masks("key", mask(1), mask(1)),
     "masks_unused": with_masks("auto", mask(1)),
     "no_masks": with_masks("key"),
+    "too_many_clicks": replace(EDIT, masks=Masks(mode="segment", clicks=(CLICK,) * 257)),
+    "path_too_long": replace(EDIT, masks=Masks(weights="x" * 1025)),
     "masks_incomplete": with_masks("all", mask(0), mask(1)),
     "paint_out_of_range": replace(PAINT, frame=3),
     "paint_size_differs": replace(PAINT, image=frame(50, 24, 31, 4)),
@@ -103,6 +121,11 @@ def test_a_bad_job_is_refused_in_words(code, spec):
         with_frames(ObjectRef(digest="0" * 64, dtype="uint8", shape=(2, 2))),
         with_frames(frame(0), fps=0.0),
         replace(EDIT, seed=2**64),
+        replace(EDIT, model=ClipModel(checkpoint="x" * 1025)),
+        replace(EDIT, masks=Masks(texts=("x" * 2001,))),
+        replace(EDIT, masks=Masks(mode="auto", model=ClipModel(pretrained="x" * 1025))),
+        replace(EDIT, masks=Masks(mode="segment", clicks=(replace(CLICK, inside=False),))),
+        replace(EDIT, masks=Masks(mode="key", strokes=(STROKES,) * 2)),
         replace(PAINT, frame=-1),
         replace(PAINT, layer="sky"),
         replace(PAINT, image=frame(50)),
