@@ -1,8 +1,8 @@
 """A suggestion of what the object is: by motion, by colours and, if there is one, by a text.
 
-On a few frames, what moves and unions of colours are proposed and judged alike: a clear edge, off
-the frame's border, near its middle, of a believable size, moving as one. The likeliest is carried
-through the clip. A suggestion: its likeness to an object is its confidence.
+On the middle frame, what moves and unions of colours are proposed and judged alike: a clear edge,
+off the frame's border, near its middle, of a believable size, moving as one. The likeliest is
+carried through the clip. A suggestion: its likeness to an object is its confidence.
 """
 
 from __future__ import annotations

@@ -22,7 +22,9 @@ class Hints:
 
     mode: as `protocol.jobs.Masks.mode`. boxes: frame → x0 y0 x1 y1. strokes: frame → uint8 [H,W],
     0 nothing, 1..127 background, 128..255 object. relevancy: of the object's text, for mode text,
-    and a help for auto. numbers: filled with what was measured of the masks.
+    and a help for auto. first: how many frames of the whole clip come before these; frames are
+    counted without them everywhere but in sentences. numbers: filled with what was measured of the
+    masks.
     """
 
     mode: str
@@ -32,4 +34,5 @@ class Hints:
     relevancy: Relevancy | None = None
     segmenter: Segmenter | None = None
     size: tuple[int, int] = (0, 0)
+    first: int = 0
     numbers: dict[str, float] = field(default_factory=dict)

@@ -12,18 +12,20 @@ from numpy.typing import NDArray
 
 from backend.atlas import confidence, textual
 from backend.atlas.automatic import suggest
-from backend.atlas.boxes import from_box, from_strokes
+from backend.atlas.boxes import from_box, from_strokes, work_out
 from backend.atlas.carry import carry, signed_distance
 from backend.atlas.flow import F32, Flows, Mask
 from backend.atlas.hints import Hints
 from backend.atlas.segmenters.base import Click, Prompts
-from backend.atlas.strokes import read_strokes
+from backend.atlas.strokes import BACKGROUND, OBJECT, read_strokes
 from backend.progress import Reporter
 from protocol.jobs import JobError
 
 __all__ = ["PHASE", "resolve_masks", "signed_distance"]
 
 PHASE = "Finding the object"
+VERSION = "masks-2"
+"""Part of an atlas' identity: raise it when the same hints give other masks."""
 MODES = ("auto", "key", "all", "text", "segment")
 
 BLUR = 0.7  # pixels; a hard edge becomes about one pixel soft
@@ -56,7 +58,6 @@ def resolve_masks(
         )
     count = len(frames)
     source: F32 | None = None
-    given: dict[int, Mask] = {}
     if hints.mode == "auto":
         hard, source = suggest(frames, flows, report, hints.relevancy)
     elif hints.mode == "text":
@@ -64,18 +65,22 @@ def resolve_masks(
     elif hints.mode == "segment":
         hard, source = _segmented(frames, hints, flows, report)
     else:
-        given = _given(frames, keys, hints, flows)
-        hard = _carried(frames, given, hints.mode, flows, report)
+        given = _given(frames, keys, hints, flows, report)
+        hard = _carried(frames, given, hints, flows, report)
     report.step(PHASE, count, count)
     judgement = confidence.judge(frames, hard, flows, report, source)
     hints.numbers.update(judgement.numbers)
     if hints.mode != "all":  # masks for every frame are the artist's own
-        confidence.tell(frames, hard, judgement, report)
+        confidence.tell(frames, hard, judgement, report, hints.first)
     return np.stack([cv2.GaussianBlur(one, (0, 0), BLUR) for one in hard.astype(np.float32)])
 
 
 def _given(
-    frames: NDArray[np.uint8], keys: dict[int, NDArray[np.uint8]], hints: Hints, flows: Flows
+    frames: NDArray[np.uint8],
+    keys: dict[int, NDArray[np.uint8]],
+    hints: Hints,
+    flows: Flows,
+    report: Reporter,
 ) -> dict[int, Mask]:
     """Masks, boxes and strokes as masks at the working size, checked."""
     size = flows.size
@@ -83,23 +88,54 @@ def _given(
     _check_frames([*given, *hints.boxes, *hints.strokes], len(frames))
     for t, box in hints.boxes.items():
         given[t] = from_box(t, _scaled(box, hints, size), frames, flows)
+    beside: dict[int, Mask] = {}
     for t, picture in hints.strokes.items():
-        given[t] = from_strokes(t, read_strokes(picture, size), frames, flows)
+        strokes = read_strokes(picture, size)
+        if (strokes == OBJECT).any():
+            given[t] = from_strokes(t, strokes, frames, flows)
+        elif (strokes == BACKGROUND).any():
+            beside[t] = strokes == BACKGROUND
     if not any(mask.any() for mask in given.values()):
         raise JobError(
             "no_foreground",
-            "Every mask given is empty, so there is no foreground object.",
-            "Give a mask with the object on at least one frame where it is seen.",
+            "No stroke is on the object and no mask holds it, so there is no foreground object."
+            if beside
+            else "Every mask given is empty, so there is no foreground object.",
+            "Give a mask or a stroke with the object on at least one frame where it is seen.",
         )
-    return given
+    return _kept_off(frames, given, beside, flows, report) if beside else given
+
+
+def _kept_off(
+    frames: NDArray[np.uint8],
+    given: dict[int, Mask],
+    beside: dict[int, Mask],
+    flows: Flows,
+    report: Reporter,
+) -> dict[int, Mask]:
+    """The given masks and, on frames that have strokes beside the object alone, the carried ones.
+
+    Those are decided again where the strokes leave room: a stroke takes a wrong piece away, and
+    does not say that the object is gone.
+    """
+    carried = carry(frames, given, flows, report)
+    out = dict(given)
+    for t, stroked in beside.items():
+        if carried[t].any():
+            out[t] = work_out(t, frames, flows, carried[t] & ~stroked, ~stroked) & ~stroked
+    return out
 
 
 def _carried(
-    frames: NDArray[np.uint8], given: dict[int, Mask], mode: str, flows: Flows, report: Reporter
+    frames: NDArray[np.uint8],
+    given: dict[int, Mask],
+    hints: Hints,
+    flows: Flows,
+    report: Reporter,
 ) -> NDArray[np.bool_]:
     count = len(frames)
     missing = [t for t in range(count) if t not in given]
-    if mode == "all" and missing:
+    if hints.mode == "all" and missing:
         report.note(
             f"{len(missing)} of {count} frames have no mask; theirs were carried over from "
             "the nearest frames that have one."
@@ -108,7 +144,7 @@ def _carried(
     if distance > FAR:
         report.note(
             f"The mask was carried over up to {distance} frames. If its outline drifts, add a "
-            f"mask on frame {furthest}."
+            f"mask on frame {hints.first + furthest + 1}."
         )
     hard = carry(frames, given, flows, report) if missing else given
     return np.stack([hard[t] for t in range(count)])
@@ -149,13 +185,24 @@ def _segmented(
             "No segmentation model was loaded.",
             "Name one and its weights, or give a mask or a box on one frame.",
         )
-    _check_frames([*hints.boxes, *(click.frame for click in hints.clicks)], len(frames))
+    # A model asked first where the object is not, has nothing to take that away from.
+    marked = {*hints.boxes, *(click.frame for click in hints.clicks if click.inside)}
+    _check_frames([*marked], len(frames))
+    useless = sorted({click.frame for click in hints.clicks} - marked)
+    if useless:
+        named = ", ".join(str(hints.first + t + 1) for t in useless)
+        report.note(
+            "Clicks beside the object help on frames that also have a box or a click on it: those "
+            f"of frame {named} are left out."
+        )
     size = flows.size
     scale = _scale(hints, size)
     prompts = Prompts(
         {t: _scaled(box, hints, size) for t, box in hints.boxes.items()},
         tuple(
-            Click(one.frame, one.x * scale[0], one.y * scale[1], one.inside) for one in hints.clicks
+            Click(one.frame, one.x * scale[0], one.y * scale[1], one.inside)
+            for one in hints.clicks
+            if one.frame in marked
         ),
     )
     found = hints.segmenter.segment(frames, prompts, report)
@@ -207,7 +254,7 @@ def _check_frames(frames: list[int], count: int) -> None:
     if outside:
         raise JobError(
             "mask_frame",
-            f"There is a mask for frame {outside[0]}, but the clip has frames 0 to {count - 1}.",
+            f"There is a mask for frame {outside[0] + 1}, but the clip has {count} frames.",
             "Give masks only for frames of the clip.",
         )
 

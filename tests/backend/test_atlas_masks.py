@@ -81,6 +81,31 @@ def test_a_stroke_on_the_object_and_one_beside_it_are_enough(scene) -> None:
     assert min(overlap(a > 0.5, b) for a, b in zip(out, truth, strict=True)) > 0.85
 
 
+def test_strokes_beside_the_object_alone_do_not_say_that_it_is_gone(scene) -> None:
+    frames, truth, flows = scene
+    wrong = truth[0].copy()
+    wrong[20:44, 2:16] = True  # a piece of the background
+    strokes = np.zeros((H, W), np.uint8)
+    strokes[20:44:4, 2:17] = 64
+    keys = {0: np.where(wrong, 255, 0).astype(np.uint8)}
+    without = masks.resolve_masks(frames, keys, Hints("key"), flows, Silent())
+    assert overlap(without[-1] > 0.5, truth[-1]) < 0.8, "the piece stays where nothing is said"
+    hints = Hints("key", strokes={2: strokes}, size=(H, W))
+    out = masks.resolve_masks(frames, keys, hints, flows, Silent()) > 0.5
+    assert min(overlap(out[t], truth[t]) for t in range(2, T)) > 0.85
+    bare = Hints("key", strokes={2: strokes}, size=(H, W))
+    with pytest.raises(JobError, match="No stroke is on the object"):
+        masks.resolve_masks(frames, {}, bare, flows, Silent())
+
+
+def test_a_picture_without_strokes_says_nothing(scene) -> None:
+    frames, truth, flows = scene
+    keys = {0: np.where(truth[0], 255, 0).astype(np.uint8)}
+    hints = Hints("key", strokes={2: np.zeros((H, W), np.uint8)}, size=(H, W))
+    out = masks.resolve_masks(frames, keys, hints, flows, Silent())
+    assert np.array_equal(out, masks.resolve_masks(frames, keys, "key", flows, Silent()))
+
+
 def test_strokes_survive_being_made_smaller() -> None:
     picture = np.zeros((90, 120), np.uint8)
     picture[10], picture[50, 60], picture[70] = 127, 128, 1
@@ -125,14 +150,16 @@ def test_a_text_finds_the_object_by_its_relevancy(scene) -> None:
 
 
 class Pretender:
-    """A segmenter that misses one frame."""
+    """A segmenter that misses one frame, and remembers what it was asked."""
+
+    asked: Prompts
 
     def __init__(self, truth: np.ndarray) -> None:
         self.truth = truth.copy()
         self.truth[2] = False
 
     def segment(self, frames: np.ndarray, prompts: Prompts, report: object) -> Segmented:
-        assert prompts.clicks[0].x == pytest.approx(20)
+        Pretender.asked = prompts
         return Segmented(self.truth, np.full(len(frames), 0.9, np.float32))
 
 
@@ -142,6 +169,22 @@ def test_a_segmenters_one_frame_gap_is_filled(scene) -> None:
                   size=(2 * H, 2 * W))  # fmt: skip
     out = masks.resolve_masks(frames, {}, hints, flows, Silent())
     assert overlap(out[2] > 0.5, truth[2]) > 0.85
+    assert Pretender.asked.clicks[0].x == pytest.approx(20)
+
+
+def test_a_segmenter_is_not_asked_first_where_the_object_is_not(scene) -> None:
+    frames, truth, flows = scene
+    clicks = (Click(0, 5, 5, inside=False), Click(3, 40, 64), Click(3, 5, 5, inside=False))
+    hints = Hints("segment", clicks=clicks, segmenter=Pretender(truth), size=(2 * H, 2 * W),
+                  first=10)  # fmt: skip
+    diary = Diary()
+    masks.resolve_masks(frames, {}, hints, flows, diary)
+    assert Pretender.asked == Prompts({}, (Click(3, 20, 32), Click(3, 2.5, 2.5, inside=False)))
+    assert any("of frame 11 are left out" in note for note in diary.notes)
+    beside = Hints("segment", clicks=clicks[:1], segmenter=Pretender(truth))
+    with pytest.raises(JobError) as caught:
+        masks.resolve_masks(frames, {}, beside, flows, Silent())
+    assert caught.value.problem.code == "mask_missing"
 
 
 @pytest.mark.parametrize(
@@ -174,9 +217,8 @@ def test_doubt_names_frames_and_shows_the_worst(scene) -> None:
     diary = Diary()
     judged = confidence.judge(frames, wrong, flows, Silent())
     assert int(judged.confidence.argmin()) == 3
-    confidence.tell(frames, wrong, judged, diary)
-    assert "frame" in diary.notes[0]
-    assert "3" in diary.notes[0]
+    confidence.tell(frames, wrong, judged, diary, first=20)
+    assert "on frame 24," in diary.notes[0], "counted from 1, over the whole clip"
     assert diary.pictures[0].shape == (H, W, 3)
     good = confidence.judge(frames, truth, flows, Silent())
     assert good.confidence.min() > judged.confidence.min() + 0.2

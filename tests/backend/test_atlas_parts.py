@@ -229,7 +229,7 @@ def test_a_mask_carried_far_is_told(clip: SyntheticClip) -> None:
     assert _overlap(out[29] > 0.5, clip.alpha[0] > 0.5) > 0.95
     assert len(notes.texts) == 1
     assert "28 frames" in notes.texts[0]
-    assert "frame 29" in notes.texts[0]
+    assert "frame 30" in notes.texts[0], "the artist's first frame is 1"
 
 
 def test_automatic_masks_find_the_swan() -> None:

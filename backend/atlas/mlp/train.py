@@ -148,7 +148,8 @@ def gather(
     size = working_size(frames.shape[1], frames.shape[2], config.long_side)
     small = np.stack([cv2.resize(f, size[::-1], interpolation=cv2.INTER_AREA) for f in frames])
     small = np.ascontiguousarray(small, np.uint8)
-    complete = mode == "all" and len(keys) == len(frames)
+    given = mode.mode if isinstance(mode, Hints) else mode
+    complete = given == "all" and len(keys) == len(frames)
     gaps = (1,) if complete else config.carry_gaps
     flows = flow_room.estimate(small, gaps, config.consistent, report)
     if mode == "none":

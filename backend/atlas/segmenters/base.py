@@ -28,7 +28,10 @@ class Click:
 
 @dataclass(frozen=True)
 class Prompts:
-    """Which object is meant. boxes: frame → x0 y0 x1 y1, pixels."""
+    """Which object is meant. boxes: frame → x0 y0 x1 y1, pixels.
+
+    Every frame that is named has a box or a click on the object.
+    """
 
     boxes: dict[int, tuple[float, float, float, float]]
     clicks: tuple[Click, ...] = ()
