@@ -129,7 +129,7 @@ def _part(
     reached = uv[used] * half
     reach = torch.stack([*steps[0].abs().amax(0), *steps[1].abs().amax(0)]).max()
     low, high = reached.amin(0) - reach, reached.amax(0) + reach
-    extent = high - low
+    extent = (high - low).clamp(min=1e-3)  # a map may squeeze the whole paint to one point
     density = min(density, (MOST / float(extent.prod())) ** 0.5)
     w, h = ((extent * density).ceil().int() + 2 * MARGIN).tolist()
     middle, wide = (low + high) / 2, uv.new_tensor([w, h]) / density / 2
@@ -169,7 +169,7 @@ def _correct(
     """
     painted = (target[:, 3:] > 0) * weight
     gathered = _transpose(weight.expand(-1, 4, -1, -1), uv, image)
-    least = 0.05 * float(gathered.max())
+    least = max(0.05 * float(gathered.max()), 1e-6)  # nothing gathered: the paint is off the part
     for step in range(STEPS):
         report.step(PHASE, step + 2, STEPS + 2)
         lack = weight * (target - Pyramid(image, "zeros").lookup(uv))

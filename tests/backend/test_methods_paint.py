@@ -163,6 +163,14 @@ def test_paint_to_the_very_rim_and_of_one_pixel(job: Job) -> None:
     assert job.layer(speck, frame=0)[0, 30, 40, 3] == 255
 
 
+def test_paint_on_a_map_that_is_one_point_stays_finite() -> None:
+    atlas = FlatAtlas(SIZE, (45, 60), scale=0.0, shift=0.0, object=OBJECT)
+    image = paint.as_tensor(stroke(40, 30), torch.device("cpu"))
+    painting = paint_in(atlas, "foreground", image, 0, Silent())
+    assert bool(painting.rgba.isfinite().all())
+    assert np.isfinite([*painting.window, painting.inside, painting.error]).all()
+
+
 @pytest.mark.slow
 def test_marks_are_where_the_truth_has_them() -> None:
     clip = make_clip(10, 96, 160, seed=1)
