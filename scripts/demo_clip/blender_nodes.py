@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import colorsys
+import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import bpy
 
 RGB = tuple[float, float, float]
+Rng = random.Random
 
 
 def linear(colour: Sequence[float]) -> tuple[float, float, float, float]:
@@ -129,3 +131,13 @@ class Nodes:
         colour = linear(colour) if isinstance(colour, tuple) else colour
         node = self.put("Emission", {0: colour, 1: strength})
         self.tree.links.new(node.outputs[0], self.output.inputs[0])
+
+
+def shift(rng: Rng) -> tuple[float, float, float]:
+    return rng.uniform(-9, 9), rng.uniform(-9, 9), rng.uniform(-9, 9)
+
+
+def bands(n: Nodes, rng: Rng, scale: float, bend: float) -> Any:
+    inputs = {"Vector": n.place(1, shift(rng)), "Scale": scale, "Distortion": bend,
+              "Detail": 1.5, "Detail Scale": 1.0}  # fmt: skip
+    return n.put("TexWave", inputs, bands_direction="X").outputs[1]
