@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -13,6 +14,8 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
+
+from backend.progress import Reporter, Silent
 
 EVERY = 10.0  # seconds between two checkpoints
 
@@ -28,40 +31,67 @@ class State:
 
 
 class Checkpoint:
-    """The file of one fit. Without a path nothing is kept."""
+    """The file of one fit. Without a path nothing is kept; what goes wrong with it is told."""
 
-    def __init__(self, path: Path | None = None, every: float = EVERY) -> None:
-        self.path, self.every = path, every
+    def __init__(
+        self,
+        path: Path | None = None,
+        every: float = EVERY,
+        report: Reporter = Silent(),  # noqa: B008  (without state)
+    ) -> None:
+        self.path, self.every, self.report = path, every, report
+        self.untried = False
+        """Whether a state was loaded that no step was taken from yet."""
         self._last = time.monotonic()
+        self._told = False
 
     def load(self, device: torch.device) -> State | None:
-        """The state that was kept last; None when there is none, or none that can be read."""
+        """The state that was kept last; None when there is none. A damaged one is dropped."""
         if self.path is None or not self.path.exists():
             return None
         try:
             tensors = safetensors.torch.load_file(self.path, str(device))
             with safetensors.safe_open(self.path, "pt") as file:
                 about = json.loads(file.metadata()["about"])
-            return State(about["phase"], about["step"], tensors, about["numbers"])
+            state = State(about["phase"], about["step"], tensors, about["numbers"])
         except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError):
+            self.drop()
+            self.report.note(
+                "What was kept of the interrupted atlas cannot be read: it is begun anew."
+            )
             return None
+        self.untried = True
+        return state
 
     def keep(self, make: Callable[[], State]) -> None:
-        """Write the state if the last one is old enough; `make` is called only then."""
+        """Write the state if the last one is old enough; `make` is called only then.
+
+        Where it cannot be written, that is told once, and the fit goes on.
+        """
+        self.untried = False
         if self.path is None or time.monotonic() - self._last < self.every:
             return
         state = make()
         about = {"phase": state.phase, "step": state.step, "numbers": state.numbers}
         fresh = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        safetensors.torch.save_file(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()},
-            fresh,
-            {"about": json.dumps(about)},
-        )
-        os.replace(fresh, self.path)
+        tensors = {name: one.detach().cpu().contiguous() for name, one in state.tensors.items()}
+        try:
+            safetensors.torch.save_file(tensors, fresh, {"about": json.dumps(about)})
+            os.replace(fresh, self.path)
+        except (OSError, safetensors.SafetensorError) as why:
+            with contextlib.suppress(OSError):
+                fresh.unlink(missing_ok=True)
+            if not self._told:
+                self.report.note(
+                    f"The atlas under way cannot be kept in {self.path.parent} ({why}): if it is "
+                    "interrupted, it begins anew. Free some space there."
+                )
+            self._told = True
         self._last = time.monotonic()
 
     def drop(self) -> None:
-        """Forget the state: the fit is done."""
+        """Forget the state: the fit is done, or cannot go on from it."""
+        self.untried = False
         if self.path is not None:
-            self.path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # one that stays is swept when it is old
+                self.path.unlink(missing_ok=True)

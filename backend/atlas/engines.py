@@ -22,7 +22,10 @@ from backend.atlas.model import Atlas
 from backend.progress import Reporter
 
 VERSIONS = {files.EXPLICIT: "explicit-2", files.MLP: "mlp-1"}
-"""Part of an atlas' identity: raise one when its engine makes other atlases of the same config."""
+"""Part of an atlas' identity: raise one when its engine makes other atlases of the same config.
+
+What the masks are is `masks.VERSION`'s to say.
+"""
 
 
 def settings(engine: str, preset: str, seed: int) -> dict[str, Any]:
@@ -41,20 +44,27 @@ def decompose(
     mode: str | Hints,
     device: torch.device,
     report: Reporter,
-    partial: Path | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> LayeredAtlas:
     """Decompose a clip with an engine: ``explicit`` or ``mlp``; the rest as `fit.decompose`.
 
-    partial: a file where the explicit engine keeps its state until it is done, and goes on from.
+    checkpoint: where the explicit engine keeps its state, and goes on from; the caller drops it. A
+    state that does not fit is dropped here, told, and the fit begun anew.
     """
     if engine == files.MLP:
         networks = mlp_config.preset(preset, seed)
         return train.decompose_mlp(frames, keys, mode, networks, device, report)
     config = explicit_config.preset(preset, seed)
-    checkpoint = Checkpoint(partial)
-    atlas = fit.decompose(frames, keys, mode, config, device, report, checkpoint)
+    checkpoint = checkpoint or Checkpoint()
+    try:
+        return fit.decompose(frames, keys, mode, config, device, report, checkpoint)
+    except (KeyError, ValueError, IndexError, TypeError, RuntimeError) as why:
+        # Once a step was taken from it, the state is not to blame; nor is it for too little memory.
+        if not checkpoint.untried or isinstance(why, torch.OutOfMemoryError):
+            raise
     checkpoint.drop()
-    return atlas
+    report.note("What was kept of the interrupted atlas does not fit: it is begun anew.")
+    return fit.decompose(frames, keys, mode, config, device, report, checkpoint)
 
 
 def load_atlas(folder: Path, device: torch.device) -> LayeredAtlas:

@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.atlas import engines
+from backend.atlas import masks as mask_room
+from backend.atlas.checkpoint import Checkpoint
 from backend.atlas.interface import LayeredAtlas
 from backend.atlas.report import sheet
-from backend.media import write_png
+from backend.methods import shelf
 from backend.methods.hints import hints_of, with_model
 from backend.methods.shots import each_shot
 from backend.worker import Context
-from protocol.jobs import AtlasJob, Clip, JobError, Masks, Result
+from protocol.jobs import AtlasJob, Clip, Masks, Result
 
 
 def run(spec: AtlasJob, ctx: Context) -> Result:
@@ -25,9 +27,9 @@ def run(spec: AtlasJob, ctx: Context) -> Result:
     return each_shot(spec, load_clip_frames(spec.clip, ctx), ctx, _shot)
 
 
-def _shot(spec: AtlasJob, frames: NDArray[np.uint8], ctx: Context) -> Result:
+def _shot(spec: AtlasJob, frames: NDArray[np.uint8], ctx: Context, first: int) -> Result:
     started = time.monotonic()
-    atlas = atlas_of(spec.clip, spec.masks, spec.preset, spec.seed, frames, ctx, spec.engine)
+    atlas = atlas_of(spec.clip, spec.masks, spec.preset, spec.seed, frames, ctx, spec.engine, first)
     pictures = {f"{name}_atlas": ctx.store(picture(atlas, name)) for name in layers()}
     pictures["report"] = ctx.store(sheet(atlas, frames))
     numbers = {**atlas.numbers, "seconds": time.monotonic() - started}
@@ -56,37 +58,35 @@ def atlas_of(
     frames: NDArray[np.uint8],
     ctx: Context,
     engine: str = "explicit",
+    first: int = 0,
 ) -> LayeredAtlas:
-    """The atlas of these frames, masks, settings and engine: from disk, or made and kept."""
+    """The atlas of these frames, masks, settings and engine: from disk, or made and kept.
+
+    first: frames of the whole clip before these, for sentences.
+    """
     masks = with_model(masks, ctx)
     identity = (
         engines.VERSIONS[engine],
+        mask_room.VERSION,
         msgspec.to_builtins(clip.frames),
         msgspec.to_builtins(masks),
         engines.settings(engine, preset, seed),
     )
     folder = ctx.atlas_folder(hashlib.sha256(msgpack.packb(identity)).hexdigest())
-    if folder.exists():
-        try:
-            kept = engines.load_atlas(folder, ctx.device)
-        except JobError as damaged:
-            ctx.note(f"{damaged.problem.message} It is made anew.")
-        else:
-            ctx.note("Using the atlas made earlier for this shot.")
-            return kept
+    kept = shelf.find(folder, ctx.device, ctx)
+    if kept is not None:
+        return kept
+    shelf.sweep(folder.parent)
     keys = {key.frame: ctx.load(key.mask)[..., 0] for key in masks.keys}
-    hints = hints_of(masks, (frames.shape[1], frames.shape[2]), ctx)
-    mode = masks.mode if masks.mode in ("all", "none") else hints
-    atlas = engines.decompose(
-        engine, preset, seed, frames, keys, mode, ctx.device, ctx,
-        partial=folder.with_name(f"{folder.name}.part"),
-    )  # fmt: skip
+    hints = hints_of(masks, (frames.shape[1], frames.shape[2]), ctx, first)
+    mode = "none" if masks.mode == "none" else hints
+    checkpoint = Checkpoint(folder.with_name(f"{folder.name}.part"), report=ctx)
+    atlas = engines.decompose(engine, preset, seed, frames, keys, mode, ctx.device, ctx, checkpoint)
     atlas.numbers.update(hints.numbers)
-    atlas.save(folder)
-    for name in layers():
-        write_png(folder / f"{name}.png", picture(atlas, name))
-    write_png(folder / "report.png", sheet(atlas, frames))
-    return atlas
+    pictures = {name: picture(atlas, name) for name in layers()}
+    kept = shelf.put(atlas, folder, {**pictures, "report": sheet(atlas, frames)})
+    checkpoint.drop()  # not before: what was fitted for hours is to be kept at any moment
+    return kept
 
 
 def picture(atlas: LayeredAtlas, layer: str) -> NDArray[np.uint8]:

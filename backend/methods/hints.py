@@ -4,30 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from backend.atlas.flow import F32
+from backend.atlas.flow import F32, Flows
 from backend.atlas.hints import Hints, Relevancy
+from backend.atlas.masks import resolve_masks
 from backend.atlas.segmenters.base import Click, load_segmenter
+from backend.atlas.start import working_size
 from backend.clip.model import TextImageModel
 from backend.edit.config import EditConfig
 from backend.worker import Context
-from protocol.jobs import EditJob, Masks
+from protocol.jobs import EditJob, JobError, Masks
 
 
 def masks_of_edit(spec: EditJob) -> Masks:
     """An edit's masks with what its texts and model fill in."""
     masks = spec.masks
-    if masks.mode != "text":
+    if masks.mode == "text" and not masks.texts:
+        masks = msgspec.structs.replace(masks, texts=spec.region or spec.source)
+    if not masks.texts or masks.model.name:
         return masks
-    return msgspec.structs.replace(
-        masks,
-        texts=masks.texts or spec.region or spec.source,
-        model=masks.model if masks.model.name else spec.model,
-    )
+    return msgspec.structs.replace(masks, model=spec.model)
 
 
 def with_model(masks: Masks, ctx: Context) -> Masks:
@@ -37,8 +38,11 @@ def with_model(masks: Masks, ctx: Context) -> Masks:
     return msgspec.structs.replace(masks, model=ctx.model)
 
 
-def hints_of(masks: Masks, size: tuple[int, int], ctx: Context) -> Hints:
-    """Hints of a job's masks. size: height and width of the clip. JobError of a model's loading."""
+def hints_of(masks: Masks, size: tuple[int, int], ctx: Context, first: int = 0) -> Hints:
+    """Hints of a job's masks; JobError of a model's loading.
+
+    size: height and width of the clip. first: frames of the whole clip before the masks' first.
+    """
     segmenter = None
     if masks.mode == "segment":
         segmenter = load_segmenter(masks.segmenter, masks.weights, ctx.device)
@@ -50,7 +54,37 @@ def hints_of(masks: Masks, size: tuple[int, int], ctx: Context) -> Hints:
         relevancy=_relevancy_of(masks, ctx),
         segmenter=segmenter,
         size=size,
+        first=first,
     )
+
+
+def mask_of_still(
+    masks: Masks, frame: NDArray[np.uint8], side: int, ctx: Context, first: int = 0
+) -> tuple[NDArray[np.uint8], dict[str, float]]:
+    """The object's mask on a clip or shot of one frame, uint8 [H,W], 0 outside; and its measures.
+
+    side: longest side at which what is no mask yet is made one. first: frames before this one.
+    JobError no_foreground, and those of `resolve_masks`.
+    """
+    h, w = frame.shape[:2]
+    numbers: dict[str, float] = {}
+    if masks.keys:
+        mask = ctx.load(masks.keys[0].mask)[..., 0]
+    else:
+        hints = hints_of(masks, (h, w), ctx, first)
+        size = working_size(h, w, side)
+        small = np.asarray(cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+        flows = Flows(size, gaps=(), between={}, trusted={})
+        soft = resolve_masks(small[None], {}, hints, flows, ctx)[0]
+        numbers = hints.numbers
+        mask = np.where(cv2.resize(soft, (w, h)) > 0.5, np.uint8(255), np.uint8(0))
+    if not mask.any():
+        raise JobError(
+            "no_foreground",
+            "The mask is empty, so there is no foreground object.",
+            "Give a mask with the object, or edit the background without one.",
+        )
+    return mask, numbers
 
 
 def _relevancy_of(masks: Masks, ctx: Context) -> Relevancy | None:

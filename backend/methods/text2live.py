@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from backend.atlas import config as atlas_config
 from backend.atlas.render import render_layer
 from backend.clip.load import load_clip
 from backend.clip.model import TextImageModel
@@ -17,7 +18,7 @@ from backend.edit.config import EditTexts
 from backend.edit.image import edit_image
 from backend.edit.video import edit_atlas
 from backend.methods.atlas import atlas_of, load_clip_frames, picture
-from backend.methods.hints import masks_of_edit
+from backend.methods.hints import mask_of_still, masks_of_edit
 from backend.methods.shots import each_shot
 from backend.worker import Context
 from protocol.jobs import ClipModel, EditJob, JobError, Result
@@ -32,47 +33,70 @@ def run(spec: EditJob, ctx: Context) -> Result:
         avoid=spec.avoid,
     )  # fmt: skip
 
-    def run_one(shot: EditJob, frames: NDArray[np.uint8], ctx: Context) -> Result:
+    whole = len(spec.clip.frames) == 1
+
+    def run_one(shot: EditJob, frames: NDArray[np.uint8], ctx: Context, first: int) -> Result:
         if (frames == frames[0, 0, 0]).all():  # the generator's normalisation divides by its spread
             raise JobError(
                 "one_colour",
                 "The clip is one flat colour, so there is nothing in it to edit.",
                 "Choose frames that show something; a fade's black part can be left out.",
             )
-        return (_still if len(frames) == 1 else _video)(shot, frames, texts, clip, ctx)
+        if len(frames) == 1:
+            return _still(shot, frames, texts, clip, ctx, first, whole=whole)
+        return _video(shot, frames, texts, clip, ctx, first)
 
     result = each_shot(spec, load_clip_frames(spec.clip, ctx), ctx, run_one)
     numbers = {**result.numbers, "seconds": time.monotonic() - started}
     return Result(layer=result.layer, pictures=result.pictures, numbers=numbers)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)  # an edit's own, and the one that its masks' texts are read by
 def text_image_model(model: ClipModel, device: str) -> TextImageModel:
-    """The model that steers the edit, kept between the jobs of one worker."""
+    """A text-image model, kept between the jobs of one worker."""
     return load_clip(model, torch.device(device))
 
 
 def _still(
-    spec: EditJob, frames: np.ndarray, texts: EditTexts, clip: TextImageModel, ctx: Context
+    spec: EditJob,
+    frames: np.ndarray,
+    texts: EditTexts,
+    clip: TextImageModel,
+    ctx: Context,
+    first: int,
+    *,
+    whole: bool,
 ) -> Result:
-    ctx.note("A clip of one frame has no motion to decompose: it is edited as a still image.")
+    """Edit one frame. whole: the clip has no other one, so all of it may change if nothing says."""
+    ctx.note("There is one frame, and no motion to decompose: it is edited as a still image.")
     config = edit_config.preset(spec.preset, video=False, layer=spec.layer, seed=spec.seed)
-    mask = ctx.load(spec.masks.keys[0].mask)[..., 0] if spec.masks.keys else None
-    if mask is not None and spec.layer == "background":
-        mask = 255 - mask
+    masks = masks_of_edit(spec)
+    mask: NDArray[np.uint8] | None = None
+    numbers: dict[str, float] = {}
+    if masks.mode != "none" and not (whole and masks.mode == "auto" and not masks.texts):
+        side = atlas_config.preset(spec.preset, spec.seed).long_side
+        mask, numbers = mask_of_still(masks, frames[0], side, ctx, first)
+        if spec.layer == "background":
+            mask = 255 - mask
     layer = edit_image(frames[0], texts, clip, config, ctx.device, ctx, mask=mask)
-    return Result(layer=(ctx.store(layer),))
+    return Result(layer=(ctx.store(layer),), numbers=numbers)
 
 
 def _video(
-    spec: EditJob, frames: np.ndarray, texts: EditTexts, clip: TextImageModel, ctx: Context
+    spec: EditJob,
+    frames: np.ndarray,
+    texts: EditTexts,
+    clip: TextImageModel,
+    ctx: Context,
+    first: int,
 ) -> Result:
     if texts.avoid:
         ctx.note("What to avoid is left aside: in a clip, masks say where the edit belongs.")
     config = edit_config.preset(spec.preset, video=True, layer=spec.layer, seed=spec.seed)
     atlas = atlas_of(
-        spec.clip, masks_of_edit(spec), spec.preset, spec.seed, frames, ctx, spec.atlas_engine
-    )
+        spec.clip, masks_of_edit(spec), spec.preset, spec.seed, frames, ctx, spec.atlas_engine,
+        first,
+    )  # fmt: skip
     rgba = edit_atlas(frames, atlas, spec.layer, texts, clip, config, ctx.device, ctx)
     layer = tuple(ctx.store(image) for image in render_layer(atlas, spec.layer, rgba, ctx))
     edited = np.rint(rgba[0].permute(1, 2, 0).cpu().numpy() * 255).astype(np.uint8)

@@ -1,13 +1,16 @@
 """A fit that was stopped at any moment goes on, and ends in the same bytes."""
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
-from backend.atlas.checkpoint import Checkpoint
+from backend.atlas import engines
+from backend.atlas.checkpoint import Checkpoint, State
 from backend.atlas.config import preset
 from backend.atlas.fit import decompose
 from backend.atlas.hints import Hints
@@ -70,8 +73,68 @@ def test_a_damaged_state_is_not_gone_on_from(clip: SyntheticClip, tmp_path: Path
     path = tmp_path / "fit.part"
     path.write_bytes(b"half a file")
     report = StopAt(-1)
-    run(clip, report, Checkpoint(path, every=1e9))
+    run(clip, report, Checkpoint(path, every=1e9, report=report))
     assert not any("goes on" in note for note in report.notes)
+    assert any("cannot be read" in note for note in report.notes)
+    assert not path.exists(), "or the next try would stumble over it again"
+
+
+def through_engine(clip: SyntheticClip, report: StopAt, checkpoint: Checkpoint) -> None:
+    keys = {0: np.ascontiguousarray(clip.masks()[0])}
+    hints = Hints(mode="key", size=(64, 96))
+    engines.decompose("explicit", "draft", 0, clip.frames, keys, hints, CPU, report, checkpoint)
+
+
+def test_a_state_that_does_not_fit_is_dropped_and_the_fit_begun_anew(
+    clip: SyntheticClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines.explicit_config, "preset", lambda name, seed=0: TINY)
+    path = tmp_path / "fit.part"
+    with pytest.raises(Cancelled):
+        through_engine(clip, StopAt(3), Checkpoint(path, every=0))
+    tensors = safetensors.torch.load_file(path)
+    with safetensors.safe_open(path, "pt") as file:
+        about = file.metadata()
+    del tensors["generator"]
+    safetensors.torch.save_file(tensors, path, about)
+    report = StopAt(-1)
+    through_engine(clip, report, Checkpoint(path, every=1e9, report=report))
+    assert any("does not fit" in note for note in report.notes)
+    assert not path.exists()
+
+
+def test_an_error_that_is_not_the_states_fault_is_not_hidden(
+    clip: SyntheticClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def broken(*arguments: object) -> None:
+        calls.append(arguments)
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(engines.fit, "decompose", broken)
+    with pytest.raises(ValueError, match="a fault of ours"):
+        through_engine(clip, StopAt(-1), Checkpoint(tmp_path / "fit.part"))
+    assert len(calls) == 1
+
+
+def test_a_full_disk_is_told_once_and_the_fit_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    report = StopAt(-1)
+    checkpoint = Checkpoint(tmp_path / "fit.part", every=0, report=report)
+    with monkeypatch.context() as broken:
+        broken.setattr(safetensors.torch, "save_file", full)
+        for step in range(3):
+            checkpoint.keep(lambda step=step: State("half", step, {}, {}))
+    assert len(report.notes) == 1
+    assert "No space left" in report.notes[0]
+    assert list(tmp_path.iterdir()) == []
+    checkpoint.keep(lambda: State("half", 3, {"x": torch.zeros(1)}, {}))
+    assert (tmp_path / "fit.part").exists(), "it is kept again once there is room"
 
 
 def test_nothing_is_kept_before_its_time_or_after_the_end(

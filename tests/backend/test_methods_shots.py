@@ -12,20 +12,23 @@ import pytest
 from tiny_clip import tiny_model
 
 from backend.atlas import config as atlas_config
+from backend.atlas.hints import Hints
 from backend.edit import config as edit_config
 from backend.executors.base import AnyReport, Note
 from backend.methods import atlas, paint, text2live
-from backend.methods.shots import masks_within, worst
+from backend.methods.shots import each_shot, masks_within, worst
 from backend.worker import Context
 from protocol.jobs import (
     AtlasJob,
     BoxKey,
+    ClickKey,
     Clip,
     EditJob,
     JobError,
     KeyMask,
     Masks,
     PaintJob,
+    Result,
     reference,
 )
 from scripts.make_clip import make_clip
@@ -89,6 +92,8 @@ def edit(shots: Shots, keys: Callable[[KeyMask], bool], mode: str = "key") -> Ed
 def test_each_shot_gets_an_atlas_and_a_report(shots: Shots) -> None:
     job = AtlasJob(clip=shots.clip, masks=Masks(mode="all", keys=shots.keys), preset="draft")
     result = atlas.run(job, shots.ctx)
+    assert 0 < result.numbers["mask_confidence"] <= 1, "masks for all frames are judged too"
+    assert 0 <= result.numbers["mask_worst_frame"] < 9
     assert result.numbers["shots"] == 2
     assert {"shot_1_report", "shot_2_report", "shot_2_foreground_atlas"} <= result.pictures.keys()
     assert "frame 6" in shots.notes()
@@ -140,6 +145,71 @@ def test_masks_go_to_the_shot_they_are_in() -> None:
     assert [b.frame for b in second.boxes] == [1]
     assert masks_within(masks, 9, 12).mode == "auto"
     assert masks_within(Masks(mode="none"), 0, 3).mode == "none"
+
+
+def test_clicks_beside_the_object_alone_leave_a_shot_to_be_looked_at() -> None:
+    clicks = (ClickKey(frame=1, x=3, y=3), ClickKey(frame=7, x=1, y=1, inside=False))
+    masks = Masks(mode="segment", clicks=clicks, weights="/w")
+    assert masks_within(masks, 0, 5).clicks == clicks[:1]
+    assert masks_within(masks, 5, 9) == Masks(mode="auto", weights="/w")
+    box = BoxKey(frame=6, x0=0, y0=0, x1=2, y1=2)
+    assert masks_within(msgspec.structs.replace(masks, boxes=(box,)), 5, 9).mode == "segment"
+
+
+def ran(
+    shots: Shots, job: EditJob, without: tuple[int, ...] = (1,)
+) -> tuple[Result, list[tuple[int, str]]]:
+    """A job whose shots of these numbers have no object; and first frame and mode of each run."""
+    runs: list[tuple[int, str]] = []
+
+    def run_one(shot: EditJob, frames: np.ndarray, ctx: Context, first: int) -> Result:
+        runs.append((first, shot.masks.mode))
+        if (0 if first == 0 else 1) in without and shot.masks.mode != "none":
+            raise JobError("no_foreground", "Nothing moves.", "Give a mask.")
+        numbers = {"mask_confidence_worst": 0.9 - 0.1 * first, "mask_worst_frame": 2.0}
+        return Result(layer=shot.clip.frames, numbers=numbers)
+
+    return each_shot(job, shots.frames, shots.ctx, run_one), runs
+
+
+def test_a_background_without_an_object_is_edited_as_background_and_it_is_said(
+    shots: Shots,
+) -> None:
+    job = msgspec.structs.replace(edit(shots, lambda k: k.frame == 2), layer="background")
+    result, runs = ran(shots, job)
+    assert runs == [(0, "key"), (5, "auto"), (5, "none")]
+    assert result.layer == shots.clip.frames
+    assert "Shot 2 of 2, frames 6 to 9: Nothing moves. All of it is" in shots.notes()
+    with pytest.raises(JobError, match="Nothing moves"):
+        ran(shots, job, without=(0, 1))
+
+
+def test_an_object_that_is_not_in_a_shot_leaves_its_layer_empty(shots: Shots) -> None:
+    result, runs = ran(shots, edit(shots, lambda k: k.frame == 2))
+    assert runs == [(0, "key"), (5, "auto")]
+    assert shots.ctx.load(result.layer[-1]).max() == 0
+    assert "Its layer stays empty" in shots.notes()
+
+
+def test_the_worst_frame_is_counted_in_the_whole_clip(shots: Shots) -> None:
+    result, _ = ran(shots, edit(shots, lambda k: True, "all"), without=())
+    assert result.numbers["mask_worst_frame"] == 5 + 2
+    assert result.numbers["mask_confidence_worst"] == pytest.approx(0.4)
+
+
+def test_notes_of_a_shot_count_frames_in_the_whole_clip(
+    shots: Shots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    real = atlas.hints_of
+
+    def hints_of(masks: Masks, size: tuple[int, int], ctx: Context, first: int) -> Hints:
+        asked.append(first)
+        return real(masks, size, ctx, first)
+
+    monkeypatch.setattr(atlas, "hints_of", hints_of)
+    atlas.run(AtlasJob(clip=shots.clip, masks=Masks(mode="all", keys=shots.keys)), shots.ctx)
+    assert asked == [0, 5]
 
 
 def test_the_worst_shot_speaks_for_the_clip() -> None:
