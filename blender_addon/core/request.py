@@ -110,7 +110,7 @@ def clip_model(text: str) -> jobs.ClipModel:
     """Nothing (the backend's own), ``ViT-B-32:openai``, or ``ViT-B-32:/a/file.pt``."""
     name, _, rest = text.strip().partition(":")
     if not name:
-        return jobs.ClipModel()
+        return jobs.ClipModel(name="")
     if "/" in rest or "\\" in rest or rest.endswith((".pt", ".safetensors")):
         return jobs.ClipModel(name=name, checkpoint=rest)
     return jobs.ClipModel(name=name, pretrained=rest)

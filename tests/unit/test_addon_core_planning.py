@@ -63,7 +63,7 @@ def test_texts_are_split_into_alternatives() -> None:
 @pytest.mark.parametrize(
     ("text", "model"),
     [
-        ("", ClipModel()),
+        ("", ClipModel(name="")),
         ("ViT-B-32", ClipModel(name="ViT-B-32")),
         ("ViT-B-32:openai", ClipModel(name="ViT-B-32", pretrained="openai")),
         ("ViT-B-32:/m/b.pt", ClipModel(name="ViT-B-32", checkpoint="/m/b.pt")),
