@@ -107,7 +107,7 @@ def _by_frame(texts: list[str], option: str) -> list[tuple[int, str]]:
             )
         if int(frame) in found:
             raise JobError(
-                "mask_twice", f"Frame {frame} has two masks.", f"Give one {option} a frame."
+                "mask_twice", f"{option} {frame}= is given twice.", "Keep one of them a frame."
             )
         found[int(frame)] = value
     return sorted(found.items())

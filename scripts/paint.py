@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
         atlas_engine=args.engine,
     )
     check(spec)
-    where = "the atlas" if args.frame is None else f"frame {args.frame}"
+    where = "the atlas" if args.frame is None else f"frame {args.frame + 1}"
     title = f"Painted on {where}  -  {args.layer}, {args.preset}, seed {args.seed}"
     make_layer(args, spec, objects, frames, title)
 

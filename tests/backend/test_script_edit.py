@@ -96,7 +96,10 @@ def test_masks_travel_with_the_job(connection: Path, frames: Path, tmp_path: Pat
         (["--prompt", "x", "--key-mask", "0=none.png"], "none.png"),
         (["--prompt", "x", "--masks", "."], "No images in"),
         (["--prompt", "x", "--masks", "nowhere"], "The folder nowhere cannot be read"),
-        (["--prompt", "x", "--key-mask", "0=a", "--key-mask", "0=b"], "Frame 0 has two masks"),
+        (
+            ["--prompt", "x", "--key-mask", "0=a", "--key-mask", "0=b"],
+            "0= is given twice",
+        ),
     ],
 )
 def test_bad_words_are_one_sentence_and_write_nothing(
