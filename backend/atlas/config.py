@@ -40,6 +40,12 @@ class AtlasConfig:
     max_canvas: float = 4.0
     """An atlas is at most this many frames wide and high; what lies beyond is its border colour."""
 
+    fg_keys: int = 20
+    """At most so many pictures of the foreground over time; 1: one for all frames. They explain an
+    object that turns or shines. They share coordinates: what is painted is one picture still."""
+    key_every: float = 5.0
+    """Frames between two of these pictures, about; more where there would be too many."""
+
     gain_cell: float = 12.0
     """Side of a cell of the light grids."""
 

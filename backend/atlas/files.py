@@ -15,7 +15,8 @@ from torch import Tensor
 
 from protocol.jobs import JobError
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, 2)  # 1 is 2 without colours that change with time
 EXPLICIT, MLP = "explicit", "mlp"
 
 
@@ -55,7 +56,7 @@ def read(
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """What `write` wrote, by that engine. Raises the errors of `UNREADABLE`."""
     about = json.loads((folder / "atlas.json").read_text())
-    if about["format"] != FORMAT:
+    if about["format"] not in READABLE:
         raise ValueError(f"format {about['format']} instead of {FORMAT}")
     if about.get("engine", EXPLICIT) != engine:
         raise ValueError(f"it is of the engine {about['engine']!r}, not {engine!r}")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from backend.atlas import flow as flow_room
 from backend.atlas.checkpoint import Checkpoint
-from backend.atlas.colours import paint, sweep
+from backend.atlas.colours import choose, paint, part, quieten, sweep
 from backend.atlas.config import AtlasConfig
 from backend.atlas.hints import Hints
 from backend.atlas.joint import Material, gather, joint, unwrap
@@ -80,6 +80,11 @@ def decompose(
             _sweeps(atlas, material, config, report)
             saved = None
         joint(atlas, material, config, generator, report, "full", checkpoint, found, saved)
+        # Maps and opacity are done; what the object's looks still change is colour alone.
+        part(atlas, config.fg_keys, config.key_every)
+        for _ in range(config.sweeps):
+            sweep(atlas, material.frames, material.kept, config.sweep_gain, report, fill=False)
+        quieten(atlas)
     atlas.numbers = {
         **measure(atlas, material.frames, material.kept, report),
         **examine(atlas, material.frames, material.kept, report),
@@ -89,7 +94,9 @@ def decompose(
     if not bool(material.kept.all()):
         # The held-out blocks have done their work; the final colours come from every pixel.
         everything = torch.ones_like(material.kept)
-        sweep(atlas, material.frames, everything, config.sweep_gain, report)
+        sweep(atlas, material.frames, everything, config.sweep_gain, report, fill=False)
+        quieten(atlas)
+    choose(atlas)
     report.preview(picture(atlas, len(small) // 2))
     return atlas
 

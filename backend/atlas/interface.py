@@ -44,7 +44,11 @@ class LayeredAtlas(Protocol):
         ...
 
     def image(self, layer: str) -> Tensor:
-        """The atlas' colours: [1,3,Ha,Wa], 0..1 sRGB."""
+        """The atlas as one picture, to edit and to paint on: [1,3,Ha,Wa], 0..1 sRGB."""
+        ...
+
+    def texture(self, layer: str, t: Tensor) -> Tensor:
+        """The atlas' colours at frames: [B,3,Ha,Wa], or [1,3,Ha,Wa] if they never change."""
         ...
 
     def coverage(self, layer: str) -> Tensor:

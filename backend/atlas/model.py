@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from backend.atlas import files
+from backend.atlas.moments import hats
 from backend.atlas.sampling import pixel_centres
 from backend.atlas.splines import basis, surface, time_cells
 from protocol.jobs import LAYERS
@@ -29,7 +30,9 @@ class Atlas:
     ``*_image`` [1,3,Ha,Wa], 0..1 · ``*_cover`` [1,1,Ha,Wa] · ``*_gain`` [T,1,Hg,Wg], log of light.
     ``boxes`` [T,4], x0 y0 x1 y1: where the foreground's splines live · ``distance`` [T,1,h/2,w/2],
     signed distance to the rough mask, negative inside · ``reach`` [T], half width of the band in
-    which opacity is free · ``alpha0/1`` [T,1,h/2,w/2], [T,1,h/8,w/8], logits.
+    which opacity is free · ``alpha0/1`` [T,1,h/2,w/2], [T,1,h/8,w/8], logits · where the
+    foreground's look changes with time, ``fg_times`` [K], frames, and ``fg_keys`` [K,3,Ha,Wa], its
+    colours then.
     """
 
     def __init__(
@@ -129,8 +132,15 @@ class Atlas:
         return _resize(self.tensors["distance"][t].to(torch.float32), size)
 
     def image(self, layer: str) -> Tensor:
-        """The atlas' colours: [1,3,Ha,Wa], 0..1 sRGB."""
+        """The atlas as one picture, to edit and to paint on: [1,3,Ha,Wa], 0..1 sRGB."""
         return self.tensors[f"{_short(layer)}_image"]
+
+    def texture(self, layer: str, t: Tensor) -> Tensor:
+        """The atlas' colours at frames, t [B] long: [B,3,Ha,Wa], or [1,…] if they never change."""
+        if layer == "background" or "fg_keys" not in self.tensors:
+            return self.image(layer)
+        share = hats(self.tensors["fg_times"], t.to(self.device))
+        return torch.einsum("bk,kcyx->bcyx", share, self.tensors["fg_keys"].float())
 
     def coverage(self, layer: str) -> Tensor:
         """1 where some frame sees the texel, else 0: [1,1,Ha,Wa] float."""

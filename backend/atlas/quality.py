@@ -23,7 +23,7 @@ def rebuild(atlas: LayeredAtlas, t: Tensor, size: tuple[int, int]) -> tuple[Tens
     """Frames as the atlas explains them, and alpha: [B,3,H,W] 0..1 and [B,1,H,W]."""
     alpha = atlas.opacity(t, size)
     bg, fg = (
-        sample(atlas.image(layer), atlas.uv(layer, t, size)) * atlas.gain(layer, t, size)
+        sample(atlas.texture(layer, t), atlas.uv(layer, t, size)) * atlas.gain(layer, t, size)
         for layer in ("background", "foreground")
     )
     return bg + alpha * (fg - bg), alpha

@@ -11,11 +11,13 @@ from torch import Tensor
 
 
 def sample(image: Tensor, uv: Tensor, padding: str = "border") -> Tensor:
-    """Bilinear lookup. image [1,C,Ha,Wa], uv [B,H,W,2] → [B,C,H,W].
+    """Bilinear lookup. image [1,C,Ha,Wa] or one for each [B,C,Ha,Wa], uv [B,H,W,2] → [B,C,H,W].
 
     padding: what lies beyond the image, ``border`` (its rim, repeated) or ``zeros``.
     """
     B, H, W, _ = uv.shape
+    if len(image) > 1:
+        return F.grid_sample(image, uv, "bilinear", padding, align_corners=False)
     # One tall grid instead of an expanded image: its gradient is then one image, not B of them.
     tall = uv.reshape(1, B * H, W, 2)
     out = F.grid_sample(image, tall, mode="bilinear", padding_mode=padding, align_corners=False)

@@ -102,6 +102,10 @@ class MlpAtlas:
         """The baked atlas: [1,3,Ha,Wa], 0..1 sRGB."""
         return self.tensors[f"{_short(layer)}_image"]
 
+    def texture(self, layer: str, t: Tensor) -> Tensor:
+        """The same at every frame."""
+        return self.image(layer)
+
     def coverage(self, layer: str) -> Tensor:
         """1 where some frame sees the texel, else 0: [1,1,Ha,Wa] float."""
         return self.tensors[f"{_short(layer)}_cover"]

@@ -1,0 +1,52 @@
+"""When an object looks different later: pictures of one atlas at several moments, blended in time.
+
+Shapes: K moments · B frames. Moments are evenly spaced, the first and last frame among them.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+FAINT = 0.1  # weight with which a moment listens to frames that are not near it ...
+FADE = 0.5  # ... times this for each moment in between
+NOISE = 0.01  # change of brightness, 0..1, below which moments keep the common colour
+
+
+def moments(count: int, most: int, every: float) -> Tensor:
+    """Frames at which a clip of `count` gets a picture of its own: [K], K ≤ most; one is frame 0.
+
+    every: frames between two, about.
+    """
+    wanted = max(1, min(most, round((count - 1) / every) + 1))
+    return torch.linspace(0, count - 1, wanted) if wanted > 1 else torch.zeros(1)
+
+
+def _apart(times: Tensor, t: Tensor) -> Tensor:
+    """Distance of frames from moments, in steps between moments: [B,K]."""
+    return (t[:, None] - times).abs() / (times[1] - times[0])
+
+
+def hats(times: Tensor, t: Tensor) -> Tensor:
+    """Share of each moment in frames, linear in between: times [K], K > 1, t [B] → [B,K]."""
+    return (1 - _apart(times, t)).clamp(min=0)
+
+
+def influence(times: Tensor, t: Tensor) -> Tensor:
+    """How much frames decide each moment's colours: [B,K], above 0 everywhere.
+
+    What a moment's own frames do not show looks as in the nearest that do.
+    """
+    apart = _apart(times, t)
+    return (1 - apart).clamp(min=0) + FAINT * FADE**apart
+
+
+def calm(pictures: Tensor, common: Tensor) -> Tensor:
+    """Pictures [K,3,H,W] without the changes from the common one [1,3,H,W] that are but noise.
+
+    A Wiener filter: fewer frames decide a moment's colour than the common one.
+    """
+    change = pictures - common
+    power = F.avg_pool2d(change.square().mean(1, keepdim=True), 5, 1, 2)
+    return common + change * (1 - NOISE**2 / power.clamp(min=1e-9)).clamp(min=0)

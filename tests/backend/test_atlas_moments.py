@@ -1,0 +1,171 @@
+"""Pictures of one atlas over time: they explain what changes, and do not move what is painted."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from backend.atlas import colours, files
+from backend.atlas.config import preset
+from backend.atlas.fit import decompose
+from backend.atlas.model import Atlas
+from backend.atlas.moments import calm, hats, influence, moments
+from backend.atlas.quality import rebuild
+from backend.atlas.render import render_layer
+from backend.atlas.sampling import sample
+from backend.progress import Silent
+from scripts.make_clip import make_clip
+
+CPU = torch.device("cpu")
+T, H, W = 16, 64, 96
+BRIEF = replace(preset("draft"), long_side=W, uv_steps=15, half_steps=10, full_steps=10, sweeps=3)
+
+
+def _turning() -> tuple[np.ndarray, dict[int, np.ndarray]]:
+    """A clip whose object slowly turns from red to blue: no light, no motion explains that."""
+    clip = make_clip(T, H, W, seed=1)
+    share = np.linspace(0, 1, T)[:, None, None, None]
+    tint = (1 - share) * [1.3, 0.8, 0.5] + share * [0.5, 0.8, 1.3]
+    inside = clip.alpha[..., None]
+    frames = clip.frames * (1 - inside) + np.clip(clip.frames * tint, 0, 255) * inside
+    return frames.round().astype(np.uint8), dict(enumerate(clip.masks()))
+
+
+@pytest.fixture(scope="module")
+def both() -> dict[int, Atlas]:
+    frames, keys = _turning()
+    return {
+        most: decompose(frames, keys, "all", replace(BRIEF, fg_keys=most), CPU, Silent())
+        for most in (1, 20)
+    }
+
+
+# The parts
+
+
+def test_moments_cover_the_clip_and_short_clips_have_one() -> None:
+    assert moments(76, 20, 5).tolist() == [0, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60, 65,
+                                           70, 75]  # fmt: skip
+    assert moments(75, 4, 5)[[0, -1]].tolist() == [0, 74]
+    assert len(moments(75, 4, 5)) == 4
+    for count, most in ((1, 20), (3, 20), (75, 1)):
+        assert moments(count, most, 5).tolist() == [0]
+
+
+def test_hats_are_linear_and_influence_reaches_everywhere() -> None:
+    times, t = torch.tensor([0.0, 4, 8]), torch.arange(9)
+    near = hats(times, t)
+    torch.testing.assert_close(near.sum(1), torch.ones(9))
+    torch.testing.assert_close(near @ times, t.float())
+    assert near[0].tolist() == [1, 0, 0]
+    felt = influence(times, t)
+    assert (felt > 0).all()
+    assert (felt[:, 0].diff() < 0).all(), "the further, the less"
+
+
+def test_noise_is_taken_back_and_change_is_not() -> None:
+    torch.manual_seed(0)
+    common = torch.rand(1, 3, 32, 32)
+    keys = common + 0.004 * torch.randn(2, 3, 32, 32)
+    keys[1, :, :, 16:] += 0.3
+    out = calm(keys, common)
+    assert torch.equal(out[0], common[0])
+    assert torch.equal(out[1, :, :, :12], common[0, :, :, :12])
+    torch.testing.assert_close(out[1, :, :, 20:], keys[1, :, :, 20:], atol=0.001, rtol=0)
+
+
+def test_each_frame_is_looked_up_in_its_own_picture() -> None:
+    images, uv = torch.rand(2, 3, 6, 5), torch.rand(2, 4, 7, 2) * 2 - 1
+    out = sample(images, uv)
+    for i in (0, 1):
+        torch.testing.assert_close(out[i : i + 1], sample(images[i : i + 1], uv[i : i + 1]))
+
+
+# The fit
+
+
+def test_pictures_over_time_explain_what_changes(both: dict[int, Atlas]) -> None:
+    one, several = (both[most].numbers for most in (1, 20))
+    assert "fg_keys" not in both[1].tensors
+    assert len(both[20].tensors["fg_keys"]) == len(both[20].tensors["fg_times"]) == 4
+    assert several["psnr_held_out_fg"] > one["psnr_held_out_fg"] + 2
+    assert several["psnr_held_out"] > one["psnr_held_out"]
+    assert several["psnr"] - several["psnr_held_out"] < 3.5, "colours leak"
+
+
+def test_maps_opacity_and_background_are_those_of_a_single_picture(both: dict[int, Atlas]) -> None:
+    for name, tensor in both[1].tensors.items():
+        if name.startswith(("fg_knots", "bg_knots", "alpha")) or name.endswith(("base", "canvas")):
+            assert torch.equal(tensor, both[20].tensors[name]), name
+    rgba = torch.rand(1, 4, *both[1].image("foreground").shape[2:])
+    painted = [list(render_layer(both[most], "foreground", rgba, Silent())) for most in (1, 20)]
+    assert np.array_equal(painted[0], painted[1])
+
+
+def test_colours_move_without_a_jump(both: dict[int, Atlas]) -> None:
+    t = torch.arange(T)
+    textures = both[20].texture("foreground", t)
+    assert textures.shape == (T, 3, *both[20].image("foreground").shape[2:])
+    seen = textures * both[20].coverage("foreground")
+    steps = seen.diff(dim=0).abs().mean((1, 2, 3))
+    whole = (seen[-1] - seen[0]).abs().mean()
+    assert steps.max() < 3 * whole / (T - 1)
+    assert both[20].texture("background", t).shape[0] == 1
+
+
+def test_the_picture_is_the_most_complete_moment(both: dict[int, Atlas]) -> None:
+    picture, keys = both[20].image("foreground"), both[20].tensors["fg_keys"]
+    assert picture.shape[0] == 1
+    assert any(torch.equal(picture[0].half(), key) for key in keys)
+    atlas = Atlas((T, H, W), (H, W), (2, 4), dict(both[20].tensors), {})
+    times = atlas.tensors["fg_times"].round().long()
+    reach = torch.full_like(atlas.tensors["reach"], -1e3)  # an object seen at one moment only
+    reach[times[2]] = both[20].tensors["reach"][times[2]]
+    atlas.tensors["reach"] = reach
+    colours.choose(atlas)
+    assert torch.equal(atlas.image("foreground")[0], keys[2])
+
+
+def test_what_a_moment_does_not_show_keeps_the_nearest_colours() -> None:
+    frames, keys = _turning()
+    for t in range(8):
+        keys[t] = np.zeros_like(keys[t])
+    atlas = decompose(frames, keys, "all", BRIEF, CPU, Silent())
+    assert torch.isfinite(atlas.tensors["fg_keys"]).all()
+    first, _, third, last = atlas.tensors["fg_keys"] * atlas.coverage("foreground")[0]
+    assert (first - third).abs().mean() < 0.75 * (first - last).abs().mean()
+
+
+def test_colours_over_time_are_kept_on_the_disk(both: dict[int, Atlas], tmp_path: Path) -> None:
+    both[20].save(tmp_path / "a")
+    again = Atlas.load(tmp_path / "a", CPU)
+    t = torch.tensor([0, 6, T - 1])
+    assert torch.equal(rebuild(again, t, (H, W))[0], rebuild(both[20], t, (H, W))[0])
+
+
+def test_an_atlas_of_the_first_format_is_read(
+    both: dict[int, Atlas], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "FORMAT", 1)
+    both[1].save(tmp_path / "a")
+    monkeypatch.undo()
+    t = torch.tensor([3])
+    again = Atlas.load(tmp_path / "a", CPU)
+    assert torch.equal(rebuild(again, t, (H, W))[0], rebuild(both[1], t, (H, W))[0])
+
+
+def test_a_late_sweep_leaves_colours_that_no_frame_decides(both: dict[int, Atlas]) -> None:
+    frames = torch.from_numpy(_turning()[0]).permute(0, 3, 1, 2)
+    kept = torch.ones(T, 1, H, W, dtype=torch.bool)
+    atlas = Atlas((T, H, W), (H, W), (2, 4), {k: v.clone() for k, v in both[1].tensors.items()}, {})
+    atlas.tensors["fg_image"][:] = 0.9
+    bare = atlas.coverage("foreground").expand(1, 3, -1, -1) == 0
+    assert bare.any()
+    colours.sweep(atlas, frames, kept, 1.2, Silent(), fill=False)
+    still = atlas.coverage("foreground").expand(1, 3, -1, -1) == 0
+    assert (atlas.image("foreground")[still] == 0.9).all()
+    assert (atlas.image("foreground")[~still] != 0.9).float().mean() > 0.9
+    colours.sweep(atlas, frames, kept, 1.2, Silent())
+    assert (atlas.image("foreground")[still] != 0.9).any()
