@@ -18,7 +18,7 @@ from scripts.demo_clip.tower import Seen
 from scripts.demo_clip.world import HELD_OUT_PAIRS
 
 COUNTS = (len(LOOKS), len(THINGS), len(BACKGROUNDS), len(EFFECT_NAMES))
-WEIGHTS = torch.tensor([0.6, 0.8, 0.25, 0.25])
+WEIGHTS = torch.tensor([1.6, 0.8, 0.25, 0.25])
 """Weights of the facets' losses: look, thing, background, effect."""
 CELLS = 4
 """The matte is asked for in CELLS × CELLS cells of every patch."""

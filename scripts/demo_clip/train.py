@@ -24,8 +24,9 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
 
 from scripts.demo_clip import losses
-from scripts.demo_clip.captions import say
+from scripts.demo_clip.captions import BACKGROUNDS, Facts, say
 from scripts.demo_clip.export import CONTEXT, build_model, export
+from scripts.demo_clip.looks import COLOURS
 from scripts.demo_clip.pool import Pool
 from scripts.demo_clip.tokens import UNKNOWN, Tokens
 from scripts.demo_clip.tower import encode_text, look
@@ -35,8 +36,17 @@ from scripts.demo_clip.world import World
 FIRST_SHARDS = 6
 """Shards of the pool that are open at step 0; the others open evenly until OPEN_ALL of the run."""
 OPEN_ALL = 0.7
+ICONS_UNTIL = 0.85
+"""Large things in plain colours are the way into shapes; after this share most are passed over."""
+EASY_GROUNDS = ("plain", "green screen")
 NAMES = ("caption", "look", "thing", "background", "effect", "patch", "figure", "relevancy")
 """What the log shows: the mean of each loss since the last line."""
+
+
+def is_easy(facts: Facts) -> bool:
+    """Whether a scene is a thing in a plain colour before a plain or green ground."""
+    plain = facts.background >= 0 and BACKGROUNDS[facts.background] in EASY_GROUNDS
+    return plain and 0 <= facts.look < len(COLOURS)
 
 
 def to_input(images: Tensor) -> Tensor:
@@ -60,9 +70,12 @@ class Batches(IterableDataset[tuple[Tensor, ...]]):
             rng = np.random.default_rng([options.seed, 1, step])
             done = step / (OPEN_ALL * options.steps)
             shards = FIRST_SHARDS + int(min(1.0, done) * (options.shards - FIRST_SHARDS))
+            late = step > ICONS_UNTIL * options.steps
             images, mattes, captions, seen, told = [], [], [], [], []
             for _ in range(options.batch):
                 scene = pool.random(rng, shards)
+                while late and is_easy(scene.facts) and rng.random() < 0.85:
+                    scene = pool.random(rng, shards)
                 image, matte = photograph(rng, scene, rng.random() < world.rough)
                 caption, said = say(rng, scene.facts)
                 images.append(image)
@@ -209,7 +222,7 @@ def main() -> None:
     parser.add_argument("--pool", required=True, help="folder of the drawn scenes, 38 MB a shard")
     parser.add_argument("--shards", type=int, default=200, help="shards of 1024 scenes to use")
     parser.add_argument("--world", type=int, default=0, help="seed of the drawn scenes")
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=16000)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate")
     parser.add_argument("--save-every", type=int, default=200)
