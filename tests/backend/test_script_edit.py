@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -26,14 +27,14 @@ from scripts.progress import Progress
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module")
-def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    data = tmp_path_factory.mktemp("backend")
+@contextmanager
+def stand_in(data: Path, pause: str) -> Iterator[Path]:
+    """A backend of stand-ins that waits `pause` seconds between frames; its connection file."""
     command = [sys.executable, "-m", "backend.serve", "--mock", "ok", "--listen", "127.0.0.1:0"]
     with subprocess.Popen(
         [*command, "--data", str(data)],
         cwd=ROOT,
-        env={**os.environ, "TEXT2LIVE_MOCK_PAUSE": "0.005"},
+        env={**os.environ, "TEXT2LIVE_MOCK_PAUSE": pause},
         stdout=subprocess.PIPE,
         text=True,
     ) as server:
@@ -41,6 +42,18 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         assert any(line.startswith("Ready") for line in server.stdout)
         yield data / "connection.json"
         server.terminate()
+
+
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with stand_in(tmp_path_factory.mktemp("backend"), "0.005") as file:
+        yield file
+
+
+@pytest.fixture
+def slow_connection(tmp_path: Path) -> Iterator[Path]:
+    with stand_in(tmp_path / "backend", "0.2") as file:
+        yield file
 
 
 @pytest.fixture
@@ -155,10 +168,12 @@ def test_a_folder_that_takes_nothing_is_said_before_the_work(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
-def test_ctrl_c_cancels_the_job_and_says_so(connection: Path, frames: Path, tmp_path: Path) -> None:
-    for i in range(4, 600):  # the stand-in is busy for a while
+def test_ctrl_c_cancels_the_job_and_says_so(
+    slow_connection: Path, frames: Path, tmp_path: Path
+) -> None:
+    for i in range(4, 100):  # the stand-in is busy for a while
         media.write_png(frames / f"{i:05d}.png", np.full((30, 40, 3), i % 256, np.uint8))
-    words = [str(frames), "--connection", str(connection), "--out", str(tmp_path / "out")]
+    words = [str(frames), "--connection", str(slow_connection), "--out", str(tmp_path / "out")]
     with subprocess.Popen(
         [sys.executable, "-m", "scripts.edit", *words, "--prompt", "stopped in the middle"],
         cwd=ROOT,
@@ -171,7 +186,7 @@ def test_ctrl_c_cancels_the_job_and_says_so(connection: Path, frames: Path, tmp_
         script.send_signal(signal.SIGINT)
         _, errors = script.communicate(timeout=30)
     assert (script.returncode, errors.strip()) == (130, "Stopped.")
-    with Client(read_connection_file(connection)) as client:
+    with Client(read_connection_file(slow_connection)) as client:
         client.list_jobs()
         while not isinstance(news := client.events.get(timeout=20), JobList):
             pass
