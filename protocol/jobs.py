@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 PRESETS = ("draft", "preview", "final")
-LAYERS = ("foreground", "background")
+OBJECTS = ("foreground", "foreground_2", "foreground_3")  # front to back
+LAYERS = (*OBJECTS, "background")
 ENGINES = ("explicit", "mlp")
 SEGMENTERS = ("sam2", "maskrcnn")
 
@@ -101,7 +102,7 @@ class ClickKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Masks(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the foreground is.
+    """Where an object is.
 
     mode ``all``: one mask for every frame. ``key``: a mask (keys), a box (boxes) or strokes on one
     or a few frames, carried through the clip both ways; an empty mask says that the object is not
@@ -126,13 +127,18 @@ class Masks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AtlasJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="atlas"):
-    """Decompose a clip into foreground and background atlas, UVs and alpha.
+    """Decompose a clip into an atlas, UVs and alpha of each object, and the background's atlas.
 
-    engine ``explicit``: splines and images. ``mlp``: the networks of Layered Neural Atlases.
+    masks: the object in front, layer ``foreground``. behind: at most two further ones, front to
+    back, layers ``foreground_2`` and ``foreground_3``. With several, each is pointed at (mode
+    ``key``, ``all``, ``text`` or ``segment``); where masks overlap, the object in front has the
+    pixel. engine ``explicit``: splines and images. ``mlp``: the networks of Layered Neural Atlases,
+    for one object.
     """
 
     clip: Clip
     masks: Masks = Masks()
+    behind: tuple[Masks, ...] = ()
     preset: str = "preview"
     seed: int = 0
     engine: str = "explicit"
@@ -144,7 +150,8 @@ class EditJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     prompt: what the edited frame shows. screen: what the layer alone shows (default: prompt).
     source: what is there now. region: where the edit belongs (default: source). avoid: where it
     must not go (pictures only: in a clip, masks say where). Each is a list of alternatives.
-    An atlas of the same clip, masks, preset, seed and atlas_engine is reused.
+    masks, behind: as of an atlas job. layer: what is edited, an object's or ``background``.
+    An atlas of the same clip, objects, preset, seed and atlas_engine is reused.
     """
 
     clip: Clip
@@ -154,6 +161,7 @@ class EditJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     region: tuple[str, ...] = ()
     avoid: tuple[str, ...] = ()
     masks: Masks = Masks()
+    behind: tuple[Masks, ...] = ()
     layer: str = "foreground"
     preset: str = "preview"
     seed: int = 0
@@ -167,14 +175,15 @@ class PaintJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     image: RGBA. frame none: it is a picture over the layer's atlas, at any size of its aspect; at
     the atlas' own size, what equals the picture that an atlas job returned is not paint. frame k:
     it is a picture over frame k, at the clip's size, carried into the atlas where the frame shows
-    the layer. The clip is one shot. An atlas of the same clip, masks, preset, seed and
-    atlas_engine is reused.
+    the layer. The clip is one shot. masks, behind, layer: as of an edit. An atlas of the same clip,
+    objects, preset, seed and atlas_engine is reused.
     """
 
     clip: Clip
     image: ObjectRef
     frame: int | None = None
     masks: Masks = Masks()
+    behind: tuple[Masks, ...] = ()
     layer: str = "foreground"
     preset: str = "preview"
     seed: int = 0

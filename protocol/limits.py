@@ -22,8 +22,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     frames: of one clip. side: pixels of a frame's longer side. job_bytes: decoded size of all
     frames and masks of a job. open_jobs: unfinished jobs of one client key. text: characters of
-    one prompt. texts: alternatives in one list. clicks: of one job's masks. path: characters of a
-    path or a model's name. chunk: bytes. window: chunks in flight.
+    one prompt. texts: alternatives in one list. clicks: of one object's masks. path: characters of
+    a path or a model's name. chunk: bytes. window: chunks in flight.
     """
 
     frames: int = 600

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from .jobs import SEGMENTERS, ClipModel, EditJob, JobError, JobSpec
+from .jobs import SEGMENTERS, Clip, ClipModel, JobError, Masks
 from .limits import Limits
 
 USES = {
@@ -26,9 +26,11 @@ WORDS = {
 }
 
 
-def check_prompts(spec: JobSpec, limits: Limits) -> None:
-    """Raise JobError if what says where the object is cannot be used."""
-    masks = spec.masks
+def check_prompts(masks: Masks, clip: Clip, texts: tuple[str, ...], limits: Limits) -> None:
+    """Raise JobError if what says where an object is cannot be used.
+
+    texts: those that stand in for the masks' own.
+    """
     for name, word in WORDS.items():
         if getattr(masks, name) and name not in USES[masks.mode]:
             modes = [mode for mode, names in USES.items() if name in names]
@@ -49,13 +51,13 @@ def check_prompts(spec: JobSpec, limits: Limits) -> None:
             f"The masks have {len(masks.clicks)} clicks; at most {limits.clicks} are accepted.",
             "Remove some: a few on the object and a few beside it are enough.",
         )
-    _check_places(spec)
+    _check_places(masks, clip)
     if masks.mode in ("text", "auto"):
-        _check_texts(spec, limits)
+        _check_texts(masks, texts, limits)
     check_path(masks.weights, "The path of the segmentation model's weights", limits)
     check_model(masks.model, limits)
     if masks.mode == "segment":
-        _check_segmenter(spec)
+        _check_segmenter(masks)
 
 
 def check_words(name: str, texts: tuple[str, ...], limits: Limits) -> None:
@@ -92,9 +94,9 @@ def check_path(text: str, what: str, limits: Limits) -> None:
         )
 
 
-def _check_places(spec: JobSpec) -> None:
-    masks, count = spec.masks, len(spec.clip.frames)
-    height, width = spec.clip.frames[0].shape[:2]
+def _check_places(masks: Masks, clip: Clip) -> None:
+    count = len(clip.frames)
+    height, width = clip.frames[0].shape[:2]
     for what, frame in (
         *(("A mask", key.frame) for key in masks.keys),
         *(("A box", box.frame) for box in masks.boxes),
@@ -137,21 +139,18 @@ def _check_places(spec: JobSpec) -> None:
             )
 
 
-def _check_texts(spec: JobSpec, limits: Limits) -> None:
-    texts = spec.masks.texts
-    if not texts and isinstance(spec, EditJob):
-        texts = spec.region or spec.source
-    if spec.masks.mode == "text" and not any(text.strip() for text in texts):
+def _check_texts(masks: Masks, texts: tuple[str, ...], limits: Limits) -> None:
+    texts = masks.texts or texts
+    if masks.mode == "text" and not any(text.strip() for text in texts):
         raise JobError(
             "no_mask_text",
             "The mask mode is text, but no text says what the object is.",
             "Say what is there now, for example: black swan.",
         )
-    check_words("masks' text", spec.masks.texts, limits)
+    check_words("masks' text", masks.texts, limits)
 
 
-def _check_segmenter(spec: JobSpec) -> None:
-    masks = spec.masks
+def _check_segmenter(masks: Masks) -> None:
     if masks.segmenter not in SEGMENTERS:
         raise JobError(
             "unknown_segmenter",

@@ -7,15 +7,17 @@ import re
 
 from .jobs import (
     ENGINES,
-    LAYERS,
+    OBJECTS,
     PRESETS,
     AtlasJob,
     EditJob,
     JobError,
     JobSpec,
+    Masks,
     ObjectRef,
     PaintJob,
 )
+from .layers import POINTED, layers_of, objects_of, of_object, one_object_only
 from .limits import GIB, LIMITS, Limits
 from .prompts import check_model, check_prompts, check_words
 
@@ -36,8 +38,8 @@ def check_job_id(job: str) -> None:
 def objects(spec: JobSpec) -> dict[str, ObjectRef]:
     """The objects a job reads, by digest, each once, in the order of the clip."""
     painted = (spec.image,) if isinstance(spec, PaintJob) else ()
-    masks = (key.mask for key in spec.masks.keys)
-    strokes = (key.mask for key in spec.masks.strokes)
+    masks = (key.mask for one in objects_of(spec) for key in one.keys)
+    strokes = (key.mask for one in objects_of(spec) for key in one.strokes)
     refs = (*spec.clip.frames, *masks, *strokes, *painted)
     return {ref.digest: ref for ref in refs}
 
@@ -68,10 +70,16 @@ def check(spec: JobSpec, limits: Limits = LIMITS) -> None:
         raise JobError("bad_seed", f"The seed {spec.seed} is out of range.", "Use 0 or more.")
     if isinstance(spec, EditJob):
         _check_texts(spec, limits)
-    if isinstance(spec, EditJob | PaintJob):
-        _check_layer(spec.layer)
+    _check_objects(spec, engine)
     _check_frames(spec, limits)
-    _check_masks(spec, limits)
+    each = objects_of(spec)
+    for number, masks in enumerate(each, 1):
+        # An edit's texts describe one object: only the foremost may be found by them.
+        texts = spec.region or spec.source if isinstance(spec, EditJob) and number == 1 else ()
+        try:
+            _check_masks(spec, masks, texts, limits)
+        except JobError as why:
+            raise of_object(why, number, len(each)) from why
     if isinstance(spec, PaintJob):
         _check_paint(spec, limits)
     total = sum(ref.nbytes for ref in objects(spec).values())
@@ -96,12 +104,40 @@ def _check_texts(spec: EditJob, limits: Limits) -> None:
     check_model(spec.model, limits)
 
 
-def _check_layer(layer: str) -> None:
-    if layer not in LAYERS:
+def _check_objects(spec: JobSpec, engine: str) -> None:
+    each = objects_of(spec)
+    if len(each) > len(OBJECTS):
+        raise JobError(
+            "too_many_objects",
+            f"The job has {len(each)} objects; at most {len(OBJECTS)} are told apart.",
+            "Leave those that are not edited in the background.",
+        )
+    if len(each) > 1 and engine == "mlp":
+        raise one_object_only()
+    for number, masks in enumerate(each, 1):
+        if len(each) > 1 and masks.mode not in POINTED:
+            said = "is said to be nowhere" if masks.mode == "none" else "is to be looked for"
+            raise of_object(
+                JobError(
+                    "object_not_pointed_at",
+                    f"It {said}, but of several objects each must be pointed at.",
+                    "Give its mask, a box, strokes, a text or clicks (mask mode key, all, text or "
+                    "segment), or leave the object out.",
+                ),
+                number,
+                len(each),
+            )
+    layers = layers_of(len(each))
+    if isinstance(spec, EditJob | PaintJob) and spec.layer not in layers:
+        missing = spec.layer in OBJECTS
         raise JobError(
             "unknown_layer",
-            f"There is no layer {layer!r}.",
-            f"Choose one of: {', '.join(LAYERS)}.",
+            f"The layer {spec.layer!r} is to be changed, but the job has {len(each)} "
+            f"object{'s' if len(each) > 1 else ''}."
+            if missing
+            else f"There is no layer {spec.layer!r}.",
+            f"Choose one of: {', '.join(layers)}"
+            + ("; or say where that object is (behind)." if missing else "."),
         )
 
 
@@ -146,15 +182,15 @@ def _check_frames(spec: JobSpec, limits: Limits) -> None:
         raise JobError("bad_fps", "The clip's frame rate is not a positive number.", "Set its fps.")
 
 
-def _check_masks(spec: JobSpec, limits: Limits) -> None:
-    frames, masks = spec.clip.frames, spec.masks
+def _check_masks(spec: JobSpec, masks: Masks, texts: tuple[str, ...], limits: Limits) -> None:
+    frames = spec.clip.frames
     if masks.mode == "none" and not isinstance(spec, AtlasJob) and spec.layer == "foreground":
         raise JobError(
             "no_foreground",
             "The clip is said to have no object, but the foreground is to be edited.",
             "Edit the background layer, or say where the object is.",
         )
-    check_prompts(spec, limits)
+    check_prompts(masks, spec.clip, texts, limits)
     if masks.mode == "all" and len(masks.keys) != len(frames):
         raise JobError(
             "masks_incomplete",

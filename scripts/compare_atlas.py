@@ -253,7 +253,8 @@ def pictures(runs: list[Run], judge: Judge) -> Pixels:
         alphas, boards, errors = [], [], []
         for index in shown:
             t = torch.tensor([index], device=atlas.device)
-            seen, alpha = rebuild(atlas, t, atlas.work)
+            seen, parts = rebuild(atlas, t, atlas.work)
+            alpha = parts["foreground"]
             board = {k: _board(atlas.uv(k, t, atlas.work), atlas.image(k)) for k in LAYERS}
             both = board["background"] * 0.5 + 0.25
             tint = alpha.new_tensor([1.0, 0.55, 0.1])[:, None, None]

@@ -105,7 +105,9 @@ def end_point_error(atlas: LayeredAtlas, clip: SyntheticClip) -> tuple[float, fl
 
 def overlap(atlas: LayeredAtlas, masks: Pixels) -> float:
     """Intersection over union of the opacity and the true masks."""
-    each = [atlas.opacity(torch.tensor([t]))[0, 0].numpy() for t in range(atlas.frames)]
+    each = [
+        atlas.opacity("foreground", torch.tensor([t]))[0, 0].numpy() for t in range(atlas.frames)
+    ]
     found = np.stack(each) > 0.5
     return float((found & (masks > 127)).sum() / (found | (masks > 127)).sum())
 

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from backend.atlas.interface import LayeredAtlas
+from backend.atlas.layers import BACKGROUND, visibility
 from backend.atlas.pyramid import Pyramid, steps_along
-from backend.atlas.render import Box, Window, to_window, visibility
+from backend.atlas.render import Box, Window, to_window
 from backend.atlas.sampling import push_pull, splat
 from backend.progress import Reporter
 from protocol.jobs import JobError
@@ -61,7 +62,7 @@ def paint_in(
     share = visibility(atlas, layer, t)
     shown = paint[:, 3:] * share
     if float(((paint[:, 3:] > 0) * share).max()) < SHOWN:
-        raise _outside(layer)
+        raise _outside(atlas, layer)
     x0, y0, x1, y1 = _bounds(shown[0, 0] > 0)
     target, weight = paint[..., y0:y1, x0:x1], share[..., y0:y1, x0:x1]
     uv = atlas.uv(layer, t)[:, y0:y1, x0:x1]
@@ -88,17 +89,20 @@ def on_whole(painting: Painting, size: tuple[int, int]) -> Tensor:
     return torch.cat([seen[:, :3] / seen[:, 3:].clamp(min=1e-6), seen[:, 3:]], 1).clamp(0, 1)
 
 
-def _outside(layer: str) -> JobError:
-    if layer == "foreground":
+def _outside(atlas: LayeredAtlas, layer: str) -> JobError:
+    several = len(atlas.layers) > 2
+    if layer != BACKGROUND:
+        shown = f"the {layer}, as far as the frame shows it" if several else "the object"
         return JobError(
             "paint_outside",
-            "The paint lies outside of the object.",
+            f"The paint lies outside of {shown}.",
             "Paint on it or choose the background layer.",
         )
     return JobError(
         "paint_outside",
-        "The paint lies on the object, which hides the background there.",
-        "Paint beside it or choose the foreground layer.",
+        f"The paint lies on {'objects' if several else 'the object'}, "
+        f"{'which hide' if several else 'which hides'} the background there.",
+        f"Paint beside {'them' if several else 'it'} or choose the foreground layer.",
     )
 
 

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from backend.atlas.layers import BACKGROUND, opacities, over, prefix, shares, visibility
 from backend.atlas.model import Atlas
 from backend.atlas.moments import calm, influence, moments
 from backend.atlas.sampling import push_pull, sample, splat
@@ -18,7 +19,6 @@ OWN = 0.4  # weighted mean share of the layer in a texel's pixels that makes the
 RELIGHT = 0.5  # damping: image and light answer the same residual
 STILL = 0.02  # squared brightness below which a cell's light hardly moves
 DARKEST = 1.0  # largest logarithm of a gain
-LAYERS = (("bg", "background"), ("fg", "foreground"))
 BATCH = 2  # frames at a time
 
 
@@ -42,17 +42,16 @@ def _batches(atlas: Atlas) -> list[Tensor]:
 
 @torch.no_grad()
 def paint(atlas: Atlas, frames: Tensor, kept: Tensor, report: Reporter) -> None:
-    """Fill both images with the frames' mean colours, and holes from round them.
+    """Fill all images with the frames' mean colours, and holes from round them.
 
     frames: uint8 [T,3,h,w]; kept: bool [T,1,h,w]. Also sets the coverage.
     """
-    for k, layer in LAYERS:
-        size = _texels(atlas, layer)
+    for layer in atlas.layers:
+        k, size = prefix(layer), _texels(atlas, layer)
         total = torch.zeros(1, 5, *size, device=atlas.device)
         for t in _batches(atlas):
             report.step(PHASE, int(t[0]), atlas.frames)
-            alpha = atlas.opacity(t, atlas.work)
-            share = alpha if k == "fg" else 1 - alpha
+            share = visibility(atlas, layer, t, atlas.work)
             weight = share * share * kept[t]
             values = torch.cat([frames[t].float() / 255 * weight, weight, share * kept[t]], 1)
             total += splat(values, atlas.uv(layer, t, atlas.work), size)
@@ -62,35 +61,42 @@ def paint(atlas: Atlas, frames: Tensor, kept: Tensor, report: Reporter) -> None:
         atlas.tensors[f"{k}_image"] = push_pull(mean, own).clamp(0, 1)
 
 
+def _objects(atlas: Atlas) -> list[str]:
+    return [prefix(layer) for layer in atlas.layers if layer != BACKGROUND]
+
+
 def part(atlas: Atlas, most: int, every: float) -> None:
-    """Give the foreground a picture for each of its moments, all alike; none where one will do."""
+    """Give the objects a picture for each of their moments, all alike; none where one will do."""
     times = moments(atlas.frames, most, every).to(atlas.device)
-    if len(times) > 1:
-        atlas.tensors["fg_times"] = times
-        atlas.tensors["fg_keys"] = atlas.image("foreground").repeat(len(times), 1, 1, 1)
+    for k in _objects(atlas) if len(times) > 1 else ():
+        atlas.tensors[f"{k}_times"] = times.clone()
+        atlas.tensors[f"{k}_keys"] = atlas.tensors[f"{k}_image"].repeat(len(times), 1, 1, 1)
 
 
 def quieten(atlas: Atlas) -> None:
-    """Keep of the foreground's changes only those that are seen."""
-    if "fg_keys" in atlas.tensors:
-        keys = atlas.tensors["fg_keys"]
-        atlas.tensors["fg_keys"] = calm(keys, atlas.image("foreground"))
+    """Keep of the objects' changes only those that are seen."""
+    for k in _objects(atlas):
+        if f"{k}_keys" in atlas.tensors:
+            keys = atlas.tensors[f"{k}_keys"]
+            atlas.tensors[f"{k}_keys"] = calm(keys, atlas.tensors[f"{k}_image"])
 
 
 @torch.no_grad()
 def choose(atlas: Atlas) -> None:
-    """Make the moment that shows most of the object the picture of the atlas."""
-    if "fg_keys" not in atlas.tensors:
-        return
-    size = _texels(atlas, "foreground")
-    shown = []
-    for t in atlas.tensors["fg_times"].round().long()[:, None]:
-        alpha = atlas.opacity(t, atlas.work)
-        found = splat(alpha, atlas.uv("foreground", t, atlas.work), size) > SEEN
-        shown.append(int(found.sum()))
-    best = shown.index(max(shown))
-    atlas.tensors["fg_image"] = atlas.tensors["fg_keys"][best : best + 1].clone()
-    atlas.tensors["fg_keys"] = atlas.tensors["fg_keys"].half()
+    """Make the moment that shows most of an object the picture of its atlas."""
+    for layer in atlas.layers:
+        k = prefix(layer)
+        if f"{k}_keys" not in atlas.tensors:
+            continue
+        size = _texels(atlas, layer)
+        shown = []
+        for t in atlas.tensors[f"{k}_times"].round().long()[:, None]:
+            share = visibility(atlas, layer, t, atlas.work)
+            found = splat(share, atlas.uv(layer, t, atlas.work), size) > SEEN
+            shown.append(int(found.sum()))
+        best = shown.index(max(shown))
+        atlas.tensors[f"{k}_image"] = atlas.tensors[f"{k}_keys"][best : best + 1].clone()
+        atlas.tensors[f"{k}_keys"] = atlas.tensors[f"{k}_keys"].half()
 
 
 def _seen(squares: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
@@ -106,13 +112,13 @@ def _seen(squares: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
 
 def _held(atlas: Atlas, k: str) -> str:
     """Which tensor a layer's colours are in."""
-    return "fg_keys" if k == "fg" and "fg_keys" in atlas.tensors else f"{k}_image"
+    return f"{k}_keys" if f"{k}_keys" in atlas.tensors else f"{k}_image"
 
 
 def _sums(atlas: Atlas, k: str) -> int:
     """How many images a layer's frames are summed into: its moments' and that of all of them."""
     held = _held(atlas, k)
-    return len(atlas.tensors[held]) + 1 if held == "fg_keys" else 1
+    return len(atlas.tensors[held]) + 1 if held == f"{k}_keys" else 1
 
 
 @torch.no_grad()
@@ -130,30 +136,31 @@ def sweep(
     fill: take colours that no frame shows from round them. Not after the joint phase: it has
     found colours for the object's edge that are better than that.
     """
+    layers = {layer: prefix(layer) for layer in atlas.layers}
     sums = {
         k: torch.zeros(_sums(atlas, k), 6, *_texels(atlas, layer), device=atlas.device)
-        for k, layer in LAYERS
+        for layer, k in layers.items()
     }
     for t in _batches(atlas):
         report.step(PHASE, int(t[0]), atlas.frames)
-        alpha = atlas.opacity(t, atlas.work)
-        uv = {k: atlas.uv(layer, t, atlas.work) for k, layer in LAYERS}
-        light = {k: atlas.gain(layer, t, atlas.work) for k, layer in LAYERS}
-        seen = {k: sample(atlas.texture(layer, t), uv[k]) * light[k] for k, layer in LAYERS}
-        both = seen["bg"] + alpha * (seen["fg"] - seen["bg"])
-        residual = frames[t].float() / 255 - both
-        for k, layer in LAYERS:
-            share = alpha if k == "fg" else 1 - alpha
-            weight = share * kept[t]
-            lit = weight * light[k]
-            values = torch.cat([residual * lit, share * light[k] * lit, weight, share * weight], 1)
+        alphas = opacities(atlas, t, atlas.work)
+        uv = {layer: atlas.uv(layer, t, atlas.work) for layer in layers}
+        light = {layer: atlas.gain(layer, t, atlas.work) for layer in layers}
+        seen = {
+            layer: sample(atlas.texture(layer, t), uv[layer]) * light[layer] for layer in layers
+        }
+        residual = frames[t].float() / 255 - over(seen, alphas)
+        for layer, share in shares(alphas).items():
+            k, weight = layers[layer], share * kept[t]
+            lit = weight * light[layer]
+            values = [residual * lit, share * light[layer] * lit, weight, share * weight]
             weights = torch.ones(len(t), 1, device=atlas.device)
-            if _held(atlas, k) == "fg_keys":
-                near = influence(atlas.tensors["fg_times"], t)
+            if _held(atlas, k) == f"{k}_keys":
+                near = influence(atlas.tensors[f"{k}_times"], t)
                 weights = torch.cat([near, weights], 1)
-            sums[k] += _collect(values, uv[k], _texels(atlas, layer), weights)
-            _relight(atlas, k, t, residual, seen[k], weight)
-    for k, _ in LAYERS:
+            sums[k] += _collect(torch.cat(values, 1), uv[layer], _texels(atlas, layer), weights)
+            _relight(atlas, k, t, residual, seen[layer], weight)
+    for k in layers.values():
         change = sums[k][:, :3] / sums[k][:, 3:4].clamp(min=SEEN)
         now = atlas.tensors[_held(atlas, k)]
         step = gain * change[: len(now)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,16 @@ from numpy.typing import NDArray
 from backend.atlas import config as explicit_config
 from backend.atlas import files, fit
 from backend.atlas.checkpoint import Checkpoint
-from backend.atlas.hints import Hints
 from backend.atlas.interface import LayeredAtlas
 from backend.atlas.mlp import config as mlp_config
 from backend.atlas.mlp import train
 from backend.atlas.mlp.model import MlpAtlas
 from backend.atlas.model import Atlas
+from backend.atlas.objects import Given
 from backend.progress import Reporter
+from protocol.layers import one_object_only
 
-VERSIONS = {files.EXPLICIT: "explicit-2", files.MLP: "mlp-1"}
+VERSIONS = {files.EXPLICIT: "explicit-3", files.MLP: "mlp-1"}
 """Part of an atlas' identity: raise one when its engine makes other atlases of the same config.
 
 What the masks are is `masks.VERSION`'s to say.
@@ -40,31 +42,36 @@ def decompose(
     preset: str,
     seed: int,
     frames: NDArray[np.uint8],
-    keys: dict[int, NDArray[np.uint8]],
-    mode: str | Hints,
+    objects: Sequence[Given],
     device: torch.device,
     report: Reporter,
     checkpoint: Checkpoint | None = None,
 ) -> LayeredAtlas:
     """Decompose a clip with an engine: ``explicit`` or ``mlp``; the rest as `fit.decompose`.
 
-    checkpoint: where the explicit engine keeps its state, and goes on from; the caller drops it. A
-    state that does not fit is dropped here, told, and the fit begun anew.
+    objects: front to back; mlp knows one (JobError one_object_only). checkpoint: where the explicit
+    engine keeps its state, and goes on from; the caller drops it. A state that does not fit is
+    dropped here, told, and the fit begun anew.
     """
+    first, *behind = objects
     if engine == files.MLP:
+        if behind:
+            raise one_object_only()
         networks = mlp_config.preset(preset, seed)
-        return train.decompose_mlp(frames, keys, mode, networks, device, report)
+        return train.decompose_mlp(frames, first.keys, first.mode, networks, device, report)
     config = explicit_config.preset(preset, seed)
     checkpoint = checkpoint or Checkpoint()
     try:
-        return fit.decompose(frames, keys, mode, config, device, report, checkpoint)
+        return fit.decompose(
+            frames, first.keys, first.mode, config, device, report, checkpoint, behind
+        )
     except (KeyError, ValueError, IndexError, TypeError, RuntimeError) as why:
         # Once a step was taken from it, the state is not to blame; nor is it for too little memory.
         if not checkpoint.untried or isinstance(why, torch.OutOfMemoryError):
             raise
     checkpoint.drop()
     report.note("What was kept of the interrupted atlas does not fit: it is begun anew.")
-    return fit.decompose(frames, keys, mode, config, device, report, checkpoint)
+    return fit.decompose(frames, first.keys, first.mode, config, device, report, checkpoint, behind)
 
 
 def load_atlas(folder: Path, device: torch.device) -> LayeredAtlas:

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from protocol.jobs import JobError
 
-FORMAT = 2
-READABLE = (1, 2)  # 1 is 2 without colours that change with time
+FORMAT = 3
+READABLE = (1, 2, 3)  # 2 knows one object, 1 no colours that change with time
 EXPLICIT, MLP = "explicit", "mlp"
 
 

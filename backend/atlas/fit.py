@@ -1,6 +1,8 @@
-"""Decompose a clip into two atlases: compute what can be computed, then fit the rest."""
+"""Decompose a clip into layers' atlases: compute what can be computed, then fit the rest."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -13,9 +15,9 @@ from backend.atlas.colours import choose, paint, part, quieten, sweep
 from backend.atlas.config import AtlasConfig
 from backend.atlas.hints import Hints
 from backend.atlas.joint import Material, gather, joint, unwrap
-from backend.atlas.masks import resolve_masks
 from backend.atlas.model import Atlas
 from backend.atlas.motion import base_maps
+from backend.atlas.objects import Given, resolve
 from backend.atlas.quality import measure, picture
 from backend.atlas.report import examine, verdict
 from backend.atlas.start import begin, check, set_canvas, working_size
@@ -30,35 +32,30 @@ def decompose(
     device: torch.device,
     report: Reporter,
     checkpoint: Checkpoint | None = None,
+    behind: Sequence[Given] = (),
 ) -> Atlas:
     """Decompose a clip.
 
-    frames: uint8 [T,H,W,3] sRGB. keys: frame → mask uint8 [H,W] (or [H,W,1]), inside where above
-    127. mode: ``none`` (all is background) or one of `masks.resolve_masks`. checkpoint: where the
-    state is kept meanwhile, and gone on from. Returns the Atlas on `device`. JobError for what
+    frames: uint8 [T,H,W,3] sRGB. keys, mode: of the object in front, see `Given`; behind: those
+    behind it, front to back. checkpoint: where the state is kept meanwhile, and gone on from.
+    Returns the Atlas on `device`; measures of the masks are in its numbers. JobError for what
     cannot be decomposed, each with a hint. On a CPU the same input and seed give the same bytes,
     interrupted or not.
     """
     checkpoint = checkpoint or Checkpoint()
-    keys = check(frames, keys)
+    objects = check(frames, (Given(keys, mode), *behind))
     size = working_size(frames.shape[1], frames.shape[2], config.long_side)
     small = np.stack([cv2.resize(f, size[::-1], interpolation=cv2.INTER_AREA) for f in frames])
     small = np.ascontiguousarray(small, np.uint8)
 
     flows = flow_room.estimate(small, config.gaps, config.consistent, report)
     saved = checkpoint.load(device)
-    found = mode.numbers if isinstance(mode, Hints) else {}
     generator = torch.Generator().manual_seed(config.seed)
     material = gather(small, flows, config, device, generator)
     if saved is None:
-        if mode == "none":
-            masks = np.zeros(small.shape[:3], np.float32)
-        else:
-            masks = resolve_masks(small, keys, mode, flows, report)
-        bg_base, fg_base = base_maps(flows, masks, report)
-        atlas = begin(
-            frames.shape[:3], masks, bg_base, fg_base, config, device, empty=mode == "none"
-        )
+        masks, found = resolve(small, objects, flows, report)
+        bg_base, bases = base_maps(flows, masks, report)
+        atlas = begin(frames.shape[:3], masks, bg_base, bases, config, device)
         unwrap(atlas, material, config, generator, report)
         set_canvas(atlas, config, report)
         paint(atlas, material.frames, material.kept, report)
@@ -71,7 +68,7 @@ def decompose(
             if name.startswith("atlas.")
         }
         atlas = Atlas(frames.shape[:3], size, config.bg_every, tensors, {})
-        found.update(saved.numbers)
+        found = saved.numbers
         generator.set_state(saved.tensors["generator"].cpu())
 
     if material.pairs:  # a single frame is its own atlas already
@@ -88,6 +85,7 @@ def decompose(
     atlas.numbers = {
         **measure(atlas, material.frames, material.kept, report),
         **examine(atlas, material.frames, material.kept, report),
+        **found,
     }
     for sentence in verdict(atlas.numbers):
         report.note(sentence)

@@ -10,10 +10,10 @@ from torch import Tensor
 
 
 class LayeredAtlas(Protocol):
-    """Two atlases, a map from every pixel into each, and an opacity; see `model.Atlas`.
+    """An atlas a layer, a map from every pixel into each, and opacities; see `model.Atlas`.
 
-    layer is ``foreground`` or ``background``, t [B] long, size rows and columns of the output
-    (default: the clip's own), work the size that was worked at.
+    layer is one of `layers`, t [B] long, size rows and columns of the output (default: the clip's
+    own), work the size that was worked at. How objects hide each other: `backend.atlas.layers`.
     """
 
     frames: int
@@ -21,6 +21,11 @@ class LayeredAtlas(Protocol):
     width: int
     work: tuple[int, int]
     numbers: dict[str, float]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The objects' layers, front to back, at least one; the last is ``background``."""
+        ...
 
     @property
     def device(self) -> torch.device:
@@ -31,16 +36,16 @@ class LayeredAtlas(Protocol):
         """Where pixels lie in a layer's atlas: [B,H,W,2], −1..1, for grid_sample."""
         ...
 
-    def opacity(self, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        """The foreground's alpha: [B,1,H,W], 0..1."""
+    def opacity(self, layer: str, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """An object's own alpha, whatever is in front of it: [B,1,H,W], 0..1."""
         ...
 
     def gain(self, layer: str, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """How much brighter a frame shows a layer than its atlas: [B,1,H,W], > 0."""
         ...
 
-    def distance(self, t: Tensor, size: tuple[int, int]) -> Tensor:
-        """Signed distance to the rough mask in working pixels, negative inside: [B,1,H,W]."""
+    def distance(self, layer: str, t: Tensor, size: tuple[int, int]) -> Tensor:
+        """Signed distance to an object's rough mask, working pixels, negative inside: [B,1,H,W]."""
         ...
 
     def image(self, layer: str) -> Tensor:
@@ -55,8 +60,8 @@ class LayeredAtlas(Protocol):
         """1 where some frame sees the texel, else 0: [1,1,Ha,Wa] float."""
         ...
 
-    def box(self, t: Tensor) -> Tensor:
-        """Where opacity may be above 0: [B,4] long, x0 y0 x1 y1 in the clip's pixels."""
+    def box(self, layer: str, t: Tensor) -> Tensor:
+        """Where an object's opacity may be above 0: [B,4] long, x0 y0 x1 y1, the clip's pixels."""
         ...
 
     def save(self, folder: Path) -> None:

@@ -19,16 +19,16 @@ from backend.atlas import losses
 from backend.atlas.checkpoint import Checkpoint, State
 from backend.atlas.colours import held_out_blocks
 from backend.atlas.config import AtlasConfig
+from backend.atlas.layers import opacities, over, prefix, shares
 from backend.atlas.model import Atlas
 from backend.atlas.optim import RowAdam
 from backend.atlas.sampling import pixel_centres, sample
 from backend.progress import Reporter
 
 LATTICE = 4  # pixels between the points where maps are compared along flow
-LAYERS = (("fg", "foreground"), ("bg", "background"))
 BETAS = (0.9, 0.99)
-MAPS = ("fg_knots0", "fg_knots1", "bg_knots0", "bg_knots1")
-ALL = (*MAPS, "alpha0", "alpha1", "fg_gain", "bg_gain", "fg_image", "bg_image")
+MAPS = ("knots0", "knots1")
+ALL = (*MAPS, "alpha0", "alpha1", "gain", "image")
 
 
 @dataclass
@@ -106,6 +106,12 @@ class _Step:
         self.end = points + self.flow.permute(0, 2, 3, 1)
 
 
+def _fitted(atlas: Atlas, kinds: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the tensors of these kinds, of all layers; the background has no opacity."""
+    names = (f"{prefix(layer)}_{kind}" for kind in kinds for layer in atlas.layers)
+    return tuple(name for name in names if name in atlas.tensors)
+
+
 def _rows(atlas: Atlas, t: Tensor, names: tuple[str, ...]) -> dict[str, Tensor | None]:
     """Rows of tensors that frames touch; None for all of them."""
     rows: dict[str, Tensor | None] = dict.fromkeys(names, t)
@@ -128,24 +134,56 @@ def _magnification(atlas: Atlas, layer: str, t: Tensor) -> Tensor:
 
 
 def _map_losses(
-    atlas: Atlas, step: _Step, a_here: Tensor, a_there: Tensor, config: AtlasConfig, w_flow: float
+    atlas: Atlas,
+    step: _Step,
+    here: dict[str, Tensor],
+    there: dict[str, Tensor],
+    config: AtlasConfig,
+    w_flow: float,
 ) -> Tensor:
-    """Flow agreement and rigidity of both layers' maps, on the lattice.
+    """Flow agreement and rigidity of all layers' maps, on the lattice.
 
-    a_here, a_there [pairs,1,h,w]: opacity at both ends of the flow, taken as given.
+    here, there: the objects' opacities [pairs,1,h,w] at both ends of the flow, taken as given.
     """
-    total = a_here.new_zeros(())
+    total = step.sure.new_zeros(())
     size = _lattice(atlas.work)
     spacing = (atlas.work[0] / size[0], atlas.work[1] / size[1])
-    for k, layer in LAYERS:
-        rigid = config.w_rigid_fg if k == "fg" else config.w_rigid_bg
-        share = a_here * a_there if k == "fg" else (1 - a_here) * (1 - a_there)
+    seen_here, seen_there = shares(here), shares(there)
+    for layer in atlas.layers:
+        k = prefix(layer)
+        rigid = config.w_rigid_bg if k == "bg" else config.w_rigid_fg
+        share = seen_here[layer] * seen_there[layer]
         flat = atlas.reference(layer, step.t, size)
-        there = losses.look_up(flat[step.there], step.end, atlas.work)
-        gap = losses.along_flow(flat[step.here], there, share * step.sure, config.flow_cap)
+        ahead = losses.look_up(flat[step.there], step.end, atlas.work)
+        gap = losses.along_flow(flat[step.here], ahead, share * step.sure, config.flow_cap)
         scale = _magnification(atlas, k, step.t)
         total = total + w_flow * gap + rigid * losses.rigidity(flat, scale, spacing)
     return total
+
+
+def _mask_losses(
+    atlas: Atlas, t: Tensor, alphas: dict[str, Tensor], config: AtlasConfig
+) -> tuple[Tensor, Tensor]:
+    """`losses.mask_pull` of all objects, each only where no object in front of it may be."""
+    pulls: list[tuple[Tensor, Tensor]] = []
+    known: Tensor | None = None
+    for layer, alpha in alphas.items():
+        distance = atlas.distance(layer, t, (alpha.shape[2], alpha.shape[3]))
+        pulls.append(losses.mask_pull(alpha, distance, config.edge_free, known))
+        clear = distance > config.edge_free
+        known = clear if known is None else known & clear
+    pull, outside = zip(*pulls, strict=True)
+    return torch.stack(pull).sum(), torch.stack(outside).sum()
+
+
+def _unsteady(step: _Step, here: dict[str, Tensor], there: dict[str, Tensor]) -> Tensor:
+    """Change of the objects' opacities along short flow; behind others it is not their flow."""
+    changes: list[Tensor] = []
+    left = step.sure * step.near[:, None, None, None]
+    for layer, alpha in here.items():
+        changes.append(((alpha - there[layer]).abs() * left).mean())
+        left = left * (1 - alpha.detach()) * (1 - there[layer].detach())
+    return torch.stack(changes).sum()
 
 
 def unwrap(
@@ -155,22 +193,27 @@ def unwrap(
     generator: torch.Generator,
     report: Reporter,
 ) -> None:
-    """Fit both maps to flow and rigidity alone, on a coarse lattice; no colours, fixed opacity."""
+    """Fit all maps to flow and rigidity alone, on a coarse lattice; no colours, fixed opacity."""
     if not material.pairs:
         return
-    optimiser = _optimiser(atlas, MAPS, config)
+    names = _fitted(atlas, MAPS)
+    optimiser = _optimiser(atlas, names, config)
     size = _lattice(atlas.work)
     batch = 12 if atlas.device.type == "cpu" else 48
     for i in range(config.uv_steps):
         report.step("Unwrapping", i, config.uv_steps)
         step = _Step(material, _draw(material.pairs, batch, generator), atlas.device)
         with torch.no_grad():
-            alpha = atlas.opacity(step.t, size)
-            a_there = losses.look_up(alpha[step.there], step.end, atlas.work)
-        loss = _map_losses(atlas, step, alpha[step.here], a_there, config, config.w_flow_alone)
+            alphas = opacities(atlas, step.t, size)
+            here = {layer: alpha[step.here] for layer, alpha in alphas.items()}
+            there = {
+                layer: losses.look_up(alpha[step.there], step.end, atlas.work)
+                for layer, alpha in alphas.items()
+            }
+        loss = _map_losses(atlas, step, here, there, config, config.w_flow_alone)
         torch.autograd.backward(loss)
-        optimiser.step(_rows(atlas, step.t, MAPS), _fall((1.0, 0.1), i / config.uv_steps))
-    _freeze(atlas, MAPS)
+        optimiser.step(_rows(atlas, step.t, names), _fall((1.0, 0.1), i / config.uv_steps))
+    _freeze(atlas, names)
 
 
 def _fall(ends: tuple[float, float], progress: float) -> float:
@@ -185,16 +228,12 @@ def _between(ends: tuple[float, float], progress: float) -> float:
 def _optimiser(atlas: Atlas, names: tuple[str, ...], config: AtlasConfig) -> RowAdam:
     for name in names:
         atlas.tensors[name].requires_grad_(True)
-    by_kind = {
-        "fg_knots": config.lr_fg,
-        "bg_knots": config.lr_bg,
-        "alpha": config.lr_alpha,
-        "fg_gain": config.lr_gain,
-        "bg_gain": config.lr_gain,
-        "fg_image": config.lr_image,
-        "bg_image": config.lr_image,
-    }
-    rates = {name: by_kind[name.rstrip("01")] for name in names}
+    by_kind = {"alpha": config.lr_alpha, "gain": config.lr_gain, "image": config.lr_image}
+    rates = {}
+    for name in names:
+        k, _, kind = name.partition("_")
+        knots = config.lr_bg if k == "bg" else config.lr_fg
+        rates[name] = by_kind.get(kind.rstrip("01"), knots)
     return RowAdam({k: atlas.tensors[k] for k in names}, rates, BETAS)
 
 
@@ -223,7 +262,8 @@ def joint(
     total = config.half_steps + config.full_steps
     first, last = (0, config.half_steps) if half else (config.half_steps, total)
     size = ((atlas.work[0] + 1) // 2, (atlas.work[1] + 1) // 2) if half else atlas.work
-    optimiser = _optimiser(atlas, ALL, config)
+    names = _fitted(atlas, ALL)
+    optimiser = _optimiser(atlas, names, config)
     if saved is not None:
         optimiser.restore(saved.tensors)
 
@@ -241,50 +281,56 @@ def joint(
         step = _Step(material, _draw(pairs, count, generator), atlas.device)
         target, kept = _at(material, step.t, size)
 
-        alpha = atlas.opacity(step.t, size)
+        alphas = opacities(atlas, step.t, size)
         seen = {}
-        for k, layer in LAYERS:
-            image = atlas.tensors[f"{k}_image"]
+        for layer in atlas.layers:
+            image = atlas.image(layer)
             # At half size a pixel covers four; the atlas is blurred by as much.
             image = (
                 F.avg_pool2d(image, 2, ceil_mode=True, count_include_pad=False) if half else image
             )
-            seen[k] = sample(image, atlas.uv(layer, step.t, size)) * atlas.gain(layer, step.t, size)
-        error = seen["bg"] + alpha * (seen["fg"] - seen["bg"]) - target
-        light = torch.stack([atlas.tensors[f"{k}_gain"][step.t] for k, _ in LAYERS]).square().mean()
-        distance = atlas.distance(step.t, size)
-        pull, outside = losses.mask_pull(alpha, distance, config.edge_free)
-        a_here = losses.look_up(alpha[step.here], step.start, atlas.work)
-        a_there = losses.look_up(alpha[step.there], step.end, atlas.work)
-        steady = ((a_here - a_there).abs() * step.sure * step.near[:, None, None, None]).mean()
+            seen[layer] = sample(image, atlas.uv(layer, step.t, size)) * atlas.gain(
+                layer, step.t, size
+            )
+        error = over(seen, alphas) - target
+        grids = [atlas.tensors[f"{prefix(layer)}_gain"][step.t] for layer in atlas.layers]
+        light = torch.stack(grids).square().mean()
+        pull, outside = _mask_losses(atlas, step.t, alphas, config)
+        here, there = {}, {}
+        for layer, alpha in alphas.items():
+            here[layer] = losses.look_up(alpha[step.here], step.start, atlas.work)
+            there[layer] = losses.look_up(alpha[step.there], step.end, atlas.work)
+        steady = _unsteady(step, here, there)
         loss = (
             losses.colour(error, kept, config.w_gradient)
             + _between(config.w_mask, progress) * pull
             + config.w_outside * outside
-            + config.w_binary * progress * losses.binary(alpha)
+            + config.w_binary
+            * progress
+            * torch.stack([losses.binary(alpha) for alpha in alphas.values()]).sum()
             + config.w_alpha_flow * steady
             + config.w_gain * light
             + _map_losses(
                 atlas,
                 step,
-                a_here.detach(),
-                a_there.detach(),
+                {layer: alpha.detach() for layer, alpha in here.items()},
+                {layer: alpha.detach() for layer, alpha in there.items()},
                 config,
                 _between(config.w_flow, progress),
             )
         )
         torch.autograd.backward(loss)
-        for k, _ in LAYERS:
-            colours = atlas.tensors[f"{k}_image"].grad
+        for layer in atlas.layers:
+            colours = atlas.image(layer).grad
             if colours is not None:  # texels that are not covered keep their neighbours' colour
-                colours *= atlas.tensors[f"{k}_cover"]
-        rows = _rows(atlas, step.t, ALL)
+                colours *= atlas.coverage(layer)
+        rows = _rows(atlas, step.t, names)
         optimiser.step(rows, _fall(decay, (i - first) / max(1, last - first)))
         with torch.no_grad():
-            for k, _ in LAYERS:
-                atlas.tensors[f"{k}_image"].clamp_(0, 1)
+            for layer in atlas.layers:
+                atlas.image(layer).clamp_(0, 1)
         checkpoint.keep(partial(state, i + 1))
-    _freeze(atlas, ALL)
+    _freeze(atlas, names)
 
 
 def _at(material: Material, t: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

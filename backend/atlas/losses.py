@@ -47,13 +47,19 @@ def colour(error: Tensor, weight: Tensor, w_gradient: float) -> Tensor:
     return loss
 
 
-def mask_pull(alpha: Tensor, distance: Tensor, free: float) -> tuple[Tensor, Tensor]:
+def mask_pull(
+    alpha: Tensor, distance: Tensor, free: float, known: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Cross-entropy of alpha to the rough mask away from its edge, and alpha outside it.
 
-    alpha [B,1,H,W]; distance: signed distance to the mask's edge in pixels, negative inside.
+    alpha [B,1,H,W]; distance: signed distance to the mask's edge in pixels, negative inside. known:
+    bool, false where the mask says nothing, as something else is in front.
     """
     a = alpha.clamp(1e-4, 1 - 1e-4)
-    inside, outside = (distance < -free).float(), (distance > free).float()
+    inside, outside = distance < -free, distance > free
+    if known is not None:
+        inside, outside = inside & known, outside & known
+    inside, outside = inside.float(), outside.float()
     entropy = -(inside * a.log() + outside * (1 - a).log())
     return entropy.mean(), (alpha * outside).mean()
 

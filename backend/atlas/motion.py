@@ -6,6 +6,9 @@ Points are working pixels with centres at +0.5.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -75,37 +78,61 @@ def chain(steps: list[F64], reference: int) -> F64:
     return maps
 
 
-def base_maps(flows: Flows, masks: NDArray[np.float32], report: Reporter) -> tuple[F64, F64]:
-    """Chained background homographies and foreground similarities, each [T,3,3].
+def base_maps(
+    flows: Flows, masks: Sequence[NDArray[np.float32]], report: Reporter
+) -> tuple[F64, list[F64]]:
+    """Chained background homographies, [T,3,3], and similarities of each object, each [T,3,3].
 
-    masks: rough masks, float32 [T,h,w], 0..1. The background's reference is the middle frame, the
-    foreground's the frame with the largest mask. Where the flow gives no sound fit the simpler
-    model is taken: homography → similarity → the motion of the mask's centre → standing still.
+    masks: what is seen of each object, front to back, float32 [T,h,w], 0..1. The background's
+    reference is the middle frame, an object's the frame with the largest mask. Where the flow gives
+    no sound fit the simpler model is taken: homography → similarity → the motion of the mask's
+    centre → standing still. An object behind others is taken to move there as before and after.
     """
-    count, h, w = masks.shape
-    hard = masks > 0.5
+    count, h, w = masks[0].shape
+    hard = [mask > 0.5 for mask in masks]
+    anything = np.logical_or.reduce(hard)
     # The mask is rough: keep away from its edge on both sides.
     rim = max(2, round(0.012 * max(h, w)))
     kernel = np.ones((2 * rim + 1, 2 * rim + 1), np.uint8)
     thin = np.ones((3, 3), np.uint8)
-    bg_steps, fg_steps = [], []
+    bg_steps: list[F64] = []
+    fits: list[list[F64 | None]] = [[] for _ in hard]
     for t in range(count - 1):
         report.step(PHASE, t, count)
-        outside = cv2.dilate(hard[t].astype(np.uint8), kernel) == 0
+        outside = cv2.dilate(anything[t].astype(np.uint8), kernel) == 0
         here, there = matches(flows, t, t + 1, outside)
         bg = homography(here, there, (h, w))
         if bg is None:
             bg = similarity(here, there)
         bg_steps.append(np.eye(3) if bg is None else bg)
 
-        core = cv2.erode(hard[t].astype(np.uint8), kernel)
-        if core.sum() < 50:
-            core = cv2.erode(hard[t].astype(np.uint8), thin)
-        fg = similarity(*matches(flows, t, t + 1, core > 0))
-        fg_steps.append(_centre_motion(hard[t], hard[t + 1]) if fg is None else fg)
+        for mask, own in zip(hard, fits, strict=True):
+            core = cv2.erode(mask[t].astype(np.uint8), kernel)
+            if core.sum() < 50:
+                core = cv2.erode(mask[t].astype(np.uint8), thin)
+            own.append(similarity(*matches(flows, t, t + 1, core > 0)))
     report.step(PHASE, count, count)
-    largest = int(hard.sum((1, 2)).argmax())
-    return chain(bg_steps, count // 2), chain(fg_steps, largest)
+    chains = []
+    for number, (mask, own) in enumerate(zip(hard, fits, strict=True)):
+        rough = [_centre_motion(mask[t], mask[t + 1]) for t in range(count - 1)]
+        if number:
+            own = _bridged(own)
+        steps = [simple if fit is None else fit for fit, simple in zip(own, rough, strict=True)]
+        chains.append(chain(steps, int(mask.sum((1, 2)).argmax())))
+    return chain(bg_steps, count // 2), chains
+
+
+def _bridged(fits: list[F64 | None]) -> list[F64 | None]:
+    """Steps of an object that is hidden at times: those missing between two others, in between."""
+    known = [t for t, fit in enumerate(fits) if fit is not None]
+    out = list(fits)
+    for before, after in pairwise(known):
+        first, last = fits[before], fits[after]
+        for t in range(before + 1, after):
+            share = (t - before) / (after - before)
+            if first is not None and last is not None:
+                out[t] = (1 - share) * first + share * last
+    return out
 
 
 def _centre_motion(here: Mask, there: Mask) -> F64:

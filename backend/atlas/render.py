@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.atlas.interface import LayeredAtlas
+from backend.atlas.layers import BACKGROUND, visibility
 from backend.atlas.pyramid import Occupancy, Pyramid
 from backend.progress import Reporter
 
@@ -32,8 +33,8 @@ def render_layer(
 ) -> Iterator[NDArray[np.uint8]]:
     """Render an RGBA atlas as one RGBA picture per frame, at the clip's own size.
 
-    layer: ``foreground``, times the object's opacity, or ``background``, times the rest: an edited
-    background stays behind the object.
+    layer: one of the atlas', times what the frame shows of it: what is edited stays behind the
+    objects in front of it.
     rgba: [1,4,Ha',Wa'], 0..1, straight alpha, any resolution. frames: first and last, both
     included; all by default. window: the part of the atlas that rgba is a picture of, u0 v0 u1 v1
     in −1..1; outside of a part everything is clear. Yields uint8 [H,W,4] sRGB, straight alpha,
@@ -61,12 +62,6 @@ def render_layer(
     report.step(PHASE, last + 1 - first, last + 1 - first)
 
 
-def visibility(atlas: LayeredAtlas, layer: str, t: Tensor) -> Tensor:
-    """How much of a layer frames show: t [B] long → [B,1,H,W], 0..1."""
-    opacity = atlas.opacity(t)
-    return opacity if layer == "foreground" else 1 - opacity
-
-
 def to_window(uv: Tensor, window: Window) -> Tensor:
     """Atlas coordinates [...,2] as coordinates of a part of the atlas, −1..1 on it."""
     if window == WHOLE:
@@ -89,8 +84,8 @@ def visible_box(
     y0, y1 = (int(ys[0]) - 1) * height // rows, -(-(int(ys[-1]) + 2) * height // rows)
     x0, x1 = (int(xs[0]) - 1) * width // columns, -(-(int(xs[-1]) + 2) * width // columns)
     box = (max(0, x0), max(0, y0), min(width, x1), min(height, y1))
-    if layer == "foreground":
-        bx0, by0, bx1, by1 = (int(edge) for edge in atlas.box(t)[0])
+    if layer != BACKGROUND:
+        bx0, by0, bx1, by1 = (int(edge) for edge in atlas.box(layer, t)[0])
         box = (max(box[0], bx0), max(box[1], by0), min(box[2], bx1), min(box[3], by1))
     return box if box[0] < box[2] and box[1] < box[3] else None
 

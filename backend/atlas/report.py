@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.atlas.interface import LayeredAtlas
+from backend.atlas.layers import BACKGROUND, PREFIXES, prefix, visibility
 from backend.atlas.quality import rebuild
 from backend.atlas.sampling import sample
 from backend.progress import Reporter
-from protocol.jobs import LAYERS
+from protocol.jobs import OBJECTS
 
 PHASE = "Checking the atlas"
 
@@ -48,29 +49,28 @@ def examine(
     frames: uint8 [T,3,h,w] at the working size; kept: bool [T,1,h,w]. Returns, where it can be
     measured: psnr_held_out_fg, _bg (insides of the layers) and _edge, dB; slip_fg, slip_bg: median
     distance in pixels between a texel and the point it was on GAP frames before, by Farnebäck's
-    flow; folds_fg: share of the object's pixels whose map is turned over.
+    flow; folds_fg: share of the object's pixels whose map is turned over. Of further objects: _fg2,
+    _fg3.
     """
     numbers = _held_out(atlas, frames, kept, report)
     count = atlas.frames
     gap = min(GAP, count - 1)
-    slips: dict[str, list[Tensor]] = {layer: [] for layer in LAYERS}
-    folds = [0.0, 0.0]
+    slips: dict[str, list[Tensor]] = {layer: [] for layer in atlas.layers}
+    folds: dict[str, list[Tensor]] = {layer: [] for layer in atlas.layers}
     starts = sorted({round(s) for s in np.linspace(0, count - 1 - gap, PAIRS)}) if gap else []
     for start in starts:
         report.step(PHASE, int(start), count)
         flow, sure = _judge(frames[start], frames[start + gap])
-        for layer in LAYERS:
+        for layer in atlas.layers:
             slip, folded = _pair(atlas, layer, int(start), int(start) + gap, flow, sure)
             slips[layer].append(slip)
-            if layer == "foreground":
-                folds[0] += float(folded.sum())
-                folds[1] += len(folded)
-    for short, layer in (("fg", "foreground"), ("bg", "background")):
-        found = torch.cat(slips[layer]) if slips[layer] else torch.empty(0)
-        if len(found):
-            numbers[f"slip_{short}"] = round(float(found.median()), 3)
-    if folds[1]:
-        numbers["folds_fg"] = round(folds[0] / folds[1], 4)
+            folds[layer].append(folded)
+    for layer in atlas.layers if starts else ():
+        slip, folded = torch.cat(slips[layer]), torch.cat(folds[layer])
+        if len(slip):
+            numbers[f"slip_{prefix(layer)}"] = round(float(slip.median()), 3)
+        if len(folded) and layer != BACKGROUND:
+            numbers[f"folds_{prefix(layer)}"] = round(float(folded.float().mean()), 4)
     return numbers
 
 
@@ -82,31 +82,34 @@ def verdict(numbers: dict[str, float]) -> list[str]:
             "The atlas remembers single frames instead of explaining them: expect smears in an "
             "edit. A better mask usually mends that."
         )
-    for short, name in (("fg", "object"), ("bg", "background")):
+    several = f"coverage_{PREFIXES[OBJECTS[1]]}" in numbers
+    for layer, short in PREFIXES.items():
+        name = "object" if layer == OBJECTS[0] and not several else layer
         if numbers.get(f"psnr_held_out_{short}", math.inf) < POOR:
             said.append(f"The {name} changes in ways the atlas cannot follow: fine detail blurs.")
         slip = numbers.get(f"slip_{short}", 0.0)
         if slip > SLIP:
             said.append(f"An edit may slip on the {name} by about {slip:.1f} pixels.")
-    if numbers.get("folds_fg", 0.0) > FOLDS:
-        said.append("The object's map is folded in places: patterns break there.")
+        if numbers.get(f"folds_{short}", 0.0) > FOLDS:
+            said.append(f"The {name}'s map is folded in places: patterns break there.")
     return said
 
 
 def _held_out(
     atlas: LayeredAtlas, frames: Tensor, kept: Tensor, report: Reporter
 ) -> dict[str, float]:
-    total = {"fg": [0.0, 0.0], "bg": [0.0, 0.0], "edge": [0.0, 0.0]}
+    total = {name: [0.0, 0.0] for name in (*map(prefix, atlas.layers), "edge")}
     for index in range(atlas.frames):
         if bool(kept[index].all()):
             continue
         report.step(PHASE, index, atlas.frames)
         t = torch.tensor([index], device=atlas.device)
-        seen, alpha = rebuild(atlas, t, atlas.work)
+        seen, parts = rebuild(atlas, t, atlas.work)
         square = (seen.clamp(0, 1) - frames[t].float() / 255).pow(2).mean(1, keepdim=True)
         out = 1 - kept[t].float()
-        core, rest = (alpha > CORE).float() * out, (alpha < 1 - CORE).float() * out
-        for name, weight in (("fg", core), ("bg", rest), ("edge", out - core - rest)):
+        weights = {prefix(layer): (part > CORE).float() * out for layer, part in parts.items()}
+        weights["edge"] = out - torch.stack([*weights.values()]).sum(0)
+        for name, weight in weights.items():
             total[name][0] += float((square * weight).sum())
             total[name][1] += float(weight.sum())
     return {
@@ -145,8 +148,7 @@ def _pair(
     """Slips in pixels at judged points of a layer, and bool per pixel of it: is its map folded?"""
     h, w = atlas.work
     t = torch.tensor([start, end], device=atlas.device)
-    alpha = atlas.opacity(t, (h, w))
-    share = alpha if layer == "foreground" else 1 - alpha
+    share = visibility(atlas, layer, t, (h, w))
     texels = atlas.image(layer).shape
     scale = torch.tensor([texels[3], texels[2]], device=atlas.device) / 2
     uv = atlas.uv(layer, t, (h, w)) * scale
@@ -175,26 +177,26 @@ def _pair(
 def sheet(atlas: LayeredAtlas, frames: NDArray[np.uint8], title: str = "") -> NDArray[np.uint8]:
     """One picture that shows how a shot will edit: uint8 [H,W,3].
 
-    frames: the clip, uint8 [T,H,W,3] at any size. Rows: both atlases; then for the first, middle
-    and last frame: the frame, its alpha, a checkerboard on the foreground, one on the background,
-    and what the atlas does not explain (black: nothing, white: a quarter of the range and more).
+    frames: the clip, uint8 [T,H,W,3] at any size. Rows: the atlases; then for the first, middle and
+    last frame: the frame, what it shows of each object, a checkerboard on each layer, and what the
+    atlas does not explain (black: nothing, white: a quarter of the range and more).
     """
-    rows = [_row([_atlas_picture(atlas, layer) for layer in LAYERS])]
+    rows = [_row([_atlas_picture(atlas, layer) for layer in atlas.layers])]
     for index in sorted({0, atlas.frames // 2, atlas.frames - 1}):
         t = torch.tensor([index], device=atlas.device)
         frame = np.asarray(
             cv2.resize(frames[index], atlas.work[::-1], interpolation=cv2.INTER_AREA)
         )
-        seen, alpha = rebuild(atlas, t, atlas.work)
+        seen, parts = rebuild(atlas, t, atlas.work)
         target = torch.from_numpy(frame).permute(2, 0, 1)[None].to(atlas.device).float() / 255
         error = (seen.clamp(0, 1) - target).abs().mean(1, keepdim=True) * 4
-        shown = [_pixels(target), _pixels(alpha.expand(-1, 3, -1, -1))]
-        for layer in LAYERS:
+        objects = [part for layer, part in parts.items() if layer != BACKGROUND]
+        shown = [_pixels(target), *(_pixels(part.expand(-1, 3, -1, -1)) for part in objects)]
+        for layer, share in parts.items():
             board = sample(_checkerboard(atlas, layer), atlas.uv(layer, t, atlas.work))
-            share = alpha if layer == "foreground" else 1 - alpha
             shown.append(_pixels(target + 0.75 * share * (board - target)))
         rows.append(_row([*shown, _pixels(error.expand(-1, 3, -1, -1))]))
-    names = "atlases: foreground, background | frame, alpha, checkerboards, unexplained x4"
+    names = f"atlases: {', '.join(atlas.layers)} | frame, alpha, checkerboards, unexplained x4"
     head = np.full((30, rows[1].shape[1], 3), GREY, np.uint8)
     text = f"{title}   {names}" if title else names
     cv2.putText(head, text, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.45, INK, 1, cv2.LINE_AA)

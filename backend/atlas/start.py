@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from backend.atlas.config import AtlasConfig
+from backend.atlas.hidden import continued
+from backend.atlas.layers import BACKGROUND, prefix
 from backend.atlas.masks import signed_distance
 from backend.atlas.model import Atlas
+from backend.atlas.objects import Given
 from backend.atlas.splines import time_cells
 from backend.progress import Reporter
-from protocol.jobs import JobError
+from protocol.jobs import OBJECTS, JobError
+from protocol.layers import of_object
 
 PHASE = "Laying out the atlas"
 LEAST_SIDE = 32  # pixels; optical flow needs this much
@@ -19,12 +25,11 @@ PAD = 0.12  # share of the object's size that its box is larger on each side
 CANVAS_MARGIN = 4.0  # reference pixels round what the frames cover, for the maps to move in
 STEEP = 1.5  # logits per pixel from the mask's edge
 SURE = 5.0  # largest starting logit
+UNDER = 4.0  # pixels that a hidden mask goes on beyond what may show through the edge before it
 
 
-def check(
-    frames: NDArray[np.uint8], keys: dict[int, NDArray[np.uint8]]
-) -> dict[int, NDArray[np.uint8]]:
-    """The masks as [H,W], if the clip and they can be used; JobError otherwise."""
+def check(frames: NDArray[np.uint8], objects: Sequence[Given]) -> list[Given]:
+    """The objects, their masks as [H,W], if the clip and they can be used; JobError otherwise."""
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
         raise ValueError(f"frames are uint8 [T,H,W,3], not {frames.dtype} {list(frames.shape)}")
     count, h, w, _ = frames.shape
@@ -36,15 +41,22 @@ def check(
             f"Frames of {w}×{h} are too small.",
             f"Use frames of at least {LEAST_SIDE} pixels on each side.",
         )
-    for t, mask in keys.items():
-        if mask.shape[:2] != (h, w) or mask.size != h * w:
-            raise JobError(
-                "mask_size",
-                f"The mask of frame {t} is {mask.shape[1]}×{mask.shape[0]}, "
-                f"but the frames are {w}×{h}.",
-                "Make the mask at the size of the clip.",
-            )
-    return {t: mask.reshape(h, w) for t, mask in keys.items()}
+    if not 1 <= len(objects) <= len(OBJECTS):
+        raise ValueError(f"a clip has 1 to {len(OBJECTS)} objects, not {len(objects)}")
+    out = []
+    for number, one in enumerate(objects, 1):
+        for t, mask in one.keys.items():
+            if mask.shape[:2] != (h, w) or mask.size != h * w:
+                why = JobError(
+                    "mask_size",
+                    f"The mask of frame {t} is {mask.shape[1]}×{mask.shape[0]}, "
+                    f"but the frames are {w}×{h}.",
+                    "Make the mask at the size of the clip.",
+                )
+                raise of_object(why, number, len(objects))
+        keys = {t: mask.reshape(h, w) for t, mask in one.keys.items()}
+        out.append(Given(keys, one.mode))
+    return out
 
 
 def working_size(height: int, width: int, long_side: int) -> tuple[int, int]:
@@ -55,63 +67,35 @@ def working_size(height: int, width: int, long_side: int) -> tuple[int, int]:
 
 def begin(
     size: tuple[int, ...],
-    masks: NDArray[np.float32],
+    masks: Sequence[NDArray[np.float32]],
     bg_base: NDArray[np.float64],
-    fg_base: NDArray[np.float64],
+    bases: Sequence[NDArray[np.float64]],
     config: AtlasConfig,
     device: torch.device,
-    *,
-    empty: bool = False,
 ) -> Atlas:
-    """An Atlas with base maps, flat splines and the rough mask's opacity; no images yet.
+    """An Atlas with base maps, flat splines and the rough masks' opacities; no images yet.
 
-    size: frames, height, width of the clip. masks: float32 [T,h,w], soft, 0..1. empty: whether the
-    clip may be without an object; JobError no_foreground otherwise.
+    size: frames, height, width of the clip. masks: what is seen of each object, front to back,
+    float32 [T,h,w], soft, 0..1. bases: each object's base maps.
     """
-    count, h, w = masks.shape
-    hard = masks > 0.5
-    if not hard.any() and not empty:
-        raise JobError(
-            "no_foreground",
-            "The mask is empty on every frame, so there is no foreground object.",
-            "Give a mask of the object on at least one frame.",
-        )
-    half, eighth = ((h + 1) // 2, (w + 1) // 2), ((h + 7) // 8, (w + 7) // 8)
-    distance = torch.from_numpy(np.stack([signed_distance(m) for m in hard]))[:, None]
-    distance = torch.nn.functional.interpolate(
-        distance.clamp(-60, 60), size=half, mode="bilinear", align_corners=False
-    )
-    area = torch.from_numpy(hard.sum((1, 2)).astype(np.float32))
-    most = max(config.band_least, config.band_most * w)
-    reach = (config.band * area.sqrt()).clamp(config.band_least, most)
-
-    def cells(shape: tuple[int, int]) -> tuple[int, int]:
-        rows, columns = shape if w >= h else shape[::-1]
-        return rows + 3, columns + 3
-
-    fg = [torch.zeros(count, 2, *cells(c)) for c in config.fg_cells]
-    bg = [
-        torch.zeros(time_cells(count, every) + 3, 2, *cells(c))
+    count, h, w = masks[0].shape
+    fine = [
+        torch.zeros(time_cells(count, every) + 3, 2, *_cells(c, (h, w)))
         for c, every in zip(config.bg_cells, config.bg_every, strict=True)
     ]
     tensors = {
         "bg_base": torch.from_numpy(bg_base).float(),
-        "fg_base": torch.from_numpy(fg_base).float(),
-        "bg_knots0": bg[0],
-        "bg_knots1": bg[1],
-        "fg_knots0": fg[0],
-        "fg_knots1": fg[1],
+        "bg_knots0": fine[0],
+        "bg_knots1": fine[1],
         "bg_gain": torch.zeros(count, 1, *_gain_cells(h, w, config.gain_cell)),
-        "fg_gain": torch.zeros(count, 1, *_gain_cells(h, w, config.gain_cell)),
-        "boxes": torch.from_numpy(_boxes(hard, reach.numpy())),
-        "distance": distance.half(),
-        "reach": reach,
-        "alpha0": (-STEEP * distance).clamp(-SURE, SURE),
-        "alpha1": torch.zeros(count, 1, *eighth),
         # Until the maps are known the canvases are the frame itself.
         "bg_canvas": torch.tensor([0.0, 0.0, w, h]),
-        "fg_canvas": torch.tensor([0.0, 0.0, w, h]),
     }
+    front = np.zeros(masks[0].shape, np.bool_)
+    for layer, mask, base in zip(OBJECTS, masks, bases, strict=False):
+        own = _object(mask > 0.5, front, base, config)
+        tensors |= {f"{prefix(layer)}_{name}": value for name, value in own.items()}
+        front = front | (mask > 0.5)
     frames, height, width = size
     return Atlas(
         (frames, height, width),
@@ -120,6 +104,45 @@ def begin(
         {k: v.to(device) for k, v in tensors.items()},
         {},
     )
+
+
+def _object(
+    hard: NDArray[np.bool_],
+    front: NDArray[np.bool_],
+    base: NDArray[np.float64],
+    config: AtlasConfig,
+) -> dict[str, torch.Tensor]:
+    """Tensors of one object. hard: what is seen of it; front: what is in front of it, [T,h,w]."""
+    count, h, w = hard.shape
+    half, eighth = ((h + 1) // 2, (w + 1) // 2), ((h + 7) // 8, (w + 7) // 8)
+    most = max(config.band_least, config.band_most * w)
+    # As far as the bands of both edges may reach: deeper in, the object in front is opaque.
+    whole = continued(hard, front, 2 * most + UNDER)
+    distance = torch.from_numpy(np.stack([signed_distance(m) for m in whole]))[:, None]
+    distance = torch.nn.functional.interpolate(
+        distance.clamp(-60, 60), size=half, mode="bilinear", align_corners=False
+    )
+    area = torch.from_numpy(hard.sum((1, 2)).astype(np.float32))
+    reach = (config.band * area.sqrt()).clamp(config.band_least, most)
+    coarse, fine = (torch.zeros(count, 2, *_cells(c, (h, w))) for c in config.fg_cells)
+    return {
+        "base": torch.from_numpy(base).float(),
+        "knots0": coarse,
+        "knots1": fine,
+        "gain": torch.zeros(count, 1, *_gain_cells(h, w, config.gain_cell)),
+        "boxes": torch.from_numpy(_boxes(whole, reach.numpy())),
+        "distance": distance.half(),
+        "reach": reach,
+        "alpha0": (-STEEP * distance).clamp(-SURE, SURE),
+        "alpha1": torch.zeros(count, 1, *eighth),
+        "canvas": torch.tensor([0.0, 0.0, w, h]),
+    }
+
+
+def _cells(cells: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """Knots down and across of a spline whose cells are given as short side, long side."""
+    rows, columns = cells if size[1] >= size[0] else cells[::-1]
+    return rows + 3, columns + 3
 
 
 def _gain_cells(height: int, width: int, cell: float) -> tuple[int, int]:
@@ -158,18 +181,17 @@ def set_canvas(atlas: Atlas, config: AtlasConfig, report: Reporter) -> None:
     """Lay each atlas over everything its frames reach, and allot its texels."""
     h, w = atlas.work
     size = (max(2, h // 2), max(2, w // 2))
-    for k, layer, density in (
-        ("bg", "background", config.bg_texels),
-        ("fg", "foreground", config.fg_texels),
-    ):
+    for layer in atlas.layers:
+        k = prefix(layer)
+        density = config.bg_texels if layer == BACKGROUND else config.fg_texels
         low = torch.full((2,), float("inf"), device=atlas.device)
         high = -low
         for index in range(atlas.frames):
             report.step(PHASE, index, atlas.frames)
             t = torch.tensor([index], device=atlas.device)
             flat = atlas.reference(layer, t, size)[0]
-            if k == "fg":
-                inside = atlas.distance(t, size)[0, 0] < atlas.tensors["reach"][t]
+            if layer != BACKGROUND:
+                inside = atlas.distance(layer, t, size)[0, 0] < atlas.tensors[f"{k}_reach"][t]
                 flat = flat[:, inside]
             if flat.numel():
                 low = torch.minimum(low, flat.flatten(1).amin(1))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.atlas.interface import LayeredAtlas
+from backend.atlas.layers import BACKGROUND, visibility
 from backend.clip.model import TextImageModel
 from backend.edit.config import EditConfig, EditTexts
 from backend.edit.generator import Generator
@@ -37,7 +38,6 @@ from backend.edit.train import (
 from backend.edit.views import apply_colour, jitter
 from backend.progress import Reporter
 
-FOREGROUND = "foreground"
 # Smallest side of an atlas or frame crop, pixels: less gives the U-Net nothing to halve.
 MIN_CROP = 48
 
@@ -77,7 +77,7 @@ def edit_atlas(
 ) -> Tensor:
     """Edited atlas [1,4,Ha,Wa] in 0..1, straight alpha, for backend.atlas.render.render_layer.
 
-    frames: [T,H,W,3] uint8 sRGB. layer: ``foreground`` or ``background``. The atlas is not
+    frames: [T,H,W,3] uint8 sRGB. layer: one of the atlas'. The atlas is not
     changed; the result has its own resolution. Raises JobError, Cancelled.
     """
     random = torch.Generator().manual_seed(config.seed)
@@ -155,7 +155,7 @@ class Footage:
     """The clip at working size with its frozen atlas: all a step needs, computed once.
 
     frames [T,3,h,w], uv [T,2,h,w] in −1..1, opacity [T,1,h,w] of the layer as the frame shows it
-    (the background's is what the foreground leaves), atlas [1,3,Ha,Wa] scaled so that one of its
+    (what those in front of it leave), atlas [1,3,Ha,Wa] scaled so that one of its
     pixels is about one of the frame's, coverage [1,1,Ha,Wa], middles: frames with both neighbours
     that show the layer (all of them if none does).
     """
@@ -170,8 +170,8 @@ class Footage:
         report: Reporter,
     ) -> None:
         count, height, width = frames.shape[:3]
-        self.config, self.foreground = config, layer == FOREGROUND
-        self.size = self._working_size(atlas, height, width, count, device)
+        self.config, self.foreground = config, layer != BACKGROUND
+        self.size = self._working_size(atlas, layer, height, width, count, device)
         self.neighbours = min(config.neighbours, (count - 1) // 2)
         pictures, maps, opacities = [], [], []
         with torch.no_grad():
@@ -180,8 +180,7 @@ class Footage:
                 moment = torch.tensor([t], device=device)
                 pictures.append(resize(to_tensor(frames[t], device), self.size))
                 maps.append(atlas.uv(layer, moment, self.size).permute(0, 3, 1, 2).float())
-                opacity = atlas.opacity(moment, self.size).float()
-                opacities.append(opacity if self.foreground else 1 - opacity)
+                opacities.append(visibility(atlas, layer, moment, self.size).float())
             self.frames, self.uv = torch.cat(pictures), torch.cat(maps)
             self.opacity = torch.cat(opacities)
             image = atlas.image(layer).to(device).float()
@@ -193,7 +192,13 @@ class Footage:
         self.middles = [t for t in middles if (self.opacity[t] > 0.5).any()] or list(middles)
 
     def _working_size(
-        self, atlas: LayeredAtlas, height: int, width: int, count: int, device: torch.device
+        self,
+        atlas: LayeredAtlas,
+        layer: str,
+        height: int,
+        width: int,
+        count: int,
+        device: torch.device,
     ) -> tuple[int, int]:
         """Frame size at which what is edited, frame or object with its margin, has config.size."""
         whole = fit_size(height, width, self.config.size)
@@ -201,7 +206,7 @@ class Footage:
             return whole
         with torch.no_grad():
             shown = [
-                atlas.opacity(torch.tensor([t], device=device), whole)[0, 0] > 0.5
+                visibility(atlas, layer, torch.tensor([t], device=device), whole)[0, 0] > 0.5
                 for t in range(count)
             ]
         boxes = [_box(visible) for visible in shown if visible.any()] or [Window(0, 0, *whole)]

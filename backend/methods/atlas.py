@@ -16,10 +16,11 @@ from backend.atlas.checkpoint import Checkpoint
 from backend.atlas.interface import LayeredAtlas
 from backend.atlas.report import sheet
 from backend.methods import shelf
-from backend.methods.hints import hints_of, with_model
+from backend.methods.hints import given_of, with_model
 from backend.methods.shots import each_shot
 from backend.worker import Context
 from protocol.jobs import AtlasJob, Clip, Masks, Result
+from protocol.layers import objects_of
 
 
 def run(spec: AtlasJob, ctx: Context) -> Result:
@@ -29,16 +30,13 @@ def run(spec: AtlasJob, ctx: Context) -> Result:
 
 def _shot(spec: AtlasJob, frames: NDArray[np.uint8], ctx: Context, first: int) -> Result:
     started = time.monotonic()
-    atlas = atlas_of(spec.clip, spec.masks, spec.preset, spec.seed, frames, ctx, spec.engine, first)
-    pictures = {f"{name}_atlas": ctx.store(picture(atlas, name)) for name in layers()}
+    atlas = atlas_of(
+        spec.clip, objects_of(spec), spec.preset, spec.seed, frames, ctx, spec.engine, first
+    )
+    pictures = {f"{layer}_atlas": ctx.store(picture(atlas, layer)) for layer in atlas.layers}
     pictures["report"] = ctx.store(sheet(atlas, frames))
     numbers = {**atlas.numbers, "seconds": time.monotonic() - started}
     return Result(pictures=pictures, numbers=numbers)
-
-
-def layers() -> tuple[str, ...]:
-    """The layers of an atlas, back to front."""
-    return ("background", "foreground")
 
 
 def load_clip_frames(clip: Clip, ctx: Context) -> NDArray[np.uint8]:
@@ -52,7 +50,7 @@ def load_clip_frames(clip: Clip, ctx: Context) -> NDArray[np.uint8]:
 
 def atlas_of(
     clip: Clip,
-    masks: Masks,
+    objects: tuple[Masks, ...],
     preset: str,
     seed: int,
     frames: NDArray[np.uint8],
@@ -62,14 +60,14 @@ def atlas_of(
 ) -> LayeredAtlas:
     """The atlas of these frames, masks, settings and engine: from disk, or made and kept.
 
-    first: frames of the whole clip before these, for sentences.
+    objects: front to back. first: frames of the whole clip before these, for sentences.
     """
-    masks = with_model(masks, ctx)
+    objects = tuple(with_model(masks, ctx) for masks in objects)
     identity = (
         engines.VERSIONS[engine],
         mask_room.VERSION,
         msgspec.to_builtins(clip.frames),
-        msgspec.to_builtins(masks),
+        msgspec.to_builtins(objects),
         engines.settings(engine, preset, seed),
     )
     folder = ctx.atlas_folder(hashlib.sha256(msgpack.packb(identity)).hexdigest())
@@ -77,13 +75,11 @@ def atlas_of(
     if kept is not None:
         return kept
     shelf.sweep(folder.parent)
-    keys = {key.frame: ctx.load(key.mask)[..., 0] for key in masks.keys}
-    hints = hints_of(masks, (frames.shape[1], frames.shape[2]), ctx, first)
-    mode = "none" if masks.mode == "none" else hints
+    size = (frames.shape[1], frames.shape[2])
+    given = [given_of(masks, size, ctx, first) for masks in objects]
     checkpoint = Checkpoint(folder.with_name(f"{folder.name}.part"), report=ctx)
-    atlas = engines.decompose(engine, preset, seed, frames, keys, mode, ctx.device, ctx, checkpoint)
-    atlas.numbers.update(hints.numbers)
-    pictures = {name: picture(atlas, name) for name in layers()}
+    atlas = engines.decompose(engine, preset, seed, frames, given, ctx.device, ctx, checkpoint)
+    pictures = {layer: picture(atlas, layer) for layer in atlas.layers}
     kept = shelf.put(atlas, folder, {**pictures, "report": sheet(atlas, frames)})
     checkpoint.drop()  # not before: what was fitted for hours is to be kept at any moment
     return kept

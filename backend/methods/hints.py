@@ -13,22 +13,27 @@ from numpy.typing import NDArray
 from backend.atlas.flow import F32, Flows
 from backend.atlas.hints import Hints, Relevancy
 from backend.atlas.masks import resolve_masks
+from backend.atlas.objects import Given
 from backend.atlas.segmenters.base import Click, load_segmenter
 from backend.atlas.start import working_size
 from backend.clip.model import TextImageModel
 from backend.edit.config import EditConfig
 from backend.worker import Context
-from protocol.jobs import EditJob, JobError, Masks
+from protocol.jobs import OBJECTS, EditJob, JobError, Masks
+from protocol.layers import of_object, suffix
 
 
-def masks_of_edit(spec: EditJob) -> Masks:
-    """An edit's masks with what its texts and model fill in."""
-    masks = spec.masks
-    if masks.mode == "text" and not masks.texts:
-        masks = msgspec.structs.replace(masks, texts=spec.region or spec.source)
-    if not masks.texts or masks.model.name:
-        return masks
-    return msgspec.structs.replace(masks, model=spec.model)
+def objects_of_edit(spec: EditJob) -> tuple[Masks, ...]:
+    """An edit's objects, front to back, with what its texts and model fill in."""
+    first = spec.masks
+    if first.mode == "text" and not first.texts:
+        first = msgspec.structs.replace(first, texts=spec.region or spec.source)
+    return tuple(
+        msgspec.structs.replace(masks, model=spec.model)
+        if masks.texts and not masks.model.name
+        else masks
+        for masks in (first, *spec.behind)
+    )
 
 
 def with_model(masks: Masks, ctx: Context) -> Masks:
@@ -36,6 +41,14 @@ def with_model(masks: Masks, ctx: Context) -> Masks:
     if not masks.texts or masks.model.name:
         return masks
     return msgspec.structs.replace(masks, model=ctx.model)
+
+
+def given_of(masks: Masks, size: tuple[int, int], ctx: Context, first: int = 0) -> Given:
+    """What a job says of one object; the arguments are those of `hints_of`."""
+    if masks.mode == "none":
+        return Given({}, "none")
+    keys = {key.frame: ctx.load(key.mask)[..., 0] for key in masks.keys}
+    return Given(keys, hints_of(masks, size, ctx, first))
 
 
 def hints_of(masks: Masks, size: tuple[int, int], ctx: Context, first: int = 0) -> Hints:
@@ -55,6 +68,46 @@ def hints_of(masks: Masks, size: tuple[int, int], ctx: Context, first: int = 0) 
         segmenter=segmenter,
         size=size,
         first=first,
+    )
+
+
+def mask_of_layer(
+    objects: tuple[Masks, ...],
+    layer: str,
+    frame: NDArray[np.uint8],
+    side: int,
+    ctx: Context,
+    first: int = 0,
+) -> tuple[NDArray[np.uint8], dict[str, float]]:
+    """Where a clip or shot of one frame shows a layer, uint8 [H,W], 0 elsewhere; and measures.
+
+    objects: front to back. The rest as `mask_of_still`; errors say which object they are about.
+    """
+    hidden = np.zeros(frame.shape[:2], np.uint8)  # by the objects so far
+    numbers: dict[str, float] = {}
+    for number, (masks, name) in enumerate(zip(objects, OBJECTS, strict=False), 1):
+        if masks.mode == "none":
+            mask = np.zeros_like(hidden)
+        else:
+            try:
+                mask, found = mask_of_still(masks, frame, side, ctx, first)
+            except JobError as why:
+                raise of_object(why, number, len(objects)) from why
+            numbers |= {f"{key}{suffix(number)}": value for key, value in found.items()}
+        mask = np.minimum(mask, 255 - hidden)
+        if layer == name:
+            if not mask.any():
+                raise of_object(_nothing_seen(), number, len(objects))
+            return mask, numbers
+        hidden = np.maximum(hidden, mask)
+    return 255 - hidden, numbers
+
+
+def _nothing_seen() -> JobError:
+    return JobError(
+        "no_foreground",
+        "Nothing is seen of it: no mask holds it, or objects in front hide it.",
+        "Check the masks, and that the objects are told front to back.",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -12,14 +12,17 @@ from numpy.typing import NDArray
 
 from backend.atlas.shots import find_cuts
 from backend.worker import Context
-from protocol.jobs import AtlasJob, Clip, EditJob, JobError, Masks, ObjectRef, Result
+from protocol.jobs import OBJECTS, AtlasJob, Clip, EditJob, JobError, Masks, ObjectRef, Result
+from protocol.layers import about, objects_of, of_object, suffix
 
 Frames = NDArray[np.uint8]
 Job = TypeVar("Job", AtlasJob, EditJob)
 
 LARGER_IS_WORSE = ("slip", "folds")
 WORST, WORST_FRAME = "mask_confidence_worst", "mask_worst_frame"
-NOTHING_TO_EDIT = ("no_foreground", "one_colour")
+ABSENT = {f"no_foreground{suffix(number)}": number for number in range(1, len(OBJECTS) + 1)}
+"""The object, counted from 1, that an error says is not there."""
+NOTHING_TO_EDIT = (*ABSENT, "one_colour")
 
 
 def each_shot(
@@ -29,8 +32,9 @@ def each_shot(
 
     frames: uint8 [T,H,W,3], the clip's. run_one gets the job of a shot, its frames, and how many
     frames come before them. A shot without an object is all background to an edit of the
-    background; any other shot with nothing to edit gets an empty layer. Both are told. JobError
-    where there is nothing to edit in any shot.
+    background; any other shot with nothing to edit gets an empty layer. Of several objects, those
+    that are not in a shot are left out there. All of this is told. JobError where there is nothing
+    to edit in any shot.
     """
     spans = shots(frames, ctx)
     if len(spans) == 1:
@@ -41,7 +45,8 @@ def each_shot(
     for number, (first, last) in enumerate(spans):
         parts.append(_part(spec, number, spans, ctx))
         try:
-            results.append(run_one(parts[-1], frames[first:last], ctx, first))
+            shot, name = frames[first:last], _name(number, spans)
+            results.append(_with_those_there(run_one, parts[-1], shot, ctx, first, name))
         except JobError as why:
             if why.problem.code not in NOTHING_TO_EDIT:
                 raise
@@ -49,10 +54,10 @@ def each_shot(
             results.append(None)
     if len(missing) == len(spans):
         raise missing[0][1]
-    behind = isinstance(spec, EditJob) and spec.layer == "background"
+    background = isinstance(spec, EditJob) and spec.layer == "background"
     for number, error in missing:
         name, (first, last) = _name(number, spans), spans[number]
-        if behind and error.problem.code == "no_foreground":
+        if background and error.problem.code == "no_foreground":
             ctx.note(f"{name}: {error.problem.message} All of it is taken for background.")
             bare: Job = msgspec.structs.replace(parts[number], masks=Masks(mode="none"))
             results[number] = run_one(bare, frames[first:last], ctx, first)
@@ -74,27 +79,77 @@ def each_shot(
     return Result(layer=layer, pictures=pictures, numbers=numbers)
 
 
+def _with_those_there(
+    run_one: Callable[[Job, Frames, Context, int], Result],
+    part: Job,
+    frames: Frames,
+    ctx: Context,
+    first: int,
+    name: str,
+) -> Result:
+    """Run a shot, of several objects without those that are not found in it, and tell which.
+
+    JobError no_foreground, no_foreground_2, … where the layer that is edited is one of them.
+    """
+    while part.behind:
+        objects = objects_of(part)
+        layer = part.layer if isinstance(part, EditJob) else ""
+        edited = OBJECTS.index(layer) if layer in OBJECTS else None
+        if edited is not None and objects[edited].mode == "none":
+            missing = JobError(
+                "no_foreground",
+                "It is not in this shot.",
+                "Give its mask on a frame of the shot, if it is.",
+            )
+            raise of_object(missing, edited + 1, len(objects))
+        try:
+            return run_one(part, frames, ctx, first)
+        except JobError as why:
+            index = ABSENT.get(why.problem.code, 0) - 1
+            if index in (-1, edited):
+                raise
+            ctx.note(f"{name}: {why.problem.message} It is left out there.")
+            part = _with_objects(
+                part, [Masks(mode="none") if i == index else m for i, m in enumerate(objects)]
+            )
+    return run_one(part, frames, ctx, first)
+
+
+def _with_objects(part: Job, objects: list[Masks]) -> Job:
+    changed: Job = msgspec.structs.replace(part, masks=objects[0], behind=tuple(objects[1:]))
+    return changed
+
+
 def _name(number: int, spans: list[tuple[int, int]]) -> str:
     first, last = spans[number]
     return f"Shot {number + 1} of {len(spans)}, frames {first + 1} to {last}"
 
 
 def _part(spec: Job, number: int, spans: list[tuple[int, int]], ctx: Context) -> Job:
-    """The job of a shot; that its object is to be looked for is told."""
-    first, last = spans[number]
-    masks = masks_within(spec.masks, first, last)
-    if masks.mode != spec.masks.mode:
-        ctx.note(f"{_name(number, spans)}, has no mask of its own: its object is looked for.")
+    """The job of a shot; it is told which objects are to be looked for, or taken to be absent."""
+    (first, last), name = spans[number], _name(number, spans)
+    given = objects_of(spec)
+    otherwise: Literal["auto", "none"] = "none" if spec.behind else "auto"
+    objects = [masks_within(masks, first, last, otherwise) for masks in given]
+    for index, (masks, whole) in enumerate(zip(objects, given, strict=True), 1):
+        if masks.mode == whole.mode:
+            continue
+        if spec.behind:
+            absent = about("nothing points at it there, so it is taken to be absent.", index, 3)
+            ctx.note(f"{name}: {absent}")
+        else:
+            ctx.note(f"{name}, has no mask of its own: its object is looked for.")
     clip = Clip(frames=spec.clip.frames[first:last], fps=spec.clip.fps)
-    part: Job = msgspec.structs.replace(spec, clip=clip, masks=masks)
-    return part
+    part: Job = msgspec.structs.replace(spec, clip=clip)
+    return _with_objects(part, objects)
 
 
 def in_clip(numbers: dict[str, float], first: int) -> dict[str, float]:
     """A shot's measures with its frames counted in the clip. first: frames before the shot."""
-    if WORST_FRAME not in numbers:
-        return numbers
-    return {**numbers, WORST_FRAME: numbers[WORST_FRAME] + first}
+    return {
+        name: value + first if name.startswith(WORST_FRAME) else value
+        for name, value in numbers.items()
+    }
 
 
 def shots(frames: Frames, ctx: Context) -> list[tuple[int, int]]:
@@ -109,8 +164,10 @@ def shots(frames: Frames, ctx: Context) -> list[tuple[int, int]]:
     return list(pairwise([0, *cuts, len(frames)]))
 
 
-def masks_within(masks: Masks, first: int, last: int) -> Masks:
-    """A clip's masks for its frames first..last−1; automatic where none of them is of use."""
+def masks_within(
+    masks: Masks, first: int, last: int, otherwise: Literal["auto", "none"] = "auto"
+) -> Masks:
+    """A clip's masks for its frames first..last−1; another mode where none of them is of use."""
     parts = {
         name: tuple(
             msgspec.structs.replace(one, frame=one.frame - first)
@@ -124,7 +181,7 @@ def masks_within(masks: Masks, first: int, last: int) -> Masks:
     if mode == "segment":  # clicks beside the object alone say nothing to a model
         useful = bool(parts["boxes"]) or any(click.inside for click in parts["clicks"])
     if mode in ("key", "all", "segment") and not useful:
-        mode, parts = "auto", dict.fromkeys(parts, ())
+        mode, parts = otherwise, dict.fromkeys(parts, ())
     return msgspec.structs.replace(masks, mode=mode, **parts)
 
 
@@ -135,9 +192,9 @@ def worst(numbers: list[dict[str, float]]) -> dict[str, float]:
         values = [one[name] for one in numbers if name in one]
         if name == "seconds":
             joined[name] = sum(values)
-        elif name == WORST_FRAME:
-            judged = [one for one in numbers if name in one]
-            joined[name] = min(judged, key=lambda one: one[WORST])[name]
+        elif name.startswith(WORST_FRAME):
+            by = WORST + name.removeprefix(WORST_FRAME)
+            joined[name] = min((one[by], one[name]) for one in numbers if name in one)[1]
         else:
             joined[name] = max(values) if name.startswith(LARGER_IS_WORSE) else min(values)
     return joined

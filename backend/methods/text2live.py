@@ -18,7 +18,7 @@ from backend.edit.config import EditTexts
 from backend.edit.image import edit_image
 from backend.edit.video import edit_atlas
 from backend.methods.atlas import atlas_of, load_clip_frames, picture
-from backend.methods.hints import mask_of_still, masks_of_edit
+from backend.methods.hints import mask_of_layer, objects_of_edit
 from backend.methods.shots import each_shot
 from backend.worker import Context
 from protocol.jobs import ClipModel, EditJob, JobError, Result
@@ -70,14 +70,13 @@ def _still(
     """Edit one frame. whole: the clip has no other one, so all of it may change if nothing says."""
     ctx.note("There is one frame, and no motion to decompose: it is edited as a still image.")
     config = edit_config.preset(spec.preset, video=False, layer=spec.layer, seed=spec.seed)
-    masks = masks_of_edit(spec)
+    objects = objects_of_edit(spec)
     mask: NDArray[np.uint8] | None = None
     numbers: dict[str, float] = {}
-    if masks.mode != "none" and not (whole and masks.mode == "auto" and not masks.texts):
+    unsaid = whole and objects[0].mode == "auto" and not objects[0].texts
+    if len(objects) > 1 or (objects[0].mode != "none" and not unsaid):
         side = atlas_config.preset(spec.preset, spec.seed).long_side
-        mask, numbers = mask_of_still(masks, frames[0], side, ctx, first)
-        if spec.layer == "background":
-            mask = 255 - mask
+        mask, numbers = mask_of_layer(objects, spec.layer, frames[0], side, ctx, first)
     layer = edit_image(frames[0], texts, clip, config, ctx.device, ctx, mask=mask)
     return Result(layer=(ctx.store(layer),), numbers=numbers)
 
@@ -94,7 +93,7 @@ def _video(
         ctx.note("What to avoid is left aside: in a clip, masks say where the edit belongs.")
     config = edit_config.preset(spec.preset, video=True, layer=spec.layer, seed=spec.seed)
     atlas = atlas_of(
-        spec.clip, masks_of_edit(spec), spec.preset, spec.seed, frames, ctx, spec.atlas_engine,
+        spec.clip, objects_of_edit(spec), spec.preset, spec.seed, frames, ctx, spec.atlas_engine,
         first,
     )  # fmt: skip
     rgba = edit_atlas(frames, atlas, spec.layer, texts, clip, config, ctx.device, ctx)

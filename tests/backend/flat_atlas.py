@@ -23,6 +23,7 @@ class FlatAtlas:
         self.texels, self.scale, self.shift = texels, scale, shift
         self.object = object or (0, 0, self.width, self.height)
         self.device = torch.device("cpu")
+        self.layers = ("foreground", "background")
         self.numbers: dict[str, float] = {}
 
     def uv(self, layer: str, t: torch.Tensor, size: tuple[int, int] | None = None) -> torch.Tensor:
@@ -34,13 +35,15 @@ class FlatAtlas:
         rows, columns = self.texels
         return torch.stack([flat[0] * 2 / columns - 1, flat[1] * 2 / rows - 1], -1)
 
-    def opacity(self, t: torch.Tensor, size: tuple[int, int] | None = None) -> torch.Tensor:
+    def opacity(
+        self, layer: str, t: torch.Tensor, size: tuple[int, int] | None = None
+    ) -> torch.Tensor:
         out = torch.zeros(len(t), 1, self.height, self.width)
         x0, y0, x1, y1 = self.object
         out[:, :, y0:y1, x0:x1] = 1
         return out
 
-    def box(self, t: torch.Tensor) -> torch.Tensor:
+    def box(self, layer: str, t: torch.Tensor) -> torch.Tensor:
         return torch.tensor([self.object]).expand(len(t), 4)
 
     def image(self, layer: str) -> torch.Tensor:

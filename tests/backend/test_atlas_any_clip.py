@@ -50,7 +50,7 @@ def test_a_clip_without_an_object_is_all_background(clip: SyntheticClip) -> None
     still = np.repeat(clip.frames[:1], 4, 0)
     atlas = run(still, {}, "none")
     assert psnr(atlas, still) > 32
-    assert float(atlas.opacity(torch.arange(4)).max()) == 0
+    assert float(atlas.opacity("foreground", torch.arange(4)).max()) == 0
     red = torch.tensor([1.0, 0, 0, 1]).reshape(1, 4, 1, 1).expand(1, 4, 64, 64)
     assert all(one[..., 3].min() == 255 for one in render_layer(atlas, "background", red, Silent()))
     assert all(one.max() == 0 for one in render_layer(atlas, "foreground", red, Silent()))

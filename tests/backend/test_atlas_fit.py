@@ -90,7 +90,7 @@ def test_the_atlas_explains_the_clip(atlas: Atlas) -> None:
 
 
 def test_alpha_agrees_with_the_truth(atlas: Atlas, clip: SyntheticClip) -> None:
-    alpha = atlas.opacity(_every(atlas))[:, 0].numpy()
+    alpha = atlas.opacity("foreground", _every(atlas))[:, 0].numpy()
     assert alpha.shape == (T, H, W)
     found, truth = alpha > 0.5, clip.alpha > 0.5
     assert (found & truth).sum() / (found | truth).sum() > 0.96
@@ -159,7 +159,7 @@ def test_shapes_and_ranges(atlas: Atlas) -> None:
 
 def test_what_frames_see_lies_on_the_covered_atlas(atlas: Atlas) -> None:
     t = _every(atlas)
-    alpha = atlas.opacity(t)
+    alpha = atlas.opacity("foreground", t)
     for layer, share in (("foreground", alpha), ("background", 1 - alpha)):
         uv = atlas.uv(layer, t)[(share > 0.9)[:, 0]]
         assert uv.abs().max() <= 1
@@ -173,19 +173,19 @@ def test_maps_and_opacity_do_not_depend_on_the_output_size(atlas: Atlas) -> None
         fine = atlas.uv(layer, t, (2 * H, 2 * W)).permute(0, 3, 1, 2)
         coarse = atlas.uv(layer, t).permute(0, 3, 1, 2)
         torch.testing.assert_close(F.avg_pool2d(fine, 2), coarse, atol=2e-3, rtol=0)
-    fine = F.avg_pool2d(atlas.opacity(t, (2 * H, 2 * W)), 2)
-    assert (fine - atlas.opacity(t)).abs().mean() < 0.01
+    fine = F.avg_pool2d(atlas.opacity("foreground", t, (2 * H, 2 * W)), 2)
+    assert (fine - atlas.opacity("foreground", t)).abs().mean() < 0.01
 
 
 @pytest.mark.parametrize("size", [None, (131, 203)])
 def test_opacity_is_exactly_zero_away_from_the_object(
     atlas: Atlas, clip: SyntheticClip, size: tuple[int, int] | None
 ) -> None:
-    alpha = atlas.opacity(_every(atlas), size)
+    alpha = atlas.opacity("foreground", _every(atlas), size)
     away = np.stack(
         [cv2.distanceTransform((a < 0.5).astype(np.uint8), cv2.DIST_L2, 5) for a in clip.alpha]
     )
-    far = torch.from_numpy(away)[:, None] > float(atlas.tensors["reach"].max()) + 3
+    far = torch.from_numpy(away)[:, None] > float(atlas.tensors["fg_reach"].max()) + 3
     if size is not None:
         far = F.interpolate(far.float(), size=size, mode="bilinear") == 1
     assert far.float().mean() > 0.3
@@ -195,8 +195,8 @@ def test_opacity_is_exactly_zero_away_from_the_object(
 
 
 def test_the_box_holds_all_opacity(atlas: Atlas) -> None:
-    alpha = atlas.opacity(_every(atlas))
-    boxes = atlas.box(_every(atlas))
+    alpha = atlas.opacity("foreground", _every(atlas))
+    boxes = atlas.box("foreground", _every(atlas))
     for one, (x0, y0, x1, y1) in zip(alpha[:, 0], boxes.tolist(), strict=True):
         outside = one.clone()
         outside[y0:y1, x0:x1] = 0
@@ -254,7 +254,7 @@ def test_saved_and_loaded_it_is_the_same(atlas: Atlas, tmp_path: Path) -> None:
         assert torch.equal(again.uv(layer, t), atlas.uv(layer, t))
         assert torch.equal(again.image(layer), atlas.image(layer))
         assert torch.equal(again.coverage(layer), atlas.coverage(layer))
-    assert torch.equal(again.opacity(t), atlas.opacity(t))
+    assert torch.equal(again.opacity("foreground", t), atlas.opacity("foreground", t))
     atlas.save(folder)
     assert [p.name for p in folder.parent.iterdir()] == ["atlas"], "no leftovers"
 
@@ -356,7 +356,7 @@ def test_two_frames_of_odd_size(clip: SyntheticClip) -> None:
     frames, masks = clip.frames[:2, :77, :131], clip.masks()[:2, :77, :131]
     atlas = _run(np.ascontiguousarray(frames), dict(enumerate(masks)))
     _sound(atlas)
-    assert atlas.opacity(torch.tensor([1])).shape == (1, 1, 77, 131)
+    assert atlas.opacity("foreground", torch.tensor([1])).shape == (1, 1, 77, 131)
     assert atlas.numbers["psnr"] > 22
 
 
@@ -367,7 +367,7 @@ def test_no_texture_at_all() -> None:
     atlas = _run(frames, {0: mask}, "key")
     _sound(atlas)
     assert atlas.numbers["psnr"] > 36
-    assert (atlas.opacity(torch.tensor([2]))[0, 0, 25:35, 35:55] == 1).all()
+    assert (atlas.opacity("foreground", torch.tensor([2]))[0, 0, 25:35, 35:55] == 1).all()
 
 
 def test_frames_without_the_object(clip: SyntheticClip) -> None:
@@ -376,9 +376,9 @@ def test_frames_without_the_object(clip: SyntheticClip) -> None:
     keys[5] = np.zeros_like(keys[5])
     atlas = _run(clip.frames, keys)
     _sound(atlas)
-    assert atlas.opacity(torch.tensor([0, 5])).max() == 0
-    assert atlas.opacity(torch.tensor([1])).max() == 1
-    assert atlas.box(torch.tensor([5])).tolist() == [[0, 0, 0, 0]]
+    assert atlas.opacity("foreground", torch.tensor([0, 5])).max() == 0
+    assert atlas.opacity("foreground", torch.tensor([1])).max() == 1
+    assert atlas.box("foreground", torch.tensor([5])).tolist() == [[0, 0, 0, 0]]
 
 
 def test_a_mask_that_covers_the_frame(clip: SyntheticClip) -> None:
@@ -441,7 +441,7 @@ def test_a_real_swan_from_one_mask() -> None:
     ]
     mask = np.where(truth[0], 255, 0).astype(np.uint8)
     atlas = _run(frames, {0: mask}, "key", replace(SHORT, uv_steps=30, half_steps=40))
-    alpha = atlas.opacity(_every(atlas))[:, 0].numpy() > 0.5
+    alpha = atlas.opacity("foreground", _every(atlas))[:, 0].numpy() > 0.5
     overlap = [(a & b).sum() / (a | b).sum() for a, b in zip(alpha, truth, strict=True)]
     assert np.mean(overlap) > 0.8
     assert atlas.numbers["psnr"] > 24

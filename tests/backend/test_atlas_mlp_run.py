@@ -89,13 +89,13 @@ def test_it_answers_as_the_explicit_atlas_does(atlas: MlpAtlas, explicit: Layere
     assert atlas.work == explicit.work
     assert atlas.numbers.keys() >= {"psnr", "psnr_fg", "mask_iou", "coverage_fg", "slip_bg"}
     t = torch.tensor([0, 2])
-    asks: list[Callable[[LayeredAtlas], torch.Tensor]] = [lambda a: a.box(t)]
+    asks: list[Callable[[LayeredAtlas], torch.Tensor]] = [lambda a: a.box("foreground", t)]
     for size in (None, (30, 50)):
-        asks += [lambda a, size=size: a.opacity(t, size)]
+        asks += [lambda a, size=size: a.opacity("foreground", t, size)]
         for layer in LAYERS:
             asks += [lambda a, size=size, layer=layer: a.uv(layer, t, size)]
             asks += [lambda a, size=size, layer=layer: a.gain(layer, t, size)]
-    asks += [lambda a: a.distance(t, (H, W))]
+    asks += [lambda a: a.distance("foreground", t, (H, W))]
     for ask in asks:
         ours, theirs = ask(atlas), ask(explicit)
         assert ours.shape == theirs.shape
@@ -126,7 +126,7 @@ def test_the_tables_say_what_the_networks_say(
             away = (plane - trainer.networks.uv(k, points)).norm(dim=1)
         assert float(away.mean()) * trainer.frame.pixels_per_uv < 0.02
         inside = atlas.uv(layer, torch.tensor([2])).abs() <= 1.001
-        visible = atlas.opacity(torch.tensor([2]))[0, 0] > 0.5
+        visible = atlas.opacity("foreground", torch.tensor([2]))[0, 0] > 0.5
         visible = visible if layer == "foreground" else ~visible
         assert bool(inside[0][visible].all())
     again = atlas.networks()
@@ -135,9 +135,9 @@ def test_the_tables_say_what_the_networks_say(
 
 def test_outside_its_box_the_object_is_clear(atlas: MlpAtlas) -> None:
     for size in ((H, W), (23, 51)):
-        alpha = atlas.opacity(torch.arange(T), size)[:, 0]
+        alpha = atlas.opacity("foreground", torch.arange(T), size)[:, 0]
         assert float(alpha.max()) > 0.5
-        for one, box in zip(alpha, atlas.box(torch.arange(T)).tolist(), strict=True):
+        for one, box in zip(alpha, atlas.box("foreground", torch.arange(T)).tolist(), strict=True):
             y, x = one.nonzero().unbind(1)
             x, y = (x + 0.5) * W / size[1], (y + 0.5) * H / size[0]
             assert box[0] <= float(x.min())
@@ -159,7 +159,10 @@ def test_saved_and_loaded_by_engine_it_is_the_same(
     assert again.numbers == atlas.numbers
     assert again.work == atlas.work
     assert all(torch.equal(v, atlas.tensors[k]) for k, v in again.tensors.items())
-    assert torch.equal(again.opacity(torch.tensor([1])), atlas.opacity(torch.tensor([1])))
+    assert torch.equal(
+        again.opacity("foreground", torch.tensor([1])),
+        atlas.opacity("foreground", torch.tensor([1])),
+    )
     about = json.loads((tmp_path / "m" / "atlas.json").read_text())
     assert about["engine"] == "mlp"
     (tmp_path / "m" / "atlas.json").write_text(json.dumps({**about, "engine": "hash"}))
@@ -178,7 +181,7 @@ def test_a_painting_is_laid_over_the_frames(atlas: MlpAtlas, layer: str) -> None
     out = list(render_layer(atlas, layer, rgba, Silent()))
     assert len(out) == T
     assert out[0].shape == (H, W, 4)
-    share = atlas.opacity(torch.tensor([1]))[0, 0].numpy()
+    share = atlas.opacity("foreground", torch.tensor([1]))[0, 0].numpy()
     share = share if layer == "foreground" else 1 - share
     assert np.abs(out[1][..., 3] / 255 - share).mean() < 0.02
 
@@ -246,11 +249,11 @@ def test_it_refuses_what_the_explicit_engine_refuses(
 def test_a_clip_without_an_object_and_a_single_frame(clip: SyntheticClip) -> None:
     config = replace(TINY, warm_passes=1, steps=2)
     bare = decompose_mlp(clip.frames, {}, "none", config, CPU, Silent())
-    assert float(bare.opacity(torch.arange(T)).max()) == 0
-    assert bare.box(torch.arange(T)).tolist() == [[0, 0, 0, 0]] * T
+    assert float(bare.opacity("foreground", torch.arange(T)).max()) == 0
+    assert bare.box("foreground", torch.arange(T)).tolist() == [[0, 0, 0, 0]] * T
     assert float(bare.coverage("foreground").max()) == 0
     still = decompose_mlp(clip.frames[:1], {0: keys(clip)[0]}, "all", config, CPU, Silent())
-    assert still.opacity(torch.tensor([0])).shape == (1, 1, H, W)
+    assert still.opacity("foreground", torch.tensor([0])).shape == (1, 1, H, W)
     assert still.numbers["psnr"] > 0
 
 

@@ -97,7 +97,9 @@ def test_pictures_over_time_explain_what_changes(both: dict[int, Atlas]) -> None
 
 def test_maps_opacity_and_background_are_those_of_a_single_picture(both: dict[int, Atlas]) -> None:
     for name, tensor in both[1].tensors.items():
-        if name.startswith(("fg_knots", "bg_knots", "alpha")) or name.endswith(("base", "canvas")):
+        if name.startswith(("fg_knots", "bg_knots", "fg_alpha")) or name.endswith(
+            ("base", "canvas")
+        ):
             assert torch.equal(tensor, both[20].tensors[name]), name
     rgba = torch.rand(1, 4, *both[1].image("foreground").shape[2:])
     painted = [list(render_layer(both[most], "foreground", rgba, Silent())) for most in (1, 20)]
@@ -121,9 +123,9 @@ def test_the_picture_is_the_most_complete_moment(both: dict[int, Atlas]) -> None
     assert any(torch.equal(picture[0].half(), key) for key in keys)
     atlas = Atlas((T, H, W), (H, W), (2, 4), dict(both[20].tensors), {})
     times = atlas.tensors["fg_times"].round().long()
-    reach = torch.full_like(atlas.tensors["reach"], -1e3)  # an object seen at one moment only
-    reach[times[2]] = both[20].tensors["reach"][times[2]]
-    atlas.tensors["reach"] = reach
+    reach = torch.full_like(atlas.tensors["fg_reach"], -1e3)  # an object seen at one moment only
+    reach[times[2]] = both[20].tensors["fg_reach"][times[2]]
+    atlas.tensors["fg_reach"] = reach
     colours.choose(atlas)
     assert torch.equal(atlas.image("foreground")[0], keys[2])
 
@@ -145,15 +147,24 @@ def test_colours_over_time_are_kept_on_the_disk(both: dict[int, Atlas], tmp_path
     assert torch.equal(rebuild(again, t, (H, W))[0], rebuild(both[20], t, (H, W))[0])
 
 
-def test_an_atlas_of_the_first_format_is_read(
-    both: dict[int, Atlas], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("old", "most"), [(1, 1), (2, 20)])
+def test_an_atlas_of_an_older_format_is_read(
+    both: dict[int, Atlas], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: int, most: int
 ) -> None:
-    monkeypatch.setattr(files, "FORMAT", 1)
-    both[1].save(tmp_path / "a")
+    atlas = both[most]
+    alone = ("boxes", "distance", "reach", "alpha0", "alpha1")  # there was one object
+    tensors = {
+        name.removeprefix("fg_") if name[3:] in alone else name: tensor
+        for name, tensor in atlas.tensors.items()
+    }
+    monkeypatch.setattr(files, "FORMAT", old)
+    Atlas((T, H, W), atlas.work, atlas.bg_every, tensors, {}).save(tmp_path / "a")
     monkeypatch.undo()
     t = torch.tensor([3])
     again = Atlas.load(tmp_path / "a", CPU)
-    assert torch.equal(rebuild(again, t, (H, W))[0], rebuild(both[1], t, (H, W))[0])
+    assert again.layers == ("foreground", "background")
+    assert torch.equal(rebuild(again, t, (H, W))[0], rebuild(atlas, t, (H, W))[0])
+    assert torch.equal(again.box("foreground", t), atlas.box("foreground", t))
 
 
 def test_a_late_sweep_leaves_colours_that_no_frame_decides(both: dict[int, Atlas]) -> None:

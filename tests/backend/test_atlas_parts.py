@@ -146,7 +146,7 @@ def test_flow_of_few_frames_has_only_the_gaps_that_fit(clip: SyntheticClip) -> N
 
 def test_background_chain_agrees_with_the_truth(clip: SyntheticClip, flows: flow.Flows) -> None:
     rough = (clip.alpha > 0.5).astype(np.float32)
-    bg, fg = motion.base_maps(flows, rough, Silent())
+    bg, (fg,) = motion.base_maps(flows, [rough], Silent())
     np.testing.assert_allclose(bg[T // 2], np.eye(3), atol=1e-12)
     points = np.array([[20.5, 20.5], [140.5, 20.5], [20.5, 80.5], [140.5, 80.5]])
     for t in (0, T - 1):

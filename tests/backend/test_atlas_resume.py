@@ -15,6 +15,7 @@ from backend.atlas.config import preset
 from backend.atlas.fit import decompose
 from backend.atlas.hints import Hints
 from backend.atlas.model import Atlas
+from backend.atlas.objects import Given
 from backend.progress import Cancelled, Silent
 from scripts.make_clip import SyntheticClip, make_clip
 
@@ -82,7 +83,8 @@ def test_a_damaged_state_is_not_gone_on_from(clip: SyntheticClip, tmp_path: Path
 def through_engine(clip: SyntheticClip, report: StopAt, checkpoint: Checkpoint) -> None:
     keys = {0: np.ascontiguousarray(clip.masks()[0])}
     hints = Hints(mode="key", size=(64, 96))
-    engines.decompose("explicit", "draft", 0, clip.frames, keys, hints, CPU, report, checkpoint)
+    given = [Given(keys, hints)]
+    engines.decompose("explicit", "draft", 0, clip.frames, given, CPU, report, checkpoint)
 
 
 def test_a_state_that_does_not_fit_is_dropped_and_the_fit_begun_anew(

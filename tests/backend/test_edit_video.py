@@ -33,6 +33,7 @@ class Panning:
     """Frame t shows the atlas' columns STEP·t .. STEP·t + W; the object is a fixed rectangle."""
 
     frames, height, width = T, H, W
+    layers = ("foreground", "background")
 
     def __init__(self, factor=1):
         noise = torch.rand(1, 3, 15, 25, generator=torch.Generator().manual_seed(0))
@@ -47,7 +48,7 @@ class Panning:
         u, v = 2 * x / (W + STEP * (T - 1)) - 1, 2 * y / H - 1
         return torch.stack(torch.broadcast_tensors(u, v), dim=-1)
 
-    def opacity(self, t, size=None):
+    def opacity(self, layer, t, size=None):
         height, width = size or (H, W)
         made = torch.zeros(len(t), 1, height, width)
         made[..., height // 4 : height * 3 // 4, width // 4 : width // 2] = 1
@@ -160,7 +161,7 @@ def test_foreground_crops_lie_around_the_object():
 
 def test_small_objects_still_give_a_usable_crop():
     class Dot(Panning):
-        def opacity(self, t, size=None):
+        def opacity(self, layer, t, size=None):
             made = torch.zeros(len(t), 1, *(size or (H, W)))
             made[..., 3:6, 70:74] = 1
             return made
@@ -175,8 +176,8 @@ def test_small_objects_still_give_a_usable_crop():
 
 def test_a_frame_without_the_object_is_cropped_whole():
     class Gone(Panning):
-        def opacity(self, t, size=None):
-            return super().opacity(t, size) * (t != 1).reshape(-1, 1, 1, 1)
+        def opacity(self, layer, t, size=None):
+            return super().opacity(layer, t, size) * (t != 1).reshape(-1, 1, 1, 1)
 
     made = footage("foreground", atlas=Gone())
     assert made.boxes[1] == Window(0, 0, H, W)
@@ -186,8 +187,8 @@ def test_a_frame_without_the_object_is_cropped_whole():
 
 def test_frames_without_the_object_are_not_drawn_and_do_not_shrink_it():
     class Gone(Panning):
-        def opacity(self, t, size=None):
-            return super().opacity(t, size) * (t > 2).reshape(-1, 1, 1, 1)
+        def opacity(self, layer, t, size=None):
+            return super().opacity(layer, t, size) * (t > 2).reshape(-1, 1, 1, 1)
 
     config = replace(TINY, size=32, object_margin=0.05)
     made = footage("foreground", config, atlas=Gone())
@@ -196,8 +197,8 @@ def test_frames_without_the_object_are_not_drawn_and_do_not_shrink_it():
     assert {tuple(made.moments(random)) for _ in range(20)} == {(1, 3, 5)}
 
     class Never(Panning):
-        def opacity(self, t, size=None):
-            return torch.zeros_like(super().opacity(t, size))
+        def opacity(self, layer, t, size=None):
+            return torch.zeros_like(super().opacity(layer, t, size))
 
     assert footage("foreground", config, atlas=Never()).middles == [2, 3]
 

@@ -117,7 +117,7 @@ class Making:
     def run(self) -> None:
         frames = np.zeros((2, 32, 32, 3), np.uint8)
         clip = Clip(frames=tuple(self.ctx.store(frame) for frame in frames))
-        atlas.atlas_of(clip, Masks(), "draft", 0, frames, self.ctx)
+        atlas.atlas_of(clip, (Masks(),), "draft", 0, frames, self.ctx)
 
     def parts(self) -> list[Path]:
         return list((self.ctx.data / "atlases").glob("*.part"))

@@ -15,7 +15,7 @@ from backend.atlas import config as atlas_config
 from backend.atlas.hints import Hints
 from backend.edit import config as edit_config
 from backend.executors.base import AnyReport, Note
-from backend.methods import atlas, paint, text2live
+from backend.methods import atlas, hints, paint, text2live
 from backend.methods.shots import each_shot, masks_within, worst
 from backend.worker import Context
 from protocol.jobs import (
@@ -201,13 +201,13 @@ def test_notes_of_a_shot_count_frames_in_the_whole_clip(
     shots: Shots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    real = atlas.hints_of
+    real = hints.hints_of
 
     def hints_of(masks: Masks, size: tuple[int, int], ctx: Context, first: int) -> Hints:
         asked.append(first)
         return real(masks, size, ctx, first)
 
-    monkeypatch.setattr(atlas, "hints_of", hints_of)
+    monkeypatch.setattr(hints, "hints_of", hints_of)
     atlas.run(AtlasJob(clip=shots.clip, masks=Masks(mode="all", keys=shots.keys)), shots.ctx)
     assert asked == [0, 5]
 

@@ -139,11 +139,11 @@ def test_texts_of_masks_are_read_by_the_jobs_own_model() -> None:
     job = EditJob(clip=Clip(frames=()), prompt=("x",), source=("swan",), model=own)
     for mode in ("auto", "text"):
         masks = Masks(mode=mode, texts=("bird",))  # type: ignore[arg-type]
-        assert hints.masks_of_edit(replace(job, masks=masks)).model == own
+        assert hints.objects_of_edit(replace(job, masks=masks))[0].model == own
         named = replace(masks, model=other)
-        assert hints.masks_of_edit(replace(job, masks=named)).model == other
-    assert hints.masks_of_edit(replace(job, masks=Masks(mode="text"))).texts == ("swan",)
-    assert hints.masks_of_edit(job) == Masks(), "no text, no model"
+        assert hints.objects_of_edit(replace(job, masks=named))[0].model == other
+    assert hints.objects_of_edit(replace(job, masks=Masks(mode="text")))[0].texts == ("swan",)
+    assert hints.objects_of_edit(job) == (Masks(),), "no text, no model"
 
 
 def test_two_models_are_kept_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

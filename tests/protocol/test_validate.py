@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -12,6 +13,7 @@ from protocol.jobs import (
     ClipModel,
     EditJob,
     JobError,
+    JobSpec,
     KeyMask,
     Masks,
     ObjectRef,
@@ -35,6 +37,8 @@ EDIT = EditJob(clip=CLIP, prompt=("rusty car",))
 STROKES = StrokeKey(frame=1, mask=frame(60, channels=1))
 CLICK = ClickKey(frame=1, x=3, y=4)
 PAINT = PaintJob(clip=CLIP, image=frame(50, channels=4), frame=1)
+KEY = Masks(mode="key", keys=(KeyMask(frame=1, mask=frame(70, channels=1)),))
+TWO = AtlasJob(clip=CLIP, masks=KEY, behind=(KEY,))
 
 
 def with_frames(*frames: ObjectRef, fps: float = 24.0) -> EditJob:
@@ -61,6 +65,15 @@ GOOD = {
     "paint on an atlas": replace(PAINT, image=frame(50, 99, 70, 4), frame=None),
     "a prompt of 2000 letters": replace(EDIT, prompt=("x" * 2000,)),
     "256 clicks": replace(EDIT, masks=Masks(mode="segment", clicks=(CLICK,) * 256)),
+    "two objects": TWO,
+    "three objects": replace(TWO, behind=(KEY, Masks(mode="text", texts=("car",)))),
+    "an edit of the third object": replace(
+        EDIT, masks=KEY, behind=(KEY, KEY), layer="foreground_3"
+    ),
+    "paint on the second object": replace(PAINT, masks=KEY, behind=(KEY,), layer="foreground_2"),
+    "a foremost object by the edit's texts": replace(
+        EDIT, source=("car",), masks=Masks(mode="text"), behind=(KEY,)
+    ),
     "a path of 1024 letters": replace(EDIT, masks=Masks(weights="x" * 1024)),
 }
 
@@ -72,6 +85,9 @@ BAD = {
     "too_many_texts": replace(EDIT, prompt=("x",) * 33),
     "prompt_too_long": replace(EDIT, screen=("x" * 2001,)),
     "unknown_layer": replace(EDIT, layer="sky"),
+    "too_many_objects": replace(TWO, behind=(KEY,) * 3),
+    "object_not_pointed_at": replace(TWO, behind=(Masks(),)),
+    "one_object_only": replace(TWO, engine="mlp"),
     "no_frames": with_frames(),
     "too_many_frames": with_frames(*[frame(i) for i in range(601)]),
     "frame_sizes_differ": with_frames(frame(0), frame(1, 24, 33)),
@@ -129,11 +145,47 @@ def test_a_bad_job_is_refused_in_words(code, spec):
         replace(PAINT, frame=-1),
         replace(PAINT, layer="sky"),
         replace(PAINT, image=frame(50)),
+        replace(PAINT, layer="foreground_2"),
+        replace(EDIT, masks=KEY, behind=(KEY,), layer="foreground_3"),
+        replace(EDIT, masks=KEY, behind=(KEY,), atlas_engine="mlp"),
+        replace(TWO, masks=Masks()),
+        replace(TWO, masks=Masks(mode="none")),
+        replace(TWO, behind=(Masks(mode="none"),)),
+        replace(EDIT, masks=KEY, source=("car",), behind=(Masks(mode="text"),)),
     ],
 )
 def test_other_nonsense_is_refused_too(spec):
     with pytest.raises(JobError):
         check(spec)
+
+
+@pytest.mark.parametrize("layer", ["foreground_2", "foreground_3"])
+def test_a_layer_without_its_object_is_refused_with_those_there_are(layer):
+    with pytest.raises(JobError, match="has 1 object") as why:
+        check(replace(EDIT, layer=layer))
+    assert why.value.problem.code == "unknown_layer"
+    assert "foreground, background;" in why.value.problem.hint
+
+
+def test_an_error_says_which_of_several_objects_it_is_about():
+    wrong = with_masks("key", mask(3)).masks
+    with pytest.raises(JobError, match=r"^A mask is for frame 4"):
+        check(replace(EDIT, masks=wrong))
+    with pytest.raises(JobError, match=r"^Object 3 \(foreground_3\): A mask is for frame 4") as why:
+        check(replace(EDIT, masks=KEY, behind=(KEY, wrong)))
+    assert why.value.problem.code == "mask_out_of_range"
+
+
+def test_masks_of_all_objects_are_sent():
+    behind = Masks(mode="key", keys=(mask(0),), strokes=(STROKES,))
+    sent = objects(replace(TWO, behind=(behind,)))
+    assert {KEY.keys[0].mask.digest, mask(0).mask.digest, STROKES.mask.digest} <= sent.keys()
+
+
+def test_a_message_from_before_there_were_several_objects_is_the_same_job():
+    old = msgspec.to_builtins(EDIT)
+    del old["behind"]
+    assert msgspec.convert(old, JobSpec) == EDIT
 
 
 def test_a_job_that_is_too_large_is_refused_before_anything_is_sent():

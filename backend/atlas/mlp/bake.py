@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from backend.atlas.layers import visibility
 from backend.atlas.masks import signed_distance
 from backend.atlas.mlp.footage import Footage
 from backend.atlas.mlp.model import NETWORK, MlpAtlas
@@ -166,8 +167,7 @@ def _cover(atlas: MlpAtlas, layer: str, report: Reporter) -> Tensor:
     for index in range(atlas.frames):
         report.step(PHASE, index, atlas.frames)
         t = torch.tensor([index], device=atlas.device)
-        alpha = atlas.opacity(t, atlas.work)
-        share = alpha if layer == "foreground" else 1 - alpha
+        share = visibility(atlas, layer, t, atlas.work)
         uv = atlas.uv(layer, t, atlas.work)
         # grid_sample would pile what lies outside onto the border.
         share = share * (uv.abs() <= 1).all(-1)[:, None]

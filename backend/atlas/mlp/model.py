@@ -15,12 +15,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from backend.atlas import files
+from backend.atlas.layers import prefix
 from backend.atlas.mlp.config import MlpConfig
 from backend.atlas.mlp.networks import Networks
 from backend.atlas.sampling import pixel_centres
-from protocol.jobs import LAYERS
+from protocol.layers import layers_of
 
 NETWORK = "network."
+LAYERS = layers_of(1)
 
 
 class MlpAtlas:
@@ -47,6 +49,20 @@ class MlpAtlas:
         self.numbers = numbers
 
     @property
+    def layers(self) -> tuple[str, ...]:
+        """``foreground`` and ``background``: the networks know one object."""
+        return LAYERS
+
+    def _prefix(self, layer: str) -> str:
+        if layer not in LAYERS:
+            raise ValueError(f"layer is one of {LAYERS}, not {layer!r}")
+        return prefix(layer)
+
+    def _object(self, layer: str) -> None:
+        if self._prefix(layer) != "fg":
+            raise ValueError(f"an object is {LAYERS[:-1]}, not {layer!r}")
+
+    @property
     def device(self) -> torch.device:
         """Where the tensors live."""
         return self.tensors["boxes"].device
@@ -68,19 +84,20 @@ class MlpAtlas:
         """(u, v) of the paper, −1..1 on the layer's whole square: t [B] long → [B,2,H,W]."""
         y, x = pixel_centres(self._size(size), (2, 2), self.device)
         grid = torch.stack(torch.meshgrid(x - 1, y - 1, indexing="xy"), -1)
-        table = self.tensors[f"{_short(layer)}_uv"][t.to(self.device)]
+        table = self.tensors[f"{self._prefix(layer)}_uv"][t.to(self.device)]
         grid = grid.expand(len(table), -1, -1, -1)
         # The lattice's outermost points lie on the frame's edges: corners aligned.
         return F.grid_sample(table, grid, padding_mode="border", align_corners=True)
 
     def uv(self, layer: str, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """Where pixels lie in a layer's baked atlas: t [B] long → [B,H,W,2], −1..1."""
-        window = self.tensors[f"{_short(layer)}_window"]
+        window = self.tensors[f"{self._prefix(layer)}_window"]
         flat = self.plane(layer, t, size).permute(0, 2, 3, 1)
         return (flat - window[:2]) * (2 / (window[2:] - window[:2])) - 1
 
-    def opacity(self, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        """The foreground's alpha: t [B] long → [B,1,H,W], 0..1, exactly 0 outside its box."""
+    def opacity(self, layer: str, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """The object's alpha: t [B] long → [B,1,H,W], 0..1, exactly 0 outside its box."""
+        self._object(layer)
         t, size = t.to(self.device), self._size(size)
         y, x = pixel_centres(size, self.work, self.device)
         box = self.tensors["boxes"][t][:, :, None].float()
@@ -91,16 +108,17 @@ class MlpAtlas:
 
     def gain(self, layer: str, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """1 everywhere, [B,1,H,W]: the paper's atlases know no light of their own."""
-        _short(layer)
+        self._prefix(layer)
         return torch.ones(len(t), 1, *self._size(size), device=self.device)
 
-    def distance(self, t: Tensor, size: tuple[int, int]) -> Tensor:
+    def distance(self, layer: str, t: Tensor, size: tuple[int, int]) -> Tensor:
         """Signed distance to the rough mask in working pixels, negative inside: [B,1,H,W]."""
+        self._object(layer)
         return _resize(self.tensors["distance"][t.to(self.device)].float(), size)
 
     def image(self, layer: str) -> Tensor:
         """The baked atlas: [1,3,Ha,Wa], 0..1 sRGB."""
-        return self.tensors[f"{_short(layer)}_image"]
+        return self.tensors[f"{self._prefix(layer)}_image"]
 
     def texture(self, layer: str, t: Tensor) -> Tensor:
         """The same at every frame."""
@@ -108,13 +126,14 @@ class MlpAtlas:
 
     def coverage(self, layer: str) -> Tensor:
         """1 where some frame sees the texel, else 0: [1,1,Ha,Wa] float."""
-        return self.tensors[f"{_short(layer)}_cover"]
+        return self.tensors[f"{self._prefix(layer)}_cover"]
 
-    def box(self, t: Tensor) -> Tensor:
+    def box(self, layer: str, t: Tensor) -> Tensor:
         """The object's box per frame: t [B] long → [B,4] long, x0 y0 x1 y1 in the clip's pixels.
 
         Outside it the opacity is 0. x1 and y1 are exclusive; all 0 where there is no object.
         """
+        self._object(layer)
         boxes = self.tensors["boxes"][t.to(self.device)].double()
         scale = boxes.new_tensor([self.width / self.work[1], self.height / self.work[0]])
         first, last = (boxes[:, :2] * scale).floor(), (boxes[:, 2:] * scale).ceil()
@@ -141,12 +160,6 @@ class MlpAtlas:
             return cls(size, (h, w), about["architecture"], tensors, about["numbers"])
         except files.UNREADABLE as problem:
             raise files.unreadable(problem) from problem
-
-
-def _short(layer: str) -> str:
-    if layer not in LAYERS:
-        raise ValueError(f"layer is one of {LAYERS}, not {layer!r}")
-    return "fg" if layer == "foreground" else "bg"
 
 
 def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:

@@ -13,7 +13,6 @@ from torch import Tensor
 from backend.atlas import flow as flow_room
 from backend.atlas.colours import held_out_blocks
 from backend.atlas.hints import Hints
-from backend.atlas.masks import resolve_masks
 from backend.atlas.mlp import losses
 from backend.atlas.mlp.bake import bake
 from backend.atlas.mlp.config import MlpConfig
@@ -21,12 +20,12 @@ from backend.atlas.mlp.footage import Footage
 from backend.atlas.mlp.model import MlpAtlas
 from backend.atlas.mlp.networks import Frame, Networks
 from backend.atlas.mlp.objective import terms
+from backend.atlas.objects import Given, resolve
 from backend.atlas.optim import RowAdam
 from backend.atlas.quality import measure, picture
 from backend.atlas.report import examine, verdict
 from backend.atlas.start import check, working_size
 from backend.progress import Reporter
-from protocol.jobs import JobError
 
 WARMING = "Laying out the networks"
 FITTING = "Fitting the networks"
@@ -144,24 +143,15 @@ def gather(
 
     Same rules and errors as the explicit engine's `backend.atlas.fit.decompose`.
     """
-    keys = check(frames, keys)
+    (given,) = check(frames, [Given(keys, mode)])
     size = working_size(frames.shape[1], frames.shape[2], config.long_side)
     small = np.stack([cv2.resize(f, size[::-1], interpolation=cv2.INTER_AREA) for f in frames])
     small = np.ascontiguousarray(small, np.uint8)
-    given = mode.mode if isinstance(mode, Hints) else mode
-    complete = given == "all" and len(keys) == len(frames)
+    said = mode.mode if isinstance(mode, Hints) else mode
+    complete = said == "all" and len(keys) == len(frames)
     gaps = (1,) if complete else config.carry_gaps
     flows = flow_room.estimate(small, gaps, config.consistent, report)
-    if mode == "none":
-        masks = np.zeros(small.shape[:3], np.float32)
-    else:
-        masks = resolve_masks(small, keys, mode, flows, report)
-    if mode != "none" and not (masks > 0.5).any():
-        raise JobError(
-            "no_foreground",
-            "The mask is empty on every frame, so there is no foreground object.",
-            "Give a mask of the object on at least one frame.",
-        )
+    (masks,), _ = resolve(small, [given], flows, report)
     generator = torch.Generator().manual_seed(config.seed)
     kept = held_out_blocks((len(small), *size), config.held_out, generator)
     return Footage(small, masks, flows, kept, device)
@@ -178,8 +168,9 @@ def decompose_mlp(
     """Decompose a clip with the paper's networks.
 
     frames: uint8 [T,H,W,3] sRGB. keys: frame → mask uint8 [H,W], inside where above 127. mode:
-    ``none`` (all is background) or one of `masks.resolve_masks`. Returns the MlpAtlas on `device`.
-    JobError as the explicit engine. On a CPU the same input and seed give the same bytes.
+    ``none`` (all is background) or one of `masks.resolve_masks`. Returns the MlpAtlas on `device`;
+    measures of the masks are in its numbers. JobError as the explicit engine. On a CPU the same
+    input and seed give the same bytes.
     """
     if mode == "none":  # there is nothing for the opacity to find once it is left alone
         config = replace(config, mask_steps=config.steps)
@@ -191,7 +182,10 @@ def decompose_mlp(
         trainer.step(report)
         if trainer.done in shown:
             report.preview(trainer.preview(report))
-    return finish(trainer, (len(frames), frames.shape[1], frames.shape[2]), report)
+    atlas = finish(trainer, (len(frames), frames.shape[1], frames.shape[2]), report)
+    if isinstance(mode, Hints):
+        atlas.numbers.update(mode.numbers)
+    return atlas
 
 
 def finish(trainer: Trainer, size: tuple[int, int, int], report: Reporter) -> MlpAtlas:
