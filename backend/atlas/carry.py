@@ -3,7 +3,8 @@
 Each next mask is first the earlier ones moved by the object's own motion (never by the flow of what
 it uncovers), then within a band round that edge it is decided anew by three kinds of evidence:
 shape, appearance (the given mask's pixels, moved along, and the last frame's) and motion. An
-object may leave: beyond the frame's border there is nothing to carry back in.
+object may leave: beyond the frame's border there is nothing to carry back in. Where something in
+front hides it, its shape goes on as it moves, and nothing there speaks for or against it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.atlas import appearance, fields
-from backend.atlas.flow import F32, Flows, Mask, pull
+from backend.atlas.flow import F32, Flows, Mask, pull, without
 from backend.atlas.settle import settle, tidy
 from backend.progress import Reporter
 
@@ -35,18 +36,27 @@ DEEP = -60.0, 60.0  # signed distances are cut off here before they are blended
 
 
 def carry(
-    frames: NDArray[np.uint8], given: dict[int, Mask], flows: Flows, report: Reporter
+    frames: NDArray[np.uint8],
+    given: dict[int, Mask],
+    flows: Flows,
+    report: Reporter,
+    hidden: NDArray[np.bool_] | None = None,
 ) -> dict[int, Mask]:
     """Masks of every frame from the given ones; between two, both are blended by nearness.
 
     An empty given mask says that the object is not there: it is carried up to it from the other
-    side, and not past it.
+    side, and not past it. hidden: bool [T,h,w], what is in front of the object; there the masks
+    are a guess.
     """
     count = len(frames)
+    if hidden is None:
+        hidden = np.zeros((count, *flows.size), np.bool_)
+    else:
+        flows = without(flows, hidden)
     order = sorted(given)
     progress = _Progress(report, max(1, 2 * (count - len(order))))
-    ahead = _one_way(frames, given, flows, range(count), progress)
-    behind = _one_way(frames, given, flows, range(count - 1, -1, -1), progress)
+    ahead = _one_way(frames, given, flows, hidden, range(count), progress)
+    behind = _one_way(frames, given, flows, hidden, range(count - 1, -1, -1), progress)
     out: dict[int, Mask] = {}
     for t in range(count):
         if t in given:
@@ -97,6 +107,7 @@ def _one_way(
     frames: NDArray[np.uint8],
     given: dict[int, Mask],
     flows: Flows,
+    hidden: NDArray[np.bool_],
     order: range,
     progress: _Progress,
 ) -> dict[int, Mask]:
@@ -110,7 +121,8 @@ def _one_way(
             out[t] = given[t]
             recent = appearance.features(frames[t])
             area = float(given[t].sum())
-            known = appearance.draw(recent, signed_distance(given[t]), KNOWN, _around(area), rng)
+            distance = _shown(signed_distance(given[t]), hidden[t])
+            known = appearance.draw(recent, distance, KNOWN, _around(area), rng)
             run = _Run([t], known, area)
             continue
         if run is None:
@@ -122,10 +134,15 @@ def _one_way(
             run.order.append(t)
             continue
         feature = appearance.features(frames[t])
-        out[t] = _next(t, frames, out, flows, run, (recent, feature), rng)
+        out[t] = _next(t, frames, out, flows, hidden, run, (recent, feature), rng)
         recent = feature
         run.order.append(t)
     return out
+
+
+def _shown(distance: F32, hidden: Mask) -> F32:
+    """A signed distance that is on neither side where something is in front."""
+    return np.where(hidden, np.float32(0), distance)
 
 
 def _around(area: float) -> float:
@@ -137,6 +154,7 @@ def _next(
     frames: NDArray[np.uint8],
     masks: dict[int, Mask],
     flows: Flows,
+    hidden: NDArray[np.bool_],
     run: _Run,
     looks: tuple[F32, F32],
     rng: np.random.Generator,
@@ -166,12 +184,12 @@ def _next(
     if run.known is not None:
         run.known = run.known.moved(own, rest)
         known.append(run.known)
-    near = appearance.draw(
-        looks[0], signed_distance(masks[last]), RECENT, _around(run.area), rng, gap=1.5
-    )
+    distance = _shown(signed_distance(masks[last]), hidden[last])
+    near = appearance.draw(looks[0], distance, RECENT, _around(run.area), rng, gap=1.5)
     known.append(near.moved(own, rest))
     reach = float(np.clip(BAND * np.sqrt(rough.sum()), BAND_LEAST, BAND_MOST))
-    return decide(t, frames, flows, shape, np.abs(shape) < reach, known, looks[1])
+    free = (np.abs(shape) < reach) & ~hidden[t]
+    return decide(t, frames, flows, shape, free, known, looks[1])
 
 
 def decide(

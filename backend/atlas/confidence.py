@@ -66,9 +66,15 @@ def judge(
     flows: Flows,
     report: Reporter,
     source: F32 | None = None,
+    hidden: NDArray[np.bool_] | None = None,
 ) -> Judgement:
-    """Judge masks bool [T,h,w] of frames uint8 [T,h,w,3]. source: its own confidence, [T]."""
+    """Judge masks bool [T,h,w] of frames uint8 [T,h,w,3]. source: its own confidence, [T].
+
+    hidden: bool [T,h,w], what is in front of the object: a mask is judged by what is seen of it.
+    """
     count = len(frames)
+    front = np.zeros(masks.shape, np.bool_) if hidden is None else hidden
+    masks = masks & ~front
     rng = np.random.default_rng(0)
     steady, apart, flow = (np.full(count, NO_OPINION, np.float32) for _ in range(3))
     for t in range(count):
@@ -77,33 +83,39 @@ def judge(
         neighbours = [o for o in (t - 1, t + 1) if 0 <= o < count and masks[o].any()]
         if not mask.any():
             leaves = [_at_border(masks[o]) for o in neighbours]
-            steady[t] = 1.0 if not neighbours or all(leaves) else 0.5
+            steady[t] = 1.0 if not neighbours or all(leaves) or front[t].any() else 0.5
             apart[t] = flow[t] = 1.0
             continue
-        overlaps = [_moved_overlap(o, t, masks, flows) for o in neighbours]
+        overlaps = [_moved_overlap(o, t, masks, front, flows) for o in neighbours]
         if overlaps:
             steady[t] = max(overlaps)  # beside a bad frame, the other neighbour speaks
-        apart[t] = _apart(frames[t], mask, rng)
+        apart[t] = _apart(frames[t], mask, front[t], rng)
         flow[t] = _trust_at_edge(t, count, mask, flows)
     own = np.ones(count, np.float32) if source is None else np.clip(source, 0, 1)
-    return Judgement(steady, apart, flow, _size(masks), own.astype(np.float32))
+    return Judgement(steady, apart, flow, _size(masks, front), own.astype(np.float32))
 
 
-def _moved_overlap(start: int, end: int, masks: NDArray[np.bool_], flows: Flows) -> float:
-    """Overlap of a mask with its neighbour's, moved by the object's motion."""
+def _moved_overlap(
+    start: int, end: int, masks: NDArray[np.bool_], front: NDArray[np.bool_], flows: Flows
+) -> float:
+    """Overlap of a mask with its neighbour's, moved by the object's motion, where both are seen."""
     there = fields.field(flows, start, end, fields.core(masks[start]))
     if there is None:
         return NO_OPINION
     small = np.array([there.shape[1] / flows.size[1], there.shape[0] / flows.size[0]], np.float32)
     way = fields.full(fields.inverse(there * small) / small, flows.size)
     moved = pull(signed_distance(masks[start]), way) < 0
-    union = float((moved | masks[end]).sum())
-    return float((moved & masks[end]).sum()) / union if union else 1.0
+    uncovered = pull(front[start].astype(np.float32), way) > 0
+    both = ~(front[end] | uncovered)
+    union = float(((moved | masks[end]) & both).sum())
+    return float((moved & masks[end] & both).sum()) / union if union else 1.0
 
 
-def _apart(frame: NDArray[np.uint8], mask: Mask, rng: np.random.Generator) -> float:
+def _apart(frame: NDArray[np.uint8], mask: Mask, front: Mask, rng: np.random.Generator) -> float:
     """Share of pixels at the edge, both sides alike, that look like their own side's others."""
-    distance = signed_distance(mask)
+    # What is in front is on neither side, and its edge is not the object's.
+    rim = fields.dilate(front, 4) if front.any() else front
+    distance = np.where(rim, np.float32(0), signed_distance(mask))
     feature = appearance.features(frame)
     far = max(12.0, 0.15 * float(np.sqrt(mask.sum())))
     known = appearance.draw(feature, distance, ASKED, 2 * far, rng, gap=4.0)
@@ -133,15 +145,22 @@ def _trust_at_edge(t: int, count: int, mask: Mask, flows: Flows) -> float:
     return float(np.mean(shares)) if shares else NO_OPINION
 
 
-def _size(masks: NDArray[np.bool_]) -> F32:
-    """1 where the area is that of the neighbours, less where it jumps."""
+def _size(masks: NDArray[np.bool_], front: NDArray[np.bool_]) -> F32:
+    """1 where the area is that of the neighbours or something is in front, less where it jumps."""
     area = masks.sum((1, 2)).astype(np.float64)
     out = np.ones(len(masks), np.float32)
     for t in range(1, len(masks) - 1):
         around = 0.5 * (area[t - 1] + area[t + 1])
+        if any(_touches(masks[o], front[o]) for o in (t - 1, t, t + 1)):
+            continue
         if around > 0 and area[t] > 0 and area[t - 1] > 0 and area[t + 1] > 0:
             out[t] = np.exp(-2 * max(0.0, abs(np.log(area[t] / around)) - 0.1))
     return out
+
+
+def _touches(mask: Mask, front: Mask) -> bool:
+    """Whether what is in front of an object hides some of it, or may."""
+    return bool(front.any() and (not mask.any() or (fields.dilate(front, 2) & mask).any()))
 
 
 def _at_border(mask: Mask) -> bool:

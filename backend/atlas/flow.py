@@ -43,6 +43,15 @@ class Flows:
         return np.asarray(flow, np.float32), np.asarray(sure > 0.5)
 
 
+def without(flows: Flows, hidden: NDArray[np.bool_]) -> Flows:
+    """The flow of what is behind others: none is trusted that starts in front. hidden: [T,h,w]."""
+    trusted = {}
+    for (start, end), sure in flows.trusted.items():
+        front = cv2.resize(hidden[start].astype(np.float32), sure.shape[::-1])
+        trusted[start, end] = sure & (front == 0)
+    return Flows(flows.size, flows.gaps, flows.between, trusted)
+
+
 def grid(size: tuple[int, int]) -> F32:
     """Index coordinates (x, y) of every pixel, as cv2.remap wants them: [h,w,2]."""
     x, y = np.meshgrid(np.arange(size[1]), np.arange(size[0]))

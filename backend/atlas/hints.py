@@ -23,8 +23,9 @@ class Hints:
     mode: as `protocol.jobs.Masks.mode`. boxes: frame → x0 y0 x1 y1. strokes: frame → uint8 [H,W],
     0 nothing, 1..127 background, 128..255 object. relevancy: of the object's text, for mode text,
     and a help for auto. first: how many frames of the whole clip come before these; frames are
-    counted without them everywhere but in sentences. numbers: filled with what was measured of the
-    masks.
+    counted without them everywhere but in sentences. hidden: bool [T,h,w] at the working size, what
+    is in front of the object; there its masks are a guess. numbers: filled with what was measured
+    of the masks.
     """
 
     mode: str
@@ -35,4 +36,5 @@ class Hints:
     segmenter: Segmenter | None = None
     size: tuple[int, int] = (0, 0)
     first: int = 0
+    hidden: NDArray[np.bool_] | None = None
     numbers: dict[str, float] = field(default_factory=dict)

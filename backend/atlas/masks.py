@@ -68,7 +68,7 @@ def resolve_masks(
         given = _given(frames, keys, hints, flows, report)
         hard = _carried(frames, given, hints, flows, report)
     report.step(PHASE, count, count)
-    judgement = confidence.judge(frames, hard, flows, report, source)
+    judgement = confidence.judge(frames, hard, flows, report, source, hints.hidden)
     hints.numbers.update(judgement.numbers)
     if hints.mode != "all":  # masks for every frame are the artist's own
         confidence.tell(frames, hard, judgement, report, hints.first)
@@ -103,13 +103,14 @@ def _given(
             else "Every mask given is empty, so there is no foreground object.",
             "Give a mask or a stroke with the object on at least one frame where it is seen.",
         )
-    return _kept_off(frames, given, beside, flows, report) if beside else given
+    return _kept_off(frames, given, beside, hints, flows, report) if beside else given
 
 
 def _kept_off(
     frames: NDArray[np.uint8],
     given: dict[int, Mask],
     beside: dict[int, Mask],
+    hints: Hints,
     flows: Flows,
     report: Reporter,
 ) -> dict[int, Mask]:
@@ -118,7 +119,7 @@ def _kept_off(
     Those are decided again where the strokes leave room: a stroke takes a wrong piece away, and
     does not say that the object is gone.
     """
-    carried = carry(frames, given, flows, report)
+    carried = carry(frames, given, flows, report, hints.hidden)
     out = dict(given)
     for t, stroked in beside.items():
         if carried[t].any():
@@ -146,7 +147,7 @@ def _carried(
             f"The mask was carried over up to {distance} frames. If its outline drifts, add a "
             f"mask on frame {hints.first + furthest + 1}."
         )
-    hard = carry(frames, given, flows, report) if missing else given
+    hard = carry(frames, given, flows, report, hints.hidden) if missing else given
     return np.stack([hard[t] for t in range(count)])
 
 
@@ -171,7 +172,7 @@ def _from_text(
             "The text-image model does not see clearly where the text is: its relevancy is spread. "
             "Check the mask, or give a mask or a box on one frame."
         )
-    hard = carry(frames, {seen.frame: seen.mask}, flows, report)
+    hard = carry(frames, {seen.frame: seen.mask}, flows, report, hints.hidden)
     own = np.full(len(frames), min(1.0, seen.score / 0.7), np.float32)
     return np.stack([hard[t] for t in range(len(frames))]), own
 
@@ -206,7 +207,7 @@ def _segmented(
         ),
     )
     found = hints.segmenter.segment(frames, prompts, report)
-    masks = fill_gaps(frames, found.masks, flows, report)
+    masks = fill_gaps(frames, found.masks, flows, report, hints.hidden)
     if not masks.any():
         raise JobError(
             "no_foreground",
@@ -217,7 +218,11 @@ def _segmented(
 
 
 def fill_gaps(
-    frames: NDArray[np.uint8], masks: NDArray[np.bool_], flows: Flows, report: Reporter
+    frames: NDArray[np.uint8],
+    masks: NDArray[np.bool_],
+    flows: Flows,
+    report: Reporter,
+    hidden: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
     """Masks bool [T,h,w] whose single empty frames between two with the object are carried."""
     seen = [bool(mask.any()) for mask in masks]
@@ -225,7 +230,7 @@ def fill_gaps(
     if not gaps:
         return masks
     known = {t: masks[t] for t in range(len(masks)) if t not in gaps}
-    whole = carry(frames, known, flows, report)
+    whole = carry(frames, known, flows, report, hidden)
     return np.stack([whole[t] for t in range(len(masks))])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,13 +64,16 @@ def resolve(
         if one.mode == "none":
             whole.append(np.zeros(frames.shape[:3], np.float32))
             continue
+        hints = one.mode if isinstance(one.mode, Hints) else Hints(one.mode)
+        if whole:
+            front = np.logical_or.reduce([mask > 0.5 for mask in whole])
+            hints = replace(hints, hidden=front if front.any() else None)
         try:
             named = _Named(report, number, count)
-            whole.append(resolve_masks(frames, one.keys, one.mode, flows, named))
+            whole.append(resolve_masks(frames, one.keys, hints, flows, named))
         except JobError as why:
             raise of_object(why, number, count) from why
-        measured = one.mode.numbers if isinstance(one.mode, Hints) else {}
-        numbers |= {f"{name}{suffix(number)}": value for name, value in measured.items()}
+        numbers |= {f"{name}{suffix(number)}": value for name, value in hints.numbers.items()}
     masks = hidden.seen(whole)
     for number, (one, mask, visible) in enumerate(zip(objects, whole, masks, strict=True), 1):
         if one.mode != "none" and not (visible > 0.5).any():
