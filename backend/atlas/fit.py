@@ -20,6 +20,7 @@ from backend.atlas.motion import base_maps
 from backend.atlas.objects import Given, resolve
 from backend.atlas.quality import measure, picture
 from backend.atlas.report import examine, verdict
+from backend.atlas.reunite import reunite
 from backend.atlas.start import begin, check, set_canvas, working_size
 from backend.progress import Reporter
 
@@ -55,6 +56,8 @@ def decompose(
     if saved is None:
         masks, found = resolve(small, objects, flows, report)
         bg_base, bases = base_maps(flows, masks, report)
+        for number in range(1, len(bases)):  # the object in front is never hidden
+            bases[number] = reunite(small, masks[number] > 0.5, bases[number], report)
         atlas = begin(frames.shape[:3], masks, bg_base, bases, config, device)
         unwrap(atlas, material, config, generator, report)
         set_canvas(atlas, config, report)
