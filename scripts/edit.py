@@ -25,7 +25,7 @@ from protocol.jobs import (
 )
 from protocol.validate import check
 from scripts.local_backend import local_backend, running_backend
-from scripts.objects import Objects, Pixels, add_mask_arguments, masks_of
+from scripts.objects import Objects, Pixels, add_mask_arguments, behind_of, masks_of
 from scripts.progress import Progress
 from scripts.sheet import contact_sheet
 
@@ -95,7 +95,9 @@ def parser() -> argparse.ArgumentParser:
 
 def add_clip_arguments(p: argparse.ArgumentParser, out_required: bool = True) -> None:
     """What every job about a clip is told: its layer, masks, settings, backend and folder."""
-    p.add_argument("--layer", choices=LAYERS, default="foreground")
+    p.add_argument(
+        "--layer", choices=LAYERS, default="foreground", help="what is changed, front to back"
+    )
     add_mask_arguments(p)
     p.add_argument("--preset", default="preview", help="draft, preview or final")
     p.add_argument("--seed", type=int, default=0)
@@ -147,6 +149,7 @@ def run(args: argparse.Namespace) -> Result:
         region=tuple(args.region),
         avoid=tuple(args.avoid),
         masks=masks_of(args, objects),
+        behind=behind_of(args, objects),
         atlas_engine=args.engine,
         layer=args.layer,
         preset=args.preset,

@@ -23,7 +23,7 @@ from scripts.edit import (
     run_or_cancel,
     said,
 )
-from scripts.objects import Objects, Pixels, masks_of
+from scripts.objects import Objects, Pixels, behind_of, masks_of
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("frames", type=Path, help="a folder of images or a movie")
     what = p.add_mutually_exclusive_group(required=True)
     what.add_argument(
-        "--export-atlas", type=Path, metavar="DIR", help="write both atlases there as PNGs"
+        "--export-atlas", type=Path, metavar="DIR", help="write all atlases there as PNGs"
     )
     what.add_argument("--atlas", type=Path, metavar="PNG", help="the layer's atlas, painted over")
     what.add_argument("--paint", type=Path, metavar="PNG", help="paint over the frame of --frame")
@@ -62,12 +62,17 @@ def run(args: argparse.Namespace) -> None:
     objects = Objects()
     frames = media.read_frames(args.frames)
     clip = Clip(frames=tuple(objects.add(frame) for frame in frames), fps=args.fps)
-    masks = masks_of(args, objects)
+    masks, behind = masks_of(args, objects), behind_of(args, objects)
     if args.export_atlas:
         _export(
             args,
             AtlasJob(
-                clip=clip, masks=masks, preset=args.preset, seed=args.seed, engine=args.engine
+                clip=clip,
+                masks=masks,
+                behind=behind,
+                preset=args.preset,
+                seed=args.seed,
+                engine=args.engine,
             ),
             objects,
         )
@@ -80,6 +85,7 @@ def run(args: argparse.Namespace) -> None:
         image=objects.add(image),
         frame=args.frame,
         masks=masks,
+        behind=behind,
         layer=args.layer,
         preset=args.preset,
         seed=args.seed,

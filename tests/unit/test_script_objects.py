@@ -10,13 +10,21 @@ import numpy as np
 import pytest
 
 from protocol.jobs import JobError, Masks
-from scripts.objects import Objects, add_mask_arguments, masks_of
+from scripts.objects import Objects, add_mask_arguments, behind_of, masks_of
+
+
+def parsed(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_mask_arguments(parser)
+    return parser.parse_args(list(words))
 
 
 def told(*words: str) -> Masks:
-    parser = argparse.ArgumentParser()
-    add_mask_arguments(parser)
-    return masks_of(parser.parse_args(list(words)), Objects())
+    return masks_of(parsed(*words), Objects())
+
+
+def told_behind(*words: str) -> tuple[Masks, ...]:
+    return behind_of(parsed(*words), Objects())
 
 
 @pytest.fixture
@@ -39,6 +47,33 @@ def test_masks_boxes_and_strokes_on_frames_go_together(picture: str) -> None:
     assert (masks.boxes[0].frame, masks.boxes[0].y1) == (0, 40.5)
     assert masks.strokes[0].frame == 7
     assert masks.strokes[0].mask.shape == (4, 6, 1)
+
+
+def test_objects_behind_are_told_by_options_with_their_number(picture: str, tmp_path: Path) -> None:
+    words = ("--box", "0=1,2,3,4", "--key-mask-2", f"1={picture}", "--masks-3", str(tmp_path))
+    second, third = told_behind(*words)
+    assert told(*words).boxes[0].x1 == 3
+    assert (second.mode, second.keys[0].frame) == ("key", 1)
+    assert (third.mode, len(third.keys)) == ("all", 1)
+    assert told_behind("--box", "0=1,2,3,4") == ()
+    assert told_behind("--mask-text-2", "boat")[0].texts == ("boat",)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "hint"),
+    [
+        (("--box-3", "0=1,2,3,4"), "bad_masks", "--box-2"),
+        (("--box-2", "0=1,2,3,4", "--mask-text-2", "car"), "bad_masks", "--masks"),
+        (("--box-2", "1,2,3,4"), "bad_key_mask", "--box-2 0=10,"),
+    ],
+)
+def test_nonsense_about_objects_behind_is_refused_too(
+    words: tuple[str, ...], code: str, hint: str
+) -> None:
+    with pytest.raises(JobError) as caught:
+        told_behind(*words)
+    assert caught.value.problem.code == code
+    assert hint in caught.value.problem.hint
 
 
 def test_a_text_or_no_object_at_all() -> None:
