@@ -34,6 +34,8 @@ class Samples:
 
     def moved(self, own: F32, rest: F32) -> Samples:
         """Carried along by the object's field and by the rest's, each [h,w,2] in pixels."""
+        if not len(self.place):  # everything is hidden: nothing is known
+            return self
         x, y = self.place[:, :1], self.place[:, 1:]
         step = [
             cv2.remap(one, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]

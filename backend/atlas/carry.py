@@ -31,6 +31,8 @@ KNOWN, RECENT = 1500, 900  # samples a side of the given mask and of the last fr
 AROUND = 0.35  # of √area: background further away than this does not matter
 LOST = 0.1  # share of trusted flow below which an object is taken to go on as it went
 LEAVING = 0.5  # the same where it touches the frame's border, behind which flow sees nothing
+COVERED = 0.35  # the same where something in front hides some of it
+COST = 20.0  # frames' worth of drift that a frame costs on which all of it is hidden
 GONE = 25  # pixels; a carried mask smaller than this has left
 DEEP = -60.0, 60.0  # signed distances are cut off here before they are blended
 
@@ -70,8 +72,33 @@ def carry(
             found = one if one is not None else other
             out[t] = np.zeros(flows.size, np.bool_) if found is None else found
         else:
-            out[t] = _between(one, other, (t - before) / (after - before))
+            out[t] = _between(one, other, _share(before, t, after, ahead, behind, hidden))
     return out
+
+
+def _share(
+    before: int,
+    t: int,
+    after: int,
+    ahead: dict[int, Mask],
+    behind: dict[int, Mask],
+    hidden: NDArray[np.bool_],
+) -> float:
+    """How much of frame t's mask is that carried back from after, 0..1, the rest from before.
+
+    By nearness in time; where something in front hides the object on the way, all from the side
+    that was carried past less of it: behind a cover it drifts, and no blend mends that.
+    """
+
+    def cost(masks: dict[int, Mask], way: range) -> float:
+        return sum(
+            1 + COST * float((masks[s] & hidden[s]).sum()) / max(1.0, float(masks[s].sum()))
+            for s in way
+        )
+
+    if not any(((ahead[s] | behind[s]) & hidden[s]).any() for s in range(before + 1, after)):
+        return (t - before) / (after - before)
+    return float(cost(ahead, range(before + 1, t + 1)) > cost(behind, range(t, after)))
 
 
 def _between(one: Mask, other: Mask, share: float) -> Mask:
@@ -165,6 +192,8 @@ def _next(
     inside, outside = fields.core(masks[last]), ~fields.dilate(masks[last], fields.EDGE)
     own, rest = (fields.field(flows, last, t, one) for one in (inside, outside))
     enough = LEAVING if _at_border(masks[last]) else LOST
+    if (masks[last] & hidden[last]).any():
+        enough = max(enough, COVERED)
     if run.pace is not None and _followed(flows, last, t, inside) < enough:
         # It leaves the frame faster than flow can see: it goes on as it went.
         own = run.pace
