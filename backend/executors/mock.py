@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from backend.worker import Context
 from protocol.jobs import AtlasJob, EditJob, JobError, JobSpec, PaintJob, Result
+from protocol.layers import layers_of, objects_of
 
 STEPS = 20
 PAUSE = float(os.environ.get("TEXT2LIVE_MOCK_PAUSE", "0.04"))  # seconds a step takes
@@ -34,10 +35,9 @@ PAUSE = float(os.environ.get("TEXT2LIVE_MOCK_PAUSE", "0.04"))  # seconds a step 
 def ok(spec: JobSpec, ctx: Context) -> Result:
     """A tinted layer for an edit or paint; pictures only for an atlas."""
     first = _work(spec, ctx)
-    pictures = {
-        "background_atlas": ctx.store(_opaque(first)),
-        "foreground_atlas": ctx.store(_layer(first, spec)),
-    }
+    *objects, background = layers_of(len(objects_of(spec)))
+    pictures = {f"{layer}_atlas": ctx.store(_layer(first, spec)) for layer in objects}
+    pictures[f"{background}_atlas"] = ctx.store(_opaque(first))
     numbers = {"psnr": 40.0, "seconds": STEPS * PAUSE}
     if isinstance(spec, AtlasJob):
         return Result(pictures=pictures, numbers=numbers)
