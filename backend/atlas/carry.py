@@ -20,6 +20,7 @@ from backend.atlas.flow import F32, Flows, Mask, pull, without
 from backend.atlas.settle import settle, tidy
 from backend.progress import Reporter
 
+F64 = NDArray[np.float64]
 PHASE = "Finding the object"
 
 BACK = (1, 2, 4, 8)  # how far back a shape is fetched from; far ones have drifted less
@@ -59,6 +60,7 @@ def carry(
     progress = _Progress(report, max(1, 2 * (count - len(order))))
     ahead = _one_way(frames, given, flows, hidden, range(count), progress)
     behind = _one_way(frames, given, flows, hidden, range(count - 1, -1, -1), progress)
+    drifts = _drift(ahead, hidden), _drift(behind, hidden)
     out: dict[int, Mask] = {}
     for t in range(count):
         if t in given:
@@ -72,33 +74,29 @@ def carry(
             found = one if one is not None else other
             out[t] = np.zeros(flows.size, np.bool_) if found is None else found
         else:
-            out[t] = _between(one, other, _share(before, t, after, ahead, behind, hidden))
+            out[t] = _between(one, other, _share(before, t, after, *drifts))
     return out
 
 
-def _share(
-    before: int,
-    t: int,
-    after: int,
-    ahead: dict[int, Mask],
-    behind: dict[int, Mask],
-    hidden: NDArray[np.bool_],
-) -> float:
+def _drift(masks: dict[int, Mask], hidden: NDArray[np.bool_]) -> F64:
+    """How far a carried mask may drift on each frame: 1, and more the more of it is hidden; [T]."""
+    out = np.ones(len(hidden))
+    for t, mask in masks.items():
+        out[t] += COST * float((mask & hidden[t]).sum()) / max(1.0, float(mask.sum()))
+    return out
+
+
+def _share(before: int, t: int, after: int, ahead: F64, behind: F64) -> float:
     """How much of frame t's mask is that carried back from after, 0..1, the rest from before.
 
     By nearness in time; where something in front hides the object on the way, all from the side
-    that was carried past less of it: behind a cover it drifts, and no blend mends that.
+    that was carried past less of it: behind a cover it drifts, and no blend mends that. ahead,
+    behind: drift on each frame.
     """
-
-    def cost(masks: dict[int, Mask], way: range) -> float:
-        return sum(
-            1 + COST * float((masks[s] & hidden[s]).sum()) / max(1.0, float(masks[s].sum()))
-            for s in way
-        )
-
-    if not any(((ahead[s] | behind[s]) & hidden[s]).any() for s in range(before + 1, after)):
+    between = slice(before + 1, after)
+    if max(ahead[between].max(), behind[between].max()) == 1:
         return (t - before) / (after - before)
-    return float(cost(ahead, range(before + 1, t + 1)) > cost(behind, range(t, after)))
+    return float(ahead[before + 1 : t + 1].sum() > behind[t:after].sum())
 
 
 def _between(one: Mask, other: Mask, share: float) -> Mask:
