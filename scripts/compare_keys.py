@@ -139,7 +139,7 @@ def main(argv: list[str] | None = None) -> int:
     p = argparse.ArgumentParser(prog="python -m scripts.compare_keys", description=__doc__)
     p.add_argument("names", nargs="*", default=["demo", "blackswan:40", "car-roundabout"])
     p.add_argument("--clips", type=Path, default=CLIPS)
-    p.add_argument("--keys", type=int, nargs="+", default=[1, preset("preview").fg_keys])
+    p.add_argument("--keys", type=int, nargs="+", default=[1, preset("preview").keys])
     p.add_argument("--preset", default="preview")
     p.add_argument("--long-side", type=int, default=384)
     p.add_argument("--set", nargs="*", default=[], help="NAME=NUMBER of the config")
@@ -153,7 +153,7 @@ def main(argv: list[str] | None = None) -> int:
         frames, masks, made = load(name, args.clips, args.long_side)
         given = dict(enumerate(jittered(masks)))
         for keys in args.keys:
-            config = replace(preset(args.preset), long_side=args.long_side, fg_keys=keys)
+            config = replace(preset(args.preset), long_side=args.long_side, keys=keys)
             start = time.process_time()
             atlas = decompose(frames, given, "all", changed(config, args.set), torch.device("cpu"),
                               Silent())  # fmt: skip

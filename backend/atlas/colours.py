@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from backend.atlas.config import AtlasConfig
 from backend.atlas.layers import BACKGROUND, opacities, over, prefix, shares, visibility
 from backend.atlas.model import Atlas
 from backend.atlas.moments import calm, influence, moments
@@ -61,32 +62,41 @@ def paint(atlas: Atlas, frames: Tensor, kept: Tensor, report: Reporter) -> None:
         atlas.tensors[f"{k}_image"] = push_pull(mean, own).clamp(0, 1)
 
 
-def _objects(atlas: Atlas) -> list[str]:
-    return [prefix(layer) for layer in atlas.layers if layer != BACKGROUND]
+def part(atlas: Atlas, config: AtlasConfig) -> None:
+    """Give each layer a picture for each of its moments, all alike; none where one will do."""
+    for layer in atlas.layers:
+        k, image = prefix(layer), atlas.image(layer)
+        room = int(config.key_texels / image[0, 0].numel())
+        times = moments(atlas.frames, min(config.keys, room), config.key_every).to(atlas.device)
+        if len(times) > 1:
+            atlas.tensors[f"{k}_times"] = times
+            atlas.tensors[f"{k}_keys"] = image.repeat(len(times), 1, 1, 1)
 
 
-def part(atlas: Atlas, most: int, every: float) -> None:
-    """Give the objects a picture for each of their moments, all alike; none where one will do."""
-    times = moments(atlas.frames, most, every).to(atlas.device)
-    for k in _objects(atlas) if len(times) > 1 else ():
-        atlas.tensors[f"{k}_times"] = times.clone()
-        atlas.tensors[f"{k}_keys"] = atlas.tensors[f"{k}_image"].repeat(len(times), 1, 1, 1)
-
-
-def quieten(atlas: Atlas) -> None:
-    """Keep of the objects' changes only those that are seen."""
-    for k in _objects(atlas):
+def quieten(atlas: Atlas, config: AtlasConfig) -> None:
+    """Keep of the layers' changes only those that are seen."""
+    for layer in atlas.layers:
+        k = prefix(layer)
         if f"{k}_keys" in atlas.tensors:
-            keys = atlas.tensors[f"{k}_keys"]
-            atlas.tensors[f"{k}_keys"] = calm(keys, atlas.tensors[f"{k}_image"])
+            density = config.bg_texels if layer == BACKGROUND else config.fg_texels
+            keys, cover = atlas.tensors[f"{k}_keys"], atlas.coverage(layer)
+            blur = config.key_blur * density
+            calmed = calm(keys, atlas.image(layer), cover, blur)
+            atlas.tensors[f"{k}_keys"] = calmed.clamp(0, 1)
 
 
 @torch.no_grad()
 def choose(atlas: Atlas) -> None:
-    """Make the moment that shows most of an object the picture of its atlas."""
+    """Make the moment that shows most of an object the picture of its atlas.
+
+    The background's stays the mean of them all: the clean plate.
+    """
     for layer in atlas.layers:
         k = prefix(layer)
         if f"{k}_keys" not in atlas.tensors:
+            continue
+        atlas.tensors[f"{k}_keys"] = atlas.tensors[f"{k}_keys"].half()
+        if layer == BACKGROUND:
             continue
         size = _texels(atlas, layer)
         shown = []
@@ -95,8 +105,7 @@ def choose(atlas: Atlas) -> None:
             found = splat(share, atlas.uv(layer, t, atlas.work), size) > SEEN
             shown.append(int(found.sum()))
         best = shown.index(max(shown))
-        atlas.tensors[f"{k}_image"] = atlas.tensors[f"{k}_keys"][best : best + 1].clone()
-        atlas.tensors[f"{k}_keys"] = atlas.tensors[f"{k}_keys"].half()
+        atlas.tensors[f"{k}_image"] = atlas.tensors[f"{k}_keys"][best : best + 1].float()
 
 
 def _seen(squares: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:

@@ -29,7 +29,7 @@ class AtlasConfig:
 
     fg_cells: tuple[tuple[int, int], ...] = ((4, 4), (12, 12))
     """Spline cells (short side, long side) over the object's box, coarse and fine, per frame."""
-    bg_cells: tuple[tuple[int, int], ...] = ((4, 6), (9, 16))
+    bg_cells: tuple[tuple[int, int], ...] = ((4, 6), (12, 22))
     """Spline cells over the frame, coarse and fine."""
     bg_every: tuple[int, ...] = (2, 4)
     """Frames between two temporal knots of the background's grids, coarse and fine."""
@@ -40,11 +40,15 @@ class AtlasConfig:
     max_canvas: float = 4.0
     """An atlas is at most this many frames wide and high; what lies beyond is its border colour."""
 
-    fg_keys: int = 20
-    """At most so many pictures of the foreground over time; 1: one for all frames. They explain an
-    object that turns or shines. They share coordinates: what is painted is one picture still."""
+    keys: int = 20
+    """At most so many pictures of a layer over time; 1: one for all frames. They explain water, and
+    an object that turns or shines. They share coordinates: what is painted is one picture still."""
     key_every: float = 5.0
     """Frames between two of these pictures, about; more where there would be too many."""
+    key_texels: float = 16e6
+    """Texels of all of a layer's pictures: fewer pictures of large atlases."""
+    key_blur: float = 0.7
+    """Pixels over which their changes are softened, so that they hold no single frame's noise."""
 
     gain_cell: float = 12.0
     """Side of a cell of the light grids."""
@@ -55,7 +59,7 @@ class AtlasConfig:
     """... but within at least this distance ..."""
     band_most: float = 0.03
     """... and at most this share of the frame's width."""
-    edge_free: float = 3.0
+    edge_free: float = 1.5
     """Closer to the mask's edge than this the mask does not pull at alpha."""
 
     pairs: int = 2
@@ -75,7 +79,7 @@ class AtlasConfig:
     """Adam's rate for the background's knots, pixels."""
     lr_image: float = 0.03
     """Adam's rate for the atlas colours, 0..1."""
-    lr_alpha: float = 0.15
+    lr_alpha: float = 0.1
     """Adam's rate for the opacity, logits."""
     lr_gain: float = 0.01
     """Adam's rate for the light grids, logarithm."""
@@ -98,7 +102,7 @@ class AtlasConfig:
     """The same before any colour, where it has only rigidity to balance."""
     flow_cap: float = 5.0
     """That disagreement stops growing here."""
-    w_alpha_flow: float = 0.02
+    w_alpha_flow: float = 0.05
     """Change of opacity along flow of gaps 1 and 2."""
     w_gain: float = 0.02
     """Square of the light grids' logarithm."""

@@ -21,7 +21,8 @@ from backend.atlas.objects import Given, resolve
 from backend.atlas.quality import measure, picture
 from backend.atlas.report import examine, verdict
 from backend.atlas.reunite import reunite
-from backend.atlas.start import begin, check, set_canvas, working_size
+from backend.atlas.start import begin, check, outline, set_canvas, working_size
+from backend.atlas.steady import steadied
 from backend.progress import Reporter
 
 
@@ -61,6 +62,7 @@ def decompose(
         atlas = begin(frames.shape[:3], masks, bg_base, bases, config, device)
         unwrap(atlas, material, config, generator, report)
         set_canvas(atlas, config, report)
+        outline(atlas, steadied(atlas, masks, [_exact(one) for one in objects], report), config)
         paint(atlas, material.frames, material.kept, report)
         _sweeps(atlas, material, config, report)
     else:
@@ -81,10 +83,10 @@ def decompose(
             saved = None
         joint(atlas, material, config, generator, report, "full", checkpoint, found, saved)
         # Maps and opacity are done; what the object's looks still change is colour alone.
-        part(atlas, config.fg_keys, config.key_every)
+        part(atlas, config)
         for _ in range(config.sweeps):
             sweep(atlas, material.frames, material.kept, config.sweep_gain, report, fill=False)
-        quieten(atlas)
+        quieten(atlas, config)
     atlas.numbers = {
         **measure(atlas, material.frames, material.kept, report),
         **examine(atlas, material.frames, material.kept, report),
@@ -96,10 +98,16 @@ def decompose(
         # The held-out blocks have done their work; the final colours come from every pixel.
         everything = torch.ones_like(material.kept)
         sweep(atlas, material.frames, everything, config.sweep_gain, report, fill=False)
-        quieten(atlas)
+        quieten(atlas, config)
     choose(atlas)
     report.preview(picture(atlas, len(small) // 2))
     return atlas
+
+
+def _exact(one: Given) -> list[int]:
+    """Frames whose mask was made by hand, so that the others could be carried from it."""
+    mode = one.mode.mode if isinstance(one.mode, Hints) else one.mode
+    return sorted(one.keys) if mode == "key" else []
 
 
 def _sweeps(atlas: Atlas, material: Material, config: AtlasConfig, report: Reporter) -> None:

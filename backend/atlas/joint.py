@@ -154,8 +154,10 @@ def _map_losses(
         rigid = config.w_rigid_bg if k == "bg" else config.w_rigid_fg
         share = seen_here[layer] * seen_there[layer]
         flat = atlas.reference(layer, step.t, size)
-        ahead = losses.look_up(flat[step.there], step.end, atlas.work)
-        gap = losses.along_flow(flat[step.here], ahead, share * step.sure, config.flow_cap)
+        ahead = losses.look_up(flat.index_select(0, step.there), step.end, atlas.work)
+        gap = losses.along_flow(
+            flat.index_select(0, step.here), ahead, share * step.sure, config.flow_cap
+        )
         scale = _magnification(atlas, k, step.t)
         total = total + w_flow * gap + rigid * losses.rigidity(flat, scale, spacing)
     return total
@@ -205,9 +207,9 @@ def unwrap(
         step = _Step(material, _draw(material.pairs, batch, generator), atlas.device)
         with torch.no_grad():
             alphas = opacities(atlas, step.t, size)
-            here = {layer: alpha[step.here] for layer, alpha in alphas.items()}
+            here = {layer: alpha.index_select(0, step.here) for layer, alpha in alphas.items()}
             there = {
-                layer: losses.look_up(alpha[step.there], step.end, atlas.work)
+                layer: losses.look_up(alpha.index_select(0, step.there), step.end, atlas.work)
                 for layer, alpha in alphas.items()
             }
         loss = _map_losses(atlas, step, here, there, config, config.w_flow_alone)
@@ -298,8 +300,8 @@ def joint(
         pull, outside = _mask_losses(atlas, step.t, alphas, config)
         here, there = {}, {}
         for layer, alpha in alphas.items():
-            here[layer] = losses.look_up(alpha[step.here], step.start, atlas.work)
-            there[layer] = losses.look_up(alpha[step.there], step.end, atlas.work)
+            here[layer] = losses.look_up(alpha.index_select(0, step.here), step.start, atlas.work)
+            there[layer] = losses.look_up(alpha.index_select(0, step.there), step.end, atlas.work)
         steady = _unsteady(step, here, there)
         loss = (
             losses.colour(error, kept, config.w_gradient)

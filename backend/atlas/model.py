@@ -87,7 +87,9 @@ class Atlas:
             else:
                 v, u = y / self.work[0], x / self.work[1]
                 rows, weights = self.time_rows(t, level)
-                now = (knots[rows] * weights[..., None, None, None]).sum(1)
+                # Not knots[rows]: its gradient sums in any order, and a seed would not be enough.
+                picked = knots.index_select(0, rows.flatten()).view(*rows.shape, *knots.shape[1:])
+                now = (picked * weights[..., None, None, None]).sum(1)
             flat = flat + surface(now, basis(v * ky, ky), basis(u * kx, kx))
         return flat
 

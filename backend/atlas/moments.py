@@ -1,4 +1,4 @@
-"""When an object looks different later: pictures of one atlas at several moments, blended in time.
+"""When a layer looks different later: pictures of one atlas at several moments, blended in time.
 
 Shapes: K moments · B frames. Moments are evenly spaced, the first and last frame among them.
 """
@@ -42,11 +42,24 @@ def influence(times: Tensor, t: Tensor) -> Tensor:
     return (1 - apart).clamp(min=0) + FAINT * FADE**apart
 
 
-def calm(pictures: Tensor, common: Tensor) -> Tensor:
+def calm(pictures: Tensor, common: Tensor, cover: Tensor, blur: float) -> Tensor:
     """Pictures [K,3,H,W] without the changes from the common one [1,3,H,W] that are but noise.
 
-    A Wiener filter: fewer frames decide a moment's colour than the common one.
+    cover [1,1,Ha,Wa], 0 or 1: where changes are known. blur: texels by which they are softened:
+    light moves over an object, detail does not. Then a Wiener filter: fewer frames decide a
+    moment's colour than the common one.
     """
-    change = pictures - common
+    change = _soften((pictures - common) * cover, blur) / _soften(cover, blur).clamp(min=1e-3)
     power = F.avg_pool2d(change.square().mean(1, keepdim=True), 5, 1, 2)
     return common + change * (1 - NOISE**2 / power.clamp(min=1e-9)).clamp(min=0)
+
+
+def _soften(pictures: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of [K,C,H,W]."""
+    reach = int(3 * sigma) + 1
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
+    kernel = (kernel / kernel.sum()).to(pictures.device)
+    flat = pictures.flatten(0, 1)[:, None]
+    padded = F.pad(flat, (reach, reach, reach, reach), mode="replicate")
+    rows = F.conv2d(padded, kernel.view(1, 1, 1, -1))
+    return F.conv2d(rows, kernel.view(1, 1, -1, 1)).view_as(pictures)

@@ -91,11 +91,10 @@ def begin(
         # Until the maps are known the canvases are the frame itself.
         "bg_canvas": torch.tensor([0.0, 0.0, w, h]),
     }
-    front = np.zeros(masks[0].shape, np.bool_)
-    for layer, mask, base in zip(OBJECTS, masks, bases, strict=False):
-        own = _object(mask > 0.5, front, base, config)
+    whole = _whole(masks, config)
+    for layer, mask, outline, base in zip(OBJECTS, masks, whole, bases, strict=False):
+        own = _object(mask > 0.5, outline, base, config)
         tensors |= {f"{prefix(layer)}_{name}": value for name, value in own.items()}
-        front = front | (mask > 0.5)
     frames, height, width = size
     return Atlas(
         (frames, height, width),
@@ -106,24 +105,53 @@ def begin(
     )
 
 
+def outline(atlas: Atlas, masks: Sequence[NDArray[np.float32]], config: AtlasConfig) -> None:
+    """Start the opacities anew from masks [T,h,w], as `begin` takes them."""
+    for layer, whole in zip(OBJECTS, _whole(masks, config), strict=False):
+        for name, value in _edges(whole).items():
+            atlas.tensors[f"{prefix(layer)}_{name}"] = value.to(atlas.device)
+
+
+def _whole(masks: Sequence[NDArray[np.float32]], config: AtlasConfig) -> list[NDArray[np.bool_]]:
+    """Hard masks that go on behind the objects in front."""
+    out = []
+    count, h, w = masks[0].shape
+    front = np.zeros((count, h, w), np.bool_)
+    # As far as the bands of both edges may reach: deeper in, the object in front is opaque.
+    depth = 2 * _most(config, w) + UNDER
+    for mask in masks:
+        out.append(continued(mask > 0.5, front, depth))
+        front = front | (mask > 0.5)
+    return out
+
+
+def _most(config: AtlasConfig, width: int) -> float:
+    """Half width that the band of free opacity has at the most."""
+    return max(config.band_least, config.band_most * width)
+
+
+def _edges(whole: NDArray[np.bool_]) -> dict[str, torch.Tensor]:
+    """Distance to hard masks' edges, and the opacity to start from."""
+    h, w = whole.shape[1:]
+    distance = torch.from_numpy(np.stack([signed_distance(m) for m in whole]))[:, None]
+    distance = torch.nn.functional.interpolate(
+        distance.clamp(-60, 60), size=((h + 1) // 2, (w + 1) // 2), mode="bilinear",
+        align_corners=False,
+    )  # fmt: skip
+    return {"distance": distance.half(), "alpha0": (-STEEP * distance).clamp(-SURE, SURE)}
+
+
 def _object(
     hard: NDArray[np.bool_],
-    front: NDArray[np.bool_],
+    whole: NDArray[np.bool_],
     base: NDArray[np.float64],
     config: AtlasConfig,
 ) -> dict[str, torch.Tensor]:
-    """Tensors of one object. hard: what is seen of it; front: what is in front of it, [T,h,w]."""
+    """Tensors of one object. hard: what is seen of it; whole: and behind others, [T,h,w]."""
     count, h, w = hard.shape
-    half, eighth = ((h + 1) // 2, (w + 1) // 2), ((h + 7) // 8, (w + 7) // 8)
-    most = max(config.band_least, config.band_most * w)
-    # As far as the bands of both edges may reach: deeper in, the object in front is opaque.
-    whole = continued(hard, front, 2 * most + UNDER)
-    distance = torch.from_numpy(np.stack([signed_distance(m) for m in whole]))[:, None]
-    distance = torch.nn.functional.interpolate(
-        distance.clamp(-60, 60), size=half, mode="bilinear", align_corners=False
-    )
+    eighth = ((h + 7) // 8, (w + 7) // 8)
     area = torch.from_numpy(hard.sum((1, 2)).astype(np.float32))
-    reach = (config.band * area.sqrt()).clamp(config.band_least, most)
+    reach = (config.band * area.sqrt()).clamp(config.band_least, _most(config, w))
     coarse, fine = (torch.zeros(count, 2, *_cells(c, (h, w))) for c in config.fg_cells)
     return {
         "base": torch.from_numpy(base).float(),
@@ -131,9 +159,8 @@ def _object(
         "knots1": fine,
         "gain": torch.zeros(count, 1, *_gain_cells(h, w, config.gain_cell)),
         "boxes": torch.from_numpy(_boxes(whole, reach.numpy())),
-        "distance": distance.half(),
         "reach": reach,
-        "alpha0": (-STEEP * distance).clamp(-SURE, SURE),
+        **_edges(whole),
         "alpha1": torch.zeros(count, 1, *eighth),
         "canvas": torch.tensor([0.0, 0.0, w, h]),
     }

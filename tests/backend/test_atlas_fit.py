@@ -308,7 +308,7 @@ class Stopper(Diary):
 PHASES = (
     "Reading motion", "Finding the object", "Aligning frames", "Unwrapping",
     "Laying out the atlas", "Painting the atlas", "Fitting the atlas", "Checking the atlas",
-    "Checking the mask",
+    "Checking the mask", "Steadying the mask",
 )  # fmt: skip
 
 

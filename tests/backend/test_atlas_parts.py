@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from backend.atlas import flow, grabcut, losses, masks, motion
+from backend.atlas.config import preset
 from backend.atlas.optim import RowAdam
 from backend.atlas.sampling import push_pull, sample, splat
 from backend.atlas.splines import basis, surface, time_cells
+from backend.atlas.start import begin
 from backend.progress import Silent
 from protocol.jobs import JobError
 from scripts.make_clip import SyntheticClip, make_clip
@@ -324,3 +326,22 @@ def test_all_rows_at_once_is_adam() -> None:
         reference.step()
         reference.zero_grad()
     torch.testing.assert_close(mine, its, atol=1e-5, rtol=1e-5)
+
+
+def test_gradients_of_maps_do_not_depend_on_the_order_of_threads() -> None:
+    config, size = preset("preview"), (24, 36, 64)
+    mask, still = np.zeros(size, np.float32), np.tile(np.eye(3), (24, 1, 1))
+    mask[:, 10:20, 20:40] = 1
+    atlas = begin(size, [mask], still, [still], config, torch.device("cpu"))
+    knots = atlas.tensors["bg_knots1"].requires_grad_(True)
+    t, pull = torch.arange(24), torch.randn(24, 2, 36, 64)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        found = [
+            torch.autograd.grad((atlas.reference("background", t, size[1:]) * pull).sum(), knots)[0]
+            for _ in range(40)
+        ]
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(one, found[0]) for one in found)
