@@ -29,7 +29,7 @@ class AtlasConfig:
 
     fg_cells: tuple[tuple[int, int], ...] = ((4, 4), (12, 12))
     """Spline cells (short side, long side) over the object's box, coarse and fine, per frame."""
-    bg_cells: tuple[tuple[int, int], ...] = ((4, 6), (12, 22))
+    bg_cells: tuple[tuple[int, int], ...] = ((5, 8), (16, 28))
     """Spline cells over the frame, coarse and fine."""
     bg_every: tuple[int, ...] = (2, 4)
     """Frames between two temporal knots of the background's grids, coarse and fine."""
@@ -114,7 +114,7 @@ class AtlasConfig:
 
 _PRESETS = {
     "draft": AtlasConfig(long_side=320, uv_steps=60, half_steps=100, full_steps=60),
-    "preview": AtlasConfig(long_side=384, uv_steps=120, half_steps=300, full_steps=400),
+    "preview": AtlasConfig(long_side=384, uv_steps=120, half_steps=350, full_steps=250),
     "final": AtlasConfig(long_side=768, uv_steps=160, half_steps=400, full_steps=600),
 }
 
