@@ -1,7 +1,7 @@
-"""Both atlas engines on one clip, in one run: our explicit one and the paper's networks.
+"""Both atlas engines on the same clips, in one run: our explicit one and the paper's networks.
 
     python -m scripts.compare_atlas demo --seconds 120 [--docs docs] [--long-side 384 --frames 30]
-    python -m scripts.compare_atlas FOLDER ...    (FOLDER/frames/*.png|jpg and FOLDER/masks/*.png)
+    python -m scripts.compare_atlas demo FOLDER ...   (FOLDER/frames/*.png|jpg, FOLDER/masks/*.png)
 
 The clock is CPU time of this process on a CPU (a busy machine does not change it much) and wall
 time on a GPU. It covers everything from flow to the last step, and not the measuring. A PSNR that
@@ -304,7 +304,7 @@ def _read(path: Path, flag: int) -> Pixels:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("clip", help="demo, or a folder with frames/ and masks/")
+    parser.add_argument("clips", nargs="+", help="demo, or folders with frames/ and masks/")
     parser.add_argument("--seconds", type=float, default=120, help="for each run of the networks")
     parser.add_argument("--every", type=float, default=10, help="seconds between two evaluations")
     parser.add_argument("--frames", type=int, default=30)
@@ -318,39 +318,58 @@ def main() -> None:
     parser.add_argument("--warm-passes", type=int, help="instead of each variant's own")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--docs", type=Path, help="write atlas_engines.md and .jpg there")
+    parser.add_argument("--docs", type=Path, help="write atlas_engines.md there, and pictures")
     args = parser.parse_args()
     device = torch.device(args.device)
     if device.type == "cpu":
         torch.set_num_threads(1)
         cv2.setNumThreads(1)
-    frames, keys = load(args.clip, args.frames, args.long_side)
+    parts = ["# The two atlas engines on the same clips\n\n" + f"    {' '.join(call(args))}\n"]
+    for clip in args.clips:
+        text, picture = compare(clip, args, device)
+        print(f"\n{text}", flush=True)
+        name = f"atlas_engines_{Path(clip).name}.jpg"
+        parts.append(f"## {Path(clip).name}\n\n{text}\n![Atlases, opacity, UV, error]({name})\n")
+        if args.docs:
+            args.docs.mkdir(parents=True, exist_ok=True)
+            (args.docs / "atlas_engines.md").write_text("\n".join(parts), encoding="utf-8")
+            image = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+            cv2.imwrite(str(args.docs / name), image, [cv2.IMWRITE_JPEG_QUALITY, 80])
+
+
+def call(args: argparse.Namespace) -> list[str]:
+    """The command that makes the same again, without where things lie."""
+    out = ["python -m scripts.compare_atlas", *(Path(clip).name for clip in args.clips)]
+    for name in ("seconds", "every", "frames", "long_side", "presets", "variants"):
+        value = getattr(args, name)
+        out += [
+            f"--{name.replace('_', '-')}",
+            *map(str, value if isinstance(value, list) else [value]),
+        ]
+    return out
+
+
+def compare(source: str, args: argparse.Namespace, device: torch.device) -> tuple[str, Pixels]:
+    """All runs on one clip: the tables in Markdown, and the sheet."""
+    frames, keys = load(source, args.frames, args.long_side)
     size = working_size(frames.shape[1], frames.shape[2], args.long_side)
     small = np.stack([cv2.resize(f, size[::-1], interpolation=cv2.INTER_AREA) for f in frames])
     judge = Judge.draw(np.asarray(small, np.uint8), args.pixels, device)
     runs = []
     for name in args.presets:
-        print(f"explicit, {name}")
+        print(f"explicit, {name}", flush=True)
         runs.append(run_explicit(frames, keys, name, judge, args.long_side, args.seed))
     for name in args.variants:
-        print(f"networks, {name}")
+        print(f"networks, {name}", flush=True)
         runs.append(run_networks(frames, keys, name, judge, args))
     kind = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU {platform.machine()}"
     clock = "wall time" if device.type == "cuda" else "CPU time of one thread"
     head = (
-        f"Clip {Path(args.clip).name}: {len(frames)} frames, worked at {size[1]}×{size[0]}; "
+        f"{len(frames)} frames, worked at {size[1]}×{size[0]}; "
         f"{kind}, {clock}. {args.pixels} fixed pixels; {HELD_OUT:.0%} of the colours held out of "
         "every fit (none of a clip under 8 frames)."
     )
-    text = table(runs, args.targets, head)
-    print(f"\n{text}")
-    if args.docs:
-        args.docs.mkdir(parents=True, exist_ok=True)
-        title = "# The two atlas engines on one clip\n\n"
-        sheet = "\n![Atlases, opacity, UV checkerboard, error](atlas_engines.jpg)\n"
-        (args.docs / "atlas_engines.md").write_text(title + text + sheet, encoding="utf-8")
-        picture = cv2.cvtColor(pictures(runs, judge), cv2.COLOR_RGB2BGR)
-        cv2.imwrite(str(args.docs / "atlas_engines.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 88])
+    return table(runs, args.targets, head), pictures(runs, judge)
 
 
 if __name__ == "__main__":
