@@ -12,23 +12,21 @@ import math
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.atlas.interface import LayeredAtlas
-from backend.atlas.layers import BACKGROUND, PREFIXES, prefix, visibility
+from backend.atlas.layers import BACKGROUND, PREFIXES, prefix
 from backend.atlas.quality import rebuild
 from backend.atlas.sampling import sample
+from backend.atlas.slip import CORE, folded, slip
 from backend.progress import Reporter
 from protocol.jobs import OBJECTS
 
 PHASE = "Checking the atlas"
 
-CORE = 0.95  # share of a layer in a pixel that is the layer's alone
 GAP = 8  # frames over which slipping is measured
 PAIRS = 6  # frame pairs it is measured on
-ROUND_TRIP = 1.0  # pixels; flow that comes back further off is not a judge
 
 LEAK = 3.5  # dB that fitted colours may be better than held-out ones
 POOR = 24.0  # dB held out, below which a layer's inside is blurred
@@ -48,9 +46,8 @@ def examine(
 
     frames: uint8 [T,3,h,w] at the working size; kept: bool [T,1,h,w]. Returns, where it can be
     measured: psnr_held_out_fg, _bg (insides of the layers) and _edge, dB; slip_fg, slip_bg: median
-    distance in pixels between a texel and the point it was on GAP frames before, by Farnebäck's
-    flow; folds_fg: share of the object's pixels whose map is turned over. Of further objects: _fg2,
-    _fg3.
+    distance in pixels between a texel and the point it was on GAP frames before, see `slip`;
+    folds_fg: share of the object's pixels whose map is turned over. Of further objects: _fg2, _fg3.
     """
     numbers = _held_out(atlas, frames, kept, report)
     count = atlas.frames
@@ -60,17 +57,15 @@ def examine(
     starts = sorted({round(s) for s in np.linspace(0, count - 1 - gap, PAIRS)}) if gap else []
     for start in starts:
         report.step(PHASE, int(start), count)
-        flow, sure = _judge(frames[start], frames[start + gap])
         for layer in atlas.layers:
-            slip, folded = _pair(atlas, layer, int(start), int(start) + gap, flow, sure)
-            slips[layer].append(slip)
-            folds[layer].append(folded)
+            slips[layer].append(slip(atlas, layer, frames, int(start), int(start) + gap))
+            folds[layer].append(folded(atlas, layer, int(start)))
     for layer in atlas.layers if starts else ():
-        slip, folded = torch.cat(slips[layer]), torch.cat(folds[layer])
-        if len(slip):
-            numbers[f"slip_{prefix(layer)}"] = round(float(slip.median()), 3)
-        if len(folded) and layer != BACKGROUND:
-            numbers[f"folds_{prefix(layer)}"] = round(float(folded.float().mean()), 4)
+        moved, turned = torch.cat(slips[layer]), torch.cat(folds[layer])
+        if len(moved):
+            numbers[f"slip_{prefix(layer)}"] = round(float(moved.median()), 3)
+        if len(turned) and layer != BACKGROUND:
+            numbers[f"folds_{prefix(layer)}"] = round(float(turned.float().mean()), 4)
     return numbers
 
 
@@ -87,9 +82,9 @@ def verdict(numbers: dict[str, float]) -> list[str]:
         name = "object" if layer == OBJECTS[0] and not several else layer
         if numbers.get(f"psnr_held_out_{short}", math.inf) < POOR:
             said.append(f"The {name} changes in ways the atlas cannot follow: fine detail blurs.")
-        slip = numbers.get(f"slip_{short}", 0.0)
-        if slip > SLIP:
-            said.append(f"An edit may slip on the {name} by about {slip:.1f} pixels.")
+        moved = numbers.get(f"slip_{short}", 0.0)
+        if moved > SLIP:
+            said.append(f"An edit may slip on the {name} by about {moved:.1f} pixels.")
         if numbers.get(f"folds_{short}", 0.0) > FOLDS:
             said.append(f"The {name}'s map is folded in places: patterns break there.")
     return said
@@ -117,60 +112,6 @@ def _held_out(
         for name, (error, weight) in total.items()
         if weight > 0
     }
-
-
-def _judge(here: Tensor, there: Tensor) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Farnebäck's flow between two frames [3,h,w] and where its way back agrees: [h,w,2], [h,w]."""
-    grey = [
-        np.asarray(cv2.cvtColor(f.permute(1, 2, 0).cpu().numpy(), cv2.COLOR_RGB2GRAY), np.uint8)
-        for f in (here, there)
-    ]
-    both = []
-    for a, b in ((0, 1), (1, 0)):
-        empty = np.zeros((*grey[0].shape, 2), np.float32)
-        both.append(cv2.calcOpticalFlowFarneback(grey[a], grey[b], empty, 0.5, 5, 19, 4, 7, 1.5, 0))
-    y, x = np.mgrid[: grey[0].shape[0], : grey[0].shape[1]].astype(np.float32)
-    at = (x + both[0][..., 0], y + both[0][..., 1])
-    back = cv2.remap(both[1], *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT,
-                     borderValue=(1e3, 1e3))  # fmt: skip
-    trip = np.linalg.norm(both[0] + back, axis=-1)
-    return np.asarray(both[0], np.float32), np.asarray(trip < ROUND_TRIP)
-
-
-def _pair(
-    atlas: LayeredAtlas,
-    layer: str,
-    start: int,
-    end: int,
-    flow: NDArray[np.float32],
-    sure: NDArray[np.bool_],
-) -> tuple[Tensor, Tensor]:
-    """Slips in pixels at judged points of a layer, and bool per pixel of it: is its map folded?"""
-    h, w = atlas.work
-    t = torch.tensor([start, end], device=atlas.device)
-    share = visibility(atlas, layer, t, (h, w))
-    texels = atlas.image(layer).shape
-    scale = torch.tensor([texels[3], texels[2]], device=atlas.device) / 2
-    uv = atlas.uv(layer, t, (h, w)) * scale
-    across, down = uv[:1, :-1, 1:] - uv[:1, :-1, :-1], uv[:1, 1:, :-1] - uv[:1, :-1, :-1]
-    area = F.pad(across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0], (0, 1, 0, 1))[0]
-    own = share[0, 0] > CORE
-    inside = own.clone()
-    inside[-1], inside[:, -1] = False, False
-    folded = area[inside] * torch.sign(area[inside].median() if inside.any() else area.sum()) <= 0
-
-    move = torch.from_numpy(flow).to(atlas.device)
-    y, x = torch.meshgrid(
-        torch.arange(h, device=atlas.device), torch.arange(w, device=atlas.device), indexing="ij"
-    )
-    to = torch.stack([x + move[..., 0], y + move[..., 1]], -1) + 0.5
-    grid = (to * (2 / to.new_tensor([w, h])) - 1)[None]
-    later = torch.cat([uv[1:].permute(0, 3, 1, 2), share[1:]], 1)
-    there = F.grid_sample(later, grid, padding_mode="border", align_corners=False)[0]
-    judged = inside & torch.from_numpy(sure).to(atlas.device) & (there[2] > CORE)
-    gap = (there[:2].permute(1, 2, 0) - uv[0]).norm(dim=-1)
-    per_pixel = area.abs().sqrt().clamp(min=1e-3)
-    return (gap / per_pixel)[judged].cpu(), folded.cpu()
 
 
 @torch.no_grad()

@@ -1,0 +1,114 @@
+"""Does a texel stay on its point? Two frames laid out in a layer's atlas, and what moves between.
+
+Where the maps are right the two pictures agree; what still moves from one to the other, by an
+optical flow that the fit did not use, is what a painted pattern slips. Large motions are no
+difficulty: the maps have taken them out.
+Shapes: Ha,Wa the atlas · h,w the working size.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from backend.atlas.interface import LayeredAtlas
+from backend.atlas.layers import visibility
+from backend.atlas.sampling import push_pull, splat
+
+CORE = 0.95  # share of a layer in a pixel that is the layer's alone
+SEEN = 0.05  # pixels that must fall on a texel for it to be seen
+POINTS = 2  # samples per pixel and axis: texels are smaller than pixels
+RIM = 2  # texels at the edge of what both frames show, where the flow looks beyond it
+ROUND_TRIP = 1.0  # pixels; flow that comes back further off is not a judge
+LEVELS, WINDOW = 5, 15  # of Farnebäck's flow
+
+
+def slip(atlas: LayeredAtlas, layer: str, frames: Tensor, start: int, end: int) -> Tensor:
+    """Distances in pixels that a layer's texels slip between two frames, where that can be judged.
+
+    frames: uint8 [T,3,h,w] at the working size. Returns [N], on the CPU.
+    """
+    both = [_laid_out(atlas, layer, frames, t) for t in (start, end)]
+    known = cv2.erode(
+        (both[0][1] & both[1][1]).astype(np.uint8), np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8)
+    )
+    if not known.any():
+        return torch.empty(0)
+    ys, xs = np.nonzero(known)
+    part = np.s_[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
+    here, there = (one[part] for one, _ in both)
+    # What only one frame shows does not move.
+    there = np.where(both[1][1][part], there, here)
+    here = np.where(both[0][1][part], here, there)
+    inside = known[part] > 0
+    ahead, back = (_flow(*pair) for pair in ((here, there), (there, here)))
+    y, x = np.mgrid[: here.shape[0], : here.shape[1]].astype(np.float32)
+    home = cv2.remap(
+        back, x + ahead[..., 0], y + ahead[..., 1], cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
+    texels = 1 / _pixel(atlas, layer, start)
+    sure = np.linalg.norm(ahead + home, axis=-1) < ROUND_TRIP * texels
+    moved = np.linalg.norm(ahead, axis=-1)[inside & sure] / texels
+    return torch.from_numpy(np.asarray(moved, np.float32))
+
+
+def folded(atlas: LayeredAtlas, layer: str, t: int) -> Tensor:
+    """Which pixels inside a layer have a map that is turned over: bool [N], on the CPU."""
+    area, inside = _areas(atlas, layer, t)
+    if not inside.any():
+        return torch.empty(0, dtype=torch.bool)
+    return (area[inside] * torch.sign(area[inside].median()) <= 0).cpu()
+
+
+def _areas(atlas: LayeredAtlas, layer: str, t: int) -> tuple[Tensor, Tensor]:
+    """Texels that each pixel covers, with the map's sign, and bool: the layer's own, [h,w] both."""
+    at = torch.tensor([t], device=atlas.device)
+    image = atlas.image(layer)
+    scale = torch.tensor([image.shape[3], image.shape[2]], device=atlas.device) / 2
+    uv = atlas.uv(layer, at, atlas.work) * scale
+    across, down = uv[:, :-1, 1:] - uv[:, :-1, :-1], uv[:, 1:, :-1] - uv[:, :-1, :-1]
+    area = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]
+    inside = visibility(atlas, layer, at, atlas.work)[0, 0] > CORE
+    inside[-1], inside[:, -1] = False, False
+    return F.pad(area, (0, 1, 0, 1))[0], inside
+
+
+def _pixel(atlas: LayeredAtlas, layer: str, t: int) -> float:
+    """Pixels along the side of a texel, as most of a layer has it in a frame."""
+    area, inside = _areas(atlas, layer, t)
+    typical = float(area[inside].abs().median()) if inside.any() else 1.0
+    return 1 / max(typical, 1e-6) ** 0.5
+
+
+def _laid_out(
+    atlas: LayeredAtlas, layer: str, frames: Tensor, t: int
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """A frame in a layer's atlas, grey, in the atlas' own light, and where it shows the layer."""
+    at = torch.tensor([t], device=atlas.device)
+    h, w = atlas.work
+    size = (POINTS * h, POINTS * w)
+    image = atlas.image(layer)
+    grey = frames[at].float().mean(1, keepdim=True) / atlas.gain(layer, at, atlas.work)
+    own = (visibility(atlas, layer, at, size) > CORE).float()
+    fine = F.interpolate(grey, size=size, mode="bilinear", align_corners=False)
+    total = splat(
+        torch.cat([fine * own, own], 1), atlas.uv(layer, at, size), (image.shape[2], image.shape[3])
+    )
+    known = total[:, 1:] > SEEN
+    mean = push_pull(total[:, :1] / total[:, 1:].clamp(min=SEEN), known.float())
+    picture = mean[0, 0].clamp(0, 255).round().to(torch.uint8).cpu().numpy()
+    return np.asarray(picture), np.asarray(known[0, 0].cpu().numpy())
+
+
+def _flow(here: NDArray[np.uint8], there: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Farnebäck's flow between two grey pictures: [h,w,2]."""
+    empty = np.zeros((*here.shape, 2), np.float32)
+    return np.asarray(
+        cv2.calcOpticalFlowFarneback(here, there, empty, 0.5, LEVELS, WINDOW, 4, 7, 1.5, 0),
+        np.float32,
+    )
