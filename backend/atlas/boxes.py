@@ -1,7 +1,10 @@
 """From a box or a few strokes on one frame to the object's mask on that frame.
 
-Inside a box, GrabCut learns the object's colours against those round the box; then place, colour
-and motion together decide once more. Strokes are spread to what they are joined to by colour.
+Inside a box, GrabCut learns the object's colours against those round the box: from the whole box,
+from what moves against the camera and from what is far from the box's sides by colour. These and
+unions of colours are decided once more by place, colour and motion together; then they vote, each
+as much as it looks like an object that was boxed. Strokes are spread to what they are joined to by
+colour.
 """
 
 from __future__ import annotations
@@ -12,10 +15,11 @@ from numpy.typing import NDArray
 
 from backend.atlas import appearance, fields
 from backend.atlas.carry import signed_distance
-from backend.atlas.flow import Flows, Mask
+from backend.atlas.flow import F32, Flows, Mask
 from backend.atlas.geodesic import geodesic
 from backend.atlas.grabcut import cut
-from backend.atlas.proposals import Box, by_colour, contrast, fills, solid
+from backend.atlas.motion_masks import against_camera
+from backend.atlas.proposals import Box, by_colour, contrast, fills, moves_alone, separate, solid
 from backend.atlas.settle import settle, tidy
 from backend.atlas.strokes import BACKGROUND, OBJECT
 
@@ -26,7 +30,9 @@ DOUBT = 2.5  # pixels round the first mask's edge that teach nothing
 RIM = 0.12  # share of the box's size round it that is surely background
 LOOKS, MOVES, FIRST = 2.5, 2.5, 1.0  # most logits of appearance, motion and of the first mask
 TRIED = 4  # unions of colours that are worked out
-CLEARLY = 1.15
+ROUND = 0.3  # of the box's longer side: how far round it an object is compared with what is there
+WHOLE = 1.2  # how much likelier GrabCut's is: unions of colours leave out windows and beaks
+SHARP = 8  # power of likelihoods as votes: nearly as good masks count, others hardly
 LEAST = 0.08  # a mask that fills less of its box than this is a failure of the colours
 
 
@@ -37,26 +43,59 @@ def from_box(t: int, box: Box, frames: NDArray[np.uint8], flows: Flows) -> Mask:
     x1, y1 = min(w, int(np.ceil(box[2]))), min(h, int(np.ceil(box[3])))
     allowed = np.zeros((h, w), np.bool_)
     allowed[y0:y1, x0:x1] = True
-    label = np.where(allowed, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
-    pad = max(8, round(0.25 * max(y1 - y0, x1 - x0)))
+    if not allowed.any():
+        return allowed
     tight = (float(x0), float(y0), float(x1), float(y1))
-    first = cut(frames[t], label, CUTS, pad)
-    guesses = [] if first is None else [first]
-    colours = by_colour(frames[t], allowed, LEAST)
-    guesses += sorted(colours, key=lambda one: -_likely(frames[t], one, tight))[:TRIED]
-    found = [work_out(t, frames, flows, one, allowed) for one in guesses]
-    found = [one for one in found if one.sum() >= LEAST * allowed.sum()]
-    if not found:
+    moving = np.asarray(cv2.resize(against_camera(t, len(frames), flows), (w, h)), np.float32)
+    around = fields.dilate(allowed, max(8, round(ROUND * max(y1 - y0, x1 - x0))))
+
+    def likely(mask: Mask) -> float:
+        return (
+            fills(mask, tight)
+            * solid(mask)
+            * contrast(frames[t], mask)
+            * separate(frames[t], mask, around)
+            * moves_alone(moving, mask, around)
+        )
+
+    found, votes = [], []
+    for guesses, worth in (
+        (_cuts(frames[t], allowed, moving), WHOLE),
+        (sorted(by_colour(frames[t], allowed, LEAST), key=likely, reverse=True)[:TRIED], 1.0),
+    ):
+        for guess in guesses:
+            one = work_out(t, frames, flows, guess, allowed)
+            if one.sum() >= LEAST * allowed.sum():
+                found.append(one)
+                votes.append(worth * likely(one))
+    best = max(votes, default=0.0)
+    if best == 0:
         return work_out(t, frames, flows, _ellipse((h, w), (x0, y0, x1, y1)), allowed)
-    scores = [_likely(frames[t], one, tight) for one in found]
-    best = int(np.argmax(scores))
-    # GrabCut's own is left only for something clearly better.
-    return found[best] if scores[best] > CLEARLY * scores[0] else found[0]
+    shares = (np.array(votes) / best) ** SHARP
+    return tidy(np.tensordot(shares, np.stack(found), 1) > 0.5 * shares.sum())
 
 
-def _likely(frame: NDArray[np.uint8], mask: Mask, box: Box) -> float:
-    """How well a mask answers a box: it touches all sides, is one piece, and has a clear edge."""
-    return fills(mask, box) * solid(mask) * contrast(frame, mask)
+def _cuts(frame: NDArray[np.uint8], allowed: Mask, moving: F32) -> list[Mask]:
+    """GrabCut from all of a box, from what moves in it, and from what its sides do not lead to."""
+    ys, xs = np.nonzero(allowed)
+    pad = max(8, round(0.25 * max(np.ptp(ys) + 1, np.ptp(xs) + 1)))
+    far = geodesic(frame, ~allowed)
+    out: list[Mask] = []
+    for seed in (allowed, _upper(moving, allowed), _upper(far, allowed)):
+        label = np.where(allowed, cv2.GC_PR_BGD, cv2.GC_BGD).astype(np.uint8)
+        label[seed] = cv2.GC_PR_FGD
+        found = cut(frame, label, CUTS, pad)
+        if found is not None and found.any():
+            out.append(found)
+    return out
+
+
+def _upper(values: F32, allowed: Mask) -> Mask:
+    """Where values are of the upper of two classes (Otsu, 1979) inside what is allowed."""
+    scaled = np.clip(255 * values / max(1e-6, float(np.percentile(values[allowed], 98))), 0, 255)
+    inside = scaled[allowed].astype(np.uint8).reshape(-1, 1)
+    level, _ = cv2.threshold(inside, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    return np.asarray(allowed & (scaled > level))
 
 
 def from_strokes(

@@ -40,7 +40,7 @@ def from_motion(
     scores = []
     for t in range(count):
         report.step(PHASE, t, work)
-        scores.append(_score(t, count, flows))
+        scores.append(against_camera(t, count, flows))
     smooth = []
     for t in range(count):
         report.step(PHASE, count + t, work)
@@ -68,21 +68,21 @@ def from_motion(
     return masks, _doubt(masks, near, flows)
 
 
-def _score(t: int, count: int, flows: Flows) -> F32:
+def against_camera(t: int, count: int, flows: Flows) -> F32:
     """How much each pixel moves against the camera: 0..1, [h/2,w/2], a mean over flow gaps."""
     total, weight = np.zeros(((flows.size[0] + 1) // 2, (flows.size[1] + 1) // 2), np.float32), 0
     # Neighbouring frames show slow objects too little; they are used only where nothing else is.
     for gap in flows.gaps[1:] or flows.gaps:
         for other in (t - gap, t + gap):
             if 0 <= other < count:
-                against = _against_camera(t, other, flows)
+                against = _residual_score(t, other, flows)
                 if against is not None:
                     total += against
                     weight += 1
     return total / np.float32(max(1, weight))
 
 
-def _against_camera(t: int, other: int, flows: Flows) -> F32 | None:
+def _residual_score(t: int, other: int, flows: Flows) -> F32 | None:
     h, w = flows.size
     rim = np.ones((h, w), np.bool_)
     dy, dx = int(BORDER * h), int(BORDER * w)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from backend.atlas import fields
 from backend.atlas.carry import signed_distance
-from backend.atlas.flow import Mask
+from backend.atlas.flow import F32, Mask
 from backend.atlas.settle import tidy
 
 Box = tuple[float, float, float, float]
@@ -19,6 +19,7 @@ COLOURS = (4, 7)  # clusters a frame's colours are parted into
 UNION = 3  # most clusters of one proposal
 ACROSS = 3.0  # pixels on either side of the edge at which colours are compared
 DIFFERENT = 30.0  # CIELAB units that count as wholly different
+BIN = 8.0  # CIELAB units that are one colour of a histogram
 NEAR_BORDER = 4  # pixels; an edge along the frame's border shows nothing
 
 
@@ -76,6 +77,37 @@ def contrast(frame: NDArray[np.uint8], mask: Mask) -> float:
         sides.append(lab[row, column])
     apart = np.linalg.norm(sides[0] - sides[1], axis=-1)
     return float(np.minimum(apart, DIFFERENT).mean() / DIFFERENT)
+
+
+def separate(frame: NDArray[np.uint8], mask: Mask, around: Mask) -> float:
+    """How little of a mask's colours is in what is round it, 0..1 (Hellinger's distance, squared).
+
+    around: what the mask is compared with, without the mask itself.
+    """
+    rest = around & ~mask
+    if not mask.any() or not rest.any():
+        return 0.0
+    lab = cv2.cvtColor(cv2.GaussianBlur(frame, (0, 0), 1.0).astype(np.float32) / 255,
+                       cv2.COLOR_RGB2Lab)  # fmt: skip
+    # a* and b* are signed; 64 bins a channel hold them all.
+    level = np.floor(np.asarray(lab, np.float32) / BIN).astype(np.int64) + 32
+    name = (level[..., 0] * 64 + level[..., 1]) * 64 + level[..., 2]
+    inside, outside = (
+        np.bincount(name[part], minlength=64**3) / part.sum() for part in (mask, rest)
+    )
+    return 1.0 - float(np.sqrt(inside * outside).sum())
+
+
+def moves_alone(moving: F32, mask: Mask, around: Mask) -> float:
+    """How well a mask is what moves against the camera, 0..1; ½ where nothing speaks.
+
+    moving: how much each pixel does, 0..1, [h,w]. around: where they are compared.
+    """
+    inside = mask[around].astype(np.float32)
+    seen = moving[around]
+    if inside.std() < 1e-6 or seen.std() < 1e-6:
+        return 0.5
+    return 0.5 + 0.5 * float(np.corrcoef(inside, seen)[0, 1])
 
 
 def fills(mask: Mask, box: Box) -> float:
