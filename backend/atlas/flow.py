@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.progress import Reporter
+from protocol.jobs import JobError
 
 PHASE = "Reading motion"
+UNREAD = 0.5  # share of a clip's flow vectors that may be no numbers
 
 F16 = NDArray[np.float16]
 F32 = NDArray[np.float32]
@@ -82,7 +84,11 @@ def agreement(there: F32, back: F32, limit: float) -> Mask:
 def estimate(
     frames: NDArray[np.uint8], gaps: Sequence[int], limit: float, report: Reporter
 ) -> Flows:
-    """Flow of a clip, both ways at every gap shorter than it. frames: uint8 [T,h,w,3] sRGB."""
+    """Flow of a clip, both ways at every gap shorter than it. frames: uint8 [T,h,w,3] sRGB.
+
+    Vectors that are no numbers stand still and are not trusted; JobError motion_unreadable where
+    most are.
+    """
     count, h, w, _ = frames.shape
     fits = tuple(g for g in gaps if g < count)
     work = sum(count - g for g in fits)
@@ -92,20 +98,36 @@ def estimate(
     between: dict[tuple[int, int], F16] = {}
     trusted: dict[tuple[int, int], Mask] = {}
     flows = Flows((h, w), fits, between, trusted)
-    done = 0
+    done, lost = 0, 0.0
     for gap in fits:
         for t in range(count - gap):
             report.step(PHASE, done, work)
             done += 1
             there = _search(search, grey, flows, t, t + gap)
             back = _search(search, grey, flows, t + gap, t)
+            broken = [_mend(one) for one in (there, back)]
+            lost += float(np.mean(broken)) / work
             for key, one, other in (((t, t + gap), there, back), ((t + gap, t), back, there)):
                 thin = cv2.resize(one, half, interpolation=cv2.INTER_AREA)
                 between[key] = np.asarray(thin, np.float16)
                 sure = agreement(one, other, limit).astype(np.float32)
+                sure[broken[key[0] > key[1]]] = 0
                 trusted[key] = cv2.resize(sure, half, interpolation=cv2.INTER_AREA) > 0.5
     report.step(PHASE, work, work)
+    if lost > UNREAD:
+        raise JobError(
+            "motion_unreadable",
+            "The motion of the clip cannot be read: most of its optical flow is no number.",
+            "Check that the frames are pictures, and export the clip again.",
+        )
     return flows
+
+
+def _mend(flow: F32) -> Mask:
+    """Make vectors that are no numbers, or too long to be kept, stand still; tells which. [h,w]."""
+    broken = ~(np.abs(flow).max(-1) < np.finfo(np.float16).max)
+    flow[broken] = 0
+    return np.asarray(broken)
 
 
 def _search(

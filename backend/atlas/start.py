@@ -49,7 +49,7 @@ def check(frames: NDArray[np.uint8], objects: Sequence[Given]) -> list[Given]:
             if mask.shape[:2] != (h, w) or mask.size != h * w:
                 why = JobError(
                     "mask_size",
-                    f"The mask of frame {t} is {mask.shape[1]}×{mask.shape[0]}, "
+                    f"The mask of frame {t + 1} is {mask.shape[1]}×{mask.shape[0]}, "
                     f"but the frames are {w}×{h}.",
                     "Make the mask at the size of the clip.",
                 )

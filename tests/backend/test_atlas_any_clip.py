@@ -1,11 +1,14 @@
 """Clips as they come: one frame, no object, nothing that moves, nothing to hold on to, cuts."""
 
 from dataclasses import replace
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
+from backend.atlas import flow
 from backend.atlas.config import preset
 from backend.atlas.fit import decompose
 from backend.atlas.model import Atlas
@@ -81,6 +84,73 @@ def test_odd_sizes(clip: SyntheticClip) -> None:
     atlas = run(frames, {0: clip.masks()[0][:95, :157]}, "key")
     layer = next(iter(render_layer(atlas, "foreground", torch.ones(1, 4, 32, 32), Silent())))
     assert layer.shape == (95, 157, 4)
+
+
+def test_flow_that_is_no_number_is_not_trusted(
+    clip: SyntheticClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = flow._search
+
+    def broken(*args: Any) -> np.ndarray:
+        found = search(*args)
+        found[10:40, 20:60] = np.nan
+        found[50:60, 20:60] = np.inf
+        return found
+
+    monkeypatch.setattr(flow, "_search", broken)
+    flows = flow.estimate(clip.frames[:6], (1, 2, 4), 1.0, Silent())
+    assert all(np.isfinite(one).all() for one in flows.between.values())
+    assert not any(sure[6:19, 11:29].any() for sure in flows.trusted.values())
+    atlas = run(clip.frames[:6], dict(enumerate(clip.masks()[:6])), "all")
+    assert all(bool(torch.isfinite(v.float()).all()) for v in atlas.tensors.values())
+
+    monkeypatch.setattr(flow, "_search", lambda *args: np.full((H, W, 2), np.nan, np.float32))
+    with pytest.raises(JobError) as caught:
+        run(clip.frames[:6], dict(enumerate(clip.masks()[:6])), "all")
+    assert caught.value.problem.code == "motion_unreadable"
+    assert "export" in caught.value.problem.hint
+
+
+def test_an_object_leaves_and_comes_back_before_a_camera_that_stands_still() -> None:
+    rng = np.random.default_rng(1)
+    wall = cv2.resize(rng.integers(60, 200, (12, 20, 3)).astype(np.uint8), (W, H))
+    skin = cv2.resize(rng.integers(0, 255, (8, 8, 3)).astype(np.uint8), (40, 40))
+    frames, masks = np.stack([wall] * 12), np.zeros((12, H, W), np.uint8)
+    for t, x in enumerate([20, 60, 100, 140, None, None, None, None, 130, 90, 50, 10]):
+        if x is not None:
+            width = min(40, W - x)
+            frames[t, 30:70, x : x + width] = skin[:, :width]
+            masks[t, 30:70, x : x + width] = 255
+    atlas = run(frames, dict(enumerate(masks)), "all")
+    assert psnr(atlas, frames) > 22
+    alpha = atlas.opacity("foreground", torch.arange(12))[:, 0].numpy()
+    assert alpha[4:8].max() == 0
+    for t in (0, 2, 9, 11):
+        inside = masks[t] > 0
+        assert ((alpha[t] > 0.5) & inside).sum() / ((alpha[t] > 0.5) | inside).sum() > 0.8
+    shift = torch.eye(3).expand(12, 3, 3)
+    torch.testing.assert_close(atlas.tensors["bg_base"], shift, atol=0.3, rtol=0)  # pixels
+
+
+def test_hundreds_of_frames() -> None:
+    long = make_clip(320, 36, 64, seed=2)
+    config = replace(TINY, gaps=(1,))
+    atlas = decompose(long.frames, dict(enumerate(long.masks())), "all", config, CPU, Silent())
+    assert (atlas.frames, len(atlas.tensors["bg_times"])) == (320, config.keys)
+    last = list(render_layer(atlas, "foreground", torch.ones(1, 4, 16, 16), Silent(), (318, 319)))
+    assert [one.shape for one in last] == [(36, 64, 4)] * 2
+
+
+def test_full_hd_is_worked_at_the_preset_s_size_and_rendered_at_its_own() -> None:
+    small = make_clip(3, 108, 192, seed=3)
+    frames = np.stack([cv2.resize(one, (1920, 1080)) for one in small.frames])
+    mask = cv2.resize(small.masks()[0], (1920, 1080))
+    atlas = decompose(frames, {0: mask}, "key", TINY, CPU, Silent())
+    assert max(atlas.work) == TINY.long_side
+    layer = next(iter(render_layer(atlas, "foreground", torch.ones(1, 4, 64, 64), Silent())))
+    assert layer.shape == (1080, 1920, 4)
+    inside = layer[..., 3] > 127
+    assert (inside & (mask > 127)).sum() / (inside | (mask > 127)).sum() > 0.9
 
 
 def scene(seed: int, count: int, speed: float = 3.0) -> np.ndarray:

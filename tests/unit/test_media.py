@@ -40,6 +40,21 @@ def test_one_image_is_a_clip_of_one_frame(tmp_path: Path) -> None:
     assert media.read_frames(tmp_path / "still.png").shape == (1, 9, 7, 3)
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_sixteen_bits_and_grey_become_eight_bit_colour(tmp_path: Path, channels: int) -> None:
+    eight = np.random.default_rng(0).integers(0, 256, (24, 32, channels), np.uint8)
+    stored = np.ascontiguousarray(eight[..., ::-1]) if channels == 3 else eight
+    if channels == 4:
+        stored = np.ascontiguousarray(eight[..., [2, 1, 0, 3]])
+    cv2.imwrite(str(tmp_path / "0.png"), stored.astype(np.uint16) * 257)
+    cv2.imwrite(str(tmp_path / "1.png"), stored)
+    frames = media.read_frames(tmp_path)
+    assert frames.dtype == np.uint8
+    assert frames.shape == (2, 24, 32, 3)
+    assert np.array_equal(frames[0], frames[1])
+    assert np.array_equal(frames[1], np.repeat(eight, 3, 2) if channels == 1 else eight[..., :3])
+
+
 def test_a_movie_is_read_in_full(tmp_path: Path) -> None:
     frames = [np.full((32, 48, 3), 20 * i, np.uint8) for i in range(6)]
     media.write_video(tmp_path / "clip.mp4", frames, 24)
