@@ -15,7 +15,7 @@ from torch import Tensor
 
 from backend.atlas import files
 from backend.atlas.layers import object_prefix, prefix
-from backend.atlas.moments import hats
+from backend.atlas.moments import between
 from backend.atlas.sampling import pixel_centres
 from backend.atlas.splines import basis, surface, time_cells
 from protocol.jobs import LAYERS
@@ -157,8 +157,10 @@ class Atlas:
         k = prefix(layer)
         if f"{k}_keys" not in self.tensors:
             return self.image(layer)
-        share = hats(self.tensors[f"{k}_times"], t.to(self.device))
-        return torch.einsum("bk,kcyx->bcyx", share, self.tensors[f"{k}_keys"].float())
+        times, keys = self.tensors[f"{k}_times"], self.tensors[f"{k}_keys"]
+        before, share = between(times, t.to(self.device))
+        share = share[:, None, None, None]
+        return torch.lerp(keys[before].float(), keys[before + 1].float(), share)
 
     def coverage(self, layer: str) -> Tensor:
         """1 where some frame sees the texel, else 0: [1,1,Ha,Wa] float."""

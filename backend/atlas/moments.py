@@ -28,9 +28,12 @@ def _apart(times: Tensor, t: Tensor) -> Tensor:
     return (t[:, None] - times).abs() / (times[1] - times[0])
 
 
-def hats(times: Tensor, t: Tensor) -> Tensor:
-    """Share of each moment in frames, linear in between: times [K], K > 1, t [B] → [B,K]."""
-    return (1 - _apart(times, t)).clamp(min=0)
+def between(times: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """Where frames are between moments: the number of the one before, [B] long, and the share of
+    the one after it, [B]. times [K], K > 1; t [B]."""
+    place = (t - times[0]) / (times[1] - times[0])
+    before = place.floor().clamp(0, len(times) - 2)
+    return before.long(), place - before
 
 
 def influence(times: Tensor, t: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
-"""A first mask from motion alone: what does not move with the camera.
+"""What moves against the camera: how much each pixel does, and masks of the pieces that do.
 
-A suggestion: it works for an object that moves by itself before a rigid scene, and cannot for one
-that rests or swims among moving water. What it doubts it says. Motion is judged at half the
-working size, where the flow is kept; colours at the working size.
+It tells an object that moves by itself before a rigid scene, and cannot alone tell one that rests
+or swims among moving water: the pieces are proposals. Motion is judged at half the working size,
+where the flow is kept; colours at the working size.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.atlas import fields
 from backend.atlas.flow import F32, Flows, Mask, pull
-from backend.atlas.grabcut import cut, refine
+from backend.atlas.grabcut import cut
 from backend.atlas.motion import homography, matches
 from backend.progress import Reporter
-from protocol.jobs import JobError
 
 PHASE = "Finding the object"
 
@@ -23,49 +23,53 @@ NOISE = 0.35  # pixels of residual flow that mean nothing
 BORDER = 0.18  # the camera's motion is first read off this outer share of the frame
 UNSURE = 0.35  # what a score counts where flow is lost: behind the object, at its edge
 LEAST_SCORE = 0.12  # below this nothing moves
-LEAST, MOST = 0.003, 0.5  # believable share of the frame
-STEADY = 0.7  # overlap of neighbouring masks below which they are doubted
-OTHERS = 1.0  # doubt when so much of the picture, in objects' areas, moves as well
+BIGGEST = 3  # pieces that are looked at, of each level
+DEEP, NEAR = 0.08, 0.15  # of √area: how far inside a piece is sure, and how far round it in doubt
 
 
-def from_motion(
-    frames: NDArray[np.uint8], flows: Flows, report: Reporter
-) -> tuple[NDArray[np.bool_], str]:
-    """Masks bool [T,h,w] of the object that moves against the camera, and what is doubtful in them.
-
-    frames: uint8 [T,h,w,3]. JobError no_foreground when nothing does.
-    """
+def moving(frames: NDArray[np.uint8], flows: Flows, report: Reporter) -> list[F32]:
+    """How much each pixel moves against the camera, steadied along the flow: 0..1, [h/2,w/2]."""
     count = len(frames)
-    work = 4 * count
     scores = []
     for t in range(count):
-        report.step(PHASE, t, work)
+        report.step(PHASE, t, 2 * count)
         scores.append(against_camera(t, count, flows))
-    smooth = []
-    for t in range(count):
-        report.step(PHASE, count + t, work)
-        smooth.append(_steady(t, scores, flows))
-    low, high = _levels(np.stack(smooth))
-    size = flows.size[::-1]
-    cuts, near = [], []
-    for t in range(count):
-        report.step(PHASE, 2 * count + t, work)
-        score = np.asarray(cv2.resize(smooth[t], size), np.float32)
-        core, maybe = score > high, score > low
-        cuts.append(_largest(_coloured(frames[t], core, maybe)))
-        near.append(float(maybe.sum()) / max(1.0, float(core.sum())) - 1)
-    if np.mean(cuts) < LEAST * 0.3:
-        raise JobError(
-            "no_foreground",
-            "No object was found that moves against the background.",
-            "Give a mask of the object on at least one frame.",
-        )
-    found = []
-    for t in range(count):
-        report.step(PHASE, 3 * count + t, work)
-        found.append(_voted(t, frames[t], cuts, flows))
-    masks = np.stack(found)
-    return masks, _doubt(masks, near, flows)
+    return [_steady(t, scores, flows) for t in range(count)]
+
+
+def levels(scores: list[F32]) -> list[float]:
+    """Thresholds of a clip's scores, lowest first: what may move, what does, and what does most.
+
+    The highest is for an object among other things that move, such as a bird on water.
+    """
+    low, high = _levels(np.stack(scores))
+    return [low, 0.5 * (low + high), high, 0.5 * (high + 1)]
+
+
+def pieces(frame: NDArray[np.uint8], score: F32, steps: list[float], least: float) -> list[Mask]:
+    """Masks of the largest pieces that move at least so much, cut out by their colours.
+
+    score: [h,w], 0..1. least: share of the frame that a piece has.
+    """
+    out: list[Mask] = []
+    for step in steps:
+        count, label, stats, _ = cv2.connectedComponentsWithStats((score > step).astype(np.uint8))
+        area = stats[:, cv2.CC_STAT_AREA]
+        for i in sorted(range(1, count), key=lambda one: -area[one])[:BIGGEST]:
+            if area[i] >= least * score.size:
+                out.append(_coloured(frame, label == i))
+    return [one for one in out if one.any()]
+
+
+def _coloured(frame: NDArray[np.uint8], piece: Mask) -> Mask:
+    """The part of a piece and what is next to it that has its colours."""
+    side = float(np.sqrt(piece.sum()))
+    label = np.full(piece.shape, cv2.GC_BGD, np.uint8)
+    label[fields.dilate(piece, max(4, round(NEAR * side)))] = cv2.GC_PR_BGD
+    label[piece] = cv2.GC_PR_FGD
+    label[fields.erode(piece, max(2, round(DEEP * side)))] = cv2.GC_FGD
+    found = cut(frame, label)
+    return piece if found is None else _largest(found)
 
 
 def against_camera(t: int, count: int, flows: Flows) -> F32:
@@ -148,32 +152,6 @@ def _levels(scores: F32) -> tuple[float, float]:
     return low, max(low + LEAST_SCORE, float(edges[pair[1]]))
 
 
-def _coloured(frame: NDArray[np.uint8], core: Mask, maybe: Mask) -> Mask:
-    """What moves for sure, and of what may move the part of its colours."""
-    kernel = np.ones((3, 3), np.uint8)
-    sure = cv2.erode(core.astype(np.uint8), kernel, iterations=2)
-    sure = (_largest(sure > 0) & (sure > 0)).astype(np.uint8)
-    near = cv2.dilate(maybe.astype(np.uint8), kernel, iterations=2)
-    label = np.full(core.shape, cv2.GC_BGD, np.uint8)
-    label[near > 0] = cv2.GC_PR_BGD
-    label[core] = cv2.GC_PR_FGD
-    label[sure > 0] = cv2.GC_FGD
-    found = cut(frame, label)
-    return core if found is None else found
-
-
-def _voted(t: int, frame: NDArray[np.uint8], masks: list[Mask], flows: Flows) -> Mask:
-    """The majority of near frames' masks carried here, pulled onto the edge by colour."""
-    votes, weight = masks[t].astype(np.float32), np.ones(masks[t].shape, np.float32)
-    for gap in flows.gaps:
-        for other in (t - gap, t + gap):
-            if 0 <= other < len(masks):
-                flow, sure = flows.full(t, other)
-                votes += sure * pull(masks[other].astype(np.float32), flow)
-                weight += sure
-    return _largest(refine(frame, _largest(votes / weight > 0.5)))
-
-
 def _largest(mask: Mask) -> Mask:
     """The largest connected piece, its small gaps closed."""
     h, w = mask.shape
@@ -186,22 +164,3 @@ def _largest(mask: Mask) -> Mask:
     best = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
     piece = (label == best).astype(np.uint8)
     return np.asarray(cv2.morphologyEx(piece, cv2.MORPH_CLOSE, kernel) > 0)
-
-
-def _doubt(found: NDArray[np.bool_], near: list[float], flows: Flows) -> str:
-    """Why the masks should not be trusted, in words, or nothing."""
-    share = found.mean((1, 2))
-    if (share < LEAST).mean() > 0.1:
-        return "it was lost on some frames"
-    if share.mean() > MOST:
-        return "it covers most of the frame"
-    steady = []
-    for t in range(len(found) - 1):
-        carried = pull(found[t + 1].astype(np.float32), flows.full(t, t + 1)[0]) > 0.5
-        union = float((carried | found[t]).sum())
-        steady.append(float((carried & found[t]).sum()) / union if union else 1.0)
-    if float(np.median(steady)) < STEADY:
-        return "its outline jumps from frame to frame"
-    if float(np.median(near)) > OTHERS:
-        return "other parts of the picture move as well"
-    return ""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from backend.atlas.layers import prefix
 from backend.atlas.model import Atlas
-from backend.atlas.moments import hats, influence, moments
+from backend.atlas.moments import between, influence, moments
 from backend.atlas.sampling import sample, splat
 from backend.progress import Reporter
 from protocol.jobs import OBJECTS
@@ -77,7 +77,8 @@ def _mean(atlas: Atlas, layer: str, masks: Tensor, known: Tensor, report: Report
     reach = atlas.tensors[f"{prefix(layer)}_reach"]
     for t in frames:
         report.step(PHASE, atlas.frames + int(t), 2 * atlas.frames)
-        outline = torch.einsum("bk,kcyx->bcyx", hats(times, t), mean)
+        before, share = between(times, t)
+        outline = torch.lerp(mean[before], mean[before + 1], share[:, None, None, None])
         near = atlas.distance(layer, t, atlas.work) < reach[t][:, None, None, None]
         calmed[t] = sample(outline, atlas.uv(layer, t, atlas.work)) * (near & known[t])
     return calmed

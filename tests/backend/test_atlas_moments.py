@@ -11,7 +11,7 @@ from backend.atlas import colours, files
 from backend.atlas.config import preset
 from backend.atlas.fit import decompose
 from backend.atlas.model import Atlas
-from backend.atlas.moments import calm, hats, influence, moments
+from backend.atlas.moments import between, calm, influence, moments
 from backend.atlas.quality import rebuild
 from backend.atlas.render import render_layer
 from backend.atlas.sampling import sample
@@ -54,12 +54,11 @@ def test_moments_cover_the_clip_and_short_clips_have_one() -> None:
         assert moments(count, most, 5).tolist() == [0]
 
 
-def test_hats_are_linear_and_influence_reaches_everywhere() -> None:
+def test_frames_lie_between_moments_and_influence_reaches_everywhere() -> None:
     times, t = torch.tensor([0.0, 4, 8]), torch.arange(9)
-    near = hats(times, t)
-    torch.testing.assert_close(near.sum(1), torch.ones(9))
-    torch.testing.assert_close(near @ times, t.float())
-    assert near[0].tolist() == [1, 0, 0]
+    before, share = between(times, t)
+    assert before.tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 1]
+    torch.testing.assert_close(times[before] + 4 * share, t.float())
     felt = influence(times, t)
     assert (felt > 0).all()
     assert (felt[:, 0].diff() < 0).all(), "the further, the less"
