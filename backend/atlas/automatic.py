@@ -1,8 +1,10 @@
 """A suggestion of what the object is: by motion, by colours and, if there is one, by a text.
 
-On the middle frame, what moves and unions of colours are proposed and judged alike: a clear edge,
-off the frame's border, near its middle, of a believable size, moving as one. The likeliest is
-carried through the clip. A suggestion: its likeness to an object is its confidence.
+On a few frames, what moves and unions of colours are proposed and judged alike: unlike what is
+round it in motion and in colour, a clear edge, off the frame's border, near its middle, of a
+believable size, and found again on the other frames where its motion takes it. The likeliest is
+worked out as if it had been boxed, and carried through the clip. A suggestion: how likely an object
+it is, is its confidence.
 """
 
 from __future__ import annotations
@@ -13,25 +15,26 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.atlas import fields, proposals, textual
-from backend.atlas.boxes import work_out
+from backend.atlas import fields, motion_masks, proposals, textual
+from backend.atlas.boxes import from_box
 from backend.atlas.carry import carry, signed_distance
-from backend.atlas.flow import F32, Flows, Mask
+from backend.atlas.flow import F32, Flows, Mask, pull
 from backend.atlas.hints import Relevancy
-from backend.atlas.motion_masks import from_motion
 from backend.progress import Reporter
 from protocol.jobs import JobError
 
 PHASE = "Finding the object"
 
-LOOKS = (0.5,)  # where in the clip proposals are made
-LEAST, MOST = 0.004, 0.5  # believable share of the frame
+LOOKS = (0.25, 0.5, 0.75)  # where in the clip proposals are made
+LEAST, MOST = 0.002, 0.5  # believable share of the frame
 SMALL, LARGE = 0.02, 0.3  # shares between which no size is likelier than another
-MIDDLE = 0.45  # of the half diagonal: how far from the middle objects lie
-TRIED = 4  # proposals of a frame that are worked out
-TRUSTED = 1.6  # how much likelier it is what moves, where motion is not in doubt ...
-LIKELIER = 1.3  # ... and where it is
-SURE = 0.45  # likeness of an object that is not doubted
+MIDDLE = 0.6  # of the half diagonal: how far from the middle objects lie
+RING = 0.5  # of √area: how far round a mask its surroundings are
+STILL = 0.15  # what a mask counts that does not move by itself: objects rest as well
+KEPT = 8  # proposals of a frame that are looked for on the others
+ALONE = 0.6  # what a proposal counts that is found on no other frame: flow loses small fast things
+SLACK = 0.04  # of its size: how much wider than a proposal its box is
+SURE = 0.25  # likeness of an object that is not doubted
 HELP = "Check the mask, or give a mask or a box on a frame for a better layer."
 
 
@@ -42,7 +45,16 @@ class Proposal:
     frame: int
     mask: Mask
     score: float
-    moving: bool = False
+    moves: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What masks of a frame are judged by: colours, motion [h,w] 0..1 and a text's relevancy."""
+
+    lab: F32
+    moving: F32
+    blob: F32 | None
 
 
 def suggest(
@@ -53,79 +65,50 @@ def suggest(
     JobError no_foreground where nothing moves and no text says what to look for.
     """
     count = len(frames)
-    moving, doubt = _moving(frames, flows, report)
-    picked = sorted({min(count - 1, int(share * count)) for share in LOOKS})
-    maps = {} if relevancy is None else {t: relevancy(frames[t]) for t in picked}
-    best: Proposal | None = None
-    for i, t in enumerate(picked):
-        report.step(PHASE, i, len(picked))
-        for one in _of_frame(t, frames, flows, moving, doubt, maps.get(t)):
-            if best is None or one.score > best.score:
-                best = one
-    if best is None or (moving is None and relevancy is None):
+    size = flows.size[::-1]
+    scores = motion_masks.moving(frames, flows, report)
+    steps = motion_masks.levels(scores)
+    found: list[list[Proposal]] = []
+    anything = relevancy is not None
+    for t in sorted({min(count - 1, int(share * count)) for share in LOOKS}):
+        report.step(PHASE, count + t, 2 * count)
+        score = np.asarray(cv2.resize(scores[t], size), np.float32)
+        blob = None if relevancy is None else relevancy(frames[t])
+        seen = _Seen(proposals.softened(frames[t]), score, blob)
+        move = motion_masks.pieces(frames[t], score, steps, LEAST / 2)
+        anything |= bool(move)
+        masks = move + _pieces(frames[t])
+        if blob is not None:
+            masks.append(textual.from_blob(frames[t], blob))
+        found.append(_likeliest(t, masks, seen))
+    every = [one for frame in found for one in frame]
+    if not anything or not every:
         raise JobError(
             "no_foreground",
             "No object was found that moves against the background.",
             "Give a mask or a box of the object on at least one frame.",
         )
-    if best.moving and moving is not None:
-        if doubt:
-            report.note(f"The object was found by its motion, but {doubt}. {HELP}")
-        return moving, np.full(count, 0.8 if doubt else 1.0, np.float32)
-    hard = carry(frames, {best.frame: best.mask}, flows, report)
-    likely = min(1.0, best.score / SURE)
-    report.note(f"The object was found by its colours and place: it is a suggestion. {HELP}")
+    again = [_found_again(one, found, flows) for one in every]
+    worth = [
+        one.score * (ALONE + (1 - ALONE) * share) for one, share in zip(every, again, strict=True)
+    ]
+    best = every[int(np.argmax(worth))]
+    hard = carry(frames, {best.frame: _worked_out(best, frames, flows)}, flows, report)
+    likely = min(1.0, max(worth) / SURE)
+    if best.moves < 2 * STILL:
+        report.note(f"The object was found by its colours and place: it is a suggestion. {HELP}")
+    elif likely < 1:
+        report.note(f"The object was found by its motion, but it is not clearly one. {HELP}")
     return np.stack([hard[t] for t in range(count)]), np.full(count, likely, np.float32)
 
 
-def _moving(
-    frames: NDArray[np.uint8], flows: Flows, report: Reporter
-) -> tuple[NDArray[np.bool_] | None, str]:
-    try:
-        return from_motion(frames, flows, report)
-    except JobError:
-        return None, "nothing moves"
-
-
-def _of_frame(
-    t: int,
-    frames: NDArray[np.uint8],
-    flows: Flows,
-    moving: NDArray[np.bool_] | None,
-    doubt: str,
-    blob: F32 | None,
-) -> list[Proposal]:
-    """The proposals of a frame that are worked out."""
-    frame = frames[t]
-    out = []
-    if moving is not None and moving[t].any():
-        worth = likeness(frame, moving[t]) * (LIKELIER if doubt else TRUSTED)
-        out.append(
-            Proposal(
-                t,
-                moving[t],
-                worth * _text(blob, moving[t]) * _together(t, frames, flows, moving[t]),
-                True,
-            )
-        )
-    if moving is None or doubt:
-        pieces = _pieces(frame)
-        if blob is not None:
-            pieces.append(textual.from_blob(frame, blob))
-        ranked = sorted(pieces, key=lambda one: -likeness(frame, one) * _text(blob, one))
-        for mask in ranked[:TRIED]:
-            out.append(_worked_out(t, mask, frames, flows, blob))
-    return out
-
-
-def _worked_out(
-    t: int, mask: Mask, frames: NDArray[np.uint8], flows: Flows, blob: F32 | None
-) -> Proposal:
-    """A rough proposal with its edge decided by place, colour and motion."""
-    reach = max(4, round(0.15 * float(np.sqrt(mask.sum()))))
-    found = work_out(t, frames, flows, mask, fields.dilate(mask, reach))
-    score = likeness(frames[t], found) * _text(blob, found) * _together(t, frames, flows, found)
-    return Proposal(t, found, score)
+def _worked_out(one: Proposal, frames: NDArray[np.uint8], flows: Flows) -> Mask:
+    """A proposal decided as if it had been boxed; left as it is where that is another thing."""
+    ys, xs = np.nonzero(one.mask)
+    wide, high = SLACK * (np.ptp(xs) + 1), SLACK * (np.ptp(ys) + 1)
+    box = (xs.min() - wide, ys.min() - high, xs.max() + 1 + wide, ys.max() + 1 + high)
+    boxed = from_box(one.frame, box, frames, flows, one.mask)
+    return boxed if proposals.alike(boxed, one.mask) > 0.5 else one.mask
 
 
 def _pieces(frame: NDArray[np.uint8]) -> list[Mask]:
@@ -144,36 +127,80 @@ def _pieces(frame: NDArray[np.uint8]) -> list[Mask]:
     return out
 
 
-def likeness(frame: NDArray[np.uint8], mask: Mask) -> float:
-    """How much like an object a mask is, 0..1: edge, middle, size, off the border, compact."""
+def _likeliest(t: int, masks: list[Mask], seen: _Seen) -> list[Proposal]:
+    """The KEPT proposals most like an object, best first."""
+    placed = [_placed(one, seen) for one in masks]
+    out: list[Proposal] = []
+    for i in sorted(range(len(masks)), key=lambda one: -placed[one]):
+        if placed[i] == 0 or (len(out) == KEPT and placed[i] < out[-1].score):
+            break  # colours only take away from this
+        score = placed[i] * proposals.contrast(seen.lab, masks[i]) * _apart(masks[i], seen)
+        out.append(Proposal(t, masks[i], score, _moves(masks[i], seen)))
+        out = sorted(out, key=lambda one: -one.score)[:KEPT]
+    return out
+
+
+def _placed(mask: Mask, seen: _Seen) -> float:
+    """How much like an object a mask is by its size, place and motion, 0..1."""
     h, w = mask.shape
     share = float(mask.mean())
     if not LEAST < share < MOST:
         return 0.0
-    size = min(1.0, share / SMALL) ** 0.5 * min(1.0, (MOST - share) / (MOST - LARGE))
+    size = min(1.0, share / SMALL) ** 0.25 * min(1.0, (MOST - share) / (MOST - LARGE))
     ys, xs = np.nonzero(mask)
     off = np.hypot((xs.mean() - w / 2) / (w / 2), (ys.mean() - h / 2) / (h / 2)) / np.sqrt(2)
     middle = float(np.exp(-((off / MIDDLE) ** 2)))
-    hull = cv2.convexHull(np.stack([xs, ys], -1).astype(np.int32))
-    compact = float(mask.sum()) / max(1.0, cv2.contourArea(hull))
-    apart = proposals.contrast(frame, mask)
-    return float(apart * middle * size * proposals.alone(mask) ** 3 * min(1.0, compact) ** 0.5)
+    # Squared: half of an object may well have clearer colours, but only all of it moves alone.
+    moves = _moves(mask, seen) ** 2
+    return float(middle * size * moves * proposals.alone(mask) ** 3 * _text(seen.blob, mask))
+
+
+def _apart(mask: Mask, seen: _Seen) -> float:
+    """How little its surroundings have of a mask's colours, 0..1: a part is like the rest of it.
+
+    The root, for objects and their shadows share colours with what is round them.
+    """
+    ring = fields.dilate(mask, max(8, round(RING * float(np.sqrt(mask.sum())))))
+    return float(np.sqrt(max(0.0, proposals.separate(seen.lab, mask, ring))))
+
+
+def _moves(mask: Mask, seen: _Seen) -> float:
+    """How well a mask is what moves in the whole frame, STILL..1."""
+    alike = 2 * proposals.moves_alone(seen.moving, mask, np.ones_like(mask)) - 1
+    return STILL + (1 - STILL) * max(0.0, alike)
 
 
 def _text(blob: F32 | None, mask: Mask) -> float:
-    """How much likelier a text makes a mask: 0.5..1.5; 1 without a text."""
+    """How much likelier a text makes a mask: 0.33..1; 1 without a text."""
     if blob is None or not mask.any() or mask.all():
         return 1.0
     soft = np.clip(0.5 - signed_distance(mask) / 16, 0, 1)
-    return 1.0 + 0.5 * float(np.nan_to_num(np.corrcoef(blob.ravel(), soft.ravel())[0, 1]))
+    alike = float(np.nan_to_num(np.corrcoef(blob.ravel(), soft.ravel())[0, 1]))
+    return (1.0 + 0.5 * alike) / 1.5
 
 
-def _together(t: int, frames: NDArray[np.uint8], flows: Flows, mask: Mask) -> float:
-    """How much likelier a mask is because it moves as one and unlike the rest: 0.5..1.5."""
-    if not mask.any() or mask.all():
-        return 1.0
-    votes = np.clip(fields.motion_votes(t, len(frames), flows, mask), -2, 2)
-    ring = fields.dilate(mask, 12) & ~fields.dilate(mask, 2)
-    inside = float(votes[mask].mean()) if mask.any() else 0.0
-    outside = float(votes[ring].mean()) if ring.any() else 0.0
-    return float(np.clip(1.0 + 0.25 * (inside - outside), 0.5, 1.5))
+def _found_again(one: Proposal, found: list[list[Proposal]], flows: Flows) -> float:
+    """Overlap with the most alike proposals of the other frames, there where it moves to: 0..1."""
+    best = []
+    for others in found:
+        if others and others[0].frame == one.frame:
+            continue
+        there = _moved(one.mask, one.frame, others[0].frame, flows) if others else one.mask
+        shares = [proposals.alike(there, other.mask) for other in others]
+        best.append(max(shares, default=0.0))
+    return float(np.mean(best)) if best else 1.0
+
+
+def _moved(mask: Mask, start: int, end: int, flows: Flows) -> Mask:
+    """A mask moved from frame to frame by its own smooth motion, in steps as long as there are."""
+    way = 1 if end > start else -1
+    while start != end and mask.any():
+        gap = max(gap for gap in flows.gaps if gap <= abs(end - start))
+        step = fields.field(flows, start, start + way * gap, fields.core(mask))
+        start += way * gap
+        if step is None:
+            continue
+        small = np.array([step.shape[1] / flows.size[1], step.shape[0] / flows.size[0]], np.float32)
+        back = fields.full(fields.inverse(step * small) / small, flows.size)
+        mask = pull(signed_distance(mask), back) < 0
+    return mask

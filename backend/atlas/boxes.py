@@ -19,7 +19,17 @@ from backend.atlas.flow import F32, Flows, Mask
 from backend.atlas.geodesic import geodesic
 from backend.atlas.grabcut import cut
 from backend.atlas.motion_masks import against_camera
-from backend.atlas.proposals import Box, by_colour, contrast, fills, moves_alone, separate, solid
+from backend.atlas.proposals import (
+    Box,
+    alike,
+    by_colour,
+    contrast,
+    fills,
+    moves_alone,
+    separate,
+    softened,
+    solid,
+)
 from backend.atlas.settle import settle, tidy
 from backend.atlas.strokes import BACKGROUND, OBJECT
 
@@ -33,11 +43,21 @@ TRIED = 4  # unions of colours that are worked out
 ROUND = 0.3  # of the box's longer side: how far round it an object is compared with what is there
 WHOLE = 1.2  # how much likelier GrabCut's is: unions of colours leave out windows and beaks
 SHARP = 8  # power of likelihoods as votes: nearly as good masks count, others hardly
+SAME = 0.95  # overlap of two guesses above which they are worked out once
 LEAST = 0.08  # a mask that fills less of its box than this is a failure of the colours
 
 
-def from_box(t: int, box: Box, frames: NDArray[np.uint8], flows: Flows) -> Mask:
-    """The mask of what a box on frame t holds: bool [h,w]. box: x0 y0 x1 y1, working pixels."""
+def from_box(
+    t: int,
+    box: Box,
+    frames: NDArray[np.uint8],
+    flows: Flows,
+    guess: Mask | None = None,
+) -> Mask:
+    """The mask of what a box on frame t holds: bool [h,w]. box: x0 y0 x1 y1, working pixels.
+
+    guess: a mask of it, which is weighed with the others.
+    """
     h, w = flows.size
     x0, y0 = (max(0, int(np.floor(v))) for v in box[:2])
     x1, y1 = min(w, int(np.ceil(box[2]))), min(h, int(np.ceil(box[3])))
@@ -49,25 +69,32 @@ def from_box(t: int, box: Box, frames: NDArray[np.uint8], flows: Flows) -> Mask:
     moving = np.asarray(cv2.resize(against_camera(t, len(frames), flows), (w, h)), np.float32)
     around = fields.dilate(allowed, max(8, round(ROUND * max(y1 - y0, x1 - x0))))
 
+    soft = softened(frames[t])
+
     def likely(mask: Mask) -> float:
         return (
             fills(mask, tight)
             * solid(mask)
-            * contrast(frames[t], mask)
-            * separate(frames[t], mask, around)
+            * contrast(soft, mask)
+            * separate(soft, mask, around)
             * moves_alone(moving, mask, around)
         )
 
-    found, votes = [], []
-    for guesses, worth in (
-        (_cuts(frames[t], allowed, moving), WHOLE),
-        (sorted(by_colour(frames[t], allowed, LEAST), key=likely, reverse=True)[:TRIED], 1.0),
-    ):
-        for guess in guesses:
-            one = work_out(t, frames, flows, guess, allowed)
-            if one.sum() >= LEAST * allowed.sum():
-                found.append(one)
-                votes.append(worth * likely(one))
+    cuts = _cuts(frames[t], allowed, moving) + ([] if guess is None else [guess & allowed])
+    colours = sorted(by_colour(frames[t], allowed, LEAST), key=likely, reverse=True)[:TRIED]
+    guesses: list[Mask] = []
+    found: list[Mask] = []
+    for one in cuts + colours:
+        same = (k for k, other in enumerate(guesses) if alike(one, other) > SAME)
+        twin = next(same, None)
+        guesses.append(one)
+        found.append(work_out(t, frames, flows, one, allowed) if twin is None else found[twin])
+    votes = [
+        0.0
+        if one.sum() < LEAST * allowed.sum()
+        else (WHOLE if k < len(cuts) else 1.0) * likely(one)
+        for k, one in enumerate(found)
+    ]
     best = max(votes, default=0.0)
     if best == 0:
         return work_out(t, frames, flows, _ellipse((h, w), (x0, y0, x1, y1)), allowed)

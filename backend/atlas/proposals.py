@@ -56,10 +56,14 @@ def whole(mask: Mask) -> Mask:
     return tidy(cv2.morphologyEx(opened, cv2.MORPH_CLOSE, kernel) > 0)
 
 
-def contrast(frame: NDArray[np.uint8], mask: Mask) -> float:
-    """How different the colours on both sides of a mask's edge are, 0..1."""
-    lab = cv2.cvtColor(cv2.GaussianBlur(frame, (0, 0), 1.0).astype(np.float32) / 255,
-                       cv2.COLOR_RGB2Lab)  # fmt: skip
+def softened(frame: NDArray[np.uint8]) -> F32:
+    """A frame's CIELAB colours as masks are judged by them: float32 [h,w,3]."""
+    soft = cv2.GaussianBlur(frame, (0, 0), 1.0).astype(np.float32) / 255
+    return np.asarray(cv2.cvtColor(soft, cv2.COLOR_RGB2Lab), np.float32)
+
+
+def contrast(lab: F32, mask: Mask) -> float:
+    """How different the colours on both sides of a mask's edge are, 0..1. lab: see softened."""
     distance = signed_distance(mask)
     dy, dx = np.gradient(cv2.GaussianBlur(distance, (0, 0), 1.5))
     h, w = mask.shape
@@ -79,18 +83,16 @@ def contrast(frame: NDArray[np.uint8], mask: Mask) -> float:
     return float(np.minimum(apart, DIFFERENT).mean() / DIFFERENT)
 
 
-def separate(frame: NDArray[np.uint8], mask: Mask, around: Mask) -> float:
+def separate(lab: F32, mask: Mask, around: Mask) -> float:
     """How little of a mask's colours is in what is round it, 0..1 (Hellinger's distance, squared).
 
-    around: what the mask is compared with, without the mask itself.
+    lab: see softened. around: what the mask is compared with, without the mask itself.
     """
     rest = around & ~mask
     if not mask.any() or not rest.any():
         return 0.0
-    lab = cv2.cvtColor(cv2.GaussianBlur(frame, (0, 0), 1.0).astype(np.float32) / 255,
-                       cv2.COLOR_RGB2Lab)  # fmt: skip
     # a* and b* are signed; 64 bins a channel hold them all.
-    level = np.floor(np.asarray(lab, np.float32) / BIN).astype(np.int64) + 32
+    level = np.floor(lab / BIN).astype(np.int64) + 32
     name = (level[..., 0] * 64 + level[..., 1]) * 64 + level[..., 2]
     inside, outside = (
         np.bincount(name[part], minlength=64**3) / part.sum() for part in (mask, rest)
@@ -120,6 +122,11 @@ def fills(mask: Mask, box: Box) -> float:
     high = max(0.0, min(own[3], box[3]) - max(own[1], box[1]))
     both = (own[2] - own[0]) * (own[3] - own[1]) + (box[2] - box[0]) * (box[3] - box[1])
     return wide * high / max(1e-6, both - wide * high)
+
+
+def alike(one: Mask, other: Mask) -> float:
+    """Overlap of two masks: intersection over union, 0..1; 0 where both are empty."""
+    return float((one & other).sum()) / max(1.0, float((one | other).sum()))
 
 
 def alone(mask: Mask) -> float:
