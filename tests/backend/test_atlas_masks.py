@@ -16,6 +16,7 @@ from backend.atlas.segmenters.base import Click, Prompts, Segmented, load_segmen
 from backend.atlas.strokes import BACKGROUND, NOTHING, OBJECT, read_strokes
 from backend.progress import Silent
 from protocol.jobs import JobError
+from scripts import measure_masks
 
 H, W, T = 64, 96, 6
 CPU = torch.device("cpu")
@@ -69,6 +70,17 @@ def test_one_box_finds_the_object_in_every_frame(scene) -> None:
     out = masks.resolve_masks(frames, {}, hints, flows, Silent())
     assert min(overlap(a > 0.5, b) for a, b in zip(out, truth, strict=True)) > 0.85
     assert hints.numbers["mask_confidence"] > 0.6
+
+
+def test_a_box_does_not_keep_what_goes_on_beside_it() -> None:
+    frames, truth = moving_disc(35, 3)
+    bank = np.zeros_like(truth)
+    bank[:, 8:24] = True  # brighter than anything, behind the disc, and wider than its box
+    frames[bank & ~truth] = frames[bank & ~truth] // 4 + 190
+    flows = flow.estimate(frames, (1, 2, 4), 1.0, Silent())
+    hints = Hints("key", boxes={2: (26.0, 17.0, 57.0, 48.0)}, size=(H, W))
+    out = masks.resolve_masks(frames, {}, hints, flows, Silent())
+    assert min(overlap(a > 0.5, b) for a, b in zip(out, truth, strict=True)) > 0.85
 
 
 def test_a_stroke_on_the_object_and_one_beside_it_are_enough(scene) -> None:
@@ -222,3 +234,20 @@ def test_doubt_names_frames_and_shows_the_worst(scene) -> None:
     assert diary.pictures[0].shape == (H, W, 3)
     good = confidence.judge(frames, truth, flows, Silent())
     assert good.confidence.min() > judged.confidence.min() + 0.2
+
+
+@pytest.mark.slow
+@pytest.mark.clips
+@pytest.mark.parametrize(("name", "box", "auto"), [("blackswan", 0.78, 0.8),
+                                                   ("car-roundabout", 0.83, 0.78)])  # fmt: skip
+def test_real_objects_are_found_from_one_box_and_from_nothing(
+    name: str, box: float, auto: float
+) -> None:
+    if not (measure_masks.CLIPS / name).exists():
+        pytest.skip(f"the real clips are not in {measure_masks.CLIPS}")
+    frames, truth = measure_masks.read(name, measure_masks.CLIPS)
+    flows = flow.estimate(frames, (1, 2, 4, 8), 1.0, Silent())
+    for source, least in (("box", box), ("auto", auto)):
+        keys, hints = measure_masks.given(source, truth)
+        out = masks.resolve_masks(frames, keys, hints, flows, Silent()) > 0.5
+        assert np.mean([overlap(a, b) for a, b in zip(out, truth, strict=True)]) > least, source
