@@ -66,12 +66,13 @@ def suggest(
     """
     count = len(frames)
     size = flows.size[::-1]
-    scores = motion_masks.moving(frames, flows, report)
-    steps = motion_masks.levels(scores)
+    looks = sorted({min(count - 1, int(share * count)) for share in LOOKS})
+    scores = motion_masks.moving(looks, count, flows, report)
+    steps = motion_masks.levels(list(scores.values()))
     found: list[list[Proposal]] = []
     anything = relevancy is not None
-    for t in sorted({min(count - 1, int(share * count)) for share in LOOKS}):
-        report.step(PHASE, count + t, 2 * count)
+    for i, t in enumerate(looks):
+        report.step(PHASE, len(looks) + i, 2 * len(looks))
         score = np.asarray(cv2.resize(scores[t], size), np.float32)
         blob = None if relevancy is None else relevancy(frames[t])
         seen = _Seen(proposals.softened(frames[t]), score, blob)

@@ -27,18 +27,21 @@ BIGGEST = 3  # pieces that are looked at, of each level
 DEEP, NEAR = 0.08, 0.15  # of √area: how far inside a piece is sure, and how far round it in doubt
 
 
-def moving(frames: NDArray[np.uint8], flows: Flows, report: Reporter) -> list[F32]:
-    """How much each pixel moves against the camera, steadied along the flow: 0..1, [h/2,w/2]."""
-    count = len(frames)
-    scores = []
-    for t in range(count):
-        report.step(PHASE, t, 2 * count)
-        scores.append(against_camera(t, count, flows))
-    return [_steady(t, scores, flows) for t in range(count)]
+def moving(looks: list[int], count: int, flows: Flows, report: Reporter) -> dict[int, F32]:
+    """How much each pixel of some frames moves against the camera: 0..1, [h/2,w/2].
+
+    looks: the frames; count: of the clip. Steadied along the flow from the frames near them.
+    """
+    near = {t + way * gap for t in looks for gap in (0, *flows.gaps) for way in (-1, 1)}
+    scores = {}
+    for done, t in enumerate(sorted(one for one in near if 0 <= one < count)):
+        report.step(PHASE, done, 2 * len(near))
+        scores[t] = against_camera(t, count, flows)
+    return {t: _steady(t, scores, flows) for t in looks}
 
 
 def levels(scores: list[F32]) -> list[float]:
-    """Thresholds of a clip's scores, lowest first: what may move, what does, and what does most.
+    """Thresholds of some frames' scores, lowest first: what may move, what does, what does most.
 
     The highest is for an object among other things that move, such as a bird on water.
     """
@@ -116,14 +119,14 @@ def _residual(camera: NDArray[np.float64], t: int, other: int, flows: Flows) -> 
     return np.asarray(np.linalg.norm(field - camera_flow, axis=-1), np.float32)
 
 
-def _steady(t: int, scores: list[F32], flows: Flows) -> F32:
+def _steady(t: int, scores: dict[int, F32], flows: Flows) -> F32:
     """Mean score along flow over near frames, [h/2,w/2]."""
     total, weight = scores[t].copy(), np.ones_like(scores[t])
     h, w = total.shape
     shrink = np.array([w / flows.size[1], h / flows.size[0]], np.float32)
     for gap in flows.gaps:
         for other in (t - gap, t + gap):
-            if 0 <= other < len(scores):
+            if other in scores:
                 sure = flows.trusted[t, other]
                 flow = flows.between[t, other].astype(np.float32) * shrink
                 total += np.where(sure, pull(scores[other], flow), 0)
