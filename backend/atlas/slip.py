@@ -82,7 +82,7 @@ def _pixel(atlas: LayeredAtlas, layer: str, t: int) -> float:
     """Pixels along the side of a texel, as most of a layer has it in a frame."""
     area, inside = _areas(atlas, layer, t)
     typical = float(area[inside].abs().median()) if inside.any() else 1.0
-    return 1 / max(typical, 1e-6) ** 0.5
+    return float(max(typical, 1e-6) ** -0.5)
 
 
 def _laid_out(
