@@ -9,7 +9,7 @@ from torch import Tensor
 from backend.atlas.config import AtlasConfig
 from backend.atlas.layers import BACKGROUND, opacities, over, prefix, shares, visibility
 from backend.atlas.model import Atlas
-from backend.atlas.moments import calm, influence, moments
+from backend.atlas.moments import add, calm, moments, spread
 from backend.atlas.sampling import push_pull, sample, splat
 from backend.progress import Reporter
 
@@ -124,12 +124,6 @@ def _held(atlas: Atlas, k: str) -> str:
     return f"{k}_keys" if f"{k}_keys" in atlas.tensors else f"{k}_image"
 
 
-def _sums(atlas: Atlas, k: str) -> int:
-    """How many images a layer's frames are summed into: its moments' and that of all of them."""
-    held = _held(atlas, k)
-    return len(atlas.tensors[held]) + 1 if held == f"{k}_keys" else 1
-
-
 @torch.no_grad()
 def sweep(
     atlas: Atlas,
@@ -147,7 +141,9 @@ def sweep(
     """
     layers = {layer: prefix(layer) for layer in atlas.layers}
     sums = {
-        k: torch.zeros(_sums(atlas, k), 6, *_texels(atlas, layer), device=atlas.device)
+        k: torch.zeros(
+            len(atlas.tensors[_held(atlas, k)]), 6, *_texels(atlas, layer), device=atlas.device
+        )
         for layer, k in layers.items()
     }
     for t in _batches(atlas):
@@ -163,17 +159,14 @@ def sweep(
             k, weight = layers[layer], share * kept[t]
             lit = weight * light[layer]
             values = [residual * lit, share * light[layer] * lit, weight, share * weight]
-            weights = torch.ones(len(t), 1, device=atlas.device)
-            if _held(atlas, k) == f"{k}_keys":
-                near = influence(atlas.tensors[f"{k}_times"], t)
-                weights = torch.cat([near, weights], 1)
-            sums[k] += _collect(torch.cat(values, 1), uv[layer], _texels(atlas, layer), weights)
+            _collect(atlas, layer, t, torch.cat(values, 1), uv[layer], sums[k])
             _relight(atlas, k, t, residual, seen[layer], weight)
     for k in layers.values():
-        change = sums[k][:, :3] / sums[k][:, 3:4].clamp(min=SEEN)
-        now = atlas.tensors[_held(atlas, k)]
-        step = gain * change[: len(now)]
-        own, cover = _seen(sums[k][-1:, 5:], sums[k][-1:, 4:5])
+        shown = sums[k][:, 4:].sum(0, keepdim=True)
+        own, cover = _seen(shown[:, 1:], shown[:, :1])
+        now, found = atlas.tensors[_held(atlas, k)], sums[k][:, :4]
+        found = spread(found) if len(now) > 1 else found
+        step = gain * found[:, :3] / found[:, 3:].clamp(min=SEEN)
         if fill:
             now = push_pull(now + step, own)
         else:
@@ -183,12 +176,14 @@ def sweep(
         atlas.tensors[_held(atlas, k)] = now.clamp(0, 1)
 
 
-def _collect(values: Tensor, uv: Tensor, size: tuple[int, int], weights: Tensor) -> Tensor:
-    """Splat frames [B,C,H,W] into images, by the weights [B,K] of frames in them: [K,C,*size]."""
-    if weights.shape[1] == 1:
-        return splat(values, uv, size)
-    each = torch.cat([splat(v[None], at[None], size) for v, at in zip(values, uv, strict=True)])
-    return torch.einsum("bk,bcyx->kcyx", weights, each)
+def _collect(atlas: Atlas, layer: str, t: Tensor, values: Tensor, uv: Tensor, sums: Tensor) -> None:
+    """Splat frames t, values [B,C,h,w] at uv [B,h,w,2], into a layer's sums [K or 1,C,Ha,Wa]."""
+    size = _texels(atlas, layer)
+    if len(sums) == 1:
+        sums += splat(values, uv, size)
+        return
+    each = [splat(v[None], at[None], size)[0] for v, at in zip(values, uv, strict=True)]
+    add(sums, atlas.tensors[f"{prefix(layer)}_times"], t, torch.stack(each))
 
 
 def _relight(

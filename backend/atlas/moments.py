@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FAINT = 0.1  # weight with which a moment listens to frames that are not near it ...
-FADE = 0.5  # ... times this for each moment in between
+FAINT = 0.1  # weight with which a moment listens to all moments' frames ...
+FADE = 0.5  # ... times this for each step between them
 NOISE = 0.01  # change of brightness, 0..1, below which moments keep the common colour
 
 
@@ -23,11 +23,6 @@ def moments(count: int, most: int, every: float) -> Tensor:
     return torch.linspace(0, count - 1, wanted) if wanted > 1 else torch.zeros(1)
 
 
-def _apart(times: Tensor, t: Tensor) -> Tensor:
-    """Distance of frames from moments, in steps between moments: [B,K]."""
-    return (t[:, None] - times).abs() / (times[1] - times[0])
-
-
 def between(times: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     """Where frames are between moments: the number of the one before, [B] long, and the share of
     the one after it, [B]. times [K], K > 1; t [B]."""
@@ -36,13 +31,23 @@ def between(times: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     return before.long(), place - before
 
 
-def influence(times: Tensor, t: Tensor) -> Tensor:
-    """How much frames decide each moment's colours: [B,K], above 0 everywhere.
+def add(sums: Tensor, times: Tensor, t: Tensor, images: Tensor) -> None:
+    """Add frames' images [B,C,H,W] to the sums [K,C,H,W] of the moments they lie between."""
+    for before, share, image in zip(
+        *(one.tolist() for one in between(times, t)), images, strict=True
+    ):
+        sums[before].add_(image, alpha=1 - share)
+        sums[before + 1].add_(image, alpha=share)
+
+
+def spread(sums: Tensor) -> Tensor:
+    """The sums of moments [K,C,H,W] with a little of all others', less of those further away.
 
     What a moment's own frames do not show looks as in the nearest that do.
     """
-    apart = _apart(times, t)
-    return (1 - apart).clamp(min=0) + FAINT * FADE**apart
+    place = torch.arange(len(sums), device=sums.device)
+    apart = (place[:, None] - place).abs()
+    return sums + FAINT * torch.einsum("jk,kcyx->jcyx", FADE**apart, sums)
 
 
 def calm(pictures: Tensor, common: Tensor, cover: Tensor, blur: float) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from backend.atlas.layers import prefix
 from backend.atlas.model import Atlas
-from backend.atlas.moments import between, influence, moments
+from backend.atlas.moments import add, between, moments, spread
 from backend.atlas.sampling import sample, splat
 from backend.progress import Reporter
 from protocol.jobs import OBJECTS
@@ -71,7 +71,8 @@ def _mean(atlas: Atlas, layer: str, masks: Tensor, known: Tensor, report: Report
         report.step(PHASE, int(t), 2 * atlas.frames)
         both = torch.cat([masks[t] * known[t], known[t].float()], 1)
         here = splat(both, atlas.uv(layer, t, atlas.work), size)
-        total += influence(times, t)[0, :, None, None, None] * here
+        add(total, times, t, here)
+    total = spread(total)
     mean = total[:, :1] / total[:, 1:].clamp(min=1e-6)
     calmed = torch.zeros_like(masks)
     reach = atlas.tensors[f"{prefix(layer)}_reach"]

@@ -11,7 +11,7 @@ from backend.atlas import colours, files
 from backend.atlas.config import preset
 from backend.atlas.fit import decompose
 from backend.atlas.model import Atlas
-from backend.atlas.moments import between, calm, influence, moments
+from backend.atlas.moments import add, between, calm, moments, spread
 from backend.atlas.quality import rebuild
 from backend.atlas.render import render_layer
 from backend.atlas.sampling import sample
@@ -59,9 +59,13 @@ def test_frames_lie_between_moments_and_influence_reaches_everywhere() -> None:
     before, share = between(times, t)
     assert before.tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 1]
     torch.testing.assert_close(times[before] + 4 * share, t.float())
-    felt = influence(times, t)
+    sums = torch.zeros(3, 9, 1, 1)  # a channel for each frame
+    add(sums, times, t, torch.eye(9)[:, :, None, None])
+    torch.testing.assert_close(sums.sum(0).flatten(), torch.ones(9))
+    assert sums[0].flatten().tolist() == [1, 0.75, 0.5, 0.25, 0, 0, 0, 0, 0]
+    felt = spread(sums)[:, :, 0, 0]
     assert (felt > 0).all()
-    assert (felt[:, 0].diff() < 0).all(), "the further, the less"
+    assert (felt[0].diff() < 0).all(), "the further, the less"
 
 
 def test_noise_is_taken_back_and_change_is_not() -> None:
