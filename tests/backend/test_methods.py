@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from tiny_clip import tiny_model
+from brief import make_brief
 
-from backend.atlas import config as atlas_config
-from backend.edit import config as edit_config
 from backend.edit.config import EditTexts
 from backend.executors.base import AnyReport, Note, Preview, Step
 from backend.methods import atlas, text2live
@@ -43,23 +40,7 @@ def shot() -> SyntheticClip:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real recipes with fewer steps, and a real CLIP of a few thousand random weights."""
-    real_atlas, real_edit = atlas_config.preset, edit_config.preset
-    monkeypatch.setattr(
-        atlas_config,
-        "preset",
-        lambda name, seed=0: replace(
-            real_atlas(name, seed), long_side=96, uv_steps=6, half_steps=6, full_steps=4
-        ),
-    )
-    monkeypatch.setattr(
-        edit_config,
-        "preset",
-        lambda name, **kw: replace(
-            real_edit(name, **kw), steps=6, channels=4, scales=3, size=64, atlas_limit=96
-        ),
-    )
-    monkeypatch.setattr(text2live, "text_image_model", lambda model, device: tiny_model())
+    make_brief(monkeypatch, (6, 6, 4), edit_steps=6)
 
 
 def spec(job: Job, shot: SyntheticClip, frames: int = 6, **fields: object) -> EditJob:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
-from tiny_clip import tiny_model
+from brief import make_brief
 
-from backend.atlas import config as atlas_config
 from backend.atlas.hints import Hints
-from backend.edit import config as edit_config
 from backend.executors.base import AnyReport, Note
 from backend.methods import atlas, hints, paint, text2live
 from backend.methods.shots import each_shot, masks_within, worst
@@ -38,23 +35,7 @@ H, W = 72, 128
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real recipes with fewer steps, and a real CLIP of a few thousand random weights."""
-    real_atlas, real_edit = atlas_config.preset, edit_config.preset
-    monkeypatch.setattr(
-        atlas_config,
-        "preset",
-        lambda name, seed=0: replace(
-            real_atlas(name, seed), long_side=96, uv_steps=4, half_steps=4, full_steps=3
-        ),
-    )
-    monkeypatch.setattr(
-        edit_config,
-        "preset",
-        lambda name, **kw: replace(
-            real_edit(name, **kw), steps=3, channels=4, scales=3, size=64, atlas_limit=96
-        ),
-    )
-    monkeypatch.setattr(text2live, "text_image_model", lambda model, device: tiny_model())
+    make_brief(monkeypatch, (4, 4, 3), edit_steps=3)
 
 
 class Shots:
