@@ -183,6 +183,20 @@ def composite(frame: Pixels, layer: Pixels) -> Pixels:
     return np.asarray(np.rint(mixed), dtype=np.uint8)
 
 
+def lay_over(front: Pixels, back: Pixels) -> Pixels:
+    """Two layers as one, in sRGB: over any frame it looks as if both had been laid over it.
+
+    Each [H,W,4] uint8, straight alpha, as is what comes back. Where one is clear it is the other,
+    exactly; where both are it is 0.
+    """
+    a = front[..., 3:].astype(np.float32) / 255.0
+    b = back[..., 3:].astype(np.float32) / 255.0 * (1.0 - a)
+    alpha = a + b
+    colour = (a * front[..., :3] + b * back[..., :3]) / np.maximum(alpha, 1e-6)
+    mixed = np.concatenate([colour * (alpha > 0), alpha * 255.0], axis=-1)
+    return np.asarray(np.rint(mixed), dtype=np.uint8)
+
+
 def _decode(file: Path, flag: int) -> Pixels:
     try:
         data = np.fromfile(file, np.uint8)

@@ -293,7 +293,8 @@ def _refs(spec: JobSpec) -> list[ObjectRef]:
 
 
 def _result_refs(result: Result) -> list[ObjectRef]:
-    return [*result.layer, *result.pictures.values()]
+    parts = (ref for part in result.parts.values() for ref in part)
+    return [*result.layer, *parts, *result.pictures.values()]
 
 
 def _event(kind: str, state: JobState, **fields: object) -> Event:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 PRESETS = ("draft", "preview", "final")
 OBJECTS = ("foreground", "foreground_2", "foreground_3")  # front to back
 LAYERS = (*OBJECTS, "background")
+BOTH = "both"  # of an edit: the foremost object and the background
+RECIPES = ("texture", "effect", "style")
 ENGINES = ("explicit", "mlp")
 SEGMENTERS = ("sam2", "maskrcnn")
 
@@ -150,7 +152,13 @@ class EditJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     prompt: what the edited frame shows. screen: what the layer alone shows (default: prompt).
     source: what is there now. region: where the edit belongs (default: source). avoid: where it
     must not go (pictures only: in a clip, masks say where). Each is a list of alternatives.
-    masks, behind: as of an atlas job. layer: what is edited, an object's or ``background``.
+    recipe ``texture``: another material or look of the thing. ``effect``: something half
+    transparent over it, such as fire, smoke, snow or fog. ``style``: all of it in another look.
+    masks, behind: as of an atlas job. layer: what is edited, an object's, ``background``, or
+    ``both``: the foremost object and the background, in one job. background, background_source: the
+    background's own prompt and source text then (default: prompt; nothing).
+    strength: how far the edit may go, 0.25 to 2; 1 is as the recipe has it.
+    after: id of an edit that is done, of the same clip, layer and preset, to start from.
     An atlas of the same clip, objects, preset, seed and atlas_engine is reused.
     """
 
@@ -167,6 +175,11 @@ class EditJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     seed: int = 0
     model: ClipModel = ClipModel()
     atlas_engine: str = "explicit"
+    recipe: str = "texture"
+    background: tuple[str, ...] = ()
+    background_source: tuple[str, ...] = ()
+    strength: float = 1.0
+    after: str = ""
 
 
 class PaintJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="paint"):
@@ -224,12 +237,15 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     layer: one RGBA object per frame, straight alpha, sRGB, at the clip's own size (not of atlas
     jobs).
+    parts: of an edit of ``both``, its layers by name, ``foreground`` and ``background``, each as
+    layer is; layer is then the one in front laid over the other.
     pictures: named images, e.g. ``foreground_atlas``, ``background_atlas``, ``edited_atlas``,
     ``painted_atlas``.
     numbers: named measures, e.g. ``psnr``, ``seconds``.
     """
 
     layer: tuple[ObjectRef, ...] = ()
+    parts: dict[str, tuple[ObjectRef, ...]] = {}
     pictures: dict[str, ObjectRef] = {}
     numbers: dict[str, float] = {}
 

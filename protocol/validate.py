@@ -6,9 +6,11 @@ import math
 import re
 
 from .jobs import (
+    BOTH,
     ENGINES,
     OBJECTS,
     PRESETS,
+    RECIPES,
     AtlasJob,
     EditJob,
     JobError,
@@ -23,6 +25,13 @@ from .prompts import check_model, check_prompts, check_words
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
+STRENGTHS = (0.25, 2.0)
+"""How weak and how strong an edit may be asked for."""
+TEXTS = (
+    *("prompt", "source", "screen", "region", "avoid"),
+    *("background", "background_source"),
+)
+"""The fields of an edit that are lists of texts."""
 
 
 def check_job_id(job: str) -> None:
@@ -70,6 +79,7 @@ def check(spec: JobSpec, limits: Limits = LIMITS) -> None:
         raise JobError("bad_seed", f"The seed {spec.seed} is out of range.", "Use 0 or more.")
     if isinstance(spec, EditJob):
         _check_texts(spec, limits)
+        _check_manner(spec)
     _check_objects(spec, engine)
     _check_frames(spec, limits)
     each = objects_of(spec)
@@ -99,9 +109,36 @@ def _check_texts(spec: EditJob, limits: Limits) -> None:
             "The prompt is empty.",
             "Describe what the edited shot shows, for example: rusty car.",
         )
-    for name in ("prompt", "source", "screen", "region", "avoid"):
-        check_words(name, getattr(spec, name), limits)
+    for name in TEXTS:
+        check_words(name.replace("_", " "), getattr(spec, name), limits)
     check_model(spec.model, limits)
+
+
+def _check_manner(spec: EditJob) -> None:
+    if spec.recipe not in RECIPES:
+        raise JobError(
+            "unknown_recipe",
+            f"There is no kind of edit {spec.recipe!r}.",
+            f"Choose one of: {', '.join(RECIPES)}.",
+        )
+    if not STRENGTHS[0] <= spec.strength <= STRENGTHS[1]:  # nor is NaN
+        raise JobError(
+            "bad_strength",
+            f"The strength {spec.strength:g} is out of range.",
+            f"Use {STRENGTHS[0]:g} to {STRENGTHS[1]:g}; 1 is ordinary.",
+        )
+    if spec.after and not _JOB_ID.fullmatch(spec.after):
+        raise JobError(
+            "bad_job_id",
+            "The edit to start from is not named by a job's id, which is 32 hex digits.",
+            "Give the id of a finished edit, or none to start afresh.",
+        )
+    if spec.layer != BOTH and (spec.background or spec.background_source):
+        raise JobError(
+            "background_unused",
+            f"Texts for the background were given, but the layer is {spec.layer}.",
+            f"Set the layer to {BOTH}, or write the texts as prompt and source.",
+        )
 
 
 def _check_objects(spec: JobSpec, engine: str) -> None:
@@ -128,6 +165,8 @@ def _check_objects(spec: JobSpec, engine: str) -> None:
                 len(each),
             )
     layers = layers_of(len(each))
+    if isinstance(spec, EditJob):
+        layers = (*layers, BOTH)
     if isinstance(spec, EditJob | PaintJob) and spec.layer not in layers:
         missing = spec.layer in OBJECTS
         raise JobError(
@@ -184,7 +223,8 @@ def _check_frames(spec: JobSpec, limits: Limits) -> None:
 
 def _check_masks(spec: JobSpec, masks: Masks, texts: tuple[str, ...], limits: Limits) -> None:
     frames = spec.clip.frames
-    if masks.mode == "none" and not isinstance(spec, AtlasJob) and spec.layer == "foreground":
+    edited = "" if isinstance(spec, AtlasJob) else spec.layer
+    if masks.mode == "none" and edited in (OBJECTS[0], BOTH):
         raise JobError(
             "no_foreground",
             "The clip is said to have no object, but the foreground is to be edited.",

@@ -24,8 +24,18 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.media import lay_over
 from backend.worker import Context
-from protocol.jobs import AtlasJob, EditJob, JobError, JobSpec, PaintJob, Result
+from protocol.jobs import (
+    BOTH,
+    AtlasJob,
+    EditJob,
+    JobError,
+    JobSpec,
+    ObjectRef,
+    PaintJob,
+    Result,
+)
 from protocol.layers import layers_of, objects_of
 
 STEPS = 20
@@ -43,11 +53,20 @@ def ok(spec: JobSpec, ctx: Context) -> Result:
         return Result(pictures=pictures, numbers=numbers)
     name = "painted_atlas" if isinstance(spec, PaintJob) else "edited_atlas"
     pictures[name] = ctx.store(_layer(first, spec))
-    layer = []
+    layer: list[ObjectRef] = []
+    parts: dict[str, list[ObjectRef]] = {"foreground": [], "background": []}
     for index, ref in enumerate(spec.clip.frames):
         ctx.step("Rendering the layer", index, len(spec.clip.frames))
-        layer.append(ctx.store(_layer(ctx.load(ref), spec)))
-    return Result(layer=tuple(layer), pictures=pictures, numbers=numbers)
+        front = _layer(ctx.load(ref), spec)
+        if spec.layer != BOTH:
+            layer.append(ctx.store(front))
+            continue
+        back = _outside(front)
+        parts["foreground"].append(ctx.store(front))
+        parts["background"].append(ctx.store(back))
+        layer.append(ctx.store(lay_over(front, back)))
+    named = {name: tuple(refs) for name, refs in parts.items() if refs}
+    return Result(layer=tuple(layer), parts=named, pictures=pictures, numbers=numbers)
 
 
 def fail(spec: JobSpec, ctx: Context) -> Result:
@@ -127,6 +146,11 @@ def _work(spec: JobSpec, ctx: Context, part: float = 1.0) -> NDArray[np.uint8]:
 def _opaque(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     full = np.full((*frame.shape[:2], 1), 255, np.uint8)
     return np.concatenate([frame, full], axis=2)
+
+
+def _outside(layer: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What the ellipse leaves, darkened."""
+    return np.concatenate([layer[..., :3] // 2, 255 - layer[..., 3:]], axis=2)
 
 
 def _layer(frame: NDArray[np.uint8], spec: JobSpec) -> NDArray[np.uint8]:

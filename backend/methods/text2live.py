@@ -21,12 +21,13 @@ from backend.methods.atlas import atlas_of, load_clip_frames, picture
 from backend.methods.hints import mask_of_layer, objects_of_edit
 from backend.methods.shots import each_shot
 from backend.worker import Context
-from protocol.jobs import ClipModel, EditJob, JobError, Result
+from protocol.jobs import BOTH, RECIPES, ClipModel, EditJob, JobError, Result
 
 
 def run(spec: EditJob, ctx: Context) -> Result:
     """Carry out an edit; a clip of one frame is edited as a still image, without an atlas."""
     started = time.monotonic()
+    _refuse_what_is_not_offered(spec)
     clip = text_image_model(spec.model, str(ctx.device))
     texts = EditTexts(
         prompt=spec.prompt, source=spec.source, screen=spec.screen, region=spec.region,
@@ -49,6 +50,23 @@ def run(spec: EditJob, ctx: Context) -> Result:
     result = each_shot(spec, load_clip_frames(spec.clip, ctx), ctx, run_one)
     numbers = {**result.numbers, "seconds": time.monotonic() - started}
     return Result(layer=result.layer, pictures=result.pictures, numbers=numbers)
+
+
+def _refuse_what_is_not_offered(spec: EditJob) -> None:
+    """A job of a later version is refused rather than done as another one."""
+    wanted = {
+        "the recipe " + spec.recipe: spec.recipe != RECIPES[0],
+        "both layers in one job": spec.layer == BOTH,
+        "another strength than 1": spec.strength != 1,
+        "an earlier edit to start from": bool(spec.after),
+    }
+    for what, asked in wanted.items():
+        if asked:
+            raise JobError(
+                "not_offered",
+                f"This backend does not offer {what}.",
+                "Ask for an ordinary edit, or use a newer backend.",
+            )
 
 
 @lru_cache(maxsize=2)  # an edit's own, and the one that its masks' texts are read by

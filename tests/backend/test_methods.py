@@ -151,6 +151,17 @@ def test_a_clip_says_that_it_takes_no_text_to_avoid(tmp_path: Path, shot: Synthe
     assert "avoid is left aside" in job.notes()
 
 
+@pytest.mark.parametrize(
+    "asked", [{"recipe": "effect"}, {"layer": "both"}, {"strength": 2.0}, {"after": "0" * 32}]
+)
+def test_what_is_not_offered_is_refused(
+    tmp_path: Path, shot: SyntheticClip, asked: dict[str, object]
+) -> None:
+    job = Job(tmp_path)
+    with pytest.raises(JobError, match="does not offer"):
+        text2live.run(spec(job, shot, **asked), job.ctx)
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_clip_of_one_flat_colour_is_refused_in_a_sentence(tmp_path: Path, count: int) -> None:
     job = Job(tmp_path)

@@ -172,6 +172,13 @@ def test_a_result_whose_pictures_are_lost_is_no_result(house):
     assert house.events(A)[-1].problem.code == "result_lost"
 
 
+def test_parts_that_are_lost_are_no_result_either(house):
+    house.queue(A)
+    lost = reference(np.zeros((4, 6, 4), np.uint8))
+    house.scheduler.report("one", Finished(job=A, result=Result(parts={"background": (lost,)})))
+    assert house.events(A)[-1].problem.code == "result_lost"
+
+
 def test_progress_is_written_at_most_twice_a_second_and_the_last_is_kept(house, monkeypatch):
     clock = [100.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
@@ -296,10 +303,12 @@ def test_inputs_of_unfinished_jobs_and_results_are_pinned(house):
     house.queue(A, B)
     layer = house.store.save(np.zeros((4, 6, 4), np.uint8))
     frame = house.spec.clip.frames[0].digest
-    house.scheduler.report("one", Finished(job=A, result=Result(layer=(layer,))))
-    assert house.scheduler.pinned() == {frame, layer.digest}
+    part = house.store.save(np.ones((4, 6, 4), np.uint8))
+    result = Result(layer=(layer,), parts={"background": (part,)})
+    house.scheduler.report("one", Finished(job=A, result=result))
+    assert house.scheduler.pinned() == {frame, layer.digest, part.digest}
     house.scheduler.cancel(B)
-    assert house.scheduler.pinned() == {layer.digest}
+    assert house.scheduler.pinned() == {layer.digest, part.digest}
 
 
 def test_a_worker_that_cannot_be_started_is_remembered(house):

@@ -47,6 +47,22 @@ def test_a_script_gets_its_layer(shared, shot):
     assert all(0 <= event.done <= event.total for event in news)
 
 
+def test_both_layers_come_back_by_name_and_as_one(shared, shot):
+    made = shot(2, 24, 32)
+    with Client(shared.connection) as client:
+        spec = made.edit(layer="both", background=("snow",))
+        result = client.run(new_job_id(), spec, made.source, timeout=60)
+        assert result.parts.keys() == {"foreground", "background"}
+        front, back = (client.fetch_all(result.parts[name]) for name in result.parts)
+        layer = client.fetch_all(result.layer, timeout=30)
+    assert len(front) == len(back) == len(layer) == 2
+    for one, other, joined in zip(front, back, layer, strict=True):
+        inside = one[..., 3] == 255
+        assert 0 < inside.mean() < 1
+        np.testing.assert_array_equal(joined[inside], one[inside])
+        np.testing.assert_array_equal(joined[~inside], other[~inside])
+
+
 def test_an_atlas_job_gives_pictures_and_no_layer(shared, shot):
     made = shot()
     with Client(shared.connection) as client:

@@ -49,6 +49,9 @@ def with_masks(mode: str, *keys: KeyMask) -> EditJob:
     return replace(EDIT, masks=Masks(mode=mode, keys=keys))  # type: ignore[arg-type]
 
 
+NEW = ("recipe", "background", "background_source", "strength", "after")
+"""Fields of an edit that its first version had not."""
+
 GOOD = {
     "an edit": EDIT,
     "a still": with_frames(frame(0)),
@@ -74,6 +77,18 @@ GOOD = {
     "a foremost object by the edit's texts": replace(
         EDIT, source=("car",), masks=Masks(mode="text"), behind=(KEY,)
     ),
+    "an effect": replace(EDIT, recipe="effect"),
+    "a style of the background": replace(EDIT, recipe="style", layer="background"),
+    "both layers": replace(EDIT, layer="both"),
+    "both layers, each with texts": replace(
+        EDIT, layer="both", background=("snow",), background_source=("grass",)
+    ),
+    "the foremost of two objects and the background": replace(
+        EDIT, masks=KEY, behind=(KEY,), layer="both"
+    ),
+    "the weakest edit": replace(EDIT, strength=0.25),
+    "the strongest edit": replace(EDIT, strength=2.0),
+    "a later edit": replace(EDIT, after="0" * 32),
     "a path of 1024 letters": replace(EDIT, masks=Masks(weights="x" * 1024)),
 }
 
@@ -84,6 +99,10 @@ BAD = {
     "empty_prompt": replace(EDIT, prompt=("  ",)),
     "too_many_texts": replace(EDIT, prompt=("x",) * 33),
     "prompt_too_long": replace(EDIT, screen=("x" * 2001,)),
+    "unknown_recipe": replace(EDIT, recipe="cartoon"),
+    "bad_strength": replace(EDIT, strength=2.01),
+    "background_unused": replace(EDIT, background=("snow",)),
+    "bad_job_id": replace(EDIT, after="../journal"),
     "unknown_layer": replace(EDIT, layer="sky"),
     "too_many_objects": replace(TWO, behind=(KEY,) * 3),
     "object_not_pointed_at": replace(TWO, behind=(Masks(),)),
@@ -144,6 +163,13 @@ def test_a_bad_job_is_refused_in_words(code, spec):
         replace(EDIT, masks=Masks(mode="key", strokes=(STROKES,) * 2)),
         replace(PAINT, frame=-1),
         replace(PAINT, layer="sky"),
+        replace(PAINT, layer="both"),
+        replace(with_masks("none"), layer="both"),
+        replace(EDIT, strength=float("nan")),
+        replace(EDIT, strength=0.2),
+        replace(EDIT, layer="background", background_source=("snow",)),
+        replace(EDIT, layer="both", background=("x" * 2001,)),
+        replace(EDIT, layer="both", background_source=("x",) * 33),
         replace(PAINT, image=frame(50)),
         replace(PAINT, layer="foreground_2"),
         replace(EDIT, masks=KEY, behind=(KEY,), layer="foreground_3"),
@@ -164,7 +190,7 @@ def test_a_layer_without_its_object_is_refused_with_those_there_are(layer):
     with pytest.raises(JobError, match="has 1 object") as why:
         check(replace(EDIT, layer=layer))
     assert why.value.problem.code == "unknown_layer"
-    assert "foreground, background;" in why.value.problem.hint
+    assert "foreground, background, both;" in why.value.problem.hint
 
 
 def test_an_error_says_which_of_several_objects_it_is_about():
@@ -184,7 +210,8 @@ def test_masks_of_all_objects_are_sent():
 
 def test_a_message_from_before_there_were_several_objects_is_the_same_job():
     old = msgspec.to_builtins(EDIT)
-    del old["behind"]
+    for new in ("behind", *NEW):
+        del old[new]
     assert msgspec.convert(old, JobSpec) == EDIT
 
 

@@ -79,6 +79,20 @@ def test_the_composite_is_exact_where_alpha_is_zero_and_over_elsewhere() -> None
     np.testing.assert_allclose(out[5:], a * layer[5:, :, :3] + (1 - a) * frame[5:], atol=0.51)
 
 
+def test_two_layers_as_one_look_as_if_both_had_been_laid_over_the_frame() -> None:
+    frame, front, back = image(0, c=3), image(1, c=4), image(2, c=4)
+    front[:3, :, 3], back[:, :3, 3] = 0, 0
+    front[3, :, 3], back[:, 3, 3] = 255, 255
+    one = media.lay_over(front, back)
+    np.testing.assert_array_equal(one[:3, 3:], back[:3, 3:])
+    np.testing.assert_array_equal(one[3:, :3], front[3:, :3])
+    np.testing.assert_array_equal(one[3], front[3])
+    assert not one[:3, :3].any()
+    twice = media.composite(media.composite(frame, back), front)
+    once = media.composite(frame, one)
+    assert np.abs(once.astype(int) - twice.astype(int)).max() <= 2
+
+
 def nothing(folder: Path) -> Path:
     return folder / "no such folder"
 
