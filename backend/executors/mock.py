@@ -24,7 +24,6 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.media import lay_over
 from backend.worker import Context
 from protocol.jobs import (
     BOTH,
@@ -64,7 +63,7 @@ def ok(spec: JobSpec, ctx: Context) -> Result:
         back = _outside(front)
         parts["foreground"].append(ctx.store(front))
         parts["background"].append(ctx.store(back))
-        layer.append(ctx.store(lay_over(front, back)))
+        layer.append(ctx.store(np.where(front[..., 3:] > 0, front, back)))
     named = {name: tuple(refs) for name, refs in parts.items() if refs}
     return Result(layer=tuple(layer), parts=named, pictures=pictures, numbers=numbers)
 
