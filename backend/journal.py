@@ -207,6 +207,12 @@ class Journal:
         query = f"SELECT COUNT(*) FROM jobs WHERE owner=? AND state NOT IN ({marks})"
         return int(self._db.execute(query, (owner, *FINAL_STATES)).fetchone()[0])
 
+    def unfinished(self) -> int:
+        """How many jobs there are to do, of all clients."""
+        marks = ",".join("?" * len(FINAL_STATES))
+        query = f"SELECT COUNT(*) FROM jobs WHERE state NOT IN ({marks})"
+        return int(self._db.execute(query, tuple(FINAL_STATES)).fetchone()[0])
+
     def newest(self, limit: int) -> tuple[JobInfo, ...]:
         """The newest jobs in short, newest first."""
         query = (

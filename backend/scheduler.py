@@ -18,6 +18,7 @@ from backend.executors.base import (
     Failed,
     Finished,
     Gone,
+    Memory,
     Note,
     Preview,
     Ready,
@@ -46,12 +47,14 @@ PROGRESS_INTERVAL = 0.5  # seconds between progress events in the journal
 
 
 class Slot(msgspec.Struct):
-    """What is known of a slot. job: what runs there."""
+    """What is known of a slot. job: what runs there. free, total: bytes of its device's memory."""
 
     device: str = ""
     text: str = ""
     ready: bool = False
     job: str = ""
+    free: int = 0
+    total: int = 0
 
 
 class Scheduler:
@@ -178,6 +181,8 @@ class Scheduler:
         """Write down what a worker says. Raises JobError disk_full: then call again later."""
         if isinstance(report, Ready):
             self.slots[slot] = Slot(device=report.device, text=report.text, ready=True)
+        elif isinstance(report, Memory):
+            self.slots[slot].free, self.slots[slot].total = report.free, report.total
         elif isinstance(report, Gone):
             self.slots[slot].ready = False
         elif isinstance(report, Unusable):

@@ -232,7 +232,7 @@ class Server:
         peer.seen = time.monotonic()
         match message:
             case m.Ping():
-                return m.Pong(device=self._device()), ()
+                return self._pong(), ()
             case m.Submit():
                 return self._submit(peer, message, packet.buffers), ()
             case m.Have():
@@ -271,6 +271,15 @@ class Server:
             epoch=self.epoch,
             device=self._device(),
             model=self._model,
+        )
+
+    def _pong(self) -> m.Pong:
+        slots = self._scheduler.slots.values()
+        return m.Pong(
+            device=self._device(),
+            jobs=self._journal.unfinished(),
+            free_bytes=sum(slot.free for slot in slots),
+            total_bytes=sum(slot.total for slot in slots),
         )
 
     def _device(self) -> str:

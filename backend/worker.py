@@ -30,6 +30,7 @@ from backend.executors.base import (
     AnyReport,
     Failed,
     Finished,
+    Memory,
     Note,
     Preview,
     Ready,
@@ -56,6 +57,9 @@ if TYPE_CHECKING:
     import torch
 
 STEP_INTERVAL = 0.25  # seconds between progress reports of one phase
+MEMORY_INTERVAL = 5.0  # seconds between looks at the device's memory
+MEMORY_STEP = 2**26  # bytes; smaller changes are not told
+MEMINFO = Path("/proc/meminfo")
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,6 +215,7 @@ class Worker:
         self._options = options
         self._orders: SimpleQueue[Order] = SimpleQueue()
         self._to_cancel: set[str] = set()
+        self._sending = threading.Lock()
 
     def run(self) -> None:
         """Work until the pipe closes."""
@@ -224,6 +229,7 @@ class Worker:
             self._send(Unusable(problem=why.problem))
             return
         self._send(Ready(device=device, text=text))
+        threading.Thread(target=self._watch_memory, args=(device,), daemon=True).start()
         while True:
             order = self._orders.get()
             assert order.spec is not None
@@ -241,8 +247,18 @@ class Worker:
             else:
                 self._orders.put(order)
 
+    def _watch_memory(self, device: str) -> None:
+        told: Memory | None = None
+        while True:
+            memory = memory_of(device)
+            if memory is not None and memory != told:
+                told = memory
+                self._send(memory)
+            time.sleep(MEMORY_INTERVAL)
+
     def _send(self, report: AnyReport) -> None:
-        with contextlib.suppress(OSError):  # the listener ends the process
+        # The listener ends the process when the pipe is closed.
+        with contextlib.suppress(OSError), self._sending:
             self._pipe.send_bytes(msgspec.msgpack.encode(report))
 
     def _carry_out(
@@ -305,6 +321,22 @@ def _free_memory() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def memory_of(device: str) -> Memory | None:
+    """Free and total memory of a device, in steps of MEMORY_STEP; None where it cannot be known."""
+    if device != "cpu":
+        import torch
+
+        free, total = torch.cuda.mem_get_info(torch.device(device))
+    else:
+        try:
+            lines = MEMINFO.read_text().splitlines()
+        except OSError:  # no Linux
+            return None
+        kib = {name: int(rest.split()[0]) for name, _, rest in (li.partition(":") for li in lines)}
+        free, total = kib["MemAvailable"] * 1024, kib["MemTotal"] * 1024
+    return Memory(free=free // MEMORY_STEP * MEMORY_STEP, total=total)
 
 
 def _find_device(wanted: str) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from .events import (
     Accepted,
+    BackendStatus,
     ClientEvent,
     ConnectionChanged,
     Fetched,
@@ -39,6 +40,7 @@ from .validate import check
 
 __all__ = [
     "Accepted",
+    "BackendStatus",
     "Client",
     "ClientEvent",
     "Connection",
@@ -78,6 +80,7 @@ class Client:
         self._lock = threading.Lock()
         self._listeners: list[tuple[Callable[[ClientEvent], bool], SimpleQueue[ClientEvent]]] = []
         self._status = ConnectionChanged("connecting")
+        self._busy: BackendStatus | None = None
         self._met = False
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -276,6 +279,9 @@ class Client:
         old = self._status
         if (link.state, link.problem, link.device) != (old.state, old.problem, old.device):
             self._tell(link.state, link.problem, link)
+        if link.status is not None and link.status != self._busy:
+            self._busy = link.status
+            self._emit(link.status)
 
     def _tell(self, state: State, problem: Problem | None, link: Link | None = None) -> None:
         self._met = self._met or state == "ready"

@@ -29,6 +29,18 @@ class ConnectionChanged:
 
 
 @dataclass(frozen=True)
+class BackendStatus:
+    """How busy the backend is. jobs: to be done, the running ones included.
+
+    free_bytes, total_bytes: memory of its device; 0 where it does not say.
+    """
+
+    jobs: int
+    free_bytes: int = 0
+    total_bytes: int = 0
+
+
+@dataclass(frozen=True)
 class Uploading:
     """Bytes of a job's objects that the backend holds, of all. Not sent if it lacked nothing."""
 
@@ -85,5 +97,6 @@ class JobList:
 
 
 ClientEvent = (
-    ConnectionChanged | Uploading | Accepted | JobEvent | Fetched | RequestFailed | JobList
-)
+    ConnectionChanged | BackendStatus | Uploading | Accepted | JobEvent | Fetched | RequestFailed
+    | JobList
+)  # fmt: skip

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 import zmq
 
 from .codec import BadMessage, Bytes, Packet, decode, encode, new_id
-from .events import State
+from .events import BackendStatus, State
 from .jobs import Problem
 from .keys import Connection
 from .limits import KIB, MAX_BUFFER, PROTOCOL
@@ -49,7 +49,7 @@ _EVENTS = (
 class Link:
     """The connection to one backend. state and problem say where it stands.
 
-    device: what the backend said it computes on.
+    device: what the backend said it computes on. status: how busy it said it is, None before.
     round: counts the times it became ready; what was sent in an earlier round may be lost.
     """
 
@@ -60,6 +60,7 @@ class Link:
         self.problem: Problem | None = None
         self.welcome: Welcome | None = None
         self.device = ""
+        self.status: BackendStatus | None = None
         self.round = 0
         self._connection = connection
         self._name = name
@@ -190,6 +191,7 @@ class Link:
             return False
         if isinstance(message, Pong):
             self.device = message.device or self.device
+            self.status = BackendStatus(message.jobs, message.free_bytes, message.total_bytes)
             return False
         if packet.re in self._hellos:
             del self._hellos[packet.re]
@@ -225,7 +227,7 @@ class Link:
             self.device = message.device or self.device
             self.round += 1
             self._delay, self._broken_handshakes = FIRST_DELAY, 0
-            self._pinged = now
+            self._pinged = 0.0  # at once: the answer says how busy the backend is
 
     def _watch(self, now: float, channel: Channel) -> None:
         """What libzmq says about the TCP connection and the CURVE handshake."""

@@ -42,9 +42,16 @@ class Ping(Message, frozen=True, kw_only=True, tag="ping"):
 
 
 class Pong(Message, frozen=True, kw_only=True, tag="pong"):
-    """Answer to ping. device: what the backend computes on, empty while it is not known yet."""
+    """Answer to ping. device: what the backend computes on, empty while it is not known yet.
+
+    jobs: how many it has to do, the running ones included. free_bytes, total_bytes: memory of the
+    device; 0 where it is not known.
+    """
 
     device: str = ""
+    jobs: int = 0
+    free_bytes: int = 0
+    total_bytes: int = 0
 
 
 class Submit(Message, frozen=True, kw_only=True, tag="submit"):

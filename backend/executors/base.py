@@ -23,6 +23,13 @@ class Ready(Report, frozen=True, kw_only=True, tag="ready"):
     text: str
 
 
+class Memory(Report, frozen=True, kw_only=True, tag="memory"):
+    """Bytes of the device's memory: free now, and all. Said again whenever it has changed."""
+
+    free: int
+    total: int
+
+
 class Unusable(Report, frozen=True, kw_only=True, tag="unusable"):
     """The worker cannot be started at all, and trying again will not help."""
 
@@ -74,7 +81,9 @@ class Stopped(Report, frozen=True, kw_only=True, tag="stopped"):
     """The job was cancelled and has stopped."""
 
 
-AnyReport = Ready | Unusable | Gone | Started | Step | Preview | Note | Finished | Failed | Stopped
+AnyReport = (
+    Ready | Memory | Unusable | Gone | Started | Step | Preview | Note | Finished | Failed | Stopped
+)
 Sink = Callable[[str, AnyReport], None]
 
 

@@ -169,6 +169,7 @@ def test_lists_counts_and_forgetting(journal):
     assert [job.id for job in journal.in_states("queued", "running")] == ["a", "b", "c"]
     journal.append("a", event("state", "cancelled"))
     assert (journal.open_jobs("x"), journal.open_jobs("y"), journal.open_jobs("z")) == (1, 1, 0)
+    assert journal.unfinished() == 2
     assert [info.job for info in journal.newest(2)] == ["c", "b"]
     journal.forget("a")
     assert journal.find("a") is None

@@ -12,7 +12,7 @@ import pytest
 from backend import worker
 from backend.executors.base import Note, Preview, Step
 from backend.progress import Cancelled
-from backend.worker import Context, problem_of
+from backend.worker import Context, memory_of, problem_of
 from protocol.jobs import AtlasJob, Clip, ClipModel, EditJob, JobError, Result
 
 
@@ -140,3 +140,17 @@ def test_a_job_goes_to_the_method_of_its_kind(context, monkeypatch):
         monkeypatch.setattr(f"backend.methods.{name}", stand_in, raising=False)
     assert "atlas" in worker.run_job(AtlasJob(clip=Clip(frames=())), context).numbers
     assert "text2live" in worker.run_job(_edit(ClipModel()), context).numbers
+
+
+def test_free_memory_is_what_programs_may_still_take(tmp_path, monkeypatch):
+    table = (
+        "MemTotal:       24000000 kB\nMemFree:          100000 kB\nMemAvailable:   12000000 kB\n"
+    )
+    (tmp_path / "meminfo").write_text(table)
+    monkeypatch.setattr(worker, "MEMINFO", tmp_path / "meminfo")
+    memory = memory_of("cpu")
+    assert memory is not None
+    assert memory.total == 24000000 * 1024
+    assert 0 <= 12000000 * 1024 - memory.free < worker.MEMORY_STEP
+    monkeypatch.setattr(worker, "MEMINFO", tmp_path / "no Linux")
+    assert memory_of("cpu") is None

@@ -21,6 +21,7 @@ from serving import ROOT, Diary
 from protocol import link
 from protocol import messages as m
 from protocol.client import (
+    BackendStatus,
     Client,
     Connection,
     ConnectionChanged,
@@ -68,6 +69,24 @@ def test_ready_names_the_device(shared, connect):
     assert changed.state == "ready"
     assert "stand-in" in changed.device
     assert diary.client.connection == changed
+
+
+def test_a_backend_says_how_busy_it_is(backend, connect, shot):
+    diary = connect(backend("stall").connection)
+    diary.until(lambda event: isinstance(event, BackendStatus) and event.jobs == 0)
+    one, clip = new_job_id(), shot()
+    diary.client.submit(one, clip.edit(), clip.source)
+    diary.until(lambda event: isinstance(event, BackendStatus) and event.jobs == 1)
+    diary.client.cancel(one)
+    diary.until(lambda event: isinstance(event, BackendStatus) and event.jobs == 0)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/meminfo"), reason="memory is read on Linux")
+def test_a_backend_says_how_much_memory_is_free(shared, connect):
+    diary = connect(shared.connection)
+    told = diary.until(lambda event: isinstance(event, BackendStatus) and event.total_bytes > 0)
+    assert isinstance(told, BackendStatus)
+    assert 0 < told.free_bytes < told.total_bytes
 
 
 def test_nothing_listens(connect):
@@ -243,7 +262,8 @@ def test_an_idle_client_keeps_both_sockets_alive(shared, connect, monkeypatch):
     diary.until_kind(ConnectionChanged)
     time.sleep(1.5)
     assert diary.client.connection.state == "ready"
-    assert diary.client.events.empty()
+    while not diary.client.events.empty():
+        assert isinstance(diary.client.events.get(), BackendStatus)
 
 
 def test_close_is_quick_and_leaves_no_thread(shared, connect):

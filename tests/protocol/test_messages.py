@@ -30,7 +30,7 @@ EVERY_MESSAGE = [
     m.Hello(protocols=(1, 2), client="blender", channel="bulk", features=("x",)),
     m.Welcome(protocol=1, server="s", epoch="e", device="cpu", model="demo"),
     m.Ping(),
-    m.Pong(device="cpu"),
+    m.Pong(device="cpu", jobs=2, free_bytes=3, total_bytes=4),
     m.Submit(job="j"),
     m.Accepted(job="j", new=True, state="uploading", seq=1),
     m.Have(digests=(DIGEST,)),
