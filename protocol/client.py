@@ -10,8 +10,8 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -77,6 +77,7 @@ class Client:
         self._connection = connection
         self._name = name
         self._commands: SimpleQueue[Callable[[Session], None]] = SimpleQueue()
+        self._halts: SimpleQueue[tuple[threading.Event, threading.Event]] = SimpleQueue()
         self._lock = threading.Lock()
         self._listeners: list[tuple[Callable[[ClientEvent], bool], SimpleQueue[ClientEvent]]] = []
         self._status = ConnectionChanged("connecting")
@@ -141,6 +142,22 @@ class Client:
     def list_jobs(self) -> None:
         """Get the backend's jobs, as a JobList."""
         self._post(lambda session: session.list_jobs())
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """While entered, the client's thread waits and runs no Python; blocks until it does.
+
+        For hosts that must not be interrupted: keep it short, or the backend counts as lost.
+        """
+        stands, go_on = threading.Event(), threading.Event()
+        self._halts.put((stands, go_on))
+        self._wake()
+        try:
+            while self._thread is not None and self._thread.is_alive() and not stands.wait(0.05):
+                pass
+            yield
+        finally:
+            go_on.set()
 
     # for scripts
 
@@ -274,6 +291,14 @@ class Client:
                 self._wake_in.recv(4096)
             for packet in link.receive(time.monotonic()):
                 session.news(packet)
+            self._stand_still()
+
+    def _stand_still(self) -> None:
+        """Wait while somebody asks for it: once a round, so that the link lives on in between."""
+        with suppress(Empty):
+            stands, go_on = self._halts.get_nowait()
+            stands.set()
+            go_on.wait()
 
     def _notice(self, link: Link) -> None:
         old = self._status

@@ -120,7 +120,8 @@ class Runtime:
         began = time.monotonic()
         unreachable_since = began
         while not job.ended:
-            self.tick()
+            with self.session.standing_still():
+                self.tick()
             now = time.monotonic()
             if self.session.view.state == "ready" or job.phase == phases.READING:
                 unreachable_since = now

@@ -6,9 +6,11 @@ until drain() takes them, under a time budget, on the thread Blender calls us fr
 
 from __future__ import annotations
 
+import contextlib
 import queue
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -65,6 +67,28 @@ class Session:
             frames.close()
         self._sent.clear()
         self._writer.shutdown(wait=True)
+
+    @contextlib.contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """While entered, no thread of ours runs Python; blocks until the PNG in work is written.
+
+        Blender up to 5.0 (Python 3.11) looks into a script's `temp_override` without the
+        interpreter's lock during an operator, and crashes if another thread allocates meanwhile.
+        """
+        stands, go_on = threading.Event(), threading.Event()
+
+        def stand_still() -> None:
+            stands.set()
+            go_on.wait()
+
+        self._writer.submit(stand_still)
+        try:
+            stands.wait()
+            halt = self._client.standing_still() if self._client is not None else None
+            with halt or contextlib.nullcontext():
+                yield
+        finally:
+            go_on.set()
 
     def add(self, job: Job) -> None:
         """Know a job whose frames are being read."""

@@ -121,7 +121,8 @@ class T2L_OT_insert(_JobOperator, bpy.types.Operator):
         if job is None:
             return {"CANCELLED"}
         try:
-            state.insert(job)
+            with state.session.standing_still():
+                state.insert(job)
         except jobs.JobError as error:
             return _refuse(self, error.problem)
         handlers.redraw()

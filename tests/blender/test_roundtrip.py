@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,11 +19,19 @@ import pytest
 
 bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy module")
 
-from blender_addon.blender import compat, handlers, layers, pending, runtime  # noqa: E402
+from blender_addon.blender import (  # noqa: E402
+    compat,
+    extract,
+    handlers,
+    layers,
+    pending,
+    runtime,
+)
 from blender_addon.core import jobs as phases  # noqa: E402
 from blender_addon.core import png  # noqa: E402
 from blender_addon.core.jobs import Job  # noqa: E402
 from blender_addon.ui import operators  # noqa: E402
+from protocol.link import Link  # noqa: E402
 from scripts import blender_studio as studio  # noqa: E402
 
 REAL_PYTHON = os.environ.get("TEXT2LIVE_BACKEND_PYTHON", "")
@@ -125,6 +134,31 @@ def test_a_script_may_wait_for_the_layer(desk: Desk) -> None:
         assert bpy.ops.text2live.edit() == {"FINISHED"}
     (job,) = runtime.current().jobs
     assert layers.find_layer(job.id) is not None
+
+
+def test_our_threads_stand_still_while_a_script_renders(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blender 4.2 to 5.0 crash when a thread allocates during an operator in an override."""
+    moves = []
+    tick, render = Link.tick, extract.Reader._render
+
+    def counted_tick(link: Link, now: float) -> None:
+        moves.append(now)
+        tick(link, now)
+
+    def slow_render(*about: Any) -> Any:
+        before = len(moves)
+        time.sleep(0.3)  # an idle client goes round in 0.1 s
+        image = render(*about)
+        assert len(moves) == before
+        return image
+
+    monkeypatch.setattr(Link, "tick", counted_tick)
+    monkeypatch.setattr(extract.Reader, "_render", slow_render)
+    with studio.sequencer(desk.scene):
+        assert bpy.ops.text2live.edit() == {"FINISHED"}
+    assert len(moves) > 8  # in between it lives on
 
 
 def test_a_script_gives_up_after_its_timeout(desk: Desk) -> None:

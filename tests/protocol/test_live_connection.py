@@ -280,6 +280,21 @@ def test_close_is_quick_and_leaves_no_thread(shared, connect):
     Client(shared.connection).close()  # never started
 
 
+def test_the_thread_stands_still_on_wish_and_the_link_lives_on(shared, connect, monkeypatch):
+    rounds = []
+    tick = link.Link.tick
+    monkeypatch.setattr(link.Link, "tick", lambda one, now: (rounds.append(now), tick(one, now)))
+    diary = connect(shared.connection)
+    for _ in range(3):
+        with diary.client.standing_still():
+            before = len(rounds)
+            time.sleep(0.25)  # an idle client goes round in 0.1 s
+            assert len(rounds) == before
+    assert len(rounds) >= 2
+    diary.client.list_jobs()
+    diary.until_kind(JobList)
+
+
 def test_requests_after_close_do_no_harm(shared):
     client = Client(shared.connection)
     client.start()
