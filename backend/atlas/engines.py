@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from backend.atlas import config as explicit_config
 from backend.atlas import files, fit
-from backend.atlas.checkpoint import Checkpoint
 from backend.atlas.interface import LayeredAtlas
 from backend.atlas.mlp import config as mlp_config
 from backend.atlas.mlp import train
 from backend.atlas.mlp.model import MlpAtlas
 from backend.atlas.model import Atlas
 from backend.atlas.objects import Given
+from backend.checkpoint import Checkpoint
 from backend.progress import Reporter
 from protocol.layers import one_object_only
 

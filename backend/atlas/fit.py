@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 
 from backend.atlas import flow as flow_room
-from backend.atlas.checkpoint import Checkpoint
 from backend.atlas.colours import choose, paint, part, quieten, sweep
 from backend.atlas.config import AtlasConfig
 from backend.atlas.hints import Hints
@@ -23,6 +22,7 @@ from backend.atlas.report import examine, verdict
 from backend.atlas.reunite import reunite
 from backend.atlas.start import begin, check, outline, set_canvas, working_size
 from backend.atlas.steady import steadied
+from backend.checkpoint import Checkpoint
 from backend.progress import Reporter
 
 

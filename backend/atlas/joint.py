@@ -16,13 +16,13 @@ from torch import Tensor
 
 from backend.atlas import flow as flow_room
 from backend.atlas import losses
-from backend.atlas.checkpoint import Checkpoint, State
 from backend.atlas.colours import held_out_blocks
 from backend.atlas.config import AtlasConfig
 from backend.atlas.layers import opacities, over, prefix, shares
 from backend.atlas.model import Atlas
 from backend.atlas.optim import RowAdam
 from backend.atlas.sampling import pixel_centres, sample
+from backend.checkpoint import Checkpoint, State
 from backend.progress import Reporter
 
 LATTICE = 4  # pixels between the points where maps are compared along flow

@@ -6,7 +6,9 @@ E token width, D embedding width.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -50,6 +52,15 @@ class TextImageModel:
         self._mean_C11 = torch.tensor(mean, device=device).reshape(3, 1, 1)
         self._std_C11 = torch.tensor(std, device=device).reshape(3, 1, 1)
         self._positions: dict[tuple[int, int], Tensor] = {}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of all weights and of the pixel statistics: another model is another edit."""
+        digest = hashlib.sha256()
+        for name, value in (*self.clip.state_dict().items(), ("", self._mean_C11 / self._std_C11)):
+            digest.update(f"{name} {tuple(value.shape)}".encode())
+            digest.update(value.cpu().contiguous().numpy().data)
+        return digest.hexdigest()
 
     # --- texts ----------------------------------------------------------------------------------
 

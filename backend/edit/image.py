@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from backend.checkpoint import Checkpoint
 from backend.clip.model import TextImageModel
 from backend.edit.config import EditConfig, EditTexts
 from backend.edit.generator import Generator
@@ -40,10 +41,12 @@ def edit_image(
     device: torch.device,
     report: Reporter,
     mask: NDArray[np.uint8] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> NDArray[np.uint8]:
     """Layer [H,W,4] uint8, straight alpha, that makes the picture [H,W,3] show the prompt.
 
-    mask: [H,W], 0 where the layer must stay empty. Raises JobError, Cancelled.
+    mask: [H,W], 0 where the layer must stay empty. checkpoint: as for `train`. Raises JobError,
+    Cancelled.
     """
     random = torch.Generator().manual_seed(config.seed)
     full = to_tensor(image, device)
@@ -93,7 +96,7 @@ def edit_image(
         shown = compose(finished(), picture.whole[:, :3])
         return to_image(resize(shown, fit_size(*size, config.preview_size)))
 
-    train(network, shots_of, criterion, config, report, preview)
+    train(network, shots_of, criterion, config, report, preview, checkpoint)
     layer = resize(finished(), (image.shape[0], image.shape[1]))
     if mask is not None:
         layer = torch.cat(

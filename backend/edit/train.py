@@ -17,7 +17,9 @@ from madgrad import MADGRAD
 from numpy.typing import NDArray
 from torch import Tensor
 
+from backend.checkpoint import Checkpoint, State
 from backend.clip.model import TextImageModel
+from backend.edit import resume
 from backend.edit.config import EditConfig
 from backend.edit.generator import Generator
 from backend.edit.losses import (
@@ -32,7 +34,9 @@ from backend.edit.views import Views, apply_views, draw_views
 from backend.progress import Reporter
 from protocol.jobs import JobError
 
-PHASE = "edit"
+PHASE = resume.PHASE
+VERSION = "edit-1"
+"""Raised when the same settings come to train otherwise: what was begun before is begun anew."""
 # The structure loss looks at the whole picture, its long side at most this multiple of the short.
 MAX_STRUCTURE_ASPECT = 380 / 224
 
@@ -163,33 +167,43 @@ def train(
     config: EditConfig,
     report: Reporter,
     preview: Callable[[], NDArray[np.uint8]],
+    checkpoint: Checkpoint | None = None,
 ) -> list[float]:
     """Train the generator; returns the loss of every step.
 
-    shots_of: makes a step's pictures through the generator. preview: the composite so far.
+    shots_of: makes a step's pictures through the generator, all its draws from the criterion's
+    generator. preview: the composite so far. checkpoint: where the state is kept meanwhile and
+    after the last step, and gone on from; the caller drops it.
     Raises JobError("diverged") when the loss is not a number; Cancelled passes through.
     """
+    checkpoint = checkpoint or Checkpoint()
     optimizer = MADGRAD(
         network.parameters(), lr=config.lr, momentum=config.momentum,
         weight_decay=config.weight_decay,
     )  # fmt: skip
     first_preview = max(1, config.steps // 25)
-    history: list[float] = []
-    step = 0
+    history = resume.take_up(
+        checkpoint, network, optimizer, criterion.generator, criterion.device, report
+    )
+    step = len(history)
 
     def pulse() -> None:
         report.step(PHASE, step, config.steps)
 
+    def state() -> State:
+        return resume.pack(network, optimizer, criterion.generator, history)
+
     network.pulse = criterion.model.pulse = pulse
     criterion.model.bfloat16 = uses_bfloat16(config, criterion.device)
     try:
-        for step in range(config.steps):
+        for step in range(len(history), config.steps):
             pulse()
             for group in optimizer.param_groups:
                 group["lr"] = max(config.lr_min, config.lr * config.decay**step)
             loss, parts = criterion(shots_of(step), step)
             history.append(float(loss.detach()))
             if not math.isfinite(history[-1]):
+                checkpoint.drop()
                 culprits = [name for name, value in parts.items() if not math.isfinite(value)]
                 raise JobError(
                     "diverged",
@@ -201,9 +215,11 @@ def train(
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
+            checkpoint.keep(state)
             done = step + 1
             if done == first_preview or done % config.preview_every == 0:
                 report.preview(preview())
+        checkpoint.keep(state, now=True)  # what follows may be interrupted too
         report.step(PHASE, config.steps, config.steps)
     finally:
         network.pulse = criterion.model.pulse = None

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from backend.atlas.interface import LayeredAtlas
 from backend.atlas.layers import BACKGROUND, visibility
+from backend.checkpoint import Checkpoint
 from backend.clip.model import TextImageModel
 from backend.edit.config import EditConfig, EditTexts
 from backend.edit.generator import Generator
@@ -74,11 +75,12 @@ def edit_atlas(
     config: EditConfig,
     device: torch.device,
     report: Reporter,
+    checkpoint: Checkpoint | None = None,
 ) -> Tensor:
     """Edited atlas [1,4,Ha,Wa] in 0..1, straight alpha, for backend.atlas.render.render_layer.
 
-    frames: [T,H,W,3] uint8 sRGB. layer: one of the atlas'. The atlas is not
-    changed; the result has its own resolution. Raises JobError, Cancelled.
+    frames: [T,H,W,3] uint8 sRGB. layer: one of the atlas'. The atlas is not changed; the result has
+    its own resolution. checkpoint: as for `train`. Raises JobError, Cancelled.
     """
     random = torch.Generator().manual_seed(config.seed)
     with beating(clip, config, report):
@@ -138,7 +140,7 @@ def edit_atlas(
         shown = over(seen, footage.frames[t : t + 1])
         return to_image(resize(shown, fit_size(*footage.size, config.preview_size)))
 
-    train(network, shots_of, criterion, config, report, preview)
+    train(network, shots_of, criterion, config, report, preview, checkpoint)
     return finished()
 
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from backend.atlas import engines
 from backend.atlas import masks as mask_room
-from backend.atlas.checkpoint import Checkpoint
 from backend.atlas.interface import LayeredAtlas
 from backend.atlas.report import sheet
+from backend.checkpoint import Checkpoint
 from backend.methods import shelf
 from backend.methods.hints import given_of, with_model
 from backend.methods.shots import each_shot

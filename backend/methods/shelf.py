@@ -62,9 +62,9 @@ def put(atlas: LayeredAtlas, folder: Path, pictures: dict[str, NDArray[np.uint8]
         shutil.rmtree(room, ignore_errors=True)
 
 
-def sweep(shelf: Path) -> None:
-    """Delete what interrupted work left here and nobody came back for."""
+def sweep(shelf: Path, stale: float = STALE) -> None:
+    """Delete what interrupted work left here and nobody came back for in so many seconds."""
     for left in (*shelf.glob("*.part"), *shelf.glob(".*")):
         with contextlib.suppress(OSError):  # another worker may sweep too
-            if time.time() - left.stat().st_mtime > STALE:
+            if time.time() - left.stat().st_mtime > stale:
                 shutil.rmtree(left) if left.is_dir() else left.unlink()

@@ -20,6 +20,7 @@ from backend.edit.video import edit_atlas
 from backend.methods.atlas import atlas_of, load_clip_frames, picture
 from backend.methods.hints import mask_of_layer, objects_of_edit
 from backend.methods.shots import each_shot
+from backend.methods.unfinished import Unfinished
 from backend.worker import Context
 from protocol.jobs import BOTH, RECIPES, ClipModel, EditJob, JobError, Result
 
@@ -35,6 +36,7 @@ def run(spec: EditJob, ctx: Context) -> Result:
     )  # fmt: skip
 
     whole = len(spec.clip.frames) == 1
+    unfinished = Unfinished(ctx)
 
     def run_one(shot: EditJob, frames: NDArray[np.uint8], ctx: Context, first: int) -> Result:
         if (frames == frames[0, 0, 0]).all():  # the generator's normalisation divides by its spread
@@ -44,10 +46,11 @@ def run(spec: EditJob, ctx: Context) -> Result:
                 "Choose frames that show something; a fade's black part can be left out.",
             )
         if len(frames) == 1:
-            return _still(shot, frames, texts, clip, ctx, first, whole=whole)
-        return _video(shot, frames, texts, clip, ctx, first)
+            return _still(shot, frames, texts, clip, ctx, unfinished, first, whole=whole)
+        return _video(shot, frames, texts, clip, ctx, unfinished, first)
 
     result = each_shot(spec, load_clip_frames(spec.clip, ctx), ctx, run_one)
+    unfinished.drop()
     numbers = {**result.numbers, "seconds": time.monotonic() - started}
     return Result(layer=result.layer, pictures=result.pictures, numbers=numbers)
 
@@ -81,6 +84,7 @@ def _still(
     texts: EditTexts,
     clip: TextImageModel,
     ctx: Context,
+    unfinished: Unfinished,
     first: int,
     *,
     whole: bool,
@@ -95,7 +99,8 @@ def _still(
     if len(objects) > 1 or (objects[0].mode != "none" and not unsaid):
         side = atlas_config.preset(spec.preset, spec.seed).long_side
         mask, numbers = mask_of_layer(objects, spec.layer, frames[0], side, ctx, first)
-    layer = edit_image(frames[0], texts, clip, config, ctx.device, ctx, mask=mask)
+    checkpoint = unfinished.checkpoint(spec, spec.layer, config, clip)
+    layer = edit_image(frames[0], texts, clip, config, ctx.device, ctx, mask, checkpoint)
     return Result(layer=(ctx.store(layer),), numbers=numbers)
 
 
@@ -105,6 +110,7 @@ def _video(
     texts: EditTexts,
     clip: TextImageModel,
     ctx: Context,
+    unfinished: Unfinished,
     first: int,
 ) -> Result:
     if texts.avoid:
@@ -114,7 +120,8 @@ def _video(
         spec.clip, objects_of_edit(spec), spec.preset, spec.seed, frames, ctx, spec.atlas_engine,
         first,
     )  # fmt: skip
-    rgba = edit_atlas(frames, atlas, spec.layer, texts, clip, config, ctx.device, ctx)
+    checkpoint = unfinished.checkpoint(spec, spec.layer, config, clip)
+    rgba = edit_atlas(frames, atlas, spec.layer, texts, clip, config, ctx.device, ctx, checkpoint)
     layer = tuple(ctx.store(image) for image in render_layer(atlas, spec.layer, rgba, ctx))
     edited = np.rint(rgba[0].permute(1, 2, 0).cpu().numpy() * 255).astype(np.uint8)
     pictures = {

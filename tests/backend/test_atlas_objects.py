@@ -13,7 +13,6 @@ from crossing import Crossing
 
 from backend.atlas import engines, flow
 from backend.atlas.brush import paint_in
-from backend.atlas.checkpoint import Checkpoint
 from backend.atlas.config import preset
 from backend.atlas.fit import decompose
 from backend.atlas.hints import Hints
@@ -22,6 +21,7 @@ from backend.atlas.model import Atlas
 from backend.atlas.objects import Given, resolve
 from backend.atlas.render import render_layer
 from backend.atlas.report import sheet
+from backend.checkpoint import Checkpoint
 from backend.progress import Cancelled, Silent
 from protocol.jobs import JobError
 

@@ -10,12 +10,12 @@ import safetensors.torch
 import torch
 
 from backend.atlas import engines
-from backend.atlas.checkpoint import Checkpoint, State
 from backend.atlas.config import preset
 from backend.atlas.fit import decompose
 from backend.atlas.hints import Hints
 from backend.atlas.model import Atlas
 from backend.atlas.objects import Given
+from backend.checkpoint import Checkpoint, State
 from backend.progress import Cancelled, Silent
 from scripts.make_clip import SyntheticClip, make_clip
 

@@ -178,3 +178,12 @@ def test_relevancy_of_one_picture_does_not_depend_on_its_neighbours():
     x, text = pictures(2), model.encode_text(TEXT)[0]
     both = model.relevancy(x, text, layers=2)
     torch.testing.assert_close(both[1:], model.relevancy(x[1:], text, layers=2), atol=1e-4, rtol=0)
+
+
+def test_the_fingerprint_is_of_the_weights():
+    assert tiny_model().fingerprint == tiny_model().fingerprint
+    assert tiny_model(seed=1).fingerprint != tiny_model().fingerprint
+    brushed = tiny_model()
+    with torch.no_grad():
+        brushed.clip.text_projection[0, 0] += 1
+    assert brushed.fingerprint != tiny_model().fingerprint

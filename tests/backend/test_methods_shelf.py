@@ -12,7 +12,7 @@ import torch
 from flat_atlas import FlatAtlas
 
 from backend.atlas import masks as mask_room
-from backend.atlas.checkpoint import Checkpoint
+from backend.checkpoint import Checkpoint
 from backend.executors.base import AnyReport, Note
 from backend.methods import atlas, shelf
 from backend.progress import Silent

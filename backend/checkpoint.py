@@ -1,4 +1,4 @@
-"""A fit that was interrupted goes on: its state in one file, replaced every few seconds."""
+"""Training that was interrupted goes on: its state in one file, replaced every few seconds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EVERY = 10.0  # seconds between two checkpoints
 
 @dataclass(frozen=True)
 class State:
-    """Where a fit was: phase, next step in it, every tensor by name, and measures of the masks."""
+    """Where training was: phase, next step in it, every tensor by name, and measures by name."""
 
     phase: str
     step: int
@@ -31,15 +31,19 @@ class State:
 
 
 class Checkpoint:
-    """The file of one fit. Without a path nothing is kept; what goes wrong with it is told."""
+    """The file of one training. Without a path nothing is kept; what goes wrong with it is told.
+
+    every: seconds between two states. what: is trained, for sentences.
+    """
 
     def __init__(
         self,
         path: Path | None = None,
         every: float = EVERY,
         report: Reporter = Silent(),  # noqa: B008  (without state)
+        what: str = "atlas",
     ) -> None:
-        self.path, self.every, self.report = path, every, report
+        self.path, self.every, self.report, self.what = path, every, report, what
         self.untried = False
         """Whether a state was loaded that no step was taken from yet."""
         self._last = time.monotonic()
@@ -57,19 +61,19 @@ class Checkpoint:
         except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError):
             self.drop()
             self.report.note(
-                "What was kept of the interrupted atlas cannot be read: it is begun anew."
+                f"What was kept of the interrupted {self.what} cannot be read: it is begun anew."
             )
             return None
         self.untried = True
         return state
 
-    def keep(self, make: Callable[[], State]) -> None:
-        """Write the state if the last one is old enough; `make` is called only then.
+    def keep(self, make: Callable[[], State], *, now: bool = False) -> None:
+        """Write the state if the last one is old enough, or now; `make` is called only then.
 
-        Where it cannot be written, that is told once, and the fit goes on.
+        Where it cannot be written, that is told once, and the training goes on.
         """
         self.untried = False
-        if self.path is None or time.monotonic() - self._last < self.every:
+        if self.path is None or not (now or time.monotonic() - self._last >= self.every):
             return
         state = make()
         about = {"phase": state.phase, "step": state.step, "numbers": state.numbers}
@@ -83,14 +87,14 @@ class Checkpoint:
                 fresh.unlink(missing_ok=True)
             if not self._told:
                 self.report.note(
-                    f"The atlas under way cannot be kept in {self.path.parent} ({why}): if it is "
-                    "interrupted, it begins anew. Free some space there."
+                    f"The {self.what} under way cannot be kept in {self.path.parent} ({why}): if "
+                    "it is interrupted, it begins anew. Free some space there."
                 )
             self._told = True
         self._last = time.monotonic()
 
     def drop(self) -> None:
-        """Forget the state: the fit is done, or cannot go on from it."""
+        """Forget the state: the training is done, or cannot go on from it."""
         self.untried = False
         if self.path is not None:
             with contextlib.suppress(OSError):  # one that stays is swept when it is old

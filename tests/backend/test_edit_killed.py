@@ -1,0 +1,89 @@
+"""A worker is killed in the middle of an edit: the job, run again, ends in the same bytes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from queue import SimpleQueue
+
+import numpy as np
+import pytest
+from small_edits import STEPS
+
+from backend.executors.base import AnyReport, Failed, Finished, Gone, Note, Ready, Step
+from backend.executors.local import LocalExecutor
+from backend.store import Store
+from protocol.jobs import Clip, EditJob, Masks
+
+SLOT = "worker-0"
+
+
+class House:
+    """A real worker process, and what it says."""
+
+    def __init__(self, data: Path) -> None:
+        self.executor = LocalExecutor(data, ("cpu",), runner="small_edits:run")
+        self.said: list[AnyReport] = []
+        self._queue: SimpleQueue[AnyReport] = SimpleQueue()
+        self.executor.open(lambda _slot, report: self._queue.put(report))
+
+    def until(self, found: Callable[[AnyReport], bool]) -> AnyReport:
+        """Wait for such a report."""
+        while True:
+            self.executor.tick(time.monotonic())
+            if self._queue.empty():
+                time.sleep(0.005)
+                continue
+            self.said.append(self._queue.get())
+            if found(self.said[-1]):
+                return self.said[-1]
+
+    def kill(self) -> None:
+        process = self.executor._slots[SLOT]._process
+        assert process is not None
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    made = House(tmp_path)
+    yield made
+    made.executor.close()
+
+
+def is_a(*kinds: type) -> Callable[[AnyReport], bool]:
+    return lambda report: isinstance(report, kinds)
+
+
+def test_a_killed_workers_edit_goes_on_to_the_same_bytes(house: House, tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+    spec = EditJob(
+        clip=Clip(frames=(Store(tmp_path / "objects").save(image),)), prompt=("gold",),
+        source=("noise",), masks=Masks(mode="none"), layer="background", preset="draft",
+    )  # fmt: skip
+    house.until(is_a(Ready))
+    house.executor.start(SLOT, "a" * 32, spec)
+    undisturbed = house.until(is_a(Finished, Failed))
+    assert isinstance(undisturbed, Finished), undisturbed
+
+    house.executor.start(SLOT, "b" * 32, spec)
+    house.until(lambda report: isinstance(report, Step) and report.done > STEPS // 4)
+    house.kill()
+    ended = house.until(is_a(Finished, Failed))
+    assert isinstance(ended, Failed), "the edit was over before it was killed"
+    assert ended.problem.code == "worker_died"
+    assert Gone() in house.said
+    assert len(list((tmp_path / "edits").glob("*.part"))) == 1
+
+    house.until(is_a(Ready))
+    house.executor.start(SLOT, "c" * 32, spec)
+    resumed = house.until(is_a(Finished, Failed))
+    assert isinstance(resumed, Finished), resumed
+    (note,) = [r.text for r in house.said if isinstance(r, Note) and "goes on" in r.text]
+    assert int(note.split("step ")[1].split(",")[0]) > STEPS // 4
+    assert resumed.result.layer == undisturbed.result.layer
+    assert not list((tmp_path / "edits").iterdir())
