@@ -1,0 +1,135 @@
+"""Text2LIVE's two comparisons for clips: the edit without the frames, and without the atlas.
+
+They take the same texts, settings and number of views a step as `video.edit_atlas`, so that what
+differs is what the generator is trained on. Kept to show what the atlas is for; no job runs them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from backend.atlas.interface import LayeredAtlas
+from backend.atlas.layers import visibility
+from backend.clip.model import TextImageModel
+from backend.edit.config import EditConfig, EditTexts
+from backend.edit.generator import Generator
+from backend.edit.image import edit_image
+from backend.edit.matte import clear_haze
+from backend.edit.texts import TextTargets
+from backend.edit.train import Criterion, Shot, autocast, beating, fit_size, resize, to_image, train
+from backend.edit.video import MIN_CROP, Footage, Window, over, premultiply
+from backend.edit.views import apply_colour, jitter
+from backend.progress import Reporter
+
+SHOTS = 4  # what a step of edit_atlas judges: three frames and one of them directly
+
+
+def edit_atlas_alone(
+    atlas: LayeredAtlas,
+    layer: str,
+    texts: EditTexts,
+    clip: TextImageModel,
+    config: EditConfig,
+    device: torch.device,
+    report: Reporter,
+) -> Tensor:
+    """The *atlas baseline*: the atlas is edited as if it were a picture, and no frame is looked at.
+
+    Returns the edited atlas [1,4,Ha,Wa] in 0..1, straight alpha, for atlas.render.render_layer.
+    Raises JobError, Cancelled.
+    """
+    picture, seen = to_image(atlas.image(layer)), to_image(atlas.coverage(layer))
+    config = replace(
+        config,
+        size=config.atlas_limit,
+        views=replace(config.views, count=SHOTS * config.views.count),
+    )
+    rgba = edit_image(picture, texts, clip, config, device, report, mask=seen)
+    return torch.from_numpy(rgba).to(device).permute(2, 0, 1)[None].float() / 255
+
+
+def edit_frames_alone(
+    frames: NDArray[np.uint8],
+    atlas: LayeredAtlas,
+    layer: str,
+    texts: EditTexts,
+    clip: TextImageModel,
+    config: EditConfig,
+    device: torch.device,
+    report: Reporter,
+) -> list[NDArray[np.uint8]]:
+    """The *frames baseline*: one generator over the frames as pictures, each edited by itself.
+
+    frames: [T,H,W,3] uint8 sRGB. atlas: read for nothing but the layer's opacity, which bounds this
+    baseline as it bounds the others. Returns [H,W,4] uint8 a frame. Raises JobError, Cancelled.
+    """
+    random = torch.Generator().manual_seed(config.seed)
+    with beating(clip, config, report):
+        targets = TextTargets(clip, texts)
+    criterion = Criterion(clip, targets, config, device, random)
+    footage = Footage(frames, atlas, layer, config, device, report)
+    seen = (footage.opacity > 0.5).flatten(1).any(1)
+    shown = [t for t in range(len(frames)) if seen[t]] or [*range(len(frames))]
+    windows = [Window(0, 0, *footage.size)] * len(frames)
+    if footage.foreground:
+        margin = round(config.object_margin * max(footage.size))
+        windows = [box.grown(margin, *footage.size) for box in footage.boxes]
+    network = Generator(
+        channels=config.channels, scales=config.scales, skip_channels=config.skip_channels,
+        side=min(MIN_CROP, *footage.size), seed=config.seed,
+    ).to(device)  # fmt: skip
+
+    def layer_of(source: Tensor) -> Tensor:
+        with autocast(config, device):
+            made: Tensor = network(source)
+        return made
+
+    def shot(t: int) -> Shot:
+        view = footage.view(t, random)
+        frame, mirrored = view.frame, False
+        if config.internal:
+            jitters, mirrors = torch.rand(2, generator=random).tolist()
+            mirrored = mirrors < config.internal_flip
+            if jitters < config.internal_jitter:
+                colour, contrast = jitter(config.internal_jitter_strength, random)
+                frame = apply_colour(
+                    frame, colour[None].to(frame), frame.new_full((1, 1, 1, 1), contrast)
+                )
+        made = layer_of(frame.flip(-1)).flip(-1) if mirrored else layer_of(frame)
+        layer_14HW = premultiply(made) * view.opacity
+        return Shot(
+            source=frame, output=over(layer_14HW, frame),
+            screen=over(layer_14HW, criterion.green_1311), alpha=layer_14HW[:, 3:],
+            relevancy=view.opacity,
+        )  # fmt: skip
+
+    def shots_of(step: int) -> list[Shot]:
+        draws = torch.randint(len(shown), (SHOTS,), generator=random).tolist()
+        return [shot(shown[draw]) for draw in draws]
+
+    @torch.no_grad()
+    def finished(t: int) -> Tensor:
+        """The layer of a frame, made where training looked: on the object and its margin."""
+        frame = footage.frames[t : t + 1]
+        whole = frame.new_zeros(1, 4, *footage.size)
+        windows[t].cut(whole).copy_(clear_haze(layer_of(windows[t].cut(frame)), config))
+        return whole
+
+    def preview() -> NDArray[np.uint8]:
+        t = len(frames) // 2
+        seen = premultiply(finished(t)) * footage.opacity[t : t + 1]
+        shown = over(seen, footage.frames[t : t + 1])
+        return to_image(resize(shown, fit_size(*footage.size, config.preview_size)))
+
+    train(network, shots_of, criterion, config, report, preview)
+    layers = []
+    for t in range(len(frames)):
+        made = resize(finished(t), (frames.shape[1], frames.shape[2]))
+        share = visibility(atlas, layer, torch.tensor([t], device=device))
+        layers.append(to_image(torch.cat([made[:, :3], made[:, 3:] * share], dim=1)))
+    return layers

@@ -1,0 +1,80 @@
+"""What is evaluated: clips with their truth, and the prompts asked of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import msgspec
+import numpy as np
+
+from backend import media
+from protocol.jobs import JobError
+from scripts.evaluate.metrics import Bools, Pixels
+from scripts.make_clip import make_clip
+
+BUILT_IN = Path(__file__).parent / "cases.json"
+DEMO = "demo"
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A clip and the prompts asked of one of its layers.
+
+    clip: ``demo`` or a folder with frames/ and masks/ (of the object, a PNG a frame, inside where
+    above 127). source: what is there now. kind: ``texture`` changes the object, ``effect`` lays
+    something over the scene.
+    """
+
+    clip: str
+    source: str
+    prompts: tuple[str, ...]
+    kind: str = "texture"
+
+
+@dataclass(frozen=True)
+class Footage:
+    """frames: uint8 [T,H,W,3] sRGB. inside: bool [T,H,W], where the object truly is."""
+
+    frames: Pixels
+    inside: Bools
+
+    @property
+    def middle(self) -> int:
+        """The frame that is pointed at, and shown."""
+        return len(self.frames) // 2
+
+
+def read_cases(file: Path) -> list[Case]:
+    """Cases of a JSON file. Raises JobError (``cases_unreadable``)."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=list[Case])
+    except (OSError, msgspec.DecodeError) as why:
+        raise JobError(
+            "cases_unreadable",
+            f"The cases in {file} cannot be read: {why}.",
+            f"Write them as in {BUILT_IN.name} beside this script.",
+        ) from why
+
+
+def read_footage(clip: str, clips: Path, count: int, width: int) -> Footage:
+    """The middle `count` frames of a clip, `width` pixels wide at most.
+
+    clips: where folders that are only named lie. Raises JobError.
+    """
+    if clip == DEMO:
+        made = make_clip(count, 2 * round(width * 9 / 32), width)
+        return Footage(made.frames, made.alpha > 0.5)
+    folder = clips / clip
+    files = media.image_files(folder / "frames")
+    first = max(0, (len(files) - count) // 2)
+    frames, inside = [], []
+    for file in files[first : first + count]:
+        frame = media.read_image(file)
+        mask = media.read_mask(folder / "masks" / f"{file.stem}.png")
+        scale = min(1.0, width / frame.shape[1])
+        size = (round(frame.shape[1] * scale), round(frame.shape[0] * scale))
+        frames.append(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
+        share = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        inside.append(share > 127)
+    return Footage(np.stack(frames).astype(np.uint8), np.stack(inside))

@@ -1,0 +1,71 @@
+"""What is compared: our settings, the same less one thing each, the reference's, two baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from backend.edit.config import EditConfig
+
+How = Literal["atlas", "atlas alone", "frames alone"]
+
+
+def as_it_is(config: EditConfig) -> EditConfig:
+    """No change."""
+    return config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One column of the table.
+
+    about: for people. change: of the preset's settings. how: what the generator is trained on; a
+    still image has no choice. clips, stills: whether it says anything there.
+    """
+
+    about: str
+    change: Callable[[EditConfig], EditConfig] = as_it_is
+    how: How = "atlas"
+    clips: bool = True
+    stills: bool = True
+
+
+def without_bootstrap(config: EditConfig) -> EditConfig:
+    return replace(config, bootstrap=0.0, bootstrap_steps=0)
+
+
+def without_sparsity(config: EditConfig) -> EditConfig:
+    return replace(config, sparsity=0.0)
+
+
+def without_structure(config: EditConfig) -> EditConfig:
+    return replace(config, structure=0.0)
+
+
+def without_screen(config: EditConfig) -> EditConfig:
+    return replace(config, screen=0.0)
+
+
+def without_internal(config: EditConfig) -> EditConfig:
+    return replace(config, internal=False)
+
+
+OURS = "ours"
+VARIANTS = {
+    OURS: Variant(about="the preset as it ships"),
+    "atlas alone": Variant(
+        about="the atlas edited as a picture, no frame seen (the paper's atlas baseline)",
+        how="atlas alone", stills=False,
+    ),
+    "frames alone": Variant(
+        about="every frame edited for itself by one generator (the paper's frames baseline)",
+        how="frames alone", stills=False,
+    ),
+    "no bootstrap": Variant(about="α starts anywhere", change=without_bootstrap),
+    "no sparsity": Variant(about="a large layer costs nothing", change=without_sparsity),
+    "no structure": Variant(about="the shape may change", change=without_structure),
+    "no screen": Variant(about="the layer alone need show nothing", change=without_screen),
+    "no internal": Variant(about="the same input every step", change=without_internal),
+}  # fmt: skip
+"""Name → variant."""
