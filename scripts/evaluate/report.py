@@ -16,7 +16,7 @@ from scripts.sheet import INK, PAPER
 
 CELL = (172, 129)  # width and height of a picture of the sheet
 LABEL, GAP = 20, 4
-AROUND = 0.25  # of the object's longer side, shown around it
+AROUND = 0.12  # of the object's longer side, shown around it
 
 
 Place = tuple[str, str, str, str, int]
