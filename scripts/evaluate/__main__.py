@@ -38,6 +38,7 @@ SOURCE = "source"
 SHOWS_TEXT = ("similarity", "direction", "named", "structure", "edges", "coverage")
 KEEPS_REST = ("psnr_outside", "alpha_outside", "flicker", "drift", "seconds", "peak_mb")
 JPEG = 82
+LEAST_ROOM = 100_000_000  # bytes
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ def evaluate(args: argparse.Namespace) -> None:
     """The whole of it. Raises JobError."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    media.prepare_folder(args.out, LEAST_ROOM)
     settings = plan.Settings(
         out=args.out, preset=args.preset, device=args.device, parallel=args.parallel,
         model=ClipModel(name=args.model, pretrained=args.pretrained, checkpoint=args.checkpoint),

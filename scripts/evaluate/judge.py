@@ -36,7 +36,7 @@ class Judge:
     """
 
     def __init__(self, place: str, device: torch.device) -> None:
-        self.model: TextImageModel = load_clip(_asked(place), device)
+        self.model: TextImageModel = load_clip(asked(place), device)
         self.device = device
         self._texts: dict[str, F32] = {}
 
@@ -65,7 +65,7 @@ class Judge:
         return np.stack(cut)
 
 
-def _asked(place: str) -> ClipModel:
+def asked(place: str) -> ClipModel:
     name, _, more = place.partition(" ")
     if Path(place).exists():
         return ClipModel(checkpoint=place)

@@ -122,25 +122,25 @@ def run(
         folder = cell_folder(order, settings)
         if not (folder / cells.DONE).exists():
             left.append((cell, order, folder))
-    with _pool(settings.parallel) as pool:
+    with pool(settings.parallel) as workers:
         running: dict[Future[cells.Cost], Cell] = {}
         while left or running:
             while left and len(running) < settings.parallel and time.monotonic() < end:
                 cell, order, folder = left.pop(0)
                 if order.atlas is not None and not order.atlas.exists():
-                    made = pool.submit(
+                    made = workers.submit(
                         cells.make_atlas, order.footage, settings.preset, 0, settings.device,
                         order.atlas,
                     )  # fmt: skip
                     made.result()
-                running[pool.submit(cells.fill, order, folder)] = cell
+                running[workers.submit(cells.fill, order, folder)] = cell
             if not running:
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 yield running.pop(future), future.result(), len(left) + len(running)
 
 
-def _pool(parallel: int) -> ProcessPoolExecutor:
+def pool(parallel: int) -> ProcessPoolExecutor:
     """A fresh process for every cell, forked from one that has all it imports but has not run."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([cells.__name__])

@@ -1,0 +1,337 @@
+"""The evaluation as a whole, tiny: cells are made once, measured by another model, and reported."""
+
+import csv
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from brief import make_brief
+from tiny_clip import tiny_model
+
+from backend import media
+from backend.edit import config as edit_config
+from backend.edit.config import EditConfig
+from protocol.jobs import ClipModel, JobError
+from scripts.evaluate import __main__ as script
+from scripts.evaluate import cells, judge, plan, report
+from scripts.evaluate.cases import BUILT_IN, Case, Footage, read_cases, read_footage
+from scripts.evaluate.measure import COLUMNS, Bench
+from scripts.evaluate.report import Row
+from scripts.evaluate.variants import OURS, VARIANTS
+
+DEMO = Path(cells.ROOT) / "backend" / "clip" / "demo"
+CASE = Case(clip="demo", source="a blue swan", prompts=("a golden swan", "a wooden swan"))
+
+
+@pytest.fixture
+def tiny(monkeypatch, tmp_path):
+    """Two prompts of a clip of four small frames, edited in this process by random weights."""
+    make_brief(monkeypatch, (1, 1, 1), 1)
+    monkeypatch.setattr(cells, "load_clip", lambda model, device: tiny_model())
+    monkeypatch.setattr(plan, "pool", lambda parallel: ThreadPoolExecutor(parallel))
+    file = tmp_path / "cases.json"
+    file.write_text(
+        json.dumps([{"clip": CASE.clip, "source": CASE.source, "prompts": CASE.prompts}])
+    )
+
+    def run(*more, minutes="9"):
+        words = ["--judge", str(DEMO), "--out", str(tmp_path / "out"), "--cases", str(file)]
+        sizes = ["--frames", "4", "--width", "96", "--minutes", minutes]
+        return script.main([*words, *sizes, *more])
+
+    return run
+
+
+def rows_in(folder):
+    return list(csv.DictReader((folder / "evaluation.csv").read_text().splitlines()))
+
+
+def test_a_run_is_gone_on_with_and_nothing_is_made_twice(tiny, tmp_path, capsys):
+    few = ("--variants", OURS, "frames alone", "--kinds", "clip", "still")
+    assert tiny(*few, minutes="0") == 0
+    assert "6 cells are left" in capsys.readouterr().out
+    assert {row["variant"] for row in rows_in(tmp_path / "out")} == {"source"}
+
+    assert tiny(*few) == 0
+    said = capsys.readouterr().out
+    assert said.count(" MB; ") == 6
+    assert "0 cells are left" in said
+    rows = rows_in(tmp_path / "out")
+    assert len(rows) == 4 + 6
+    for row in rows:
+        made = row["variant"] != "source"
+        assert bool(row["seconds"]) == made
+        assert (float(row["coverage"]) > 0) == made
+        assert bool(row["flicker"]) == (row["kind"] == "clip")
+        assert row["drift"] == ""  # of clips longer than that alone
+
+    assert tiny(*few) == 0
+    assert " MB; " not in capsys.readouterr().out
+    assert rows_in(tmp_path / "out") == rows
+    text = (tmp_path / "out" / "evaluation.md").read_text()
+    assert "| frames alone | 2 |" in text
+    picture = media.read_image(tmp_path / "out" / "evaluation.jpg")
+    assert picture.shape[1] > 3 * report.CELL[0]
+
+
+def test_seeds_tell_how_far_chance_goes(tiny, tmp_path, capsys):
+    assert tiny("--variants", OURS, "--kinds", "still", "--repeat", "demo", "2") == 0
+    assert "4 cells" not in capsys.readouterr().out
+    rows = [row for row in rows_in(tmp_path / "out") if row["variant"] == OURS]
+    assert sorted(row["seed"] for row in rows) == ["0", "0", "1", "1"]
+    text = (tmp_path / "out" / "evaluation.md").read_text()
+    assert "Spread over seeds" in text
+    assert f"| {OURS} | 2 |" in text  # the means are of one seed
+
+
+def test_a_run_that_breaks_down_is_told_and_the_others_go_on(tiny, tmp_path, monkeypatch, capsys):
+    real = cells.edit_image
+
+    def fragile(image, texts, *more):
+        if texts.prompt == ("a wooden swan",):
+            raise JobError("diverged", "The edit broke down.", "Try another seed.")
+        return real(image, texts, *more)
+
+    monkeypatch.setattr(cells, "edit_image", fragile)
+    assert tiny("--variants", OURS, "--kinds", "still") == 0
+    assert "The edit broke down." in capsys.readouterr().out
+    problems = {row["prompt"]: row["problem"] for row in rows_in(tmp_path / "out")[2:]}
+    assert problems == {"a golden swan": "", "a wooden swan": "The edit broke down."}
+    assert f"| {OURS} | 2 (1 failed) |" in (tmp_path / "out" / "evaluation.md").read_text()
+
+
+def test_what_cannot_be_read_is_one_sentence(tiny, tmp_path, capsys):
+    assert script.main(["--judge", str(tmp_path / "none"), "--out", str(tmp_path)]) == 2
+    assert "There is no text-image model" in capsys.readouterr().err
+    (tmp_path / "cases.json").write_text('[{"clip": "demo", "prompt": "x"}]')
+    assert tiny() == 2
+    assert "cases.json" in capsys.readouterr().err
+
+
+def test_every_cell_has_a_process_of_its_own():
+    with plan.pool(1) as pool:
+        ids = [pool.submit(os.getpid).result() for _ in range(2)]
+    assert len({os.getpid(), *ids}) == 3
+
+
+# --- the plan ------------------------------------------------------------------------------------
+
+
+def test_cells_come_variant_by_variant_and_further_seeds_last():
+    found = plan.cells_of([CASE], ["clip", "still"], [OURS, "atlas alone"], {"demo": 2})
+    assert [(c.variant, c.still, c.prompt, c.seed) for c in found] == [
+        (OURS, False, 0, 0), (OURS, False, 1, 0), (OURS, True, 0, 0), (OURS, True, 1, 0),
+        ("atlas alone", False, 0, 0), ("atlas alone", False, 1, 0),
+        (OURS, False, 0, 1), (OURS, False, 1, 1), (OURS, True, 0, 1), (OURS, True, 1, 1),
+    ]  # fmt: skip
+
+
+def footage(seed=0):
+    rng = np.random.default_rng(seed)
+    inside = np.zeros((3, 40, 60), bool)
+    inside[:, 10:30, 20:44] = True
+    return Footage(rng.integers(0, 256, (3, 40, 60, 3), dtype=np.uint8), inside)
+
+
+def order(variant=OURS, prompt=0, seed=0, still=True, clip=None, preset="draft", model="demo"):
+    settings = plan.Settings(
+        out=Path("out"), preset=preset, device="cpu", model=ClipModel(name=model), parallel=1
+    )
+    cell = plan.Cell(case=CASE, still=still, prompt=prompt, variant=variant, seed=seed)
+    return plan.order_of(cell, clip or footage(), settings)
+
+
+def test_a_cell_is_named_after_all_that_it_is_made_from(monkeypatch):
+    key = cells.cell_key(order())
+    assert key == cells.cell_key(order())
+    others = [
+        order(prompt=1), order(seed=1), order("no structure"), order(still=False),
+        order(clip=footage(1)), order(preset="final"), order(model="ViT-B-32"),
+    ]  # fmt: skip
+    keys = {key, *map(cells.cell_key, others)}
+    monkeypatch.setattr(cells, "code", lambda folders: "another version")
+    assert len(keys | {cells.cell_key(order())}) == len(others) + 2
+
+
+def test_a_still_is_the_middle_frame_without_an_atlas():
+    clip = footage()
+    still, moving = order(clip=clip), order(clip=clip, still=False)
+    np.testing.assert_array_equal(still.footage.frames, clip.frames[1:2])
+    assert still.atlas is None
+    assert moving.atlas is not None
+    assert len(moving.footage.frames) == 3
+    assert still.config == edit_config.preset("draft", video=False, layer="foreground")
+    assert moving.config == edit_config.preset("draft", video=True, layer="foreground")
+
+
+def test_ablations_take_one_thing_away():
+    config = EditConfig()
+    taken = {
+        "no bootstrap": {"bootstrap": 0.0, "bootstrap_steps": 0},
+        "no sparsity": {"sparsity": 0.0},
+        "no structure": {"structure": 0.0},
+        "no screen": {"screen": 0.0},
+        "no internal": {"internal": False},
+    }
+    for name, change in taken.items():
+        assert VARIANTS[name].change(config) == replace(config, **change)
+        assert VARIANTS[name].how == "atlas"
+    assert VARIANTS[OURS].change(config) == config
+
+
+# --- clips and cases -----------------------------------------------------------------------------
+
+
+def test_the_built_in_cases_ask_four_prompts_each_of_three_clips():
+    cases = read_cases(BUILT_IN)
+    assert len(cases) >= 3
+    assert all(len(case.prompts) >= 4 for case in cases)
+
+
+def test_a_folder_is_read_from_its_middle_and_made_smaller(tmp_path):
+    for t in range(5):
+        frame = np.full((40, 80, 3), 10 * t, np.uint8)
+        mask = np.zeros((40, 80), np.uint8)
+        mask[10:20, 20 + 2 * t : 40 + 2 * t] = 255
+        media.write_png(tmp_path / "clip" / "frames" / f"{t:03d}.png", frame)
+        media.write_png(tmp_path / "clip" / "masks" / f"{t:03d}.png", mask)
+    made = read_footage("clip", tmp_path, 3, 40)
+    assert made.frames.shape == (3, 20, 40, 3)
+    assert made.frames[:, 0, 0, 0].tolist() == [10, 20, 30]
+    assert made.middle == 1
+    columns = np.nonzero(made.inside[1].any(0))[0]
+    assert (columns.min(), columns.max()) == (12, 21)
+    assert read_footage("clip", tmp_path, 9, 400).frames.shape == (5, 40, 80, 3)
+
+
+def test_the_demo_comes_with_its_truth():
+    made = read_footage("demo", Path("nowhere"), 2, 64)
+    assert made.frames.shape == (2, 36, 64, 3)
+    assert 0.05 < made.inside.mean() < 0.6
+
+
+# --- the judge and the bench ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def demo_judge():
+    return judge.Judge(str(DEMO), torch.device("cpu"))
+
+
+def test_the_judge_sees_the_object_close_up(demo_judge):
+    frame = np.zeros((1, 60, 100, 3), np.uint8)
+    inside = np.zeros((1, 60, 100), bool)
+    inside[0, 20:40, 70:90] = True
+    frame[inside] = 255
+    seen = demo_judge.close_ups(frame, inside)[0, ..., 0]
+    assert seen.shape == (64, 64)
+    white = seen > 127
+    assert white.mean() == pytest.approx((20 / 26) ** 2, abs=0.03)
+    assert np.abs(white.astype(int) - white[:, ::-1]).mean() < 0.05
+    corner = np.zeros_like(inside)
+    corner[0, 50:60, 95:100] = True
+    assert demo_judge.close_ups(frame, corner).shape == (1, 64, 64, 3)
+
+
+def test_the_judge_knows_gold_when_it_sees_it(demo_judge):
+    clip = read_footage("demo", Path("nowhere"), 1, 192)
+    bench = Bench(clip, demo_judge)
+    prompts = ("a red swan", "a green swan")
+
+    def painted(colour):
+        rgba = np.zeros((1, *clip.frames.shape[1:3], 4), np.uint8)
+        rgba[clip.inside] = (*colour, 235)
+        return rgba
+
+    right = bench.measure(painted((200, 20, 20)), "a blue swan", prompts, 0)
+    wrong = bench.measure(painted((20, 150, 40)), "a blue swan", prompts, 0)
+    nothing = bench.measure(painted((0, 0, 0)) * 0, "a blue swan", prompts, 0)
+    assert right["similarity"] > max(wrong["similarity"], nothing["similarity"])
+    assert right["direction"] > wrong["direction"]
+    assert (right["named"], wrong["named"], nothing["named"]) == (1, 0, 0)
+    assert nothing["direction"] == nothing["coverage"] == nothing["structure"] == 0
+    assert nothing["edges"] == pytest.approx(0, abs=1e-6)
+    assert right["coverage"] == pytest.approx(235 / 255, abs=0.01)
+    assert right["psnr_outside"] == 100
+
+
+@pytest.mark.parametrize(
+    ("place", "asked"),
+    [
+        ("ViT-L-14 openai", ClipModel(name="ViT-L-14", pretrained="openai")),
+        (str(DEMO), ClipModel(checkpoint=str(DEMO))),
+        (f"ViT-B-32 {DEMO}", ClipModel(name="ViT-B-32", checkpoint=str(DEMO))),
+    ],
+)
+def test_a_judge_is_a_place_or_a_name(place, asked):
+    assert judge.asked(place) == asked
+
+
+# --- the report ----------------------------------------------------------------------------------
+
+
+def row(variant=OURS, prompt="p", seed=0, problem="", **numbers):
+    return Row(
+        clip="demo", still=False, prompt=prompt, variant=variant, seed=seed, problem=problem,
+        numbers=numbers,
+    )  # fmt: skip
+
+
+def test_the_table_holds_means_and_leaves_failures_out():
+    rows = [
+        row(similarity=0.2, coverage=0.5), row(prompt="q", similarity=0.4),
+        row("no screen", similarity=0.1, coverage=0.25),
+        row("no screen", "q", similarity=9, problem="It broke."),
+    ]  # fmt: skip
+    lines = report.table(rows, ["no screen", OURS, "no sparsity"], ("similarity", "coverage"))
+    assert lines.splitlines()[2:] == [
+        "| no screen | 2 (1 failed) | 0.100 | 0.25 |",
+        "| ours | 2 | 0.300 | – |",
+    ]
+    assert "CLIP similarity ↑ | α inside" in lines
+
+
+def test_spread_is_over_seeds_not_over_prompts():
+    rows = [row(seed=s, similarity=0.1 * s) for s in range(3)]
+    rows += [row(prompt="q", seed=s, similarity=5 + 0.2 * s) for s in range(3)]
+    rows += [row(prompt="r", similarity=77)]
+    found = report.spreads(rows)
+    assert found == {"similarity": pytest.approx(np.sqrt((0.1**2 + 0.2**2) / 2))}
+    assert report.spreads(rows[-1:]) == {}
+
+
+def test_the_csv_holds_every_cell():
+    text = report.as_csv([row(similarity=0.123456789, seconds=3), row(problem="It broke, alas.")])
+    first, second = csv.DictReader(text.splitlines())
+    assert list(first)[5:-1] == list(COLUMNS)
+    assert (first["similarity"], first["seconds"], first["drift"]) == ("0.123457", "3", "")
+    assert second["problem"] == "It broke, alas."
+
+
+def test_the_sheet_puts_pictures_under_their_names():
+    red, blue = (np.full((30, 40, 3), c, np.uint8) for c in ((255, 0, 0), (0, 0, 255)))
+    page = report.sheet(["one", "two"], [("first", [red, None]), ("second", [None, blue])])
+    width, height = report.CELL
+    right, lower = width + 2 * report.GAP, 2 * (report.LABEL + report.GAP) + height
+    top = 2 * report.LABEL + report.GAP
+    assert (page[top : top + height, report.GAP : report.GAP + width] == (255, 0, 0)).all()
+    below = page[lower + report.LABEL :][:height]
+    assert (below[:, right : right + width] == (0, 0, 255)).all()
+    assert (page[top : top + height, right : right + width] == report.PAPER).all()
+
+
+def test_the_sheet_shows_the_object_and_what_is_around_it():
+    inside = np.zeros((90, 160), bool)
+    inside[40:60, 100:130] = True
+    x0, y0, x1, y1 = report.around(inside)
+    assert (x1 - x0) / (y1 - y0) == pytest.approx(4 / 3, abs=0.05)
+    assert 30 < x1 - x0 < 60
+    assert x0 < 100 < 130 < x1
+    assert y0 < 40 < 60 < y1
+    assert (x0 + x1) / 2 == pytest.approx(115, abs=1)
+    assert report.around(np.zeros((90, 160), bool)) == (0, 0, 160, 90)
