@@ -26,6 +26,8 @@ from backend.edit.video import MIN_CROP, Footage, Window, over, premultiply
 from backend.edit.views import apply_colour, jitter
 from backend.progress import Reporter
 
+VERSION = "baselines-1"
+"""Raised when the same settings come to train otherwise."""
 SHOTS = 4  # what a step of edit_atlas judges: three frames and one of them directly
 
 

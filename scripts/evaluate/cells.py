@@ -1,7 +1,7 @@
 """One cell of the table: a clip, a prompt, a variant, a seed; edited once and kept.
 
 Each runs in a process of its own, so that its peak of memory is its own. Its folder is named after
-everything that makes it what it is, code included, so that what is there need not be run again.
+everything that makes it what it is, versions included, so that what is there is not made again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import hashlib
 import resource
 import sys
 import time
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,11 +18,12 @@ import numpy as np
 import torch
 
 from backend import media
-from backend.atlas import engines
+from backend.atlas import engines, masks
 from backend.atlas.objects import Given
 from backend.atlas.render import render_layer
 from backend.clip.load import load_clip
 from backend.clip.model import TextImageModel
+from backend.edit import baselines, train
 from backend.edit.baselines import edit_atlas_alone, edit_frames_alone
 from backend.edit.config import EditConfig, EditTexts
 from backend.edit.image import edit_image
@@ -34,9 +34,6 @@ from scripts.evaluate.cases import Footage
 from scripts.evaluate.metrics import Pixels
 from scripts.evaluate.variants import How
 
-ROOT = Path(__file__).resolve().parents[2]
-EDIT_CODE = ("backend/edit", "backend/clip")
-ATLAS_CODE = ("backend/atlas",)
 ENGINE = "explicit"
 DONE = "cost.json"  # written last: a folder with it is a finished cell
 
@@ -157,24 +154,18 @@ def read(folder: Path) -> tuple[Pixels, Cost] | None:
     return layers, msgspec.json.decode((folder / DONE).read_bytes(), type=Cost)
 
 
-def code(folders: Iterable[str]) -> str:
-    """A hash of all Python files of folders of this project."""
-    files = sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
-    text = b"".join(file.read_bytes() for file in files)
-    return hashlib.sha256(text).hexdigest()
-
-
 def atlas_key(footage: Footage, preset: str, seed: int, device: str) -> str:
     """Names an atlas after all that it is made from."""
     settings = engines.settings(ENGINE, preset, seed)
-    return _key(code(ATLAS_CODE), _pixels(footage), settings, device.partition(":")[0])
+    versions = (engines.VERSIONS[ENGINE], masks.VERSION)
+    return _key(versions, _pixels(footage), settings, device.partition(":")[0])
 
 
 def cell_key(order: Order) -> str:
     """Names a cell after all that it is made from; the atlas by its own name."""
     return _key(
-        code(EDIT_CODE), _pixels(order.footage), asdict(order.texts), asdict(order.config),
-        order.how, order.layer, order.model, order.device.partition(":")[0],
+        (train.VERSION, baselines.VERSION), _pixels(order.footage), asdict(order.texts),
+        asdict(order.config), order.how, order.layer, order.model, order.device.partition(":")[0],
         order.atlas.name if order.atlas else "",
     )  # fmt: skip
 

@@ -14,6 +14,7 @@ from brief import make_brief
 from tiny_clip import tiny_model
 
 from backend import media
+from backend.clip.load import DEMO_FOLDER
 from backend.edit import config as edit_config
 from backend.edit.config import EditConfig
 from protocol.jobs import ClipModel, JobError
@@ -24,7 +25,6 @@ from scripts.evaluate.measure import COLUMNS, Bench
 from scripts.evaluate.report import Row
 from scripts.evaluate.variants import OURS, VARIANTS
 
-DEMO = Path(cells.ROOT) / "backend" / "clip" / "demo"
 CASE = Case(clip="demo", source="a blue swan", prompts=("a golden swan", "a wooden swan"))
 
 
@@ -40,7 +40,7 @@ def tiny(monkeypatch, tmp_path):
     )
 
     def run(*more, minutes="9"):
-        words = ["--judge", str(DEMO), "--out", str(tmp_path / "out"), "--cases", str(file)]
+        words = ["--judge", str(DEMO_FOLDER), "--out", str(tmp_path / "out"), "--cases", str(file)]
         sizes = ["--frames", "4", "--width", "96", "--minutes", minutes]
         return script.main([*words, *sizes, *more])
 
@@ -154,7 +154,7 @@ def test_a_cell_is_named_after_all_that_it_is_made_from(monkeypatch):
         order(clip=footage(1)), order(preset="final"), order(model="ViT-B-32"),
     ]  # fmt: skip
     keys = {key, *map(cells.cell_key, others)}
-    monkeypatch.setattr(cells, "code", lambda folders: "another version")
+    monkeypatch.setattr(cells.train, "VERSION", "another")
     assert len(keys | {cells.cell_key(order())}) == len(others) + 2
 
 
@@ -220,7 +220,7 @@ def test_the_demo_comes_with_its_truth():
 
 @pytest.fixture(scope="module")
 def demo_judge():
-    return judge.Judge(str(DEMO), torch.device("cpu"))
+    return judge.Judge(str(DEMO_FOLDER), torch.device("cpu"))
 
 
 def test_the_judge_sees_the_object_close_up(demo_judge):
@@ -264,8 +264,8 @@ def test_the_judge_knows_gold_when_it_sees_it(demo_judge):
     ("place", "asked"),
     [
         ("ViT-L-14 openai", ClipModel(name="ViT-L-14", pretrained="openai")),
-        (str(DEMO), ClipModel(checkpoint=str(DEMO))),
-        (f"ViT-B-32 {DEMO}", ClipModel(name="ViT-B-32", checkpoint=str(DEMO))),
+        (str(DEMO_FOLDER), ClipModel(checkpoint=str(DEMO_FOLDER))),
+        (f"ViT-B-32 {DEMO_FOLDER}", ClipModel(name="ViT-B-32", checkpoint=str(DEMO_FOLDER))),
     ],
 )
 def test_a_judge_is_a_place_or_a_name(place, asked):
