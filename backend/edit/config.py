@@ -155,6 +155,9 @@ class EditConfig:
     atlas_whole_scale: float = 1.0
     """Scale of the whole atlas in its periodic step. Reference: 1/3 for the background."""
 
+    preset: str = ""
+    """Name of the preset this came from, for sentences."""
+
     # --- progress -------------------------------------------------------------------------------
     preview_every: int = 50
     """Steps between pictures sent to the artist; the first comes within 5 % of the run."""
@@ -181,6 +184,7 @@ def preset(name: str, *, video: bool, layer: str, seed: int = 0) -> EditConfig:
             f"Choose one of {', '.join(LAYERS)}.",
         )
     config = _video(layer, seed) if video else EditConfig(seed=seed)
+    config = replace(config, preset=name)
     if name == "preview":
         config = _shortened(config, video, steps=400, views=8, preview_every=20)
         return replace(config, size=256, atlas_limit=512, channels=48, scales=5)

@@ -29,6 +29,7 @@ from backend.edit.train import (
     to_tensor,
     train,
 )
+from backend.edit.transfer import send
 from backend.edit.views import apply_colour, crop_matrix, homography_grid, jitter
 from backend.progress import Reporter
 
@@ -84,6 +85,7 @@ def edit_image(
                     screen=compose(layer, criterion.green_1311), alpha=layer[:, 3:],
                     relevancy=sample[:, 4:5] if picture.has_relevancy else None,
                     avoid=sample[:, 5:6] if picture.has_avoid else None,
+                    name="whole" if sample is picture.whole else "",
                 )
             )  # fmt: skip
         return shots
@@ -157,12 +159,14 @@ class Picture:
         if torch.rand((), generator=random) < config.internal_flip:
             matrix = matrix @ torch.diag(torch.tensor([-1.0, 1.0, 1.0]))
         size = [max(8, round(n * s * scale)) for n, s in zip((height, width), share, strict=True)]
-        grid = homography_grid(matrix[None].to(self.whole.device), size[0], size[1])
+        grid = homography_grid(send(matrix[None], self.whole.device), size[0], size[1])
         sample = F.grid_sample(self.whole, grid, padding_mode="border", align_corners=False)
         if torch.rand((), generator=random) < config.internal_jitter:
             colour, contrast = jitter(config.internal_jitter_strength, random)
             rgb = apply_colour(
-                sample[:, :3], colour[None].to(sample), sample.new_full((1, 1, 1, 1), contrast)
+                sample[:, :3],
+                send(colour[None], sample.device),
+                sample.new_full((1, 1, 1, 1), contrast),
             )
             sample = torch.cat([rgb, sample[:, 3:]], dim=1)
         return sample

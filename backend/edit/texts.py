@@ -13,6 +13,7 @@ from torch import Tensor
 from backend.clip.model import TextImageModel
 from backend.clip.templates import SCREEN_TEMPLATES, TEMPLATES, draw, embed
 from backend.edit.config import EditTexts
+from backend.edit.transfer import send
 from protocol.jobs import JobError
 
 
@@ -50,13 +51,14 @@ class TextTargets:
 
     def draw(self, share: float, generator: torch.Generator) -> Drawn:
         """A random share of the templates, the same for prompt and source."""
-        templates = draw(self.prompt_PKD.shape[1], share, generator)
+        device = self.prompt_PKD.device
+        templates = send(draw(self.prompt_PKD.shape[1], share, generator), device)
         prompt_PND = self.prompt_PKD[:, templates]
         source_ND = None
         if self.source_PKD is not None:
             mean_ND = self.source_PKD[:, templates].mean(dim=0)
             source_ND = mean_ND.repeat(len(prompt_PND), 1)
-        screen = draw(self.screen_PKD.shape[1], share, generator)
+        screen = send(draw(self.screen_PKD.shape[1], share, generator), device)
         return Drawn(prompt_PND.flatten(0, 1), source_ND, self.screen_PKD[:, screen].flatten(0, 1))
 
 

@@ -5,7 +5,6 @@ Shapes: B pictures, V views, C channels, H×W pixels, D embedding width, L token
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from backend.clip.model import TextImageModel
 from backend.edit import resume
 from backend.edit.config import EditConfig
 from backend.edit.generator import Generator
+from backend.edit.ledger import Ledger
 from backend.edit.losses import (
     bootstrap_loss,
     direction_loss,
@@ -29,13 +29,14 @@ from backend.edit.losses import (
     structure_loss,
     text_distance,
 )
+from backend.edit.scoring import Scorer
 from backend.edit.texts import TextTargets
-from backend.edit.views import Views, apply_views, draw_views
+from backend.edit.views import Views, draw_views
 from backend.progress import Reporter
-from protocol.jobs import JobError
+from protocol.jobs import PRESETS, JobError
 
 PHASE = resume.PHASE
-VERSION = "edit-1"
+VERSION = "edit-2"
 """Raised when the same settings come to train otherwise: what was begun before is begun anew."""
 # The structure loss looks at the whole picture, its long side at most this multiple of the short.
 MAX_STRUCTURE_ASPECT = 380 / 224
@@ -46,7 +47,8 @@ class Shot:
     """One picture of a step, all [1,C,H,W] in 0..1.
 
     source: before. output: with the layer over it. screen: the layer over green. alpha: what
-    sparsity pushes down. relevancy, avoid: where the bootstrap wants the layer, or None.
+    sparsity pushes down. relevancy, avoid: where the bootstrap wants the layer, or None. name: of a
+    source that is the same whenever it comes again under this name; empty: of one that is not.
     """
 
     source: Tensor
@@ -55,6 +57,7 @@ class Shot:
     alpha: Tensor
     relevancy: Tensor | None = None
     avoid: Tensor | None = None
+    name: str = ""
 
 
 def compose(layer_B4HW: Tensor, background: Tensor) -> Tensor:
@@ -78,12 +81,14 @@ class Criterion:
         generator: torch.Generator,
     ) -> None:
         self.model, self.targets, self.config = model, targets, config
+        self.scorer = Scorer(model)
         self.generator = generator
         self.device = device
         self.green_1311 = torch.tensor(config.green, device=device).reshape(1, 3, 1, 1)
+        self._tokens: dict[str, Tensor] = {}
 
-    def __call__(self, shots: Sequence[Shot], step: int) -> tuple[Tensor, dict[str, float]]:
-        """Total loss (a scalar with gradient) and its weighted parts."""
+    def __call__(self, shots: Sequence[Shot], step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Total loss (a scalar with gradient) and its weighted parts, without."""
         config = self.config
         terms = self._text_terms(shots)
         if config.structure:
@@ -100,16 +105,16 @@ class Criterion:
         if maps and config.bootstrap * remaining > 0:
             terms["bootstrap"] = config.bootstrap * remaining * _mean(maps)
         total = torch.stack(list(terms.values())).sum()
-        return total, {name: float(term.detach()) for name, term in terms.items()}
+        return total, {name: term.detach() for name, term in terms.items()}
 
     def _text_terms(self, shots: Sequence[Shot]) -> dict[str, Tensor]:
         """Composition and screen: one batch with gradient, one of the sources without."""
         config, texts = self.config, self.targets.draw(self.config.templates, self.generator)
         views = [self._draw(shot.source) for shot in shots]
-        images = [self._see(v, shot.output) for v, shot in zip(views, shots, strict=True)]
+        seen = [(v, shot.output) for v, shot in zip(views, shots, strict=True)]
         if config.screen:
-            images += [self._see(self._draw(shot.screen), shot.screen) for shot in shots]
-        embedded_VD = self.model.encode_image(torch.cat(images))
+            seen += [(self._draw(shot.screen), shot.screen) for shot in shots]
+        embedded_VD = self.scorer.embed(seen)
         output_VD = embedded_VD[: len(shots) * config.views.count]
         screen_VD = embedded_VD[len(output_VD) :]
         distance = text_distance(config.distance, output_VD, texts.prompt)
@@ -118,8 +123,9 @@ class Criterion:
             with torch.no_grad():
                 if not config.same_views:
                     views = [self._draw(shot.source) for shot in shots]
-                seen = [self._see(v, shot.source) for v, shot in zip(views, shots, strict=True)]
-                source_VD = self.model.encode_image(torch.cat(seen))
+                source_VD = self.scorer.embed(
+                    [(v, shot.source) for v, shot in zip(views, shots, strict=True)]
+                )
             terms["direction"] = config.direction * direction_loss(
                 output_VD, source_VD, texts.prompt, texts.source
             )
@@ -133,9 +139,6 @@ class Criterion:
         height, width = picture.shape[-2:]
         return draw_views(self.config.views, height, width, self.generator)
 
-    def _see(self, views: Views, picture: Tensor) -> Tensor:
-        return apply_views(views, picture, self.model.image_size)
-
     def _structure(self, shots: Sequence[Shot]) -> Tensor:
         groups: dict[tuple[int, int], list[Shot]] = {}
         for shot in shots:
@@ -143,11 +146,26 @@ class Criterion:
             groups.setdefault(size, []).append(shot)
         losses = []
         for size, group in groups.items():
-            with torch.no_grad():
-                source = self.model.tokens(_resized([s.source for s in group], size))
-            output = self.model.tokens(_resized([s.output for s in group], size))
+            source = self._source_tokens(group, size)
+            output = self.scorer.tokens(_resized([s.output for s in group], size))
             losses.append(len(group) * structure_loss(output, source, self.config.structure_norm))
         return torch.stack(losses).sum() / len(shots)
+
+    @torch.no_grad()
+    def _source_tokens(self, group: Sequence[Shot], size: tuple[int, int]) -> Tensor:
+        """Tokens of the sources; those that come again are computed once.
+
+        They are computed alone: in a batch with others their last digits would hang on the step,
+        and a run that was interrupted would end in other bytes.
+        """
+        for shot in group:
+            if shot.name and shot.name not in self._tokens:
+                self._tokens[shot.name] = self.model.tokens(_resized([shot.source], size))
+        fresh = [shot.source for shot in group if not shot.name]
+        made = iter(self.scorer.tokens(_resized(fresh, size)) if fresh else ())
+        return torch.stack(
+            [self._tokens[shot.name][0] if shot.name else next(made) for shot in group]
+        )
 
 
 def structure_size(model: TextImageModel, height: int, width: int) -> tuple[int, int]:
@@ -174,7 +192,8 @@ def train(
     shots_of: makes a step's pictures through the generator, all its draws from the criterion's
     generator. preview: the composite so far. checkpoint: where the state is kept meanwhile and
     after the last step, and gone on from; the caller drops it.
-    Raises JobError("diverged") when the loss is not a number; Cancelled passes through.
+    Raises JobError: "diverged" when the loss is not a number, "out_of_memory" when a GPU's is too
+    small even with one view at a time. Cancelled passes through.
     """
     checkpoint = checkpoint or Checkpoint()
     optimizer = MADGRAD(
@@ -182,49 +201,80 @@ def train(
         weight_decay=config.weight_decay,
     )  # fmt: skip
     first_preview = max(1, config.steps // 25)
-    history = resume.take_up(
+    known = resume.take_up(
         checkpoint, network, optimizer, criterion.generator, criterion.device, report
     )
-    step = len(history)
+    ledger, step = Ledger(known, criterion.device), len(known)
+    first = step
 
     def pulse() -> None:
         report.step(PHASE, step, config.steps)
 
     def state() -> State:
-        return resume.pack(network, optimizer, criterion.generator, history)
+        return resume.pack(network, optimizer, criterion.generator, ledger.settle())
+
+    def attempt() -> bool:
+        """The step's loss and gradient; False where memory ran out."""
+        optimizer.zero_grad(set_to_none=True)
+        try:
+            loss, parts = criterion(shots_of(step), step)
+            loss.backward()  # type: ignore[no-untyped-call]
+        except torch.OutOfMemoryError:
+            return False
+        ledger.add(loss.detach(), parts)
+        return True
 
     network.pulse = criterion.model.pulse = pulse
     criterion.model.bfloat16 = uses_bfloat16(config, criterion.device)
     try:
-        for step in range(len(history), config.steps):
+        for step in range(first, config.steps):
             pulse()
             for group in optimizer.param_groups:
                 group["lr"] = max(config.lr_min, config.lr * config.decay**step)
-            loss, parts = criterion(shots_of(step), step)
-            history.append(float(loss.detach()))
-            if not math.isfinite(history[-1]):
-                checkpoint.drop()
-                culprits = [name for name, value in parts.items() if not math.isfinite(value)]
-                raise JobError(
-                    "diverged",
-                    f"The edit broke down at step {step + 1}: "
-                    f"{', '.join(culprits) or 'the loss'} is not a number.",
-                    "Try another seed or preset; an area of one flat colour cannot be edited.",
-                    retryable=True,
-                )
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            drawn = criterion.generator.get_state()
+            while not attempt():  # with the same draws
+                criterion.generator.set_state(drawn)
+                make_room(criterion, config, report)
             optimizer.step()
             checkpoint.keep(state)
             done = step + 1
             if done == first_preview or done % config.preview_every == 0:
+                ledger.settle()
                 report.preview(preview())
         checkpoint.keep(state, now=True)  # what follows may be interrupted too
         report.step(PHASE, config.steps, config.steps)
+        return ledger.settle()
+    except JobError as why:
+        if why.problem.code == "diverged":
+            checkpoint.drop()
+        raise
     finally:
         network.pulse = criterion.model.pulse = None
         criterion.model.bfloat16 = False
-    return history
+
+
+def make_room(criterion: Criterion, config: EditConfig, report: Reporter) -> None:
+    """After a step ran out of memory: score fewer views at once, and say so.
+
+    Raises JobError("out_of_memory") where they are one by one already.
+    """
+    if criterion.device.type == "cuda":
+        torch.cuda.empty_cache()
+    if criterion.scorer.halve():
+        report.note(
+            "The GPU's memory is too small for all views at once: from here on "
+            f"{criterion.scorer.at_once} are scored at a time. The result is the same, it takes "
+            "longer."
+        )
+        return
+    smaller = PRESETS[: PRESETS.index(config.preset)] if config.preset in PRESETS else PRESETS
+    less = f"Use the preset {smaller[-1]}, which needs a small part of it, or c" if smaller else "C"
+    raise JobError(
+        "out_of_memory",
+        "The GPU's memory is too small for this edit, even with one view at a time.",
+        f"{less}lose other programs that use the GPU.",
+        retryable=True,
+    )
 
 
 @contextmanager

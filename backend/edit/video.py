@@ -8,7 +8,8 @@ Shapes: T frames, C channels, H×W frame, Ha×Wa atlas, h×w crop.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from backend.atlas.layers import BACKGROUND, visibility
 from backend.checkpoint import Checkpoint
 from backend.clip.model import TextImageModel
 from backend.edit.config import EditConfig, EditTexts
+from backend.edit.extents import Extent, Extents
 from backend.edit.generator import Generator
 from backend.edit.matte import clear_haze
 from backend.edit.texts import TextTargets
@@ -36,6 +38,7 @@ from backend.edit.train import (
     to_tensor,
     train,
 )
+from backend.edit.transfer import send
 from backend.edit.views import apply_colour, jitter
 from backend.progress import Reporter
 
@@ -125,7 +128,7 @@ def edit_atlas(
         if step % config.whole_every == 0:
             picture, coverage = footage.whole()
             seen = premultiply(layer_of(picture)) * coverage
-            shots.append(_shot(seen, picture, green, coverage))
+            shots.append(replace(_shot(seen, picture, green, coverage), name="whole"))
         return shots
 
     @torch.no_grad()
@@ -146,20 +149,24 @@ def edit_atlas(
 
 @dataclass(frozen=True)
 class View:
-    """A crop of a frame [1,3,h,w], its UV map [1,2,h,w] and the layer's opacity [1,1,h,w]."""
+    """A crop of a frame [1,3,h,w], its UV map [1,2,h,w] and the layer's opacity [1,1,h,w].
+
+    extent: what of the atlas it shows.
+    """
 
     frame: Tensor
     uv: Tensor
     opacity: Tensor
+    extent: Extent
 
 
 class Footage:
     """The clip at working size with its frozen atlas: all a step needs, computed once.
 
     frames [T,3,h,w], uv [T,2,h,w] in −1..1, opacity [T,1,h,w] of the layer as the frame shows it
-    (what those in front of it leave), atlas [1,3,Ha,Wa] scaled so that one of its
-    pixels is about one of the frame's, coverage [1,1,Ha,Wa], middles: frames with both neighbours
-    that show the layer (all of them if none does).
+    (what those in front of it leave), atlas [1,3,Ha,Wa] scaled so that one of its pixels is about
+    one of the frame's, coverage [1,1,Ha,Wa], extents: what of the atlas each frame shows, middles:
+    frames with both neighbours that show the layer (all of them if none does).
     """
 
     def __init__(
@@ -176,6 +183,7 @@ class Footage:
         self.size = self._working_size(atlas, layer, height, width, count, device)
         self.neighbours = min(config.neighbours, (count - 1) // 2)
         pictures, maps, opacities = [], [], []
+        self.extents = Extents()
         with torch.no_grad():
             for t in range(count):
                 report.step(PHASE, 0, config.steps)
@@ -183,12 +191,14 @@ class Footage:
                 pictures.append(resize(to_tensor(frames[t], device), self.size))
                 maps.append(atlas.uv(layer, moment, self.size).permute(0, 3, 1, 2).float())
                 opacities.append(visibility(atlas, layer, moment, self.size).float())
+                self.extents.add(maps[-1], opacities[-1])
             self.frames, self.uv = torch.cat(pictures), torch.cat(maps)
             self.opacity = torch.cat(opacities)
             image = atlas.image(layer).to(device).float()
             size = self._atlas_size((image.shape[-2], image.shape[-1]))
             self.atlas = resize(image, size).clamp(0, 1)
             self.coverage = resize(atlas.coverage(layer).to(device).float(), size).clamp(0, 1)
+            self._whole = self._scaled(config.atlas_whole_scale)
         self.boxes = [_box(self.opacity[t, 0] > 0.5) for t in range(count)]
         middles = range(self.neighbours, count - self.neighbours)
         self.middles = [t for t in middles if (self.opacity[t] > 0.5).any()] or list(middles)
@@ -236,37 +246,45 @@ class Footage:
             window.cut(self.frames[t : t + 1]),
             window.cut(self.uv[t : t + 1]),
             window.cut(self.opacity[t : t + 1]),
+            self.extents.of(t, top, left, bottom, right),
         )
 
     def atlas_window(self, views: list[View]) -> Window:
         """The atlas pixels the crops look at, where the layer is visible, and a small margin."""
         height, width = self.atlas.shape[-2:]
-        visible_2N = torch.cat(
-            [view.uv[0].flatten(1)[:, view.opacity.flatten() > 0.05] for view in views], dim=1
-        )
-        if visible_2N.shape[1] == 0:
+        extent = reduce(Extent.joined, [view.extent for view in views])
+        if extent.empty:
             return Window(0, 0, height, width)
-        left, top = ((visible_2N.amin(1) + 1) / 2).tolist()
-        right, bottom = ((visible_2N.amax(1) + 1) / 2).tolist()
-        top, bottom = _span(top * height - 3, bottom * height + 3, height)
-        left, right = _span(left * width - 3, right * width + 3, width)
+        rows = ((edge + 1) / 2 * height for edge in (extent.top, extent.bottom))
+        columns = ((edge + 1) / 2 * width for edge in (extent.left, extent.right))
+        (first, last), (left, right) = rows, columns
+        top, bottom = _span(first - 3, last + 3, height)
+        left, right = _span(left - 3, right + 3, width)
         return Window(top, left, bottom, right)
 
     def whole(self) -> tuple[Tensor, Tensor]:
         """The whole atlas as a picture of its own, and its coverage."""
-        height, width = (
-            max(MIN_CROP, round(n * self.config.atlas_whole_scale)) for n in self.atlas.shape[-2:]
-        )
+        return self._whole
+
+    def _scaled(self, scale: float) -> tuple[Tensor, Tensor]:
+        height, width = (max(MIN_CROP, round(n * scale)) for n in self.atlas.shape[-2:])
         return resize(self.atlas, (height, width)), resize(self.coverage, (height, width))
 
     def local(self, uv_12HW: Tensor, area: Window) -> Tensor:
         """Atlas coordinates −1..1 as coordinates of an atlas window: grid [1,h,w,2]."""
         height, width = self.atlas.shape[-2:]
-        size = uv_12HW.new_tensor([width, height])
-        corner = uv_12HW.new_tensor([area.left, area.top])
-        extent = uv_12HW.new_tensor([area.right - area.left, area.bottom - area.top])
+        numbers = torch.tensor(
+            [
+                [width, height],
+                [area.left, area.top],
+                [area.right - area.left, area.bottom - area.top],
+            ],
+            dtype=torch.float32,
+        )
+        size, corner, extent = send(numbers, uv_12HW.device)
         pixels = (uv_12HW.permute(0, 2, 3, 1) + 1) / 2 * size
-        return (pixels - corner) / extent * 2 - 1
+        grid: Tensor = (pixels - corner) / extent * 2 - 1
+        return grid
 
     def _atlas_size(self, full: tuple[int, int]) -> tuple[int, int]:
         """Atlas size at which its pixels are as large as the frames', within the limit."""
@@ -312,7 +330,9 @@ def _jittered(x_13HW: Tensor, config: EditConfig, random: torch.Generator) -> Te
     if not config.internal or draw >= config.internal_jitter:
         return x_13HW
     colour, contrast = jitter(config.internal_jitter_strength, random)
-    return apply_colour(x_13HW, colour[None].to(x_13HW), x_13HW.new_full((1, 1, 1, 1), contrast))
+    return apply_colour(
+        x_13HW, send(colour[None], x_13HW.device), x_13HW.new_full((1, 1, 1, 1), contrast)
+    )
 
 
 def _box(visible_HW: Tensor) -> Window:

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from backend.edit.config import ViewConfig
+from backend.edit.transfer import constant, send
 
 LUMINANCE = (0.299, 0.587, 0.114)
 # A crop keeps the picture's shape, up to this ratio of its sides: squeezed further into the square
@@ -34,6 +35,16 @@ class Views:
     colour: Tensor
     contrast: Tensor
     fill: float
+
+    def __len__(self) -> int:
+        return len(self.homography)
+
+    def some(self, first: int, last: int) -> Views:
+        """Views first..last−1."""
+        if last - first == len(self):
+            return self
+        part = slice(first, last)
+        return Views(self.homography[part], self.colour[part], self.contrast[part], self.fill)
 
 
 def draw_views(config: ViewConfig, height: int, width: int, generator: torch.Generator) -> Views:
@@ -72,20 +83,20 @@ def apply_views(views: Views, x_BCHW: Tensor, side: int) -> Tensor:
         size = [max(side, round(n * factor)) for n in x_BCHW.shape[-2:]]
         x_BCHW = F.interpolate(x_BCHW, size, mode="bilinear", antialias=True, align_corners=False)
     device = x_BCHW.device
-    grid_VSS2 = homography_grid(views.homography.to(device), side, side)
+    grid_VSS2 = homography_grid(send(views.homography, device), side, side)
     tiled = x_BCHW[None].expand(count, -1, -1, -1, -1).flatten(0, 1)
     grids = grid_VSS2.repeat_interleave(batch, dim=0)
     seen = F.grid_sample(tiled, grids, padding_mode="border", align_corners=False)
     inside = (grids.abs() <= 1).all(dim=-1)[:, None]
     seen = torch.where(inside, seen, views.fill)
-    colour = views.colour.to(device).repeat_interleave(batch, dim=0)
-    contrast = views.contrast.to(device).repeat_interleave(batch).reshape(-1, 1, 1, 1)
+    colour = send(views.colour, device).repeat_interleave(batch, dim=0)
+    contrast = send(views.contrast, device).repeat_interleave(batch).reshape(-1, 1, 1, 1)
     return apply_colour(seen, colour, contrast)
 
 
 def apply_colour(x_BCHW: Tensor, colour_B33: Tensor, contrast_B111: Tensor) -> Tensor:
     """Contrast around the mean luminance, then a linear map of RGB, clamped to 0..1."""
-    weights = torch.tensor(LUMINANCE, device=x_BCHW.device).reshape(1, 3, 1, 1)
+    weights = constant(LUMINANCE, x_BCHW.device).reshape(1, 3, 1, 1)
     mean_B111 = (x_BCHW * weights).sum(1, keepdim=True).mean((2, 3), keepdim=True)
     x_BCHW = mean_B111 + (x_BCHW - mean_B111) * contrast_B111
     return torch.einsum("brc,bchw->brhw", colour_B33, x_BCHW).clamp(0, 1)

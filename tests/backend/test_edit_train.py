@@ -8,6 +8,7 @@ import torch
 from tiny_clip import tiny_model
 
 from backend.clip.templates import TEMPLATES
+from backend.edit import scoring
 from backend.edit import train as train_module
 from backend.edit.config import EditConfig, EditTexts, ViewConfig
 from backend.edit.generator import Generator
@@ -281,7 +282,8 @@ def test_the_gradient_reaches_the_generator_alone():
     assert set(parts) == {
         "composition", "direction", "screen", "structure", "sparsity", "bootstrap",
     }  # fmt: skip
-    assert float(loss.detach()) == pytest.approx(sum(parts.values()), rel=1e-5)
+    assert float(loss.detach()) == pytest.approx(float(sum(parts.values())), rel=1e-5)
+    assert not any(part.requires_grad for part in parts.values())
 
 
 def test_weights_multiply_their_terms_and_the_bootstrap_anneals():
@@ -296,10 +298,24 @@ def test_weights_multiply_their_terms_and_the_bootstrap_anneals():
     _, many = criterion(double)([shot], 0)
     factors = {"composition": 7, "direction": 2, "screen": 3, "structure": 4, "sparsity": 5}
     for name, factor in {**factors, "bootstrap": 6}.items():
-        assert many[name] == pytest.approx(factor * one[name], rel=1e-4)
+        assert float(many[name]) == pytest.approx(factor * float(one[name]), rel=1e-4)
     _, later = criterion(plain)([shot], 3)
-    assert later["bootstrap"] == pytest.approx(one["bootstrap"] / 2, rel=1e-5)
+    assert float(later["bootstrap"]) == pytest.approx(float(one["bootstrap"]) / 2, rel=1e-5)
     assert "bootstrap" not in criterion(plain)([shot], 6)[1]
+
+
+def test_the_structure_of_a_source_that_comes_again_is_read_once():
+    shot = shot_of(Generator(channels=6, scales=3, side=40))
+    other = replace(shot, source=shot.source.flip(-1))
+    read, counted = [], criterion()
+    real = counted.model.tokens
+    counted.model.tokens = lambda x: read.append(len(x)) or real(x)
+    named = replace(shot, name="whole")
+    made = [counted([named, other], 0)[1]["structure"], counted([other, named], 0)[1]["structure"]]
+    # The named source, the other one, both outputs; then without the named one.
+    assert read == [1, 1, 2, 1, 2]
+    plain = criterion()([shot, other], 0)[1]["structure"]
+    torch.testing.assert_close(made, [plain, plain])
 
 
 def test_switched_off_terms_are_absent():
@@ -310,13 +326,13 @@ def test_switched_off_terms_are_absent():
 
 def spied_views(monkeypatch, same):
     drawn = []
-    real = train_module.apply_views
+    real = scoring.apply_views
 
     def spying(views, picture, side):
         drawn.append((views, picture))
         return real(views, picture, side)
 
-    monkeypatch.setattr(train_module, "apply_views", spying)
+    monkeypatch.setattr(scoring, "apply_views", spying)
     shot = shot_of(Generator(channels=6, scales=3, side=40))
     criterion(replace(TINY, same_views=same))([shot], 0)
     views = {
@@ -351,7 +367,8 @@ def test_composition_is_the_distance_of_all_views_to_all_drawn_texts(monkeypatch
     shot = Shot(source=picture, output=picture, screen=picture, alpha=picture[:, :1])
     texts = [t.replace("{}", p) for p in TEXTS.prompt for t in TEMPLATES]
     wanted = spherical_distance(judge.model.encode_image(picture), judge.model.encode_text(texts))
-    assert judge([shot], 0)[1]["composition"] == pytest.approx(float(wanted), rel=1e-4)
+    made = float(judge([shot], 0)[1]["composition"])
+    assert made == pytest.approx(float(wanted), rel=1e-4)
 
 
 # --- texts ---------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import torch
 from tiny_clip import tiny_model
 
 from backend.edit.config import EditConfig, EditTexts, ViewConfig
+from backend.edit.extents import CELL
 from backend.edit.train import PHASE
 from backend.edit.video import (
     MIN_CROP,
@@ -121,6 +122,22 @@ def test_a_crop_of_the_atlas_seen_through_the_map_is_the_frame():
         for view in views:
             seen = sample(area.cut(made.atlas), made.local(view.uv, area))
             torch.testing.assert_close(seen, view.frame, atol=5e-3, rtol=0)
+
+
+def test_the_extent_of_a_crop_is_what_its_visible_pixels_look_at():
+    """To within a cell on each side, and never less."""
+    made, random = footage("foreground", replace(TINY, size=400)), torch.Generator().manual_seed(0)
+    for _ in range(10):
+        view = made.view(2, random)
+        shown_2N = view.uv[0].flatten(1)[:, view.opacity.flatten() > 0.05]
+        extent = view.extent
+        found = torch.tensor([[extent.left, extent.right], [extent.top, extent.bottom]])
+        wanted = torch.stack([shown_2N.amin(1), shown_2N.amax(1)], dim=1)
+        beyond = (found - wanted) * torch.tensor([-1.0, 1.0])
+        # One pixel is 2/100 of the atlas' width, 2/60 of its height.
+        cell = CELL * torch.tensor([[2 / (W + STEP * (T - 1))], [2 / H]])
+        assert (beyond >= 0).all()
+        assert (beyond < cell).all()
 
 
 def test_moments_are_a_frame_and_its_neighbours():
