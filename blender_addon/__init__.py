@@ -14,9 +14,9 @@ bl_info = {
 def register() -> None:
     """Make everything known to Blender; nothing is imported before this."""
     from .blender import handlers, runtime
-    from .ui import operators, panel, preferences, properties
+    from .ui import buttons, panel, preferences, properties
 
-    for part in (properties, preferences, operators, panel):
+    for part in (properties, preferences, buttons, panel):
         part.register()
     runtime.start()
     handlers.register()
@@ -25,9 +25,9 @@ def register() -> None:
 def unregister() -> None:
     """Take everything back, in the opposite order."""
     from .blender import handlers, runtime
-    from .ui import operators, panel, preferences, properties
+    from .ui import buttons, panel, preferences, properties
 
     handlers.unregister()
     runtime.stop()
-    for part in (panel, operators, preferences, properties):
+    for part in (panel, buttons, preferences, properties):
         part.unregister()

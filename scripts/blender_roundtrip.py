@@ -120,6 +120,7 @@ def go(options: argparse.Namespace, backend: studio.Backend, out: Path) -> list[
     settings = scene.text2live
     settings.prompt, settings.source = options.prompt, options.source
     settings.layer, settings.preset = options.layer, options.preset
+    settings.mask_mode = "auto"
     if mask is not None:
         scene.frame_set(FIRST_FRAME)
         settings.mask_mode, settings.mask_file = "key", str(mask)

@@ -98,6 +98,16 @@ def show_progress(layout: Any, fraction: float, text: str) -> None:
         layout.label(text=f"{text}  {fraction * 100:.0f} %")
 
 
+def flat_shader() -> Any:
+    """Blender's shader for lines of one colour (the 2D name went in 4.0)."""
+    import gpu
+
+    try:
+        return gpu.shader.from_builtin("UNIFORM_COLOR")
+    except ValueError:
+        return gpu.shader.from_builtin("2D_UNIFORM_COLOR")
+
+
 def user_folder(package: str) -> str:
     """The add-on's own folder for files of the user."""
     if hasattr(bpy.utils, "extension_path_user") and package.startswith("bl_ext."):

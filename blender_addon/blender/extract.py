@@ -23,7 +23,7 @@ from ..wire import jobs
 from . import compat
 
 COPY_NAME = ".text2live_frames"
-_MARK = "text2live_temporary"
+MARK = "text2live_temporary"
 
 
 class Reader:
@@ -87,11 +87,15 @@ class Reader:
                 "Check that the strip shows its picture in the preview, then try again.",
             )
 
+    def picture(self, frame: int) -> NDArray[np.uint8]:
+        """One frame of the timeline by itself: uint8 [H,W,3]; raises JobError."""
+        return flatten(self._render(self._copy(), frame))
+
     def drop_copy(self) -> None:
         """Remove the copy of the scene; the next frame makes a new one."""
         copy = bpy.data.scenes.get(self._copy_name) if self._copy_name else None
         self._copy_name = ""
-        if copy is not None and _MARK in copy:
+        if copy is not None and MARK in copy:
             bpy.data.scenes.remove(copy)
 
     def close(self) -> None:
@@ -134,7 +138,7 @@ class Reader:
 
 def remove_leftovers() -> None:
     """Remove copies that came back with an undo step or out of a file."""
-    for scene in [s for s in bpy.data.scenes if _MARK in s]:
+    for scene in [s for s in bpy.data.scenes if MARK in s]:
         if len(bpy.data.scenes) > 1:
             bpy.data.scenes.remove(scene)
 
@@ -149,7 +153,7 @@ def isolated_copy(scene: Any, name: str, size: tuple[int, int]) -> Any:
     """A copy of the scene that shows one strip alone, unmoved, `size` (W, H) large, exact."""
     copy = scene.copy()
     copy.name = COPY_NAME
-    copy[_MARK] = True
+    copy[MARK] = True
     # The copy shares the artist's keyframes: they would move the strip again.
     copy.animation_data_clear()
     wanted = find(copy, name)
@@ -163,7 +167,7 @@ def isolated_copy(scene: Any, name: str, size: tuple[int, int]) -> Any:
         if step != name:
             start, end = compat.span(owner)
             compat.set_span(owner, min(start, first), max(end, last))
-    _render_exactly(copy, size)
+    render_exactly(copy, size)
     return copy
 
 
@@ -188,7 +192,7 @@ def _show_plainly(strip: Any) -> None:
         modifier.mute = True
 
 
-def _render_exactly(scene: Any, size: tuple[int, int]) -> None:
+def render_exactly(scene: Any, size: tuple[int, int]) -> None:
     scene.display_settings.display_device = "sRGB"
     scene.sequencer_colorspace_settings.name = "sRGB"
     view = scene.view_settings

@@ -16,6 +16,7 @@ from . import compat
 UID = "text2live_uid"
 JOB = "text2live_job"
 LAYER_OF = "text2live_layer_of"
+VERSION = "text2live_version"
 
 
 def strip_uid(strip: Any) -> str:
@@ -71,6 +72,22 @@ def find_layer(job_id: str) -> Any:
     return None
 
 
+def layer_strips(strip_uid: str) -> list[Any]:
+    """The layer strips made for a strip, its newest version last."""
+    found = [
+        strip
+        for scene in bpy.data.scenes
+        for strip in (compat.all_strips(scene.sequence_editor) if scene.sequence_editor else ())
+        if strip.get(LAYER_OF) == strip_uid
+    ]
+    return sorted(found, key=lambda strip: int(strip.get(VERSION, 0)))
+
+
+def newest_version(strip_uid: str) -> int:
+    """Number of the newest version among a strip's layers, 0 without any."""
+    return max((int(strip.get(VERSION, 0)) for strip in layer_strips(strip_uid)), default=0)
+
+
 def source_of(job: Job) -> tuple[Any, Any]:
     """Scene and strip of a finished job; raises JobError when it is not in this file."""
     found = find_source(job.anchor)
@@ -98,7 +115,7 @@ def place(job: Job) -> Any:
     ]
     channel = free_channel(taken, start, end, above=strip.channel)
     layer = siblings.new_image(
-        name=f"{strip.name} {job.label}"[:60],
+        name=f"{strip.name} {job.title}"[:60],
         filepath=str(job.files[0]),
         channel=channel,
         frame_start=start,
@@ -111,11 +128,12 @@ def place(job: Job) -> Any:
     layer.alpha_mode = "STRAIGHT"
     layer.colorspace_settings.name = "sRGB"
     source = (job.anchor.width, job.anchor.height)
-    _apply(layer, fit(_placement(strip), source, job.layer_size))
+    _apply(layer, fit(placement_of(strip), source, job.layer_size))
     if hasattr(layer.transform, "filter"):
         layer.transform.filter = strip.transform.filter
     layer[JOB] = job.id
     layer[LAYER_OF] = job.anchor.strip_uid
+    layer[VERSION] = job.version
     return layer
 
 
@@ -137,7 +155,8 @@ def _relative(folder: Path) -> str:
         return path
 
 
-def _placement(strip: Any) -> Placement:
+def placement_of(strip: Any) -> Placement:
+    """Where a strip's picture lies: transform, crop and flips."""
     move, crop = strip.transform, strip.crop
     return Placement(
         offset_x=move.offset_x,

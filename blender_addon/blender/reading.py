@@ -3,36 +3,54 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import bpy
+import numpy as np
+from numpy.typing import NDArray
 
+from ..core.canvas import mask_over, paint_over
 from ..core.frames import FrameStore, mask_of
-from ..core.request import Settings, check, check_before_reading, edit_job, mask_files
+from ..core.masking import masks_of, sources
+from ..core.request import Settings, check, check_before_reading, job_spec
 from ..wire import jobs
 from .extract import Reader, check_source, read_picture
+from .masks import MaskDrawing, pixels_of
 
 
 class Reading:
-    """Frames, then masks; then the job. Call step() until it gives the job, then keep `frames`."""
+    """Frames, then masks; then the job. Call step() until it gives the job, then keep `frames`.
 
-    def __init__(self, scene: Any, strip: Any, settings: Settings) -> None:
+    image: name of the image that was painted on, for a job of kind paint.
+    """
+
+    def __init__(self, scene: Any, strip: Any, settings: Settings, image: str = "") -> None:
         check_source(strip)
         check(settings)
         self._fps = scene.render.fps / scene.render.fps_base
         self.frames = FrameStore(Path(bpy.app.tempdir) / f"text2live-{uuid.uuid4().hex}")
         self.reader = Reader(scene, strip, self.frames, settings.longest)
+        self._settings = settings
+        self._keys: list[jobs.KeyMask] = []
+        self._drawing: MaskDrawing | None = None
+        self._image = image
+        start, size = self.reader.start, self.reader.sent_size
         try:
-            self._masks = mask_files(settings, self.reader.start, self.reader.total)
+            self._masks = sources(settings, start, self.reader.total)
             indices = [index for index, _path in self._masks]
-            size, frames = self.reader.sent_size, self.reader.total
-            check_before_reading(settings, size, frames, indices, self._fps)
+            check_before_reading(settings, size, self.reader.total, indices, self._fps, start)
+            # Taken now: the artist may paint on while frames are read.
+            self._painted = pixels_of(image) if image else None
+            if settings.mask_mode == "image":
+                self._mask_image = pixels_of(settings.mask_name)
+            elif settings.mask_mode in ("mask", "strip"):
+                self._drawing = MaskDrawing(scene, settings.mask_mode, settings.mask_name, size)
         except jobs.JobError:
             self.abandon()
             raise
-        self._settings = settings
-        self._keys: list[jobs.KeyMask] = []
+        self._steps = self._work()
 
     @property
     def done(self) -> int:
@@ -44,24 +62,56 @@ class Reading:
         """Pictures to read."""
         return self.reader.total + len(self._masks)
 
-    def step(self) -> jobs.EditJob | None:
+    def step(self) -> jobs.JobSpec | None:
         """Read one more picture; the job once all are read. Raises JobError."""
-        if not self.reader.done:
+        return next(self._steps)
+
+    def _work(self) -> Iterator[jobs.JobSpec | None]:
+        while not self.reader.done:
             self.reader.read()
-        elif len(self._keys) < len(self._masks):
-            index, path = self._masks[len(self._keys)]
-            mask = mask_of(read_picture(path), self.reader.size, path.name)
+            if not self.reader.done:
+                yield None
+        for index, path in self._masks:
+            yield None
+            mask = self._mask(index, path)
             self._keys.append(jobs.KeyMask(frame=index, mask=self.frames.add(mask)))
-        if self.done < self.total:
-            return None
+        yield self._job()
+
+    def _mask(self, index: int, path: Path | None) -> NDArray[np.uint8]:
+        if path is not None:
+            return mask_of(read_picture(path), self.reader.size, path.name)
+        if self._drawing is not None:
+            return self._drawing.draw(self.reader.start + index)
+        return mask_over(self._mask_image, self._frame(index), self._settings.mask_name)
+
+    def _frame(self, index: int) -> NDArray[np.uint8]:
+        return self.frames(self.reader.refs[index].digest)
+
+    def _job(self) -> jobs.JobSpec:
+        settings, start = self._settings, self.reader.start
+        image = None
+        if self._painted is not None:
+            painted = self._painted
+            if settings.paint_frame is not None:
+                painted = paint_over(
+                    painted, self._frame(settings.paint_frame - start), self._image
+                )
+            image = self.frames.add(painted)
+        width, height = self.reader.size
+        scale = (width / self.reader.width, height / self.reader.height)
+        masks = masks_of(settings, tuple(self._keys), start, scale)
+        self.drop_copy()
         self.reader.close()
-        return edit_job(self._settings, tuple(self.reader.refs), tuple(self._keys), self._fps)
+        return job_spec(settings, tuple(self.reader.refs), masks, self._fps, start, image)
 
     def drop_copy(self) -> None:
         """Leave no trace in the file for a moment (it is being saved or undone)."""
         self.reader.drop_copy()
+        if self._drawing is not None:
+            self._drawing.drop_scene()
 
     def abandon(self) -> None:
         """Stop: remove the copy of the scene and the frames."""
+        self.drop_copy()
         self.reader.close()
         self.frames.close()

@@ -7,7 +7,6 @@ threads (the client's, the PNG writer's) live behind Session and never touch bpy
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,18 @@ import bpy
 
 from ..core import connection as connecting
 from ..core import jobs as phases
+from ..core.history import History, Took
 from ..core.jobs import Job
-from ..core.request import Settings, alternatives
+from ..core.local_backend import LocalBackend
+from ..core.request import Settings
 from ..core.session import Session
 from ..wire import client as wire_client
 from ..wire import jobs
-from . import compat, layers, pending
+from . import backends, compat, layers, pending, shot
+from .backends import PACKAGE
+from .problems import as_error, file_closed, no_answer, problem_of
 from .reading import Reading
 
-PACKAGE = __package__.rpartition(".")[0]
 CONNECT_WITHIN_S = 10.0
 READ_FOR_S = 0.05  # a tick: one frame at least; small frames in bunches, since every tick is drawn
 
@@ -35,21 +37,50 @@ class Runtime:
     def __init__(self, session: Session | None = None) -> None:
         self.session = session or Session()
         self.problem: jobs.Problem | None = None
+        self.local: LocalBackend | None = None
+        self.history = History(Path(compat.user_folder(PACKAGE)) / backends.HISTORY)
         self._readings: dict[str, Reading] = {}
         self._remembered: set[str] = set()  # jobs that the file may name
 
     # -- connection
 
     def connect(self) -> None:
-        """Connect as the preferences say; raises JobError when there is nowhere to connect to."""
-        entry = bpy.context.preferences.addons.get(PACKAGE)
-        preferences = entry.preferences if entry else None
-        file = preferences.connection_file if preferences else ""
-        path = Path(bpy.path.abspath(file)) if file else connecting.default_connection_file()
-        connection = connecting.read_connection(path, preferences.address if preferences else "")
-        connecting.check_online(connection.address, compat.online())
+        """Connect to the local backend if one was started, else as the preferences say.
+
+        Raises JobError when there is nowhere to connect to; the session's view says it too.
+        """
         self.problem = None
+        try:
+            if self.local is not None and self.local.state == "ready":
+                connection = connecting.read_connection(self.local.connection_file)
+            else:
+                connection = backends.chosen()
+        except jobs.JobError as error:
+            self.session.refuse(error.problem)
+            raise
         self.session.connect(connection)
+
+    def start_local(self) -> None:
+        """Start a backend on this machine; the tick connects to it. Raises JobError."""
+        if self.local is None or not self.local.running:
+            self.local = backends.launch()
+
+    def stop_local(self) -> None:
+        """Stop the backend that was started here; its unfinished jobs go on at the next start."""
+        if self.local is not None and self.local.running:
+            if self.local.state == "ready":
+                self.session.disconnect()
+            self.local.stop()
+
+    def _watch_local(self) -> bool:
+        if self.local is None or not self.local.poll():
+            return False
+        if self.local.state == "ready":
+            try:
+                self.connect()
+            except jobs.JobError as error:
+                self.problem = error.problem
+        return True
 
     # -- jobs
 
@@ -63,10 +94,13 @@ class Runtime:
         """Jobs something will still happen to."""
         return [job for job in self.jobs if not job.ended]
 
-    def start(self, scene: Any, strip: Any, settings: Settings) -> Job:
-        """Begin an edit of a strip; the tick carries it on. Raises JobError before any work."""
+    def start(self, scene: Any, strip: Any, settings: Settings, image: str = "") -> Job:
+        """Begin a job on a strip; the tick carries it on. Raises JobError before any work.
+
+        image: name of the image that was painted on, for settings of kind paint.
+        """
         self.problem = None
-        reading = Reading(scene, strip, settings)
+        reading = Reading(scene, strip, settings, image)
         try:
             if not self.session.connected:
                 self.connect()
@@ -77,14 +111,46 @@ class Runtime:
         anchor = layers.anchor(scene, strip, (reading.reader.width, reading.reader.height))
         job = Job(
             id=job_id,
-            label=alternatives(settings.prompt)[0],
+            label=settings.title,
             anchor=anchor,
             folder=layers.folder_for(job_id, PACKAGE),
             total=reading.total,
+            settings=settings,
+            version=0 if settings.kind == "atlas" else self._next_version(anchor.strip_uid),
+            server=self.session.server,
+            shot=shot.fingerprint(strip, settings),
+            analysed=shot.analysis(strip, settings) is not None,
+            image=image,
         )
         self._readings[job_id] = reading
         self.session.add(job)
         return job
+
+    def _next_version(self, strip_uid: str) -> int:
+        made = [job.version for job in self.jobs if job.anchor.strip_uid == strip_uid]
+        return max([*made, layers.newest_version(strip_uid)], default=0) + 1
+
+    def retry(self, job: Job) -> Job:
+        """Ask for an ended job once more, as it was asked for; raises JobError."""
+        assert job.settings is not None
+        scene, strip = layers.source_of(job)
+        again = self.start(scene, strip, job.settings, job.image)
+        again.version = job.version
+        self.remove(job)
+        return again
+
+    def remove(self, job: Job) -> None:
+        """Take an ended job off the list; its layer and files stay."""
+        self._forget(job)
+        self.session.remove(job)
+
+    def expected(self, strip: Any, settings: Settings) -> float | None:
+        """Seconds such a job took on this server before; None where that is not known."""
+        start, end = compat.span(strip)
+        analysed = shot.analysis(strip, settings) is not None
+        return self.history.expected(
+            self.session.server, settings.kind, settings.preset, analysed, end - start
+        )
 
     def cancel(self, job: Job) -> None:
         """Stop a job wherever it is."""
@@ -96,6 +162,9 @@ class Runtime:
 
     def insert(self, job: Job) -> None:
         """Place a finished job's layer and make that one undo step; raises JobError."""
+        if job.kind == "atlas":
+            self._keep_analysis(job)
+            return
         layers.source_of(job)  # raises before anything is changed
         # First of all: undoing the layer must not have the file ask for it again.
         self._forget(job)
@@ -109,7 +178,16 @@ class Runtime:
         job.problem = None
         job.placed = True
         job.enter(phases.DONE)
+        shot.remember(job)
         bpy.ops.ed.undo_push(message="Text2LIVE Layer")
+
+    def _keep_analysis(self, job: Job) -> None:
+        """An analysis has no layer: it is written on its strip."""
+        self._forget(job)
+        shot.remember(job)
+        job.problem = None
+        job.placed = True
+        job.enter(phases.DONE)
 
     def wait(self, job: Job, timeout: float = 0.0) -> None:
         """Block until a job has ended (for scripts); raises JobError for whatever stopped it.
@@ -127,7 +205,7 @@ class Runtime:
                 unreachable_since = now
             elif job.phase == phases.SENDING and now - unreachable_since > CONNECT_WITHIN_S:
                 self.cancel(job)
-                raise _error(self.session.view.problem or _no_answer(self.session.view.address))
+                raise as_error(self.session.view.problem or no_answer(self.session.view.address))
             if timeout and now - began > timeout:
                 self.cancel(job)
                 raise jobs.JobError(
@@ -138,13 +216,13 @@ class Runtime:
             if job.id not in self._readings and not job.ended:
                 time.sleep(0.01)
         if job.problem is not None:
-            raise _error(job.problem)
+            raise as_error(job.problem)
 
     # -- the tick
 
     def tick(self, budget_s: float = 0.01) -> bool:
         """Take news, read some pictures, place what is ready; True when the panel should redraw."""
-        changed = self.session.drain(budget_s)
+        changed = self._watch_local() or self.session.drain(budget_s)
         busy = compat.rendering()
         if self._readings and not busy:
             self._read(time.monotonic() + READ_FOR_S)
@@ -163,7 +241,9 @@ class Runtime:
         """Seconds until the next tick: at once while reading, seldom while idle."""
         if self._readings:
             return 0.0
-        return 0.1 if self.running or self.session.view.state == "connecting" else 0.5
+        moving = self.local is not None and self.local.state in ("starting", "stopping")
+        waiting = self.running or self.session.view.state == "connecting"
+        return 0.1 if waiting or moving else 0.5
 
     def _read(self, deadline: float) -> None:
         job_id, reading = next(iter(self._readings.items()))
@@ -174,7 +254,7 @@ class Runtime:
                 spec = reading.step()
         except Exception as error:
             self._drop_reading(job_id)
-            self.session.fail(job, _problem(error))
+            self.session.fail(job, problem_of(error))
             return
         job.done, job.total = reading.done, reading.total
         if spec is not None:
@@ -187,11 +267,21 @@ class Runtime:
         self._readings.pop(job_id).abandon()
 
     def _try_insert(self, job: Job) -> None:
+        if job.seconds:
+            took = Took(
+                server=job.server,
+                kind=job.kind,
+                preset=job.settings.preset if job.settings else "",
+                analysed=job.analysed,
+                frames=job.anchor.frames,
+                seconds=job.seconds,
+            )
+            self.history.add(took)
         try:
             self.insert(job)
         except Exception as error:
             job.enter(phases.DONE)
-            job.problem = _problem(error)
+            job.problem = problem_of(error)
 
     def _settle(self, job: Job) -> None:
         """A job has ended: the file names it no longer, unless its layer can still be had."""
@@ -215,7 +305,7 @@ class Runtime:
         """Before another file is loaded: readings end, jobs at the backend go on."""
         for job_id in list(self._readings):
             self._drop_reading(job_id)
-            self.session.fail(self.session.jobs[job_id], _file_closed())
+            self.session.fail(self.session.jobs[job_id], file_closed())
 
     def file_opened(self) -> None:
         """After loading: follow the file's jobs, and insert layers that waited for it."""
@@ -239,44 +329,8 @@ class Runtime:
             reading.abandon()
         self._readings.clear()
         self.session.close()
-
-
-def _error(problem: jobs.Problem) -> jobs.JobError:
-    return jobs.JobError(problem.code, problem.message, problem.hint, retryable=problem.retryable)
-
-
-def _no_answer(address: str) -> jobs.Problem:
-    return jobs.Problem(
-        code="unreachable",
-        message=f"The backend at {address.removeprefix('tcp://')} does not answer.",
-        hint="Start it with python -m backend.serve, or check the address in the preferences.",
-    )
-
-
-def _problem(error: Exception) -> jobs.Problem:
-    """Whatever went wrong on this side, for the artist; a fault of ours is printed too."""
-    if isinstance(error, jobs.JobError):
-        return error.problem
-    if isinstance(error, OSError):
-        return jobs.Problem(
-            code="cannot_keep_frames",
-            message=f"The frames cannot be kept on disk: {error.strerror or error}.",
-            hint="Make room on the disk of Blender's temporary folder (Preferences > File Paths).",
-        )
-    traceback.print_exception(error)
-    return jobs.Problem(
-        code="addon_fault",
-        message=f"The add-on failed: {type(error).__name__}: {error}.",
-        hint="This is a fault of the add-on; Blender's console has the details.",
-    )
-
-
-def _file_closed() -> jobs.Problem:
-    return jobs.Problem(
-        code="file_closed",
-        message="The file was closed while its frames were read.",
-        hint="Open it and start the edit again.",
-    )
+        if self.local is not None:
+            self.local.close()
 
 
 _current: Runtime | None = None

@@ -16,34 +16,78 @@ import msgspec
 from ..wire import jobs, keys
 
 State = Literal["off", "connecting", "ready", "lost", "refused"]
+GIB = 2**30
+ONLINE_OFF = "online_access_off"
+
+_REASONS = {
+    "file_missing": "Backend not running",
+    "not_running": "Backend not running",
+    "no_answer": "Backend does not answer",
+    "connection_lost": "Connection lost",
+    "wrong_key": "Wrong connection file",
+    "file_damaged": "Connection file damaged",
+    "file_exposed": "Connection file open to others",
+    "not_allowed": "Not paired with this backend",
+    "not_a_backend": "No Text2LIVE backend there",
+    "backend_too_old": "Backend too old",
+    "client_too_old": "Add-on too old",
+    "bad_address": "Wrong address",
+    ONLINE_OFF: "Online access is off",
+}
+"""Why there is no connection, in two or three words, by the problem's code."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """What the panel says about the connection."""
+    """What the panel says about the connection.
+
+    jobs: the backend has to do, everybody's. free_bytes, total_bytes: of its device; 0: not known.
+    """
 
     state: State = "off"
     address: str = ""
     device: str = ""
     model: str = ""
     problem: jobs.Problem | None = None
+    jobs: int = 0
+    free_bytes: int = 0
+    total_bytes: int = 0
+
+    @property
+    def short(self) -> str:
+        """The state in two or three words, for a heading."""
+        if self.state == "ready":
+            return "Connected"
+        if self.state == "connecting":
+            return "Connecting"
+        fallback = {"off": "Not connected", "lost": "No answer", "refused": "Refused"}
+        code = self.problem.code if self.problem else ""
+        return _REASONS.get(code, fallback[self.state])
 
     @property
     def line(self) -> str:
-        """One line: ``Connected to 127.0.0.1:5599``."""
+        """One line: ``Connected to 127.0.0.1:5599``, ``Backend not running, still trying``."""
         where = self.address.removeprefix("tcp://")
-        return {
-            "off": "Not connected",
-            "connecting": f"Connecting to {where}",
-            "ready": f"Connected to {where}",
-            "lost": "No answer, still trying",
-            "refused": f"Refused by {where}",
-        }[self.state]
+        if self.state in ("connecting", "ready"):
+            return f"{self.short} to {where}"
+        return f"{self.short}, still trying" if self.state == "lost" else self.short
 
     @property
     def backend(self) -> str:
         """What the backend works with: ``cuda:0, demo``."""
         return ", ".join(part for part in (self.device, self.model) if part)
+
+    @property
+    def memory(self) -> str:
+        """``61.2 of 79.2 GiB free``, or nothing when the backend does not say."""
+        if not self.total_bytes:
+            return ""
+        return f"{self.free_bytes / GIB:.1f} of {self.total_bytes / GIB:.1f} GiB free"
+
+    @property
+    def queue(self) -> str:
+        """How busy the backend is."""
+        return {0: "No jobs", 1: "1 job"}.get(self.jobs, f"{self.jobs} jobs") + " in its queue"
 
     @property
     def icon(self) -> str:
@@ -111,7 +155,7 @@ def check_online(address: str, online: bool) -> None:
     """Refuse to leave this machine while Blender's online access is off; raises JobError."""
     if not online and not is_local(address):
         raise jobs.JobError(
-            "online_access_off",
+            ONLINE_OFF,
             f"Blender's online access is off, so {address.removeprefix('tcp://')} is out of reach.",
             "Turn on Edit > Preferences > System > Network > Allow Online Access.",
         )

@@ -1,4 +1,4 @@
-"""A finished layer onto disk: a few frames in flight, whole files only, then one rename."""
+"""A finished job's pictures onto disk: a few in flight, whole files only, then one rename."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Fetcher(Protocol):
 
 
 class Delivery:
-    """One job's layer on its way into `job.folder`.
+    """One job's layer, or the named pictures of an analysis, on the way into `job.folder`.
 
-    Frames go to a ``.part`` folder beside it that takes its name when the last one is written, so
+    They go to a ``.part`` folder beside it that takes its name when the last one is written, so
     a folder without ``.part`` is always complete. PNGs are compressed on a thread of its own.
     """
 
@@ -40,10 +40,11 @@ class Delivery:
         self.job = job
         self._fetcher = fetcher
         self._writer = writer
-        self._places: dict[str, list[int]] = {}
-        for index, ref in enumerate(job.result.layer):
-            self._places.setdefault(ref.digest, []).append(index)
-        self._refs = {ref.digest: ref for ref in job.result.layer}
+        self._names = names_of(job)
+        self._places: dict[str, list[str]] = {}
+        for name, ref in self._names.items():
+            self._places.setdefault(ref.digest, []).append(name)
+        self._refs = {ref.digest: ref for ref in self._names.values()}
         self._waiting = list(self._places)
         self._writes: list[Future[int]] = []
         self._asked = 0
@@ -52,21 +53,22 @@ class Delivery:
 
     def start(self) -> None:
         """Ask for the first frames, or take a layer that is on disk already."""
-        layer = self.job.result.layer if self.job.result else ()
-        if not layer:
+        if not self._names:
             raise jobs.JobError(
                 "empty_result",
                 "The job finished without a layer.",
                 "Look at the backend's own output; this is a fault of the backend.",
             )
-        height, width = layer[0].shape[:2]
-        self.job.layer_size = (width, height)
-        if self._finished_before(len(layer)):
+        layer = self.job.result.layer if self.job.result else ()
+        if layer:
+            height, width = layer[0].shape[:2]
+            self.job.layer_size = (width, height)
+        if self._finished_before():
             return
         for left_over in self.job.folder.parent.glob(f"{self.job.folder.name}.*.part"):
             shutil.rmtree(left_over, ignore_errors=True)
         self.part.mkdir(parents=True)
-        self.job.enter(FETCHING, 0, len(layer))
+        self.job.enter(FETCHING, 0, len(self._names))
         self._ask()
 
     def arrived(self, digest: str, image: NDArray[np.uint8]) -> None:
@@ -102,14 +104,14 @@ class Delivery:
             self._asked += 1
             self._fetcher.fetch(self._refs[digest], tag=(self.job.id, digest))
 
-    def _write(self, places: list[int], image: NDArray[np.uint8]) -> int:
+    def _write(self, names: list[str], image: NDArray[np.uint8]) -> int:
         data = png.encode(image)
-        for index in places:
-            path = self.part / file_name(index)
+        for name in names:
+            path = self.part / name
             part = path.with_name(path.name + ".part")
             part.write_bytes(data)
             os.replace(part, path)
-        return len(places)
+        return len(names)
 
     def _finish(self) -> None:
         assert self.job.result is not None
@@ -118,24 +120,38 @@ class Delivery:
             "label": self.job.label,
             "anchor": self.job.anchor.to_plain(),
             "numbers": self.job.result.numbers,
+            "version": self.job.version,
+            "settings": self.job.settings.to_plain() if self.job.settings else None,
         }
         (self.part / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
         os.replace(self.part, self.job.folder)
-        self._complete(self.job.total)
+        self._complete()
 
-    def _finished_before(self, count: int) -> bool:
+    def _finished_before(self) -> bool:
         folder = self.job.folder
-        names = (RECORD, *(file_name(index) for index in range(count)))
-        if all((folder / name).exists() for name in names):
-            self._complete(count)
+        if all((folder / name).exists() for name in (RECORD, *self._names)):
+            self._complete()
             return True
         if folder.exists():
             shutil.rmtree(folder)
         return False
 
-    def _complete(self, count: int) -> None:
-        self.job.files = tuple(self.job.folder / file_name(i) for i in range(count))
+    def _complete(self) -> None:
+        assert self.job.result is not None
+        folder, layer = self.job.folder, self.job.result.layer
+        self.job.files = tuple(folder / file_name(index) for index in range(len(layer)))
+        if not layer:
+            self.job.pictures = {Path(name).stem: folder / name for name in self._names}
         self.job.enter(PLACING)
+
+
+def names_of(job: Job) -> dict[str, jobs.ObjectRef]:
+    """What is fetched of a job's result, by file name: its layer, or its pictures without one."""
+    if job.result is None:
+        return {}
+    if job.result.layer or job.kind != "atlas":
+        return {file_name(index): ref for index, ref in enumerate(job.result.layer)}
+    return {f"{name}.png": ref for name, ref in job.result.pictures.items()}
 
 
 def file_name(index: int) -> str:
@@ -144,6 +160,9 @@ def file_name(index: int) -> str:
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """What was kept beside a layer: job, label, anchor, numbers; raises OSError, ValueError."""
+    """What was kept beside a layer: job, label, anchor, numbers, version, settings.
+
+    Raises OSError, ValueError.
+    """
     record: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     return record

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..wire import jobs
 from .planning import Anchor
+from .request import Settings
 
 READING, SENDING, WAITING, WORKING, FETCHING, PLACING = (
     "reading",
@@ -24,7 +25,7 @@ _WORDS = {
     SENDING: "Sending frames",
     WAITING: "Waiting for the backend",
     WORKING: "Working",
-    FETCHING: "Fetching the layer",
+    FETCHING: "Fetching the result",
     PLACING: "Placing the layer",
     DONE: "Done",
     FAILED: "Failed",
@@ -55,9 +56,13 @@ class Job:
     """State of one job.
 
     phase: where it is, one of the constants above. work: the backend's own name for what it does.
-    done, total: steps of the phase. files: the layer's pictures once all are on disk.
-    placed: the strip is on the timeline. accepted: the backend has taken it.
-    problem: why it failed, or what stands in its way.
+    done, total: steps of the phase. files: the layer's pictures once all are on disk; pictures:
+    the named ones (an atlas job's). placed: the strip is on the timeline. accepted: the backend
+    has taken it. problem: why it failed, or what stands in its way. settings: what was asked for;
+    None where an older version did not keep it. version: which of its strip's edits, from 1.
+    server: the backend it was sent to. shot: fingerprint of what its atlas depends on. image: what
+    was painted on, of kind paint. analysed: the shot was, when the job was sent. preview: the
+    newest picture of how far it is. began_at, ended_at: the backend's clock, seconds; 0: not yet.
     """
 
     id: str
@@ -69,15 +74,44 @@ class Job:
     done: int = 0
     total: int = 0
     eta_s: float | None = None
-    note: str = ""
+    notes: list[str] = field(default_factory=list)
     problem: jobs.Problem | None = None
     seq: int = 0
     result: jobs.Result | None = None
     files: tuple[Path, ...] = ()
+    pictures: dict[str, Path] = field(default_factory=dict)
     layer_size: tuple[int, int] = (0, 0)
     placed: bool = False
     accepted: bool = False
     cancelling: bool = False
+    settings: Settings | None = None
+    version: int = 0
+    server: str = ""
+    shot: str = ""
+    image: str = ""
+    analysed: bool = False
+    preview: Path | None = None
+    began_at: float = 0.0
+    ended_at: float = 0.0
+
+    @property
+    def kind(self) -> str:
+        """edit, atlas or paint."""
+        return self.settings.kind if self.settings else "edit"
+
+    @property
+    def title(self) -> str:
+        """What a list calls it: ``v2 a red car``."""
+        return f"v{self.version} {self.label}" if self.version else self.label
+
+    @property
+    def note(self) -> str:
+        """The newest note, or nothing."""
+        return self.notes[-1] if self.notes else ""
+
+    @note.setter
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
     @property
     def ended(self) -> bool:
@@ -88,6 +122,18 @@ class Job:
     def fraction(self) -> float:
         """How much of the phase is done, 0..1."""
         return min(1.0, self.done / self.total) if self.total else 0.0
+
+    @property
+    def thumbnail(self) -> Path | None:
+        """A picture that shows the job: a frame of its layer, else the newest preview."""
+        if self.files:
+            return self.files[len(self.files) // 2]
+        return self.pictures.get("foreground_atlas") or self.preview
+
+    @property
+    def seconds(self) -> float:
+        """How long the backend worked on it; 0 while it is not done."""
+        return max(0.0, self.ended_at - self.began_at) if self.began_at and self.ended_at else 0.0
 
     def enter(self, phase: str, done: int = 0, total: int = 0) -> None:
         """Go to a phase with fresh progress."""
@@ -116,9 +162,12 @@ class Job:
         return True
 
     def _enter_state(self, event: jobs.Event) -> None:
+        if event.state == "starting":
+            self.began_at = event.at
         if event.state == "failed":
             self.fail(event.problem or lost_reason())
         elif event.state == "done":
+            self.ended_at = event.at
             self.result = event.result or jobs.Result()
             self.enter(FETCHING, 0, len(self.result.layer))
         elif event.state in _STATE_PHASES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -107,3 +108,51 @@ def percentage(size: tuple[int, int], longest: int) -> int:
     if longest <= 0 or max(size) <= longest:
         return 100
     return max(1, longest * 100 // max(size))
+
+
+def to_picture(
+    point: tuple[float, float], placement: Placement, picture: tuple[int, int]
+) -> tuple[float, float]:
+    """Where a point of the canvas lies in a strip's picture.
+
+    point: pixels of the canvas, y upwards, from its middle. picture: (W, H). Gives pixels
+    of the picture from its upper left corner, y downwards; outside of it, the point is too.
+    """
+    (width, height), (pivot_x, pivot_y) = picture, _pivot(placement, picture)
+    x = point[0] - placement.offset_x + width / 2 - pivot_x
+    y = point[1] - placement.offset_y + height / 2 - pivot_y
+    cos, sin = math.cos(-placement.rotation), math.sin(-placement.rotation)
+    x, y = x * cos - y * sin, x * sin + y * cos
+    x, y = x / placement.scale_x + pivot_x, y / placement.scale_y + pivot_y
+    x = width - x if placement.flip_x else x
+    return x, (y if placement.flip_y else height - y)
+
+
+def to_canvas(
+    point: tuple[float, float], placement: Placement, picture: tuple[int, int]
+) -> tuple[float, float]:
+    """The way back: where a pixel of a strip's picture lies on the canvas, from its middle."""
+    (width, height), (pivot_x, pivot_y) = picture, _pivot(placement, picture)
+    x = width - point[0] if placement.flip_x else point[0]
+    y = point[1] if placement.flip_y else height - point[1]
+    x, y = (x - pivot_x) * placement.scale_x, (y - pivot_y) * placement.scale_y
+    cos, sin = math.cos(placement.rotation), math.sin(placement.rotation)
+    x, y = x * cos - y * sin, x * sin + y * cos
+    return (
+        x + placement.offset_x - width / 2 + pivot_x,
+        y + placement.offset_y - height / 2 + pivot_y,
+    )
+
+
+def _pivot(placement: Placement, picture: tuple[int, int]) -> tuple[float, float]:
+    return placement.origin[0] * picture[0], placement.origin[1] * picture[1]
+
+
+def box_between(
+    corners: Iterable[tuple[float, float]], picture: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """x, y, width, height of the box round points of a picture, cut off at its edges."""
+    xs, ys = zip(*corners, strict=True)
+    left, right = (round(min(max(x, 0), picture[0])) for x in (min(xs), max(xs)))
+    top, bottom = (round(min(max(y, 0), picture[1])) for y in (min(ys), max(ys)))
+    return left, top, right - left, bottom - top

@@ -2,35 +2,110 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ..wire import jobs, validate
+from .masking import MaskMode, masks_of
 
-_PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tga", ".tif", ".tiff", ".webp", ".exr"}
-MaskMode = Literal["auto", "key", "all"]
+Kind = Literal["edit", "atlas", "paint"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """One edit as the panel holds it. Alternatives in a text are separated by semicolons.
+    """One job as the panel holds it. Alternatives in a text are separated by semicolons.
 
-    mask_path: the picture (mode key) or the folder of pictures (mode all). mask_frame: the frame
-    on the timeline the key mask was made on. longest: long side frames are reduced to; 0: never.
+    kind: edit, atlas (analyse the shot) or paint. mask_path: the picture (mode key) or the folder
+    of pictures (mode all). mask_name: the image, mask or mask strip of this file. mask_frame: the
+    frame on the timeline that the mask or box is for. mask_box: x, y of its upper left corner,
+    width, height, in pixels of the strip's picture, y downwards. mask_every: draw the mask on every
+    frame, not on mask_frame alone. paint_frame: the frame on the timeline that was painted over;
+    None: the atlas. longest: long side frames are reduced to; 0: never. after: id of the edit to
+    start from.
     """
 
-    prompt: str
+    kind: Kind = "edit"
+    prompt: str = ""
     source: str = ""
+    screen: str = ""
+    region: str = ""
+    avoid: str = ""
+    background: str = ""
+    background_source: str = ""
+    recipe: str = "texture"
     layer: str = "foreground"
     preset: str = "preview"
-    mask_mode: MaskMode = "auto"
-    mask_path: str = ""
-    mask_frame: int = 0
-    longest: int = 0
+    strength: float = 1.0
     seed: int = 0
     model: str = ""
+    engine: str = "explicit"
+    after: str = ""
+    mask_mode: MaskMode = "auto"
+    mask_path: str = ""
+    mask_name: str = ""
+    mask_frame: int = 0
+    mask_box: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    mask_every: bool = True
+    mask_text: str = ""
+    paint_frame: int | None = None
+    longest: int = 0
+
+    @property
+    def title(self) -> str:
+        """What a list of jobs calls it."""
+        if self.kind == "atlas":
+            return "Analysis"
+        if self.kind == "paint":
+            where = "atlas" if self.paint_frame is None else f"frame {self.paint_frame}"
+            return f"Paint on {self.layer} {where}"
+        return alternatives(self.prompt)[0]
+
+    @property
+    def mask_texts(self) -> tuple[str, ...]:
+        """What the object is called, where it is found by text."""
+        return (
+            alternatives(self.mask_text) or alternatives(self.region) or alternatives(self.source)
+        )
+
+    @property
+    def clip_model(self) -> jobs.ClipModel:
+        """The text-image model asked for."""
+        return clip_model(self.model)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Plain values, for keeping beside the layer; no secret is among them."""
+        return {**dataclasses.asdict(self), "mask_box": list(self.mask_box)}
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Settings:
+        """Back from plain values; unknown keys of a later version are ignored."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        kept = {key: value for key, value in plain.items() if key in known}
+        if "mask_box" in kept:
+            kept["mask_box"] = tuple(kept["mask_box"])
+        return cls(**kept)
+
+    def decomposition(self) -> str:
+        """Fingerprint of what decides about the shot's atlas, the strip's own pictures aside."""
+        used: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in ("preset", "seed", "engine", "longest", "mask_mode")
+        }
+        if self.mask_mode in ("key", "all"):
+            used["path"] = self.mask_path
+        if self.mask_mode in ("image", "mask", "strip"):
+            used |= {"name": self.mask_name, "every": self.mask_every}
+        if self.mask_mode in ("box", "image", "key") or not used.get("every", True):
+            used["frame"] = self.mask_frame
+        if self.mask_mode == "box":
+            used["box"] = list(self.mask_box)
+        if self.mask_mode == "text":
+            used |= {"texts": self.mask_texts, "model": self.model}
+        return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def alternatives(text: str) -> tuple[str, ...]:
@@ -40,7 +115,7 @@ def alternatives(text: str) -> tuple[str, ...]:
 
 def check(settings: Settings) -> None:
     """Refuse an edit nothing is said about; raises JobError."""
-    if not alternatives(settings.prompt):
+    if settings.kind == "edit" and not alternatives(settings.prompt):
         raise jobs.JobError(
             "empty_prompt",
             "The prompt is empty.",
@@ -49,11 +124,17 @@ def check(settings: Settings) -> None:
 
 
 def check_before_reading(
-    settings: Settings, size: tuple[int, int], frames: int, masks: Sequence[int], fps: float
+    settings: Settings,
+    size: tuple[int, int],
+    frames: int,
+    masks: Sequence[int],
+    fps: float,
+    start: int = 0,
 ) -> None:
     """Refuse what the backend would refuse, before any frame is read; raises JobError.
 
-    size: (W, H) the frames will have. masks: frames there are masks for, counted from 0.
+    size: (W, H) the frames will have. masks: frames there are masks for, counted from 0. start:
+    first frame on the timeline.
     """
     width, height = size
 
@@ -63,47 +144,8 @@ def check_before_reading(
 
     keys = tuple(jobs.KeyMask(frame=n, mask=stand_in(frames + n, 1)) for n in masks)
     clip = tuple(stand_in(index, 3) for index in range(frames))
-    validate.check(edit_job(settings, clip, keys, fps))
-
-
-def mask_files(settings: Settings, start: int, frames: int) -> list[tuple[int, Path]]:
-    """Masks to send as (frame of the clip counted from 0, file); raises JobError.
-
-    start: the clip's first frame on the timeline; frames: how many it has.
-    """
-    if settings.mask_mode == "auto":
-        return []
-    path = Path(settings.mask_path)
-    if settings.mask_mode == "key":
-        index = settings.mask_frame - start
-        if not settings.mask_path or not path.is_file():
-            raise jobs.JobError(
-                "mask_missing",
-                f"The mask {path} does not exist." if settings.mask_path else "No mask is chosen.",
-                "Choose a picture of the object, white on black, or set Mask to Automatic.",
-            )
-        if not 0 <= index < frames:
-            raise jobs.JobError(
-                "mask_frame_outside",
-                f"The mask is for frame {settings.mask_frame}, the strip shows frames {start} to "
-                f"{start + frames - 1}.",
-                "Set Mask Frame to the frame the mask was painted on.",
-            )
-        return [(index, path)]
-    if not settings.mask_path or not path.is_dir():
-        raise jobs.JobError(
-            "masks_missing",
-            f"The folder {path} does not exist." if settings.mask_path else "No folder is chosen.",
-            "Choose the folder with one mask for every frame, or set Mask to Automatic.",
-        )
-    pictures = sorted(f for f in path.iterdir() if f.suffix.lower() in _PICTURES)
-    if len(pictures) != frames:
-        raise jobs.JobError(
-            "mask_count",
-            f"The folder {path.name} holds {len(pictures)} masks, the strip shows {frames} frames.",
-            "One mask for every visible frame is needed, named in order.",
-        )
-    return list(enumerate(pictures))
+    paint = stand_in(2 * frames, 4)
+    validate.check(job_spec(settings, clip, masks_of(settings, keys, start), fps, start, paint))
 
 
 def clip_model(text: str) -> jobs.ClipModel:
@@ -116,21 +158,57 @@ def clip_model(text: str) -> jobs.ClipModel:
     return jobs.ClipModel(name=name, pretrained=rest)
 
 
-def edit_job(
+def job_spec(
     settings: Settings,
     frames: tuple[jobs.ObjectRef, ...],
-    masks: tuple[jobs.KeyMask, ...],
+    masks: jobs.Masks,
     fps: float,
-) -> jobs.EditJob:
-    """The job for these settings, frames and masks."""
+    start: int = 0,
+    image: jobs.ObjectRef | None = None,
+) -> jobs.JobSpec:
+    """The job for these settings, frames and masks.
+
+    start: first frame on the timeline. image: what was painted, of kind paint.
+    """
     check(settings)
+    clip = jobs.Clip(frames=frames, fps=fps)
+    if settings.kind == "atlas":
+        return jobs.AtlasJob(
+            clip=clip,
+            masks=masks,
+            preset=settings.preset,
+            seed=settings.seed,
+            engine=settings.engine,
+        )
+    if settings.kind == "paint":
+        assert image is not None
+        return jobs.PaintJob(
+            clip=clip,
+            image=image,
+            frame=None if settings.paint_frame is None else settings.paint_frame - start,
+            masks=masks,
+            layer=settings.layer,
+            preset=settings.preset,
+            seed=settings.seed,
+            atlas_engine=settings.engine,
+        )
+    both = settings.layer == "both"
     return jobs.EditJob(
-        clip=jobs.Clip(frames=frames, fps=fps),
+        clip=clip,
         prompt=alternatives(settings.prompt),
         source=alternatives(settings.source),
-        masks=jobs.Masks(mode=settings.mask_mode, keys=masks),
+        screen=alternatives(settings.screen),
+        region=alternatives(settings.region),
+        avoid=alternatives(settings.avoid),
+        background=alternatives(settings.background) if both else (),
+        background_source=alternatives(settings.background_source) if both else (),
+        recipe=settings.recipe,
+        masks=masks,
         layer=settings.layer,
         preset=settings.preset,
+        strength=settings.strength,
         seed=settings.seed,
-        model=clip_model(settings.model),
+        model=settings.clip_model,
+        atlas_engine=settings.engine,
+        after=settings.after,
     )

@@ -7,6 +7,7 @@ until drain() takes them, under a time budget, on the thread Blender calls us fr
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import queue
 import threading
 import time
@@ -20,6 +21,7 @@ from .connection import View
 from .delivery import Delivery
 from .frames import FrameStore
 from .jobs import CANCELLED, ENDED, FETCHING, PLACING, READING, SENDING, WAITING, Job
+from .previews import Preview, Previews
 
 
 class Session:
@@ -31,9 +33,11 @@ class Session:
         self._make_client = make_client
         self._client: Any = None
         self._address = ""
+        self.server = ""
         self._sent: dict[str, tuple[jobs.JobSpec, FrameStore]] = {}
         self._deliveries: dict[str, Delivery] = {}
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="text2live-png")
+        self._previews = Previews(self._writer)
 
     @property
     def connected(self) -> bool:
@@ -43,12 +47,17 @@ class Session:
     def connect(self, connection: keys.Connection) -> None:
         """Start a client and pick up every job that has not ended; an older one is closed."""
         self.disconnect()
-        self._address = connection.address
+        self._address, self.server = connection.address, connection.server_key[:12]
         self.view = View(state="connecting", address=self._address)
         self._client = self._make_client(connection)
         self._client.start()
         for job in self.jobs.values():
             self._pick_up(job)
+
+    def refuse(self, problem: jobs.Problem) -> None:
+        """There was not even an attempt to connect: say why."""
+        self.disconnect()
+        self.view = View(problem=problem)
 
     def disconnect(self) -> None:
         """Close the client. Jobs go on at the backend and are picked up at the next connect."""
@@ -66,6 +75,7 @@ class Session:
         for _spec, frames in self._sent.values():
             frames.close()
         self._sent.clear()
+        self._previews.close()
         self._writer.shutdown(wait=True)
 
     @contextlib.contextmanager
@@ -122,6 +132,13 @@ class Session:
             job.enter(CANCELLED)
             self._end(job)
 
+    def remove(self, job: Job) -> None:
+        """Take an ended job off the list, here and at the backend; its files stay."""
+        self.jobs.pop(job.id, None)
+        self._previews.forget(job.id)
+        if self._client is not None:
+            self._client.forget(job.id)
+
     def fail(self, job: Job, problem: jobs.Problem) -> None:
         """End a job with a problem found on this side."""
         job.fail(problem)
@@ -140,7 +157,7 @@ class Session:
             self._take(event)
         for delivery in list(self._deliveries.values()):
             changed |= self._advance(delivery)
-        return changed
+        return self._previews.advance(self.jobs) or changed
 
     def _take(self, event: Any) -> None:
         if isinstance(event, wire_client.ConnectionChanged):
@@ -150,11 +167,19 @@ class Session:
                 problem=event.problem,
                 device=event.device,
                 model=event.model,
+                jobs=self.view.jobs,
+                free_bytes=self.view.free_bytes,
+                total_bytes=self.view.total_bytes,
+            )
+        elif isinstance(event, wire_client.BackendStatus):
+            self.view = dataclasses.replace(
+                self.view,
+                jobs=event.jobs,
+                free_bytes=event.free_bytes,
+                total_bytes=event.total_bytes,
             )
         elif isinstance(event, wire_client.Fetched):
-            job_id, digest = event.tag
-            if job_id in self._deliveries:
-                self._deliveries[job_id].arrived(digest, event.array)
+            self._fetched(event)
         elif isinstance(event, wire_client.JobEvent):
             self._take_job_event(event.job_id, event.event)
         elif isinstance(event, wire_client.Uploading):
@@ -162,8 +187,18 @@ class Session:
         elif isinstance(event, wire_client.Accepted):
             self._on(event.job_id, lambda job: self._accepted(job, event.new))
         elif isinstance(event, wire_client.RequestFailed):
+            if event.what in ("forget", "list") or isinstance(event.tag, Preview):
+                return  # a picture on the way or a tidier list: nothing depends on it
             job_id = event.tag[0] if event.what == "fetch" else event.job_id
             self._on(job_id, lambda job: self._request_failed(job, event))
+
+    def _fetched(self, event: Any) -> None:
+        if isinstance(event.tag, Preview):
+            self._previews.arrived(event.tag, event.array)
+            return
+        job_id, digest = event.tag
+        if job_id in self._deliveries:
+            self._deliveries[job_id].arrived(digest, event.array)
 
     def _on(self, job_id: str | None, act: Callable[[Job], object]) -> None:
         job = self.jobs.get(job_id or "")
@@ -188,6 +223,8 @@ class Session:
         job = self.jobs.get(job_id)
         if job is None or not job.apply(event):
             return
+        if event.object is not None and not job.ended and self._client is not None:
+            self._client.fetch(event.object, tag=Preview(job_id, event.seq))
         if job.phase == FETCHING:
             self._deliver(job)
         elif job.phase in ENDED:

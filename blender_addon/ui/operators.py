@@ -1,4 +1,4 @@
-"""What the artist can press: edit, cancel, insert, connect, disconnect."""
+"""What the artist can press first: edit, analyse, cancel, insert, compose."""
 
 from __future__ import annotations
 
@@ -10,37 +10,25 @@ from bpy.props import FloatProperty, StringProperty
 from ..blender import compat, compositor, handlers, layers, runtime
 from ..blender.extract import check_source
 from ..core.jobs import Job
+from ..core.request import Kind
 from ..wire import jobs
+from .base import refuse
 from .preferences import longest
 
 
-def _refuse(operator: Any, problem: jobs.Problem) -> set[str]:
-    """Show a problem in the panel and as Blender's own report; a script gets an exception."""
-    runtime.current().problem = problem
-    handlers.redraw()
-    operator.report({"ERROR"}, f"{problem.message} {problem.hint}".strip())
-    return {"CANCELLED"}
+def begin(context: Any, kind: Kind = "edit", image: str = "") -> Job:
+    """Start a job on the active strip with the scene's settings; raises JobError.
 
-
-def begin(context: Any) -> Job:
-    """Start an edit of the active strip with the scene's settings; raises JobError."""
+    image: name of the image that was painted on, of kind paint.
+    """
     scene, strip = compat.sequencer_scene(context), compat.active_strip(context)
     check_source(strip)
-    return runtime.current().start(scene, strip, scene.text2live.collect(longest(context)))
+    settings = scene.text2live.collect(longest(context), kind)
+    return runtime.current().start(scene, strip, settings, image)
 
 
-class T2L_OT_edit(bpy.types.Operator):
-    """Read the active strip's frames, have the backend make a layer, and put it above the strip"""
-
-    bl_idname = "text2live.edit"
-    bl_label = "Make Layer"
-
-    timeout: FloatProperty(  # type: ignore[valid-type]
-        name="Timeout",
-        description="Seconds a script waits for the layer; 0: as long as it takes",
-        min=0.0,
-        options={"SKIP_SAVE"},
-    )
+class NeedsStrip:
+    """An operator on the active strip."""
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -51,29 +39,65 @@ class T2L_OT_edit(bpy.types.Operator):
             return False
         return True
 
+
+class OnStrip(NeedsStrip):
+    """An operator that begins a job on the active strip."""
+
+    kind = "edit"  # a request.Kind
+
+    timeout: FloatProperty(  # type: ignore[valid-type]
+        name="Timeout",
+        description="Seconds a script waits for the end; 0: as long as it takes",
+        min=0.0,
+        options={"SKIP_SAVE"},
+    )
+
+    def begin(self, context: Any) -> Job:
+        """Start the job; raises JobError."""
+        return begin(context, self.kind)
+
     def invoke(self, context: Any, _event: Any) -> set[str]:
         """Start and return at once; the timer carries the job on."""
         try:
-            begin(context)
+            self.begin(context)
         except jobs.JobError as error:
-            return _refuse(self, error.problem)
+            return refuse(self, error.problem)
         handlers.redraw()
         return {"FINISHED"}
 
     def execute(self, context: Any) -> set[str]:
         """Start and wait for the end (for scripts)."""
         try:
-            job = begin(context)
+            job = self.begin(context)
             runtime.current().wait(job, self.timeout)
         except jobs.JobError as error:
-            return _refuse(self, error.problem)
+            return refuse(self, error.problem)
         return {"FINISHED"} if job.placed else {"CANCELLED"}
 
 
-class _JobOperator:
+class T2L_OT_edit(OnStrip, bpy.types.Operator):
+    """Read the active strip's frames, have the backend make a layer, and put it above the strip"""
+
+    bl_idname = "text2live.edit"
+    bl_label = "Make Layer"
+
+
+class T2L_OT_analyse(OnStrip, bpy.types.Operator):
+    """Have the backend take the shot apart into its layers once: edits and paint are quick then"""
+
+    bl_idname = "text2live.analyse"
+    bl_label = "Analyse Shot"
+    kind = "atlas"
+
+
+class JobOperator:
     """An operator about one job, by default the newest it can be used on."""
 
-    job_id: StringProperty(options={"SKIP_SAVE", "HIDDEN"})  # type: ignore[valid-type]
+    job_id: StringProperty(  # type: ignore[valid-type]
+        name="Job",
+        description="Id of the job; empty: the newest",
+        options={"SKIP_SAVE", "HIDDEN"},
+    )
 
     def job(self, candidates: list[Job]) -> Job | None:
         """The job meant, or None."""
@@ -81,7 +105,7 @@ class _JobOperator:
         return named[-1] if named else None
 
 
-class T2L_OT_cancel(_JobOperator, bpy.types.Operator):
+class T2L_OT_cancel(JobOperator, bpy.types.Operator):
     """Stop the edit, here and at the backend"""
 
     bl_idname = "text2live.cancel"
@@ -103,7 +127,7 @@ class T2L_OT_cancel(_JobOperator, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class T2L_OT_insert(_JobOperator, bpy.types.Operator):
+class T2L_OT_insert(JobOperator, bpy.types.Operator):
     """Put a finished layer above its strip (again)"""
 
     bl_idname = "text2live.insert"
@@ -124,12 +148,12 @@ class T2L_OT_insert(_JobOperator, bpy.types.Operator):
             with state.session.standing_still():
                 state.insert(job)
         except jobs.JobError as error:
-            return _refuse(self, error.problem)
+            return refuse(self, error.problem)
         handlers.redraw()
         return {"FINISHED"}
 
 
-class T2L_OT_compose(_JobOperator, bpy.types.Operator):
+class T2L_OT_compose(JobOperator, bpy.types.Operator):
     """Add compositor nodes that put the layer over its source, in the Sequencer's colours"""
 
     bl_idname = "text2live.compose"
@@ -150,64 +174,11 @@ class T2L_OT_compose(_JobOperator, bpy.types.Operator):
             scene, strip = layers.source_of(job)
             check_source(strip)
         except jobs.JobError as error:
-            return _refuse(self, error.problem)
+            return refuse(self, error.problem)
         start = job.anchor.first_frame(compat.content_start(strip))
         compositor.layer_over(scene, strip, job, start)
         self.report({"INFO"}, "Nodes added. A render shows them when Sequencer is off in Output")
         return {"FINISHED"}
 
 
-class T2L_OT_connect(bpy.types.Operator):
-    """Connect to the backend named in the add-on's preferences"""
-
-    bl_idname = "text2live.connect"
-    bl_label = "Connect"
-
-    def execute(self, _context: Any) -> set[str]:
-        """Start connecting and return; the panel says how it went."""
-        try:
-            runtime.current().connect()
-        except jobs.JobError as error:
-            return _refuse(self, error.problem)
-        handlers.redraw()
-        return {"FINISHED"}
-
-
-class T2L_OT_disconnect(bpy.types.Operator):
-    """Disconnect; the backend goes on with its jobs and they are picked up at the next connect"""
-
-    bl_idname = "text2live.disconnect"
-    bl_label = "Disconnect"
-
-    @classmethod
-    def poll(cls, _context: Any) -> bool:
-        """There is a connection."""
-        return runtime.current().session.connected
-
-    def execute(self, _context: Any) -> set[str]:
-        """Close the connection."""
-        runtime.current().session.disconnect()
-        handlers.redraw()
-        return {"FINISHED"}
-
-
-_CLASSES = (
-    T2L_OT_edit,
-    T2L_OT_cancel,
-    T2L_OT_insert,
-    T2L_OT_compose,
-    T2L_OT_connect,
-    T2L_OT_disconnect,
-)
-
-
-def register() -> None:
-    """Make the operators known."""
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    """Take the operators away."""
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+CLASSES = (T2L_OT_edit, T2L_OT_analyse, T2L_OT_cancel, T2L_OT_insert, T2L_OT_compose)

@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 from bpy.props import IntProperty, StringProperty
 
-from ..blender.runtime import PACKAGE
+from ..blender.backends import PACKAGE
 from ..core.connection import default_connection_file
 
 
@@ -27,6 +27,22 @@ class T2L_AP_preferences(bpy.types.AddonPreferences):
         description="host:port, when the backend is reached in another way than its file says, "
         "for example through a tunnel. Empty: as in the file",
     )
+    backend_python: StringProperty(  # type: ignore[valid-type]
+        name="Python",
+        description="The Python that Start Local Backend runs the backend with: that of the "
+        "environment in which the backend and PyTorch are installed",
+        subtype="FILE_PATH",
+    )
+    backend_folder: StringProperty(  # type: ignore[valid-type]
+        name="Folder",
+        description="The folder with the backend's source. Empty: it is installed in that Python",
+        subtype="DIR_PATH",
+    )
+    backend_options: StringProperty(  # type: ignore[valid-type]
+        name="Options",
+        description="Further options of python -m backend.serve, for example: --device cpu "
+        "--model ViT-B-32:openai",
+    )
     longest: IntProperty(  # type: ignore[valid-type]
         name="Largest Side",
         description="Frames with a longer side are reduced before they are sent; the layer is "
@@ -39,10 +55,18 @@ class T2L_AP_preferences(bpy.types.AddonPreferences):
     def draw(self, _context: Any) -> None:
         """The preferences page."""
         column = self.layout.column()
+        column.label(text="Backend to connect to")
         column.prop(self, "connection_file")
         if not self.connection_file:
             column.label(text=f"Empty: {default_connection_file()}", icon="INFO")
         column.prop(self, "address")
+        column.separator()
+        column.label(text="Start Local Backend")
+        column.prop(self, "backend_python")
+        column.prop(self, "backend_folder")
+        column.prop(self, "backend_options")
+        column.separator()
+        column.label(text="Frames")
         column.prop(self, "longest")
 
 

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+# What the add-on keeps for its user goes to a folder of these tests.
+_USER = tempfile.TemporaryDirectory(prefix="text2live-user-")
+os.environ["BLENDER_USER_RESOURCES"] = _USER.name
 
 try:
     import bpy
@@ -62,6 +67,7 @@ def pictures(clip: Any, tmp_path: Path) -> list[Path]:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave without Blender's own clean-up."""
     if bpy is not None:
+        _USER.cleanup()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(int(getattr(config, "_text2live_status", 1)))

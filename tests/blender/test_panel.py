@@ -10,59 +10,18 @@ import pytest
 
 bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy module")
 
+from recorder import Recorder, drawn  # noqa: E402
+
 from blender_addon.blender import compat, layers, runtime  # noqa: E402
 from blender_addon.core import jobs as phases  # noqa: E402
 from blender_addon.core.connection import View  # noqa: E402
+from blender_addon.core.history import History, Took  # noqa: E402
 from blender_addon.core.jobs import Job  # noqa: E402
-from blender_addon.ui import operators, panel  # noqa: E402
+from blender_addon.ui import operators  # noqa: E402
 from blender_addon.wire import jobs  # noqa: E402
 from scripts import blender_studio as studio  # noqa: E402
 
 REASON = jobs.Problem(code="x", message="The backend is not running.", hint="Start it.")
-
-
-class Recorder:
-    """A layout that writes down what is drawn into it, boxes and rows included."""
-
-    def __init__(self, lines: list[str] | None = None) -> None:
-        self.lines: list[str] = [] if lines is None else lines
-
-    def label(self, *, text: str = "", icon: str = "NONE") -> None:
-        assert icon in bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items
-        self.lines.append(text)
-
-    def prop(self, owner: Any, name: str, **_options: Any) -> None:
-        assert owner.bl_rna.properties[name].description
-        self.lines.append(f"[{owner.bl_rna.properties[name].name}]")
-
-    def operator(self, name: str, *, text: str | None = None, icon: str = "NONE") -> Any:
-        assert icon in bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items
-        group, operator = name.split(".")
-        kind = getattr(getattr(bpy.ops, group), operator).get_rna_type()
-        assert kind.description
-        self.lines.append(f"<{kind.name if text is None else text or name}>")
-        return types.SimpleNamespace()
-
-    def progress(self, *, factor: float, type: str, text: str) -> None:
-        self.lines.append(f"{text} {factor:.0%}")
-
-    def row(self, align: bool = False) -> Recorder:
-        return Recorder(self.lines)
-
-    column = row
-
-    def box(self) -> Recorder:
-        return Recorder(self.lines)
-
-    def __contains__(self, text: str) -> bool:
-        return text in " ".join(self.lines)
-
-
-def drawn(scene: Any) -> Recorder:
-    recorder = Recorder()
-    with studio.sequencer(scene):
-        panel.T2L_PT_sequencer.draw(types.SimpleNamespace(layout=recorder), bpy.context)
-    return recorder
 
 
 def a_job(scene: Any, strip: Any, folder: Path, **fields: Any) -> Job:
@@ -81,7 +40,7 @@ def strip(scene: Any, movie: Path) -> Any:
 
 def test_disconnected_and_without_a_strip(scene: Any) -> None:
     seen = drawn(scene)
-    assert seen.lines[:2] == ["Not connected", "<Connect>"]
+    assert seen.lines[:3] == ["Not connected", "Not connected", "<Connect>"]
     assert "Click a movie or image strip" in seen
     assert "<Make Layer>" in seen
 
@@ -89,16 +48,70 @@ def test_disconnected_and_without_a_strip(scene: Any) -> None:
 def test_ready_with_a_strip(scene: Any, state: Any, strip: Any) -> None:
     state.session.view = View(state="ready", address="tcp://127.0.0.1:5599", device="cpu")
     seen = drawn(scene)
-    assert seen.lines[0] == "Connected to 127.0.0.1:5599"
+    assert seen.lines[:2] == ["Connected", "Connected to 127.0.0.1:5599"]
     assert "cpu" in seen.lines
     assert "shot, 8 frames" in seen
-    for name in ("Prompt", "Now", "Change", "Quality", "Mask", "Seed"):
+    assert "Frame 1 to 8, 96 × 64" in seen
+    for name in ("Prompt", "Now", "Kind", "Change", "Quality", "Strength", "Object", "Seed"):
         assert f"[{name}]" in seen
-    assert "[Mask Frame]" not in seen
-    scene.text2live.mask_mode = "key"
+
+
+def test_the_backend_says_how_busy_it_is(scene: Any, state: Any) -> None:
+    state.session.view = View(state="ready", free_bytes=3 * 2**29, total_bytes=2**32, jobs=2)
+    seen = drawn(scene, "T2L_PT_connection")
+    assert "1.5 of 4.0 GiB free" in seen
+    assert "2 jobs in its queue" in seen
+
+
+@pytest.mark.parametrize(
+    ("mode", "shown", "hidden"),
+    [
+        ("box", "No box yet", "[Mask Frame]"),
+        ("image", "<Paint Mask on This Frame>", "[Folder]"),
+        ("text", "[Called]", "[Mask Frame]"),
+        ("auto", "[Object]", "[Mask Frame]"),
+        ("mask", "[On Every Frame]", "[Mask Frame]"),
+        ("strip", "[Mask Strip]", "[Mask Frame]"),
+        ("key", "[Mask Frame]", "[Folder]"),
+        ("all", "[Folder]", "[Mask Frame]"),
+        ("none", "[Object]", "[Change]"),
+    ],
+)
+def test_each_way_to_say_where_the_object_is(
+    scene: Any, strip: Any, mode: str, shown: str, hidden: str
+) -> None:
+    scene.text2live.mask_mode = mode
+    seen = drawn(scene)
+    assert shown in seen
+    assert hidden not in seen
+
+
+def test_more_is_shown_where_it_is_needed(scene: Any, strip: Any) -> None:
+    settings = scene.text2live
+    assert "[Behind Now]" not in drawn(scene)
+    settings.layer = "both"
+    assert "[Behind Now]" in drawn(scene)
+    settings.mask_size = (9, 9)
+    assert "[Corner]" in drawn(scene)
+    settings.mask_mode, settings.mask_every = "mask", False
     assert "[Mask Frame]" in drawn(scene)
-    scene.text2live.mask_mode = "all"
-    assert "[Folder]" in drawn(scene)
+    settings.after, settings.after_title = "a" * 32, "v1 a red car"
+    assert "Goes on from v1 a red car" in drawn(scene)
+    bpy.ops.text2live.start_afresh()
+    assert "Goes on from" not in drawn(scene)
+
+
+def test_the_expected_time_is_that_of_earlier_jobs_on_this_server(
+    scene: Any, state: Any, strip: Any, tmp_path: Path
+) -> None:
+    state.session.server = "here"
+    state.history = History(tmp_path / "times.json")
+    assert "as before" not in drawn(scene)
+    one = Took(server="here", kind="edit", preset="preview", analysed=False, frames=8, seconds=240)
+    state.history.add(one)
+    assert "About 4 min, as before on this server" in drawn(scene)
+    scene.text2live.preset = "final"
+    assert "as before" not in drawn(scene)
 
 
 def test_a_strip_of_another_type(scene: Any) -> None:
@@ -112,7 +125,7 @@ def test_a_strip_of_another_type(scene: Any) -> None:
 def test_lost_connection_says_why_and_what_to_do(scene: Any, state: Any) -> None:
     state.session.view = View(state="lost", address="tcp://box:1", problem=REASON)
     seen = drawn(scene)
-    assert "No answer, still trying" in seen
+    assert "No answer, still trying" in seen.lines
     assert "The backend is not running." in seen
     assert "Start it." in seen
 
@@ -146,9 +159,9 @@ def test_a_finished_job_whose_layer_is_gone_can_be_inserted_again(
     job = a_job(scene, strip, tmp_path, phase=phases.DONE, placed=True)
     job.files = (tmp_path / "0001.png",)
     assert "a red car: done" in drawn(scene)
-    assert "<Insert Layer>" in drawn(scene)
+    assert "<Place Again>" in drawn(scene)
     strip[layers.JOB] = job.id
-    assert "<Insert Layer>" not in drawn(scene)
+    assert "<Place Again>" not in drawn(scene)
 
 
 def test_edit_needs_a_movie_or_image_strip(scene: Any, movie: Path) -> None:
@@ -182,7 +195,9 @@ def test_an_empty_prompt_is_said_and_stays_in_the_panel(scene: Any, strip: Any) 
 def press(scene: Any) -> tuple[set[str], list[str]]:
     """Press the button; without a window Blender would run execute instead of invoke."""
     said: list[str] = []
-    button = types.SimpleNamespace(report=lambda _level, text: said.append(text))
+    button = types.SimpleNamespace(
+        report=lambda _level, text: said.append(text), begin=operators.begin
+    )
     with studio.sequencer(scene):
         return operators.T2L_OT_edit.invoke(button, bpy.context, None), said
 
@@ -208,7 +223,7 @@ def test_no_backend_yet_is_said_before_any_frame_is_read(
 ) -> None:
     preferences = bpy.context.preferences.addons["blender_addon"].preferences
     preferences.connection_file = str(tmp_path / "connection.json")
-    scene.text2live.prompt = "a red car"
+    scene.text2live.prompt, scene.text2live.mask_mode = "a red car", "auto"
     outcome, said = press(scene)
     assert outcome == {"CANCELLED"}
     assert "does not exist" in said[0]
@@ -234,7 +249,9 @@ def test_another_machine_needs_online_access(
     monkeypatch.setattr(compat, "online", lambda: False)
     with pytest.raises(RuntimeError, match="online access is off"):
         bpy.ops.text2live.connect()
-    assert "Allow Online Access" in drawn(scene)
+    seen = drawn(scene, "T2L_PT_connection")
+    assert "Online access is off" in seen
+    assert "<Allow Online Access>" in seen
 
 
 def test_a_mask_is_for_the_frame_it_was_chosen_on(scene: Any, tmp_path: Path) -> None:
@@ -248,10 +265,15 @@ def test_a_mask_is_for_the_frame_it_was_chosen_on(scene: Any, tmp_path: Path) ->
 
 def test_every_property_and_operator_has_a_tooltip(scene: Any) -> None:
     preferences = bpy.context.preferences.addons["blender_addon"].preferences
-    for owner in (scene.text2live, preferences):
-        for prop in owner.bl_rna.properties:
+    operators = [getattr(bpy.ops.text2live, name).get_rna_type() for name in dir(bpy.ops.text2live)]
+    assert len(operators) > 20
+    assert all(operator.description for operator in operators)
+    for owner in (scene.text2live.bl_rna, preferences.bl_rna, *operators):
+        for prop in owner.properties:
             if prop.identifier not in {"rna_type", "name", "bl_idname"}:
-                assert prop.description, prop.identifier
+                assert prop.description, f"{owner.identifier}.{prop.identifier}"
+                for choice in getattr(prop, "enum_items", ()):
+                    assert choice.description, f"{prop.identifier}.{choice.identifier}"
 
 
 def test_preferences_page_is_drawn(scene: Any) -> None:
@@ -262,6 +284,7 @@ def test_preferences_page_is_drawn(scene: Any) -> None:
     )
     type(preferences).draw(page, bpy.context)
     assert "[Address]" in recorder
+    assert "[Python]" in recorder
     assert "connection.json" in recorder
 
 

@@ -54,7 +54,7 @@ class Desk:
     def set_up(scene: Any, movie: Path) -> None:
         strip = studio.movie_strip(scene, movie, frame_start=20)
         studio.editor(scene).active_strip = strip
-        scene.text2live.prompt = "a red car"
+        scene.text2live.prompt, scene.text2live.mask_mode = "a red car", "auto"
         studio.show_exactly(scene, (96, 64))
 
     @property
@@ -67,7 +67,9 @@ class Desk:
 
     def press(self) -> Job:
         """The button: start and come back."""
-        button = types.SimpleNamespace(report=lambda _level, text: pytest.fail(text))
+        button = types.SimpleNamespace(
+            report=lambda _level, text: pytest.fail(text), begin=operators.begin
+        )
         with studio.sequencer(self.scene):
             assert operators.T2L_OT_edit.invoke(button, bpy.context, None) == {"FINISHED"}
         return runtime.current().jobs[-1]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blender_addon.core import connection, frames, jobs, request
+from blender_addon.core import connection, frames, jobs, masking, request
 from blender_addon.core.planning import Placement, Taken, fit, free_channel, percentage
 from protocol.jobs import ClipModel, JobError
 from protocol.keys import Connection, new_keypair, write_connection_file
@@ -106,11 +106,11 @@ def test_a_key_mask_is_for_its_frame(tmp_path: Path) -> None:
     picture = tmp_path / "mask.png"
     picture.write_bytes(b"")
 
-    def at(frame: int) -> list[tuple[int, Path]]:
+    def at(frame: int) -> list[tuple[int, Path | None]]:
         settings = request.Settings(
             prompt="x", mask_mode="key", mask_path=str(picture), mask_frame=frame
         )
-        return request.mask_files(settings, 20, 8)
+        return masking.sources(settings, 20, 8)
 
     assert at(20) == [(0, picture)]
     assert at(27) == [(7, picture)]
@@ -123,10 +123,10 @@ def test_masks_in_a_folder_are_counted(tmp_path: Path) -> None:
     for name in ("b.png", "a.PNG", "notes.txt", "c.jpg"):
         (tmp_path / name).write_bytes(b"")
     settings = request.Settings(prompt="x", mask_mode="all", mask_path=str(tmp_path))
-    names = [path.name for _index, path in request.mask_files(settings, 1, 3)]
+    names = [path.name if path else None for _index, path in masking.sources(settings, 1, 3)]
     assert names == ["a.PNG", "b.png", "c.jpg"]
     with pytest.raises(JobError, match="holds 3 masks, the strip shows 4 frames"):
-        request.mask_files(settings, 1, 4)
+        masking.sources(settings, 1, 4)
 
 
 @pytest.mark.parametrize("mode", ["key", "all"])
@@ -134,7 +134,7 @@ def test_masks_in_a_folder_are_counted(tmp_path: Path) -> None:
 def test_a_missing_mask_is_said(mode: str, path: str) -> None:
     settings = request.Settings(prompt="x", mask_mode=mode, mask_path=path)  # type: ignore[arg-type]
     with pytest.raises(JobError) as caught:
-        request.mask_files(settings, 1, 3)
+        masking.sources(settings, 1, 3)
     assert caught.value.problem.hint
 
 

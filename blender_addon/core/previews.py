@@ -1,0 +1,75 @@
+"""Pictures of how far a job is: the newest of each, as a file that a panel can show."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import png
+from .jobs import Job
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A preview that was asked for: its job, and the number of its event there."""
+
+    job: str
+    seq: int
+
+
+class Previews:
+    """Writes previews below a folder of its own, which close() removes.
+
+    Each file has a name of its own: Blender keeps a picture it has loaded under its name.
+    """
+
+    def __init__(self, writer: ThreadPoolExecutor) -> None:
+        self._writer = writer
+        self._folder: Path | None = None
+        self._writes: dict[str, tuple[Preview, Future[Path]]] = {}
+
+    def arrived(self, preview: Preview, image: NDArray[np.uint8]) -> None:
+        """Take a fetched preview: uint8 [H,W,3|4]. An older one that comes late is left out."""
+        waiting = self._writes.get(preview.job)
+        if image.shape[2] in (3, 4) and (waiting is None or waiting[0].seq < preview.seq):
+            write = self._writer.submit(self._write, preview, image)
+            self._writes[preview.job] = (preview, write)
+
+    def advance(self, jobs: Mapping[str, Job]) -> bool:
+        """Show what is written; True when a job has another preview. A full disk shows none."""
+        ready = [preview for preview, write in self._writes.values() if write.done()]
+        changed = False
+        for preview in ready:
+            _, write = self._writes.pop(preview.job)
+            job = jobs.get(preview.job)
+            if job is None or write.exception() is not None:
+                continue
+            if job.preview is not None:
+                job.preview.unlink(missing_ok=True)
+            job.preview = write.result()
+            changed = True
+        return changed
+
+    def forget(self, job: str) -> None:
+        """A job is off the list."""
+        self._writes.pop(job, None)
+
+    def close(self) -> None:
+        """Remove every preview."""
+        self._writes.clear()
+        if self._folder is not None:
+            self._writer.submit(shutil.rmtree, self._folder, ignore_errors=True)
+
+    def _write(self, preview: Preview, image: NDArray[np.uint8]) -> Path:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="text2live-previews-"))
+        path = self._folder / f"{preview.job}-{preview.seq}.png"
+        png.write(path, image)
+        return path

@@ -1,0 +1,27 @@
+"""Every operator, made known to Blender."""
+
+from __future__ import annotations
+
+import bpy
+
+from . import operators, operators_connection, operators_jobs, operators_paint, operators_shot
+
+_CLASSES = (
+    *operators.CLASSES,
+    *operators_connection.CLASSES,
+    *operators_shot.CLASSES,
+    *operators_paint.CLASSES,
+    *operators_jobs.CLASSES,
+)
+
+
+def register() -> None:
+    """Make the operators known."""
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    """Take the operators away."""
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,118 @@
+"""Buttons of painting: open an atlas or a frame as an image, and lay the paint over the shot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+from bpy.props import EnumProperty
+
+from ..blender import compat, easel, shot
+from ..blender.extract import check_source
+from ..core.jobs import Job
+from ..wire import jobs
+from .base import refuse
+from .operators import NeedsStrip, OnStrip, begin
+from .preferences import longest
+from .properties import PAINT_LAYERS
+
+NAMES = {"foreground": "object", "background": "background"}
+
+
+class T2L_OT_open_atlas(NeedsStrip, bpy.types.Operator):
+    """Open the layer's atlas of the analysed shot as an image to paint on"""
+
+    bl_idname = "text2live.open_atlas"
+    bl_label = "Open Atlas"
+
+    layer: EnumProperty(  # type: ignore[valid-type]
+        name="Layer", description="The layer whose atlas is opened", items=PAINT_LAYERS
+    )
+
+    def execute(self, context: Any) -> set[str]:
+        """Load it, and choose it for Map to Shot."""
+        scene, strip = compat.sequencer_scene(context), compat.active_strip(context)
+        settings = scene.text2live
+        plain = settings.collect(longest(context), "paint")
+        found = shot.analysis(strip, plain)
+        picture = found.pictures.get(f"{self.layer}_atlas") if found else None
+        if picture is None:
+            return refuse(self, _not_analysed(self.layer))
+        name = f"{strip.name} {NAMES[self.layer]} atlas"
+        try:
+            image = easel.atlas_image(picture, name, shot.fingerprint(strip, plain))
+        except jobs.JobError as error:
+            return refuse(self, error.problem)
+        settings.paint_image, settings.paint_layer = image, self.layer
+        settings.paint_onto = "atlas"
+        easel.show(image, paint=True)
+        return {"FINISHED"}
+
+
+class T2L_OT_paint_frame(NeedsStrip, bpy.types.Operator):
+    """Open a copy of the current frame to paint on; what you change is carried to all the others"""
+
+    bl_idname = "text2live.paint_frame"
+    bl_label = "Paint on This Frame"
+
+    def execute(self, context: Any) -> set[str]:
+        """Copy the frame, and choose it for Map to Shot."""
+        scene, strip = compat.sequencer_scene(context), compat.active_strip(context)
+        settings, frame = scene.text2live, scene.frame_current
+        try:
+            check_source(strip)
+            image = easel.frame_image(scene, strip, frame, longest(context), "paint")
+        except jobs.JobError as error:
+            return refuse(self, error.problem)
+        settings.paint_image, settings.paint_onto = image, "frame"
+        settings.paint_frame = frame
+        easel.show(image, paint=True)
+        return {"FINISHED"}
+
+
+class T2L_OT_map_paint(OnStrip, bpy.types.Operator):
+    """Lay what is painted over every frame of the shot, as a new layer: no training, in seconds"""
+
+    bl_idname = "text2live.map_paint"
+    bl_label = "Map to Shot"
+
+    def begin(self, context: Any) -> Job:
+        """Start the job; raises JobError."""
+        scene, strip = compat.sequencer_scene(context), compat.active_strip(context)
+        check_source(strip)
+        settings = scene.text2live
+        image = settings.paint_image
+        if image is None:
+            raise jobs.JobError(
+                "no_paint_image",
+                "No image is chosen.",
+                "Open an atlas or a frame to paint on, or choose a picture with transparency.",
+            )
+        if settings.paint_onto == "atlas":
+            plain = settings.collect(longest(context), "paint")
+            if shot.analysis(strip, plain) is None:
+                raise _raised(_not_analysed(settings.paint_layer))
+            if image.get(easel.SHOT, shot.fingerprint(strip, plain)) != shot.fingerprint(
+                strip, plain
+            ):
+                raise jobs.JobError(
+                    "other_atlas",
+                    f"The image {image.name} is the atlas of another analysis.",
+                    "Open the atlas again, or set the object and the quality as they were then.",
+                )
+        return begin(context, "paint", image.name)
+
+
+def _not_analysed(layer: str) -> jobs.Problem:
+    return jobs.Problem(
+        code="not_analysed",
+        message=f"The shot has no {NAMES[layer]} atlas yet under these settings.",
+        hint="Press Analyse Shot first.",
+    )
+
+
+def _raised(problem: jobs.Problem) -> jobs.JobError:
+    return jobs.JobError(problem.code, problem.message, problem.hint)
+
+
+CLASSES = (T2L_OT_open_atlas, T2L_OT_paint_frame, T2L_OT_map_paint)

@@ -1,0 +1,127 @@
+"""Buttons of the shot: the box dragged in the preview, the painted mask, the analysis' report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ..blender import compat, easel, layers, shot
+from ..blender.extract import check_source, source_size
+from ..core.planning import box_between, to_picture
+from ..wire import jobs
+from . import box_overlay
+from .base import refuse
+from .operators import NeedsStrip
+from .preferences import longest
+
+
+class T2L_OT_draw_box(NeedsStrip, bpy.types.Operator):
+    """Drag a box round the object in the preview, on the current frame"""
+
+    bl_idname = "text2live.draw_box"
+    bl_label = "Draw Box"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def invoke(self, context: Any, _event: Any) -> set[str]:
+        """Wait for the drag; Esc gives up."""
+        self._region = box_overlay.preview_region(context)
+        strip = compat.active_strip(context)
+        try:
+            check_source(strip)
+            self._size = source_size(strip)
+            if self._region is None:
+                raise jobs.JobError(
+                    "no_preview",
+                    "No preview is open to draw the box in.",
+                    "Set a Sequencer's view to Preview, or type the box's corner and size.",
+                )
+        except jobs.JobError as error:
+            return refuse(self, error.problem)
+        self._from: tuple[float, float] | None = None
+        context.window.cursor_modal_set("CROSSHAIR")
+        context.workspace.status_text_set("Drag a box round the object; Esc: give up")
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: Any, event: Any) -> set[str]:
+        """Follow the mouse from press to release."""
+        here = (event.mouse_x - self._region.x, event.mouse_y - self._region.y)
+        if event.type in {"ESC", "RIGHTMOUSE"}:
+            return self._end(context, "CANCELLED")
+        if event.type == "LEFTMOUSE" and event.value == "PRESS":
+            inside = 0 <= here[0] < self._region.width and 0 <= here[1] < self._region.height
+            if not inside:
+                return {"PASS_THROUGH"}
+            self._from = here
+            return {"RUNNING_MODAL"}
+        if self._from is None:
+            return {"PASS_THROUGH"}
+        if event.type == "MOUSEMOVE":
+            box_overlay.show_drag((*self._from, *here))
+            self._region.tag_redraw()
+        elif event.type == "LEFTMOUSE" and event.value == "RELEASE":
+            take(context, box_overlay.canvas_points(context, self._region, self._from, here))
+            return self._end(context, "FINISHED")
+        return {"RUNNING_MODAL"}
+
+    def _end(self, context: Any, outcome: str) -> set[str]:
+        box_overlay.show_drag(None)
+        context.window.cursor_modal_restore()
+        context.workspace.status_text_set(None)
+        self._region.tag_redraw()
+        return {outcome}
+
+
+def take(context: Any, corners: list[tuple[float, float]]) -> None:
+    """Keep the box round four points of the canvas, in pixels from its middle, for this frame."""
+    scene, strip = compat.sequencer_scene(context), compat.active_strip(context)
+    size = source_size(strip)
+    placement = layers.placement_of(strip)
+    points = [to_picture(corner, placement, size) for corner in corners]
+    x, y, width, height = box_between(points, size)
+    settings = scene.text2live
+    settings.mask_corner, settings.mask_size = (x, y), (width, height)
+    settings.mask_frame = scene.frame_current
+    settings.mask_mode = "box"
+
+
+class T2L_OT_paint_mask(NeedsStrip, bpy.types.Operator):
+    """Open a copy of the current frame: paint over the object in any colour that stands out"""
+
+    bl_idname = "text2live.paint_mask"
+    bl_label = "Paint Mask on This Frame"
+
+    def execute(self, context: Any) -> set[str]:
+        """Copy the frame, and choose it as the mask."""
+        scene, strip = compat.sequencer_scene(context), compat.active_strip(context)
+        settings, frame = scene.text2live, scene.frame_current
+        try:
+            check_source(strip)
+            image = easel.frame_image(scene, strip, frame, longest(context), "mask")
+        except jobs.JobError as error:
+            return refuse(self, error.problem)
+        settings.mask_mode, settings.mask_image = "image", image
+        settings.mask_frame = frame
+        easel.show(image, paint=True)
+        return {"FINISHED"}
+
+
+class T2L_OT_open_report(NeedsStrip, bpy.types.Operator):
+    """Open the analysis' report: what was found, layer by layer, in one picture"""
+
+    bl_idname = "text2live.open_report"
+    bl_label = "Open Report"
+
+    def execute(self, context: Any) -> set[str]:
+        """Show it."""
+        scene, strip = compat.sequencer_scene(context), compat.active_strip(context)
+        found = shot.analysis(strip, scene.text2live.collect(longest(context), "atlas"))
+        if found is None or "report" not in found.pictures:
+            return {"CANCELLED"}
+        image = bpy.data.images.load(str(found.pictures["report"]), check_existing=True)
+        easel.show(image, paint=False)
+        return {"FINISHED"}
+
+
+CLASSES = (T2L_OT_draw_box, T2L_OT_paint_mask, T2L_OT_open_report)

@@ -1,0 +1,86 @@
+"""Connection: where it stands, why, and the button that changes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ..blender import backends, runtime
+from ..core.connection import ONLINE_OFF, View
+from ..core.local_backend import LocalBackend
+from . import words
+from .base import PARENT, InSequencer
+
+_MENDED_IN_PREFERENCES = ("wrong_key", "not_allowed", "not_a_backend", "bad_address", "no_answer")
+
+
+class T2L_PT_connection(InSequencer, bpy.types.Panel):
+    """The backend that does the work"""
+
+    bl_idname = "T2L_PT_connection"
+    bl_label = "Connection"
+    bl_parent_id = PARENT
+
+    def draw_header_preset(self, _context: Any) -> None:
+        """The state, to be read while the panel is folded."""
+        view = runtime.current().session.view
+        self.layout.label(text=view.short, icon=view.icon)
+
+    def draw(self, context: Any) -> None:
+        """State, reason, what the backend is, and the local one."""
+        state = runtime.current()
+        width = words.letters(context)
+        draw_state(self.layout, state.session.view, width)
+        draw_local(self.layout, state.local, state.session.view, width)
+
+
+def draw_state(layout: Any, view: View, width: int) -> None:
+    """One line and its button; what the backend is, or why there is none."""
+    row = layout.row(align=True)
+    row.label(text=view.line, icon=view.icon)
+    if view.state == "off":
+        row.operator("text2live.connect", text="Connect")
+    else:
+        row.operator("text2live.disconnect", text="", icon="X")
+    if view.state == "ready":
+        column = layout.column(align=True)
+        column.scale_y = 0.8
+        for text in (view.backend, view.memory, view.queue):
+            if text:
+                column.label(text=text, icon="BLANK1")
+    elif view.problem is not None:
+        box = layout.box()
+        words.problem(box, view.problem, width)
+        if view.problem.code == ONLINE_OFF:
+            box.operator("text2live.allow_online", icon="URL")
+        elif view.problem.code in _MENDED_IN_PREFERENCES:
+            box.operator("text2live.preferences", icon="PREFERENCES")
+
+
+def draw_local(layout: Any, local: LocalBackend | None, view: View, width: int) -> None:
+    """The backend that was started from here, or the button that starts one."""
+    if local is not None and local.running:
+        row = layout.row(align=True)
+        text = {
+            "starting": "Starting the local backend",
+            "ready": "The local backend runs",
+            "stopping": "Stopping the local backend",
+        }[local.state]
+        row.label(text=text, icon="SORTTIME" if local.state != "ready" else "CHECKMARK")
+        if local.state != "stopping":
+            row.operator("text2live.stop_local", text="Stop")
+        return
+    if local is not None and local.problem is not None:
+        words.problem(layout.box(), local.problem, width)
+    if view.state not in ("ready", "connecting"):
+        wanted = backends.preferences()
+        if wanted is not None and wanted.backend_python:
+            layout.operator("text2live.start_local", icon="PLAY")
+        else:
+            layout.operator(
+                "text2live.preferences", text="Set Up a Local Backend", icon="PREFERENCES"
+            )
+
+
+CLASSES = (T2L_PT_connection,)

@@ -1,0 +1,108 @@
+"""Jobs: what runs, what waits, what is done, and a strip's versions side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ..blender import compat, layers, runtime
+from ..core.jobs import CANCELLED, Job
+from . import thumbs, words
+from .base import PARENT, InSequencer
+
+SHOWN = 12  # ended jobs, the newest
+
+
+class T2L_PT_jobs(InSequencer, bpy.types.Panel):
+    """What was asked for"""
+
+    bl_idname = "T2L_PT_jobs"
+    bl_label = "Jobs"
+    bl_parent_id = PARENT
+
+    def draw_header_preset(self, _context: Any) -> None:
+        """How many run, to be read while the panel is folded."""
+        running = len(runtime.current().running)
+        if running:
+            self.layout.label(text=f"{running} running")
+
+    def draw(self, context: Any) -> None:
+        """Versions of the active strip, running jobs, ended ones."""
+        layout, width = self.layout, words.letters(context)
+        state = runtime.current()
+        draw_versions(layout, compat.active_strip(context))
+        for job in state.running:
+            draw_running(layout.box(), job, width)
+        ended = [job for job in reversed(state.jobs) if job.ended]
+        for job in ended[:SHOWN]:
+            draw_ended(layout.box(), job, width)
+        if not state.jobs:
+            layout.label(text="Nothing was asked for yet", icon="INFO")
+
+
+def draw_versions(layout: Any, strip: Any) -> None:
+    """The layers made for a strip, to be compared: each can be shown alone, hidden, or shown."""
+    if strip is None:
+        return
+    uid = strip.get(layers.LAYER_OF) or strip.get(layers.UID)
+    versions = layers.layer_strips(str(uid)) if uid else []
+    if len(versions) < 2:
+        return
+    column = layout.box().column(align=True)
+    column.label(text="Versions on the timeline", icon="RENDERLAYERS")
+    for layer in versions:
+        row = column.row(align=True)
+        row.prop(layer, "mute", text="", icon="HIDE_ON" if layer.mute else "HIDE_OFF")
+        row.label(text=f"v{layer.get(layers.VERSION, 0)}, channel {layer.channel}: {layer.name}")
+        row.operator("text2live.show_version", text="Only").job_id = str(layer[layers.JOB])
+
+
+def draw_running(layout: Any, job: Job, width: int) -> None:
+    """What a job does, how far it is, how long it takes, and the button that stops it."""
+    row = layout.row(align=True)
+    row.label(text=job.title, icon="SHADERFX")
+    row.operator("text2live.cancel", text="", icon="X").job_id = job.id
+    compat.show_progress(layout, job.fraction, job.words())
+    if job.eta_words():
+        layout.label(text=job.eta_words(), icon="TIME")
+    thumbs.show(layout, job.preview, 6.0)
+    if job.note:
+        words.paragraph(layout, job.note, width, "INFO")
+
+
+def draw_ended(layout: Any, job: Job, width: int) -> None:
+    """How a job ended, its picture, and what can be done with it."""
+    row = layout.row(align=True)
+    row.label(text=f"{job.title}: {_outcome(job)}", icon=_icon(job))
+    if job.settings is not None:
+        row.operator("text2live.reuse", text="", icon="COPYDOWN").job_id = job.id
+    row.operator("text2live.remove", text="", icon="TRASH").job_id = job.id
+    if job.problem is not None:
+        words.problem(layout, job.problem, width)
+    elif job.note:
+        words.paragraph(layout, job.note, width, "INFO")
+    thumbs.show(layout, job.thumbnail, 4.0)
+    row = layout.row(align=True)
+    if job.files and (not job.placed or layers.find_layer(job.id) is None):
+        text = "Place Again" if job.placed else "Insert Layer"
+        row.operator("text2live.insert", text=text, icon="IMPORT").job_id = job.id
+    elif job.files:
+        row.operator("text2live.compose", icon="NODETREE").job_id = job.id
+    if job.files and job.kind == "edit" and job.settings is not None:
+        row.operator("text2live.refine", icon="FORWARD").job_id = job.id
+    if not job.files and not job.pictures and job.settings is not None:
+        row.operator("text2live.retry", icon="FILE_REFRESH").job_id = job.id
+
+
+def _outcome(job: Job) -> str:
+    if job.phase == CANCELLED:
+        return "cancelled"
+    return "failed" if job.problem is not None and not job.files else "done"
+
+
+def _icon(job: Job) -> str:
+    return {"cancelled": "CANCEL", "failed": "ERROR", "done": "CHECKMARK"}[_outcome(job)]
+
+
+CLASSES = (T2L_PT_jobs,)

@@ -1,0 +1,45 @@
+"""Paint: change the shot by hand, on an atlas or on one frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ..blender import compat
+from .base import PARENT, InSequencer
+from .panel_edit import draw_expected
+
+
+class T2L_PT_paint(InSequencer, bpy.types.Panel):
+    """Paint once, on an atlas or on one frame, and have it carried through the shot"""
+
+    bl_idname = "T2L_PT_paint"
+    bl_label = "Paint"
+    bl_parent_id = PARENT
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Any) -> None:
+        """What to paint on, then what to do with it."""
+        layout = self.layout
+        scene = compat.sequencer_scene(context)
+        if scene is None:
+            return
+        settings = scene.text2live
+        row = layout.row(align=True)
+        for layer, name in (("foreground", "Object Atlas"), ("background", "Background Atlas")):
+            row.operator("text2live.open_atlas", text=name, icon="IMAGE_DATA").layer = layer
+        layout.operator("text2live.paint_frame", icon="BRUSH_DATA")
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        column.prop(settings, "paint_image")
+        column.row(align=True).prop(settings, "paint_layer", expand=True)
+        column.row(align=True).prop(settings, "paint_onto", expand=True)
+        if settings.paint_onto == "frame":
+            column.prop(settings, "paint_frame")
+        layout.operator("text2live.map_paint", icon="MOD_UVPROJECT")
+        draw_expected(layout, context, "paint")
+
+
+CLASSES = (T2L_PT_paint,)

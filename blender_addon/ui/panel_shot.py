@@ -1,0 +1,125 @@
+"""Shot: the strip, where its object is, and the analysis that makes edits quick."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ..blender import compat, runtime, shot
+from ..core.quality import verdicts
+from . import thumbs, words
+from .base import PARENT, InSequencer
+from .panel_edit import draw_expected
+from .preferences import longest
+
+
+class T2L_PT_shot(InSequencer, bpy.types.Panel):
+    """The strip that is worked on, and its object"""
+
+    bl_idname = "T2L_PT_shot"
+    bl_label = "Shot"
+    bl_parent_id = PARENT
+
+    def draw(self, context: Any) -> None:
+        """Strip, object, analysis."""
+        layout, width = self.layout, words.letters(context)
+        scene, strip = compat.sequencer_scene(context), compat.active_strip(context)
+        if scene is None:
+            return
+        usable = draw_strip(layout, strip, width)
+        draw_object(layout, scene, scene.text2live, width)
+        if usable:
+            draw_analysis(layout, context, strip, width)
+
+
+def draw_strip(layout: Any, strip: Any, width: int) -> bool:
+    """The strip, its frames and its size, or what is missing; True for one that can be edited."""
+    if strip is None:
+        layout.label(text="Click a movie or image strip", icon="INFO")
+        return False
+    if strip.type not in compat.SOURCE_TYPES:
+        words.paragraph(layout, f"{strip.name} is no movie or image strip", width, "ERROR")
+        return False
+    start, end = compat.span(strip)
+    icon = "FILE_MOVIE" if strip.type == "MOVIE" else "IMAGE_DATA"
+    layout.label(text=f"{strip.name}, {end - start} frames", icon=icon)
+    element = strip.elements[0] if strip.elements else None
+    size = f", {element.orig_width} × {element.orig_height}" if element else ""
+    layout.label(text=f"Frame {start} to {end - 1}{size}", icon="BLANK1")
+    return True
+
+
+def draw_object(layout: Any, scene: Any, settings: Any, width: int) -> None:
+    """How the object is told from the background."""
+    column = layout.column()
+    column.use_property_split = True
+    column.use_property_decorate = False
+    column.prop(settings, "mask_mode")
+    mode = settings.mask_mode
+    if mode == "box":
+        layout.operator("text2live.draw_box", icon="SELECT_SET")
+        if min(settings.mask_size) < 1:
+            words.paragraph(layout, "No box yet: press the button, then drag it.", width, "INFO")
+        else:
+            column = column.column(align=True)
+            for name in ("mask_corner", "mask_size", "mask_frame"):
+                column.prop(settings, name)
+    elif mode == "image":
+        layout.operator("text2live.paint_mask", icon="BRUSH_DATA")
+        column.prop(settings, "mask_image")
+        column.prop(settings, "mask_frame")
+    elif mode == "text":
+        column.prop(settings, "mask_text")
+    elif mode == "mask":
+        column.prop(settings, "mask_data")
+    elif mode == "strip" and scene.sequence_editor is not None:
+        editor = scene.sequence_editor
+        strips = "strips_all" if hasattr(editor, "strips_all") else "sequences_all"
+        column.prop_search(settings, "mask_strip", editor, strips)
+    elif mode == "key":
+        column.prop(settings, "mask_file")
+        column.prop(settings, "mask_frame")
+    elif mode == "all":
+        column.prop(settings, "mask_folder")
+    if mode in ("mask", "strip"):
+        column.prop(settings, "mask_every")
+        if not settings.mask_every:
+            column.prop(settings, "mask_frame")
+
+
+def draw_analysis(layout: Any, context: Any, strip: Any, width: int) -> None:
+    """Whether the shot is analysed under these settings, how well, and its atlases."""
+    running = [job for job in runtime.current().running if job.kind == "atlas"]
+    settings = compat.sequencer_scene(context).text2live.collect(longest(context), "atlas")
+    found = shot.analysis(strip, settings)
+    for job in running:
+        compat.show_progress(layout, job.fraction, job.words())
+        if job.eta_words():
+            layout.label(text=job.eta_words(), icon="TIME")
+    if running:
+        return
+    if found is None:
+        layout.operator("text2live.analyse", icon="VIEWZOOM")
+        draw_expected(layout, context, "atlas")
+        return
+    box = layout.box()
+    box.label(text="Analysed: edits of it are quick now", icon="CHECKMARK")
+    start = compat.span(strip)[0]
+    for verdict in verdicts(found.numbers, start):
+        words.paragraph(box, verdict.text, width, "BLANK1" if verdict.good else "ERROR")
+    if not found.pictures:
+        box.operator("text2live.analyse", text="Fetch Its Atlases", icon="VIEWZOOM")
+        return
+    row = box.row(align=True)
+    for layer, name in (("foreground", "Object"), ("background", "Background")):
+        picture = found.pictures.get(f"{layer}_atlas")
+        if picture is not None:
+            column = row.column(align=True)
+            thumbs.show(column, picture, 5.0)
+            column.operator("text2live.open_atlas", text=f"Paint {name}").layer = layer
+    if "report" in found.pictures:
+        box.operator("text2live.open_report", icon="IMAGE_REFERENCE")
+
+
+CLASSES = (T2L_PT_shot,)

@@ -1,0 +1,74 @@
+"""A layout that writes down what is drawn into it, and every panel of ours drawn into one."""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+import bpy
+
+from blender_addon.ui import panel
+from scripts import blender_studio as studio
+
+
+class Recorder:
+    """Boxes, rows and columns write into the same lines; icons and descriptions must exist."""
+
+    def __init__(self, lines: list[str] | None = None) -> None:
+        self.lines: list[str] = [] if lines is None else lines
+
+    def label(self, *, text: str = "", icon: str = "NONE") -> None:
+        assert icon in bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items
+        self.lines.append(text)
+
+    def prop(self, owner: Any, name: str, *, icon: str = "NONE", **_options: Any) -> None:
+        assert icon in bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items
+        assert owner.bl_rna.properties[name].description
+        self.lines.append(f"[{owner.bl_rna.properties[name].name}]")
+
+    def prop_search(self, owner: Any, name: str, where: Any, names: str) -> None:
+        assert names in where.bl_rna.properties
+        self.prop(owner, name)
+
+    def operator(self, name: str, *, text: str | None = None, icon: str = "NONE") -> Any:
+        assert icon in bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items
+        group, operator = name.split(".")
+        kind = getattr(getattr(bpy.ops, group), operator).get_rna_type()
+        assert kind.description
+        self.lines.append(f"<{kind.name if text is None else text or name}>")
+        return types.SimpleNamespace()
+
+    def progress(self, *, factor: float, type: str, text: str) -> None:
+        self.lines.append(f"{text} {factor:.0%}")
+
+    def template_icon(self, *, icon_value: int, scale: float) -> None:
+        assert icon_value
+        self.lines.append(f"(picture {scale:g})")
+
+    def separator(self) -> None:
+        pass
+
+    def row(self, align: bool = False) -> Recorder:
+        return Recorder(self.lines)
+
+    column = row
+
+    def box(self) -> Recorder:
+        return Recorder(self.lines)
+
+    def __contains__(self, text: str) -> bool:
+        return text in " ".join(self.lines)
+
+
+def drawn(scene: Any, *names: str) -> Recorder:
+    """What the panels show, headings included; names: those meant, else all."""
+    recorder = Recorder()
+    with studio.sequencer(scene):
+        for room in panel.CLASSES:
+            if names and room.__name__ not in names:
+                continue
+            canvas = types.SimpleNamespace(layout=recorder)
+            if hasattr(room, "draw_header_preset"):
+                room.draw_header_preset(canvas, bpy.context)
+            room.draw(canvas, bpy.context)
+    return recorder

@@ -1,0 +1,194 @@
+"""A backend started from Blender, and how long jobs take on one: without Blender."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from blender_addon.core import local_backend
+from blender_addon.core.connection import View
+from blender_addon.core.history import History, Took
+from blender_addon.core.local_backend import LocalBackend, split_options, why_ended
+from protocol.jobs import JobError, Problem
+
+LOG = Path("backend.log")
+posix = pytest.mark.skipif(os.name != "posix", reason="the stand-in is a shell script")
+
+
+def python_that(tmp_path: Path, script: str) -> Path:
+    """A stand-in for the artist's Python; DATA is the folder that --data names."""
+    path = tmp_path / "python"
+    path.write_text(f'#!/bin/sh\nDATA="$6"\n{script}\n')
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def start(tmp_path: Path, script: str) -> LocalBackend:
+    data = tmp_path / "data"
+    data.mkdir(exist_ok=True)
+    return LocalBackend(python_that(tmp_path, script), None, data, tmp_path / "log" / "backend.log")
+
+
+def until(local: LocalBackend, state: str) -> None:
+    deadline = time.monotonic() + 20
+    while local.state != state:
+        assert time.monotonic() < deadline, (local.state, local.problem, local.log.read_text())
+        local.poll()
+        time.sleep(0.01)
+
+
+@posix
+def test_it_is_ready_when_its_connection_file_is_new(tmp_path: Path) -> None:
+    old = tmp_path / "data" / "connection.json"
+    old.parent.mkdir()
+    old.write_text("of a backend that was killed")
+    os.mkfifo(tmp_path / "data" / "go")
+    local = start(tmp_path, 'read x < "$DATA/go"; echo new > "$DATA/connection.json"; sleep 60')
+    assert not local.poll()
+    assert local.state == "starting"
+    (tmp_path / "data" / "go").write_text("go\n")
+    until(local, "ready")
+    assert local.connection_file == old
+    local.stop()
+    assert local.state == "stopping"
+    until(local, "ended")
+    assert local.problem is None
+    assert not local.running
+
+
+@posix
+def test_what_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_backend, "CLOSE_WITHIN_S", 0.2)
+    local = start(tmp_path, 'trap "" TERM; echo > "$DATA/connection.json"; while :; do :; done')
+    until(local, "ready")
+    local.close()
+    assert local.state == "ended"
+
+
+@posix
+def test_one_that_ends_by_itself_says_why(tmp_path: Path) -> None:
+    local = start(tmp_path, 'echo "text2live: The disk is full."; echo "Make room."; exit 1')
+    until(local, "ended")
+    assert local.problem == Problem(
+        code="backend_ended", message="The disk is full.", hint="Make room."
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("python: Error while finding module specification for 'backend.serve' "
+         "(ModuleNotFoundError: No module named 'backend')", "backend_not_installed", "not have"),
+        ("/usr/bin/python3: No module named backend", "backend_not_installed", "does not have"),
+        ("ModuleNotFoundError: No module named 'torch'", "backend_incomplete", "torch"),
+        ("text2live: Another backend is already using the folder /d.\nStop it first.",
+         "already_running", "already runs"),
+        ("Traceback:\n  ValueError: seven\n\n", "backend_ended", "ValueError: seven"),
+        ("", "backend_ended", "without a word"),
+    ],
+)  # fmt: skip
+def test_reasons_in_words(words: str, code: str, said: str) -> None:
+    problem = why_ended(words, LOG)
+    assert problem.code == code
+    assert said in problem.message
+    assert problem.hint
+
+
+def test_a_python_or_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
+    data, log = tmp_path / "data", tmp_path / "log"
+    with pytest.raises(JobError, match="does not exist"):
+        LocalBackend(tmp_path / "nothing", None, data, log)
+    with pytest.raises(JobError, match="does not hold the backend"):
+        LocalBackend(Path(sys.executable), tmp_path, data, log)
+    (tmp_path / "plain").write_text("no program")
+    with pytest.raises(JobError, match="cannot be started"):
+        LocalBackend(tmp_path / "plain", None, data, log)
+
+
+def test_options_are_those_of_a_terminal() -> None:
+    assert split_options('--model "a b" --device cpu', posix=True) == [
+        *("--model", "a b", "--device", "cpu")
+    ]
+    with pytest.raises(JobError, match="cannot be read"):
+        split_options('--model "a', posix=True)
+
+
+def test_blenders_own_python_is_kept_out() -> None:
+    own = {"PYTHONHOME": "/blender", "PYTHONPATH": "/blender", "HOME": "/h"}
+    assert local_backend.environment(own) == {"HOME": "/h", "PYTHONUNBUFFERED": "1"}
+
+
+# how long
+
+
+def took(seconds: float, **other: object) -> Took:
+    fields = {"server": "a", "kind": "edit", "preset": "draft", "analysed": True, "frames": 70}
+    return Took(**{**fields, "seconds": seconds, **other})  # type: ignore[arg-type]
+
+
+def test_the_expected_time_is_the_median_of_the_newest_like_it(tmp_path: Path) -> None:
+    file = tmp_path / "times.json"
+    history = History(file)
+    assert history.expected("a", "edit", "draft", True, 70) is None
+    for seconds in (900, 10, 20, 30, 40, 50):
+        history.add(took(seconds))
+    for other in ({"server": "b"}, {"kind": "atlas"}, {"preset": "final"}, {"analysed": False}):
+        history.add(took(1, **other))
+    assert History(file).expected("a", "edit", "draft", True, 70) == 30
+    assert history.expected("a", "edit", "draft", True, 35) == 30
+    assert history.expected("a", "edit", "draft", True, 140) == 30
+    assert history.expected("a", "edit", "draft", True, 34) is None
+    assert history.expected("a", "edit", "draft", True, 141) is None
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '[{"server": "a"}]'])
+def test_a_damaged_history_is_none(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "times.json"
+    file.write_text(content)
+    history = History(file)
+    assert history.expected("a", "edit", "draft", True, 70) is None
+    history.add(took(5))
+    assert History(file).expected("a", "edit", "draft", True, 70) == 5
+
+
+# the connection in words
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "line"),
+    [
+        ("off", "", "Not connected"),
+        ("off", "file_missing", "Backend not running"),
+        ("off", "online_access_off", "Online access is off"),
+        ("lost", "not_running", "Backend not running, still trying"),
+        ("lost", "anything", "No answer, still trying"),
+        ("refused", "wrong_key", "Wrong connection file"),
+        ("refused", "not_allowed", "Not paired with this backend"),
+        ("refused", "backend_too_old", "Backend too old"),
+        ("refused", "anything", "Refused"),
+    ],
+)
+def test_why_there_is_no_connection(state: str, code: str, line: str) -> None:
+    problem = Problem(code=code, message="m") if code else None
+    assert View(state=state, problem=problem).line == line  # type: ignore[arg-type]
+
+
+def test_every_reason_the_client_gives_has_its_words() -> None:
+    link = (Path(__file__).parents[2] / "protocol" / "link.py").read_text()
+    codes = {part.split('"')[0] for part in link.split('code="')[1:]}
+    assert len(codes) > 4
+    for code in codes:
+        view = View(state="refused", problem=Problem(code=code, message="m"))
+        assert view.line != "Refused", code
+
+
+def test_how_busy_the_backend_is() -> None:
+    assert View().memory == ""
+    assert View(free_bytes=2**30, total_bytes=2**31).memory == "1.0 of 2.0 GiB free"
+    queues = [View(jobs=n).queue for n in (0, 1, 3)]
+    assert queues == ["No jobs in its queue", "1 job in its queue", "3 jobs in its queue"]

@@ -1,0 +1,262 @@
+"""From the panel's settings to a job: every kind, every way to say where the object is."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from blender_addon.core import canvas, masking, quality
+from blender_addon.core.planning import Placement, box_between, to_canvas, to_picture
+from blender_addon.core.request import Settings, check_before_reading, job_spec
+from protocol.jobs import AtlasJob, BoxKey, EditJob, JobError, KeyMask, Masks, ObjectRef, PaintJob
+
+START, FRAMES = 20, 8
+
+
+def ref(number: int, channels: int = 3) -> ObjectRef:
+    return ObjectRef(digest=f"{number:064x}", dtype="uint8", shape=(48, 64, channels))
+
+
+CLIP = tuple(ref(number) for number in range(FRAMES))
+KEYS = (KeyMask(frame=2, mask=ref(99, 1)),)
+
+
+def settings(**fields: object) -> Settings:
+    return Settings(**{"prompt": "a red car", **fields})  # type: ignore[arg-type]
+
+
+def test_a_box_is_sent_in_the_pixels_of_the_frames_that_are_sent() -> None:
+    box = settings(mask_mode="box", mask_frame=22, mask_box=(10, 20, 30, 8))
+    assert masking.sources(box, START, FRAMES) == []
+    masks = masking.masks_of(box, (), START, (0.5, 0.25))
+    assert masks == Masks(mode="key", boxes=(BoxKey(frame=2, x0=5, y0=5, x1=20, y1=7),))
+
+
+@pytest.mark.parametrize(
+    ("fields", "indices", "mode"),
+    [
+        ({"mask_mode": "image", "mask_name": "m", "mask_frame": 22}, [2], "key"),
+        ({"mask_mode": "mask", "mask_name": "m"}, range(8), "all"),
+        ({"mask_mode": "strip", "mask_name": "m"}, range(8), "all"),
+        ({"mask_mode": "mask", "mask_name": "m", "mask_every": False, "mask_frame": 27}, [7],
+         "key"),
+        ({"mask_mode": "auto"}, [], "auto"),
+        ({"mask_mode": "none"}, [], "none"),
+    ],
+)  # fmt: skip
+def test_masks_that_blender_makes(fields: dict[str, object], indices: object, mode: str) -> None:
+    chosen = settings(**fields)
+    found = masking.sources(chosen, START, FRAMES)
+    assert found == [(index, None) for index in indices]  # type: ignore[attr-defined]
+    assert masking.masks_of(chosen, KEYS, START).mode == mode
+    assert bool(masking.masks_of(chosen, KEYS, START).keys) == bool(found)
+
+
+@pytest.mark.parametrize(
+    ("fields", "texts"),
+    [
+        ({"mask_text": "swan; bird"}, ("swan", "bird")),
+        ({"region": "the roof", "source": "a car"}, ("the roof",)),
+        ({"source": "a car"}, ("a car",)),
+    ],
+)
+def test_an_object_found_by_text(fields: dict[str, str], texts: tuple[str, ...]) -> None:
+    masks = masking.masks_of(settings(mask_mode="text", model="ViT-B-32", **fields), (), START)
+    assert (masks.mode, masks.texts, masks.model.name) == ("text", texts, "ViT-B-32")
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"mask_mode": "box"}, "no_box"),
+        ({"mask_mode": "box", "mask_box": (0, 0, 9, 9), "mask_frame": 28}, "mask_frame_outside"),
+        ({"mask_mode": "image"}, "no_mask_image"),
+        ({"mask_mode": "mask"}, "no_mask_chosen"),
+        ({"mask_mode": "strip"}, "no_mask_chosen"),
+        ({"mask_mode": "mask", "mask_name": "m", "mask_every": False}, "mask_frame_outside"),
+    ],
+)
+def test_a_mask_that_is_not_there_is_said(fields: dict[str, object], code: str) -> None:
+    with pytest.raises(JobError) as caught:
+        masking.sources(settings(**fields), START, FRAMES)
+    assert caught.value.problem.code == code
+    assert caught.value.problem.hint
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"mask_mode": "text"}, "no_mask_text"),
+        ({"mask_mode": "none"}, "no_foreground"),
+        ({"kind": "paint", "paint_frame": 28}, "paint_out_of_range"),
+        ({"after": "yesterday"}, "bad_job_id"),
+        ({"strength": 9.0}, "bad_strength"),
+    ],
+)
+def test_what_the_backend_would_refuse(fields: dict[str, object], code: str) -> None:
+    with pytest.raises(JobError) as caught:
+        check_before_reading(settings(**fields), (64, 48), FRAMES, [], 24.0, START)
+    assert caught.value.problem.code == code
+
+
+def test_an_edit_carries_all_that_was_said() -> None:
+    said = settings(
+        source="a car", screen="rust", region="the roof", avoid="sky", recipe="effect",
+        strength=0.5, preset="draft", seed=7, after="a" * 32, engine="mlp", model="ViT-B-32:openai",
+    )  # fmt: skip
+    spec = job_spec(said, CLIP, Masks(mode="auto"), 25.0, START)
+    assert isinstance(spec, EditJob)
+    texts = (spec.prompt, spec.source, spec.screen, spec.region, spec.avoid)
+    assert texts == (("a red car",), ("a car",), ("rust",), ("the roof",), ("sky",))
+    chosen = (spec.recipe, spec.strength, spec.preset, spec.seed, spec.after, spec.atlas_engine)
+    assert chosen == ("effect", 0.5, "draft", 7, "a" * 32, "mlp")
+    assert (spec.model.pretrained, spec.clip.fps) == ("openai", 25.0)
+
+
+def test_texts_of_the_background_belong_to_an_edit_of_both() -> None:
+    said = settings(layer="both", background="snow", background_source="grass")
+    spec = job_spec(said, CLIP, Masks(), 24.0)
+    assert isinstance(spec, EditJob)
+    assert (spec.background, spec.background_source) == (("snow",), ("grass",))
+    alone = job_spec(dataclasses.replace(said, layer="foreground"), CLIP, Masks(), 24.0)
+    assert isinstance(alone, EditJob)
+    assert alone.background == ()
+
+
+def test_an_analysis_and_the_edit_after_it_ask_for_the_same_atlas() -> None:
+    said = settings(preset="draft", seed=3, engine="mlp", mask_mode="text", source="a car")
+    masks = masking.masks_of(said, (), START)
+    edit = job_spec(said, CLIP, masks, 24.0)
+    atlas = job_spec(dataclasses.replace(said, kind="atlas"), CLIP, masks, 24.0)
+    assert isinstance(edit, EditJob)
+    assert isinstance(atlas, AtlasJob)
+    asked = (atlas.clip, atlas.masks, atlas.preset, atlas.seed, atlas.engine)
+    assert asked == (edit.clip, edit.masks, edit.preset, edit.seed, edit.atlas_engine)
+
+
+def test_paint_over_a_frame_is_for_that_frame_of_the_clip() -> None:
+    said = settings(kind="paint", paint_frame=23, layer="background")
+    spec = job_spec(said, CLIP, Masks(), 24.0, START, ref(5, 4))
+    assert isinstance(spec, PaintJob)
+    assert (spec.frame, spec.layer, spec.image) == (3, "background", ref(5, 4))
+    atlas = dataclasses.replace(said, paint_frame=None)
+    assert job_spec(atlas, CLIP, Masks(), 24.0, START, ref(5, 4)).frame is None  # type: ignore[union-attr]
+
+
+def test_settings_are_kept_as_plain_values() -> None:
+    said = settings(mask_mode="box", mask_box=(1, 2, 3, 4), paint_frame=5)
+    assert Settings.from_plain({**said.to_plain(), "of a later version": 1}) == said
+
+
+def test_titles() -> None:
+    assert settings(prompt="a red car; a crimson car").title == "a red car"
+    assert settings(kind="atlas").title == "Analysis"
+    assert settings(kind="paint").title == "Paint on foreground atlas"
+    assert settings(kind="paint", paint_frame=9).title == "Paint on foreground frame 9"
+
+
+def test_the_atlas_depends_on_the_shot_and_its_object_not_on_the_words() -> None:
+    one = settings(mask_mode="box", mask_box=(1, 2, 3, 4))
+    same = dataclasses.replace(one, prompt="a boat", strength=2.0, mask_text="x", mask_path="/p")
+    assert one.decomposition() == same.decomposition()
+    for fields in (
+        {"preset": "final"}, {"seed": 1}, {"engine": "mlp"}, {"longest": 5}, {"mask_frame": 3},
+        {"mask_box": (1, 2, 3, 5)}, {"mask_mode": "auto"}, {"mask_mode": "image", "mask_name": "a"},
+        {"mask_mode": "key", "mask_path": "/m"}, {"mask_mode": "text", "mask_text": "swan"},
+    ):  # fmt: skip
+        other = dataclasses.replace(one, **fields)
+        assert other.decomposition() != one.decomposition(), fields
+
+
+# geometry
+
+PLACEMENTS = [
+    Placement(),
+    Placement(offset_x=30, offset_y=-7, scale_x=2.0, scale_y=0.5),
+    Placement(rotation=math.radians(30), origin=(0.1, 0.9), scale_x=1.5),
+    Placement(flip_x=True, flip_y=True, offset_x=3, rotation=-1.0),
+]
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_there_and_back_again(placement: Placement) -> None:
+    for point in ((0.0, 0.0), (63.0, 12.0), (-5.0, 70.0)):
+        found = to_picture(to_canvas(point, placement, (64, 48)), placement, (64, 48))
+        assert found == pytest.approx(point)
+
+
+def test_the_canvas_is_measured_from_its_middle_upwards() -> None:
+    assert to_picture((-32, 24), Placement(), (64, 48)) == pytest.approx((0, 0))
+    assert to_picture((0, 0), Placement(), (64, 48)) == pytest.approx((32, 24))
+    assert to_picture((-32, 24), Placement(flip_x=True), (64, 48)) == pytest.approx((64, 0))
+
+
+def test_a_box_is_cut_off_at_the_picture() -> None:
+    assert box_between([(-9, 70), (20, 10)], (64, 48)) == (0, 10, 20, 38)
+
+
+# painted by hand
+
+
+def painting() -> tuple[np.ndarray, np.ndarray]:
+    frame = np.random.default_rng(0).integers(0, 200, (6, 8, 3), np.uint8)
+    picture = np.concatenate([frame, np.full((6, 8, 1), 255, np.uint8)], -1)
+    return picture, frame
+
+
+def test_paint_is_what_differs_from_the_frame() -> None:
+    picture, frame = painting()
+    picture[2, 3, 0] += 1
+    picture[4, 5, :3] = (250, 1, 2)
+    paint = canvas.paint_over(picture, frame, "p")
+    assert np.argwhere(paint[..., 3]).tolist() == [[2, 3], [4, 5]]
+    assert paint[4, 5].tolist() == [250, 1, 2, 255]
+    assert not paint[0, 0].any()
+    assert np.argwhere(canvas.mask_over(picture, frame, "p")[..., 0]).tolist() == [[2, 3], [4, 5]]
+
+
+def test_a_picture_with_transparency_is_taken_as_it_is() -> None:
+    picture, frame = painting()
+    picture[..., 3] = 0
+    picture[1, 1, 3], picture[1, 2, 3] = 200, 20
+    paint = canvas.paint_over(picture, frame, "p")
+    assert paint[1, 1].tolist() == picture[1, 1].tolist()
+    assert (paint[..., 3] > 0).sum() == 2
+    assert canvas.mask_over(picture, frame, "p").sum() == 255
+
+
+def test_nothing_painted_and_another_size_are_said() -> None:
+    picture, frame = painting()
+    with pytest.raises(JobError, match="Nothing is painted on the image p"):
+        canvas.paint_over(picture, frame, "p")
+    with pytest.raises(JobError, match="8x5, the shot's frames are 8x6"):
+        canvas.paint_over(picture[:5], frame, "p")
+
+
+# quality
+
+
+def test_a_good_analysis_is_praised_and_a_doubtful_one_is_not() -> None:
+    good = {"mask_confidence_worst": 0.9, "psnr_held_out": 30.0, "slip_fg": 0.3, "folds_fg": 0.0}
+    assert [verdict.good for verdict in quality.verdicts(good, 20)] == [True, True]
+    bad = {
+        "mask_confidence_worst": 0.3, "mask_worst_frame": 5.0, "psnr_held_out": 20.0,
+        "slip_fg": 2.0, "folds_fg": 0.05,
+    }  # fmt: skip
+    texts = " ".join(verdict.text for verdict in quality.verdicts(bad, 20) if not verdict.good)
+    for said in ("frame 25", "30% sure", "20.0 dB", "2.0 pixels", "5%"):
+        assert said in texts
+    mixed = quality.verdicts({**good, "psnr_held_out": 1.0}, 20)
+    assert [verdict.good for verdict in mixed] == [False, True]
+    assert quality.verdicts({}, 20) == []
+
+
+def test_limits_are_those_of_the_documentation() -> None:
+    told = (Path(__file__).parents[2] / "docs" / "atlas-format.md").read_text()
+    assert f"less than {quality.EXPLAINED_DB:g} dB held out" in told
+    assert f"more than {quality.SLIP_PX:g} pixels of\nslip" in told
+    assert f"{quality.FOLDS:.0%}".replace("%", " %") + " of folds" in told
