@@ -104,12 +104,26 @@ class EditConfig:
     sparsity_l0: float = 0.01
     """Weights of mean α and of Ψ₀(α) = 2·sigmoid(5α) − 1. Video: 0.01 and 0.005."""
     bootstrap: float = 10.0
-    """Start weight of the squared difference between α and where the edit belongs: the artist's
-    mask or the relevancy map (images), the layer's own opacity (video; reference: off)."""
+    """Start weight of the squared difference between α and where the edit belongs (video: the
+    reference has it off)."""
+    bootstrap_where: Literal["text", "layer"] = "text"
+    """Where that is. ``text``: the artist's mask or, in images without one, the relevancy map of
+    region or source. ``layer``: the mask, or all of the picture. Video: always the layer's own
+    opacity. A region text narrows down what is no relevancy map yet, but no artist's mask."""
     bootstrap_steps: int = 1000
     """The bootstrap weight falls linearly to 0 over this many steps; 0 switches it off."""
+    bootstrap_level: float = 1.0
+    """α that the bootstrap asks for where the edit belongs. Below 1 for what is half transparent: a
+    run that starts opaque stays so, as nothing asks it back."""
+    opaque: float = 0.0
+    """Weight of the mean square of what α exceeds opaque_above by. The text alone drives α to 1,
+    and the paper's sparsity only makes the layer smaller; this makes it clearer. Ours."""
+    opaque_above: float = 0.7
     bootstrap_negative: float = 0.6
     """Where a *negative* text's relevancy exceeds this, α is drawn to 0."""
+    relevancy_frames: int = 8
+    """Video: frames that a region's relevancy is looked for in; its map is their mean, texel by
+    texel, so that it moves with the layer."""
     relevancy_layers: int = 1
     """Last transformer blocks the relevancy map is rolled out from. Reference: 1. With the demo
     CLIP, more blocks find the thing less often (2: 80 % of highest points against 96 %)."""
@@ -230,7 +244,7 @@ class EditTexts:
 
     prompt: the edited frame as a whole. screen: the layer alone (empty: prompt). source: what is
     there now (empty: region). region: where the edit belongs (empty: source). avoid: where it must
-    not go (pictures only).
+    not go.
     """
 
     prompt: tuple[str, ...]

@@ -31,6 +31,7 @@ from backend.edit.train import (
 )
 from backend.edit.transfer import send
 from backend.edit.views import apply_colour, crop_matrix, homography_grid, jitter
+from backend.edit.warm import Weights
 from backend.progress import Reporter
 
 
@@ -43,11 +44,12 @@ def edit_image(
     report: Reporter,
     mask: NDArray[np.uint8] | None = None,
     checkpoint: Checkpoint | None = None,
+    weights: Weights = Weights(),  # noqa: B008  (frozen)
 ) -> NDArray[np.uint8]:
     """Layer [H,W,4] uint8, straight alpha, that makes the picture [H,W,3] show the prompt.
 
-    mask: [H,W], 0 where the layer must stay empty. checkpoint: as for `train`. Raises JobError,
-    Cancelled.
+    mask: [H,W], 0 where the layer must stay empty. checkpoint: as for `train`. weights: where the
+    generator starts from and is kept. Raises JobError, Cancelled.
     """
     random = torch.Generator().manual_seed(config.seed)
     full = to_tensor(image, device)
@@ -65,6 +67,7 @@ def edit_image(
         channels=config.channels, scales=config.scales, skip_channels=config.skip_channels,
         side=max(8, smallest), seed=config.seed,
     ).to(device)  # fmt: skip
+    weights.start(network)
 
     def layer_of(source: Tensor, mask_11HW: Tensor) -> Tensor:
         with autocast(config, device):
@@ -99,6 +102,7 @@ def edit_image(
         return to_image(resize(shown, fit_size(*size, config.preview_size)))
 
     train(network, shots_of, criterion, config, report, preview, checkpoint)
+    weights.keep(network)
     layer = resize(finished(), (image.shape[0], image.shape[1]))
     if mask is not None:
         layer = torch.cat(
@@ -124,14 +128,19 @@ class Picture:
     ) -> None:
         self.config = config
         wanted = bool(config.bootstrap and config.bootstrap_steps)
+        nothing = torch.zeros_like(source[:, :1])
         relevancy, avoid = mask, None
-        if wanted and relevancy is None and targets.region_D is not None:
-            relevancy = self._relevancy(clip, source, targets.region_D)
+        text_D = targets.region_D if config.bootstrap_where == "text" else targets.place_D
+        if wanted and relevancy is None and text_D is not None:
+            relevancy = self._relevancy(clip, source, text_D)
         if wanted and targets.avoid_D is not None:
             avoid = self._relevancy(clip, source, targets.avoid_D)
+        if relevancy is None and (config.bootstrap_where == "layer" or avoid is not None):
+            relevancy = torch.ones_like(nothing)  # nothing says where: all of the picture
         self.has_relevancy = wanted and relevancy is not None
-        self.has_avoid = self.has_relevancy and avoid is not None
-        nothing = torch.zeros_like(source[:, :1])
+        self.has_avoid = avoid is not None
+        if relevancy is not None:
+            relevancy = relevancy * config.bootstrap_level
         self.whole = torch.cat(
             [
                 source,

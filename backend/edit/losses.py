@@ -74,6 +74,11 @@ def sparsity_loss(alpha_B1HW: Tensor, l1: float, l0: float) -> Tensor:
     return l1 * alpha_B1HW.abs().mean() + l0 * (2 * (5 * alpha_B1HW).sigmoid() - 1).mean()
 
 
+def opaque_loss(alpha_B1HW: Tensor, above: float) -> Tensor:
+    """Mean square of what α exceeds a level by: 0 where all of it lets something through."""
+    return (alpha_B1HW - above).clamp_min(0).square().mean()
+
+
 def bootstrap_loss(
     alpha_B1HW: Tensor, relevancy_B1HW: Tensor, avoid_B1HW: Tensor | None, threshold: float
 ) -> Tensor:

@@ -30,6 +30,7 @@ class TextTargets:
     """Embeddings of all texts in all templates, computed once.
 
     region_D, avoid_D: unit-length mean embedding of where the edit belongs, and must not go.
+    place_D: of the region text alone, which says more than what a layer's own place does.
     Raises JobError("no_prompt") when the artist wrote nothing.
     """
 
@@ -47,6 +48,7 @@ class TextTargets:
         self.source_PKD = embed(model, source, TEMPLATES) if source else None
         self.screen_PKD = embed(model, _clean(texts.screen) or prompt, SCREEN_TEMPLATES)
         self.region_D = _mean_direction(model, region)
+        self.place_D = _mean_direction(model, _clean(texts.region))
         self.avoid_D = _mean_direction(model, _clean(texts.avoid))
 
     def draw(self, share: float, generator: torch.Generator) -> Drawn:

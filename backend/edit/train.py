@@ -25,6 +25,7 @@ from backend.edit.ledger import Ledger
 from backend.edit.losses import (
     bootstrap_loss,
     direction_loss,
+    opaque_loss,
     sparsity_loss,
     structure_loss,
     text_distance,
@@ -96,6 +97,10 @@ class Criterion:
         terms["sparsity"] = config.sparsity * _mean(
             sparsity_loss(shot.alpha, config.sparsity_l1, config.sparsity_l0) for shot in shots
         )
+        if config.opaque:
+            terms["opaque"] = config.opaque * _mean(
+                opaque_loss(shot.alpha, config.opaque_above) for shot in shots
+            )
         remaining = 1 - step / config.bootstrap_steps if config.bootstrap_steps else 0.0
         maps = [
             bootstrap_loss(shot.alpha, shot.relevancy, shot.avoid, config.bootstrap_negative)

@@ -25,6 +25,7 @@ from backend.edit.config import EditConfig, EditTexts
 from backend.edit.extents import Extent, Extents
 from backend.edit.generator import Generator
 from backend.edit.matte import clear_haze
+from backend.edit.places import Places, places_of
 from backend.edit.texts import TextTargets
 from backend.edit.train import (
     PHASE,
@@ -40,6 +41,7 @@ from backend.edit.train import (
 )
 from backend.edit.transfer import send
 from backend.edit.views import apply_colour, jitter
+from backend.edit.warm import Weights
 from backend.progress import Reporter
 
 # Smallest side of an atlas or frame crop, pixels: less gives the U-Net nothing to halve.
@@ -79,11 +81,13 @@ def edit_atlas(
     device: torch.device,
     report: Reporter,
     checkpoint: Checkpoint | None = None,
+    weights: Weights = Weights(),  # noqa: B008  (frozen)
 ) -> Tensor:
     """Edited atlas [1,4,Ha,Wa] in 0..1, straight alpha, for backend.atlas.render.render_layer.
 
     frames: [T,H,W,3] uint8 sRGB. layer: one of the atlas'. The atlas is not changed; the result has
-    its own resolution. checkpoint: as for `train`. Raises JobError, Cancelled.
+    its own resolution. checkpoint: as for `train`. weights: where the generator starts from and is
+    kept. Raises JobError, Cancelled.
     """
     random = torch.Generator().manual_seed(config.seed)
     with beating(clip, config, report):
@@ -93,10 +97,13 @@ def edit_atlas(
     if targets.source_PKD is None and config.direction:
         report.note("No text says what is there now; the edit follows the prompt alone.")
     footage = Footage(frames, atlas, layer, config, device, report)
+    with beating(clip, config, report):
+        places = places_of(footage, targets, clip, config, report)
     network = Generator(
         channels=config.channels, scales=config.scales, skip_channels=config.skip_channels,
         side=min(MIN_CROP, *footage.size, *footage.atlas.shape[-2:]), seed=config.seed,
     ).to(device)  # fmt: skip
+    weights.start(network)
 
     def layer_of(source: Tensor) -> Tensor:
         with autocast(config, device):
@@ -105,7 +112,7 @@ def edit_atlas(
 
     def shots_of(step: int) -> list[Shot]:
         moments = footage.moments(random)
-        views = [footage.view(t, random) for t in moments]
+        views = [footage.view(t, random, places) for t in moments]
         area = footage.atlas_window(views)
         source = _jittered(area.cut(footage.atlas), config, random)
         # The internal dataset's flip: the generator sees the crop mirrored, the clip does not.
@@ -119,16 +126,18 @@ def edit_atlas(
             if config.backdrop == "atlas":
                 backdrop = sample(area.cut(footage.atlas), local) * view.opacity
             seen = sample(premultiply(made), local) * view.opacity
-            shots.append(_shot(seen, backdrop, green, view.opacity))
+            shots.append(_shot(seen, backdrop, green, view.wanted, view.avoid))
         if config.direct:
             view = views[int(torch.randint(len(views), (), generator=random))]
             frame = _jittered(view.frame, config, random)
             seen = premultiply(layer_of(frame)) * view.opacity
-            shots.append(_shot(seen, frame, green, view.opacity))
+            shots.append(_shot(seen, frame, green, view.wanted, view.avoid))
         if step % config.whole_every == 0:
             picture, coverage = footage.whole()
             seen = premultiply(layer_of(picture)) * coverage
-            shots.append(replace(_shot(seen, picture, green, coverage), name="whole"))
+            wanted, avoid = places.in_atlas((picture.shape[-2], picture.shape[-1]))
+            whole = _shot(seen, picture, green, wanted, avoid)
+            shots.append(replace(whole, name="whole"))
         return shots
 
     @torch.no_grad()
@@ -144,6 +153,7 @@ def edit_atlas(
         return to_image(resize(shown, fit_size(*footage.size, config.preview_size)))
 
     train(network, shots_of, criterion, config, report, preview, checkpoint)
+    weights.keep(network)
     return finished()
 
 
@@ -152,12 +162,15 @@ class View:
     """A crop of a frame [1,3,h,w], its UV map [1,2,h,w] and the layer's opacity [1,1,h,w].
 
     extent: what of the atlas it shows.
+    wanted, avoid: where the bootstrap wants the layer, and where not, [1,1,h,w].
     """
 
     frame: Tensor
     uv: Tensor
     opacity: Tensor
     extent: Extent
+    wanted: Tensor
+    avoid: Tensor | None
 
 
 class Footage:
@@ -231,13 +244,22 @@ class Footage:
         t = self.middles[int(torch.randint(len(self.middles), (), generator=random))]
         return [t - self.neighbours, t, t + self.neighbours] if self.neighbours else [t]
 
-    def view(self, t: int, random: torch.Generator) -> View:
-        """A random crop of frame t: most of the frame, or of the object's box and margin."""
+    def area(self, t: int) -> Window:
+        """What of frame t is looked at: all of it, or the object's box and margin."""
+        height, width = self.size
+        if not self.foreground:
+            return Window(0, 0, height, width)
+        margin = round(self.config.object_margin * max(height, width))
+        return self.boxes[t].grown(margin, height, width)
+
+    def view(self, t: int, random: torch.Generator, places: Places | None = None) -> View:
+        """A random crop of frame t: most of the frame, or of the object's box and margin.
+
+        places: what the bootstrap starts from; without, the layer's own opacity.
+        """
         (height, width), config = self.size, self.config
-        area, keep = Window(0, 0, height, width), config.frame_crop
-        if self.foreground:
-            margin, keep = round(config.object_margin * max(height, width)), config.object_crop
-            area = self.boxes[t].grown(margin, height, width)
+        area = self.area(t)
+        keep = config.object_crop if self.foreground else config.frame_crop
         keep = keep if config.internal else 1.0
         top, bottom = _crop_span(area.top, area.bottom, keep, height, random)
         left, right = _crop_span(area.left, area.right, keep, width, random)
@@ -247,6 +269,8 @@ class Footage:
             window.cut(self.uv[t : t + 1]),
             window.cut(self.opacity[t : t + 1]),
             self.extents.of(t, top, left, bottom, right),
+            window.cut((places.wanted.frames if places else self.opacity)[t : t + 1]),
+            window.cut(places.avoid.frames[t : t + 1]) if places and places.avoid else None,
         )
 
     def atlas_window(self, views: list[View]) -> Window:
@@ -314,14 +338,17 @@ def over(layer_B4HW: Tensor, background: Tensor) -> Tensor:
     return layer_B4HW[:, :3] + (1 - layer_B4HW[:, 3:]) * background
 
 
-def _shot(layer_14HW: Tensor, backdrop: Tensor, green: Tensor, reach: Tensor) -> Shot:
-    """reach: where the layer may be at all; a bootstrap, if the config wants one, starts there."""
+def _shot(
+    layer_14HW: Tensor, backdrop: Tensor, green: Tensor, wanted: Tensor, avoid: Tensor | None
+) -> Shot:
+    """wanted, avoid: where a bootstrap, if the config wants one, starts, and where not."""
     return Shot(
         source=backdrop,
         output=over(layer_14HW, backdrop),
         screen=over(layer_14HW, green),
         alpha=layer_14HW[:, 3:],
-        relevancy=reach,
+        relevancy=wanted,
+        avoid=avoid,
     )
 
 

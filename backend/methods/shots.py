@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.atlas.shots import find_cuts
+from backend.methods.both import BACK, FRONT, Layer, alone
 from backend.worker import Context
-from protocol.jobs import OBJECTS, AtlasJob, Clip, EditJob, JobError, Masks, ObjectRef, Result
+from protocol.jobs import BOTH, OBJECTS, AtlasJob, Clip, EditJob, JobError, Masks, ObjectRef, Result
 from protocol.layers import about, objects_of, of_object, suffix
 
 Frames = NDArray[np.uint8]
@@ -54,16 +55,24 @@ def each_shot(
             results.append(None)
     if len(missing) == len(spans):
         raise missing[0][1]
-    background = isinstance(spec, EditJob) and spec.layer == "background"
+    background = isinstance(spec, EditJob) and spec.layer in (BACK, BOTH)
     for number, error in missing:
         name, (first, last) = _name(number, spans), spans[number]
         if background and error.problem.code == "no_foreground":
             ctx.note(f"{name}: {error.problem.message} All of it is taken for background.")
-            bare: Job = msgspec.structs.replace(parts[number], masks=Masks(mode="none"))
+            bare = _of_background(parts[number])
             results[number] = run_one(bare, frames[first:last], ctx, first)
         else:
             ctx.note(f"{name}: {error.problem.message} Its layer stays empty.")
-    layer = _joined(results, spans, frames.shape, ctx) if isinstance(spec, EditJob) else ()
+    layer: Layer = ()
+    by_name: dict[str, Layer] = {}
+    if isinstance(spec, EditJob):
+        layer = _joined([one.layer if one else None for one in results], spans, frames.shape, ctx)
+        if spec.layer == BOTH:
+            by_name = {
+                name: _joined([_named(one, name) for one in results], spans, frames.shape, ctx)
+                for name in (FRONT, BACK)
+            }
     pictures = {
         f"shot_{number}_{name}": picture
         for number, result in enumerate(results, 1)
@@ -76,7 +85,7 @@ def each_shot(
         if result is not None
     ]
     numbers = {"shots": float(len(spans)), **worst(measured)}
-    return Result(layer=layer, pictures=pictures, numbers=numbers)
+    return Result(layer=layer, parts=by_name, pictures=pictures, numbers=numbers)
 
 
 def _with_those_there(
@@ -200,18 +209,32 @@ def worst(numbers: list[dict[str, float]]) -> dict[str, float]:
     return joined
 
 
+def _of_background(part: Job) -> Job:
+    """A shot's job with all of the shot as background."""
+    fields = alone(part, BACK) if isinstance(part, EditJob) else {}
+    changed: Job = msgspec.structs.replace(part, masks=Masks(mode="none"), **fields)
+    return changed
+
+
+def _named(result: Result | None, name: str) -> Layer | None:
+    """One of both layers of a shot; the shot may have been all background, or nothing."""
+    if result is None:
+        return None
+    return (result.parts or {BACK: result.layer}).get(name)
+
+
 def _joined(
-    results: list[Result | None],
+    layers: list[Layer | None],
     spans: list[tuple[int, int]],
     shape: tuple[int, ...],
     ctx: Context,
-) -> tuple[ObjectRef, ...]:
+) -> Layer:
     """Layers of all shots in a row, clear where a shot has none."""
-    layer: list[ObjectRef] = []
-    for result, (first, last) in zip(results, spans, strict=True):
-        if result is None:
+    joined: list[ObjectRef] = []
+    for layer, (first, last) in zip(layers, spans, strict=True):
+        if layer is None:
             clear = ctx.store(np.zeros((*shape[1:3], 4), np.uint8))
-            layer += [clear] * (last - first)
+            joined += [clear] * (last - first)
         else:
-            layer += result.layer
-    return tuple(layer)
+            joined += layer
+    return tuple(joined)

@@ -3,38 +3,50 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from functools import lru_cache
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from backend.atlas import config as atlas_config
 from backend.atlas.render import render_layer
+from backend.checkpoint import Checkpoint
 from backend.clip.load import load_clip
 from backend.clip.model import TextImageModel
-from backend.edit import config as edit_config
-from backend.edit.config import EditTexts
+from backend.edit import recipes
+from backend.edit.config import EditConfig, EditTexts
 from backend.edit.image import edit_image
 from backend.edit.video import edit_atlas
+from backend.edit.warm import Weights
+from backend.media import composite
 from backend.methods.atlas import atlas_of, load_clip_frames, picture
+from backend.methods.both import (
+    BACK,
+    Layer,
+    Share,
+    alone,
+    as_one,
+    beneath,
+    layers_to_edit,
+    texts_of,
+)
+from backend.methods.earlier import Earlier
 from backend.methods.hints import mask_of_layer, objects_of_edit
 from backend.methods.shots import each_shot
 from backend.methods.unfinished import Unfinished
+from backend.progress import Reporter
 from backend.worker import Context
-from protocol.jobs import BOTH, RECIPES, ClipModel, EditJob, JobError, Result
+from protocol.jobs import BOTH, ClipModel, EditJob, JobError, ObjectRef, Result
 
 
 def run(spec: EditJob, ctx: Context) -> Result:
     """Carry out an edit; a clip of one frame is edited as a still image, without an atlas."""
     started = time.monotonic()
-    _refuse_what_is_not_offered(spec)
+    earlier = Earlier(spec, ctx)
     clip = text_image_model(spec.model, str(ctx.device))
-    texts = EditTexts(
-        prompt=spec.prompt, source=spec.source, screen=spec.screen, region=spec.region,
-        avoid=spec.avoid,
-    )  # fmt: skip
-
     whole = len(spec.clip.frames) == 1
     unfinished = Unfinished(ctx)
 
@@ -45,31 +57,16 @@ def run(spec: EditJob, ctx: Context) -> Result:
                 "The clip is one flat colour, so there is nothing in it to edit.",
                 "Choose frames that show something; a fade's black part can be left out.",
             )
+        trainings = _trainings(shot, clip, earlier, unfinished, ctx, video=len(frames) > 1)
         if len(frames) == 1:
-            return _still(shot, frames, texts, clip, ctx, unfinished, first, whole=whole)
-        return _video(shot, frames, texts, clip, ctx, unfinished, first)
+            return _still(shot, frames[0], trainings, ctx, first, whole=whole)
+        return _video(shot, frames, trainings, ctx, first)
 
     result = each_shot(spec, load_clip_frames(spec.clip, ctx), ctx, run_one)
     unfinished.drop()
-    numbers = {**result.numbers, "seconds": time.monotonic() - started}
-    return Result(layer=result.layer, pictures=result.pictures, numbers=numbers)
-
-
-def _refuse_what_is_not_offered(spec: EditJob) -> None:
-    """A job of a later version is refused rather than done as another one."""
-    wanted = {
-        "the recipe " + spec.recipe: spec.recipe != RECIPES[0],
-        "both layers in one job": spec.layer == BOTH,
-        "another strength than 1": spec.strength != 1,
-        "an earlier edit to start from": bool(spec.after),
-    }
-    for what, asked in wanted.items():
-        if asked:
-            raise JobError(
-                "not_offered",
-                f"This backend does not offer {what}.",
-                "Ask for an ordinary edit, or use a newer backend.",
-            )
+    return msgspec.structs.replace(
+        result, numbers={**result.numbers, "seconds": time.monotonic() - started}
+    )
 
 
 @lru_cache(maxsize=2)  # an edit's own, and the one that its masks' texts are read by
@@ -78,54 +75,128 @@ def text_image_model(model: ClipModel, device: str) -> TextImageModel:
     return load_clip(model, torch.device(device))
 
 
+@dataclass(frozen=True)
+class Training:
+    """One layer's training: all of edit_image's and edit_atlas' arguments that are not pixels."""
+
+    layer: str
+    texts: EditTexts
+    clip: TextImageModel
+    config: EditConfig
+    device: torch.device
+    report: Reporter
+    checkpoint: Checkpoint
+    weights: Weights
+
+
+def _trainings(
+    spec: EditJob,
+    clip: TextImageModel,
+    earlier: Earlier,
+    unfinished: Unfinished,
+    ctx: Context,
+    *,
+    video: bool,
+) -> list[Training]:
+    """The trainings of a shot's job, back to front."""
+    each = []
+    for layer in layers_to_edit(spec):
+        weights = earlier.weights(spec, layer)
+        one = msgspec.structs.replace(spec, **alone(spec, layer))
+        warm = weights.earlier is not None
+        config = recipes.config_of(one, video=video, layer=layer, warm=warm)
+        each.append((layer, one, config, weights))
+    steps = [config.steps for _, _, config, _ in each]
+    return [
+        Training(
+            layer,
+            texts_of(one),
+            clip,
+            config,
+            ctx.device,
+            Share(ctx, sum(steps[:number]), sum(steps[number + 1 :])),
+            unfinished.checkpoint(spec, layer, config, clip),
+            weights,
+        )
+        for number, (layer, one, config, weights) in enumerate(each)
+    ]
+
+
 def _still(
     spec: EditJob,
-    frames: np.ndarray,
-    texts: EditTexts,
-    clip: TextImageModel,
+    frame: NDArray[np.uint8],
+    trainings: list[Training],
     ctx: Context,
-    unfinished: Unfinished,
     first: int,
     *,
     whole: bool,
 ) -> Result:
     """Edit one frame. whole: the clip has no other one, so all of it may change if nothing says."""
     ctx.note("There is one frame, and no motion to decompose: it is edited as a still image.")
-    config = edit_config.preset(spec.preset, video=False, layer=spec.layer, seed=spec.seed)
     objects = objects_of_edit(spec)
-    mask: NDArray[np.uint8] | None = None
     numbers: dict[str, float] = {}
-    unsaid = whole and objects[0].mode == "auto" and not objects[0].texts
-    if len(objects) > 1 or (objects[0].mode != "none" and not unsaid):
-        side = atlas_config.preset(spec.preset, spec.seed).long_side
-        mask, numbers = mask_of_layer(objects, spec.layer, frames[0], side, ctx, first)
-    checkpoint = unfinished.checkpoint(spec, spec.layer, config, clip)
-    layer = edit_image(frames[0], texts, clip, config, ctx.device, ctx, mask, checkpoint)
-    return Result(layer=(ctx.store(layer),), numbers=numbers)
+    unsaid = whole and objects[0].mode == "auto" and not objects[0].texts and spec.layer != BOTH
+    masked = len(objects) > 1 or (objects[0].mode != "none" and not unsaid)
+    side = atlas_config.preset(spec.preset, spec.seed).long_side
+    parts: dict[str, Layer] = {}
+    shown = frame
+    for one in trainings:
+        mask: NDArray[np.uint8] | None = None
+        if masked:
+            mask, numbers = mask_of_layer(objects, one.layer, frame, side, ctx, first)
+        layer = edit_image(
+            shown,
+            one.texts,
+            one.clip,
+            one.config,
+            one.device,
+            one.report,
+            mask=mask,
+            checkpoint=one.checkpoint,
+            weights=one.weights,
+        )
+        parts[one.layer] = (ctx.store(layer),)
+        shown = composite(shown, layer)
+    return _result(parts, {}, numbers, ctx)
 
 
 def _video(
     spec: EditJob,
-    frames: np.ndarray,
-    texts: EditTexts,
-    clip: TextImageModel,
+    frames: NDArray[np.uint8],
+    trainings: list[Training],
     ctx: Context,
-    unfinished: Unfinished,
     first: int,
 ) -> Result:
-    if texts.avoid:
-        ctx.note("What to avoid is left aside: in a clip, masks say where the edit belongs.")
-    config = edit_config.preset(spec.preset, video=True, layer=spec.layer, seed=spec.seed)
     atlas = atlas_of(
         spec.clip, objects_of_edit(spec), spec.preset, spec.seed, frames, ctx, spec.atlas_engine,
         first,
     )  # fmt: skip
-    checkpoint = unfinished.checkpoint(spec, spec.layer, config, clip)
-    rgba = edit_atlas(frames, atlas, spec.layer, texts, clip, config, ctx.device, ctx, checkpoint)
-    layer = tuple(ctx.store(image) for image in render_layer(atlas, spec.layer, rgba, ctx))
-    edited = np.rint(rgba[0].permute(1, 2, 0).cpu().numpy() * 255).astype(np.uint8)
-    pictures = {
-        "atlas": ctx.store(picture(atlas, spec.layer)),
-        "edited_atlas": ctx.store(np.ascontiguousarray(edited)),
-    }
-    return Result(layer=layer, pictures=pictures, numbers=dict(atlas.numbers))
+    parts: dict[str, Layer] = {}
+    pictures: dict[str, ObjectRef] = {}
+    for one in trainings:
+        shown = frames if not parts else beneath(frames, parts[BACK], ctx)
+        rgba = edit_atlas(
+            shown, atlas, one.layer, one.texts, one.clip, one.config, one.device, one.report,
+            one.checkpoint, one.weights,
+        )  # fmt: skip
+        parts[one.layer] = tuple(
+            ctx.store(image) for image in render_layer(atlas, one.layer, rgba, ctx)
+        )
+        edited = np.rint(rgba[0].permute(1, 2, 0).cpu().numpy() * 255).astype(np.uint8)
+        of = f"{one.layer}_" if spec.layer == BOTH else ""
+        pictures[f"{of}atlas"] = ctx.store(picture(atlas, one.layer))
+        pictures[f"edited_{of}atlas"] = ctx.store(np.ascontiguousarray(edited))
+    return _result(parts, pictures, dict(atlas.numbers), ctx)
+
+
+def _result(
+    parts: dict[str, Layer],
+    pictures: dict[str, ObjectRef],
+    numbers: dict[str, float],
+    ctx: Context,
+) -> Result:
+    """Of one layer it is that, of both the one over the other, and each by its name."""
+    if len(parts) == 1:
+        (layer,) = parts.values()
+        return Result(layer=layer, pictures=pictures, numbers=numbers)
+    return Result(layer=as_one(parts, ctx), parts=parts, pictures=pictures, numbers=numbers)

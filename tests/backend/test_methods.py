@@ -145,23 +145,6 @@ def test_all_five_texts_reach_the_edit(
     assert caught == [EditTexts(prompt=("golden swan",), source=("blue swan",), **texts)]
 
 
-def test_a_clip_says_that_it_takes_no_text_to_avoid(tmp_path: Path, shot: SyntheticClip) -> None:
-    job = Job(tmp_path)
-    text2live.run(spec(job, shot, avoid=("sky",)), job.ctx)
-    assert "avoid is left aside" in job.notes()
-
-
-@pytest.mark.parametrize(
-    "asked", [{"recipe": "effect"}, {"layer": "both"}, {"strength": 2.0}, {"after": "0" * 32}]
-)
-def test_what_is_not_offered_is_refused(
-    tmp_path: Path, shot: SyntheticClip, asked: dict[str, object]
-) -> None:
-    job = Job(tmp_path)
-    with pytest.raises(JobError, match="does not offer"):
-        text2live.run(spec(job, shot, **asked), job.ctx)
-
-
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_clip_of_one_flat_colour_is_refused_in_a_sentence(tmp_path: Path, count: int) -> None:
     job = Job(tmp_path)

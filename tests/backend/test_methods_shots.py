@@ -165,6 +165,29 @@ def test_a_background_without_an_object_is_edited_as_background_and_it_is_said(
         ran(shots, job, without=(0, 1))
 
 
+def test_a_shot_without_an_object_has_a_background_alone_of_both(shots: Shots) -> None:
+    job = msgspec.structs.replace(
+        edit(shots, lambda k: k.frame == 2), layer="both", background=("snow",), screen=("gold",)
+    )
+    asked: list[EditJob] = []
+
+    def run_one(shot: EditJob, frames: np.ndarray, ctx: Context, first: int) -> Result:
+        asked.append(shot)
+        if shot.masks.mode == "auto":
+            raise JobError("no_foreground", "Nothing moves.", "Give a mask.")
+        refs = shot.clip.frames
+        parts = {"foreground": refs, "background": refs} if shot.layer == "both" else {}
+        return Result(layer=refs, parts=parts)
+
+    result = each_shot(job, shots.frames, shots.ctx, run_one)
+    bare = asked[-1]
+    assert (bare.layer, bare.prompt, bare.screen) == ("background", ("snow",), ())
+    assert bare.masks.mode == "none"
+    assert result.layer == result.parts["background"] == shots.clip.frames
+    assert result.parts["foreground"][:5] == shots.clip.frames[:5]
+    assert not any(shots.ctx.load(ref).any() for ref in result.parts["foreground"][5:])
+
+
 def test_an_object_that_is_not_in_a_shot_leaves_its_layer_empty(shots: Shots) -> None:
     result, runs = ran(shots, edit(shots, lambda k: k.frame == 2))
     assert runs == [(0, "key"), (5, "auto")]

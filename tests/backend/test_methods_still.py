@@ -46,7 +46,9 @@ class Still:
         monkeypatch.setattr(hints, "_relevancy_of", self._relevancy_of)
         monkeypatch.setattr(hints, "load_segmenter", lambda *_: self)
 
-    def _edit(self, image: np.ndarray, *_: object, mask: np.ndarray | None) -> np.ndarray:
+    def _edit(
+        self, image: np.ndarray, *_: object, mask: np.ndarray | None, **__: object
+    ) -> np.ndarray:
         self.mask = mask
         return np.zeros((H, W, 4), np.uint8)
 

@@ -1,0 +1,90 @@
+"""What a recipe, a strength and an earlier edit change in a preset's settings."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from msgspec.structs import replace as with_fields
+
+from backend.edit.config import EditConfig, preset
+from backend.edit.recipes import WARM_SHARE, config_of, recipe, stronger, warmed
+from protocol.jobs import PRESETS, RECIPES, Clip, EditJob, JobError
+
+SPEC = EditJob(clip=Clip(frames=()), prompt=("x",), preset="draft", seed=4)
+TEXTS = ("composition", "direction", "screen")
+
+
+@pytest.mark.parametrize("video", [False, True])
+@pytest.mark.parametrize("name", PRESETS)
+def test_an_ordinary_job_is_its_preset(name: str, video: bool) -> None:
+    spec = with_fields(SPEC, preset=name)
+    for layer in ("foreground", "background"):
+        config = config_of(spec, video=video, layer=layer)
+        assert config == preset(name, video=video, layer=layer, seed=4)
+
+
+def test_every_recipe_of_the_protocol_is_known_and_no_other() -> None:
+    assert len({recipe(name, EditConfig()) for name in RECIPES}) == len(RECIPES)
+    with pytest.raises(JobError, match="cartoon"):
+        recipe("cartoon", EditConfig())
+
+
+def test_an_effect_is_not_stretched_to_opaque_and_holds_the_drawing() -> None:
+    before = preset("draft", video=True, layer="foreground")
+    effect = recipe("effect", before)
+    assert effect.matte[1] == 1.0
+    assert 0.2 < effect.bootstrap_level < 0.9
+    assert effect.opaque > 0
+    assert effect.structure > before.structure
+    assert effect.bootstrap_where == "layer"
+
+
+def test_a_style_is_narrowed_down_by_nothing() -> None:
+    before = preset("draft", video=False, layer="background")
+    style = recipe("style", before)
+    assert (style.bootstrap, style.sparsity) == (0, 0)
+    assert style.structure > before.structure
+
+
+def test_strength_weighs_texts_against_what_holds_them_back() -> None:
+    config = replace(EditConfig(), opaque=1.0)
+    assert stronger(config, 1.0) == config
+    weak, strong = stronger(config, 0.5), stronger(config, 2.0)
+    for name in TEXTS:
+        assert getattr(weak, name) < getattr(config, name) < getattr(strong, name)
+    for name in ("structure", "sparsity", "opaque"):
+        assert getattr(weak, name) > getattr(config, name) > getattr(strong, name)
+    assert weak.bootstrap_level < strong.bootstrap_level == 1.0
+    assert config_of(with_fields(SPEC, strength=2.0), video=True, layer="foreground") == stronger(
+        config_of(SPEC, video=True, layer="foreground"), 2.0
+    )
+
+
+def test_a_warm_run_is_short_and_ends_at_the_same_learning_rate() -> None:
+    cold = config_of(SPEC, video=True, layer="foreground")
+    warm = config_of(SPEC, video=True, layer="foreground", warm=True)
+    assert warm == warmed(cold)
+    assert warm.steps == round(WARM_SHARE * cold.steps)
+    assert warm.decay**warm.steps == pytest.approx(cold.decay**cold.steps)
+    assert warm.bootstrap < cold.bootstrap
+    assert 0 < warm.bootstrap_steps <= warm.steps
+
+
+def test_a_text_that_says_where_is_heard_by_a_preset_without_bootstrap() -> None:
+    final = with_fields(SPEC, preset="final")
+    assert config_of(final, video=True, layer="foreground").bootstrap == 0
+    for field in ("region", "avoid"):
+        said = with_fields(final, **{field: ("wing",)})
+        config = config_of(said, video=True, layer="foreground")
+        assert config.bootstrap > 0
+        assert 0 < config.bootstrap_steps < config.steps
+    blank = with_fields(final, region=("  ",))
+    assert config_of(blank, video=True, layer="foreground").bootstrap == 0
+
+
+def test_recipes_need_no_torch() -> None:
+    code = "import sys, backend.edit.recipes; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
