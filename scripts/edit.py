@@ -14,6 +14,7 @@ from backend import media
 from backend.serve import default_data
 from protocol.client import Client, JobList, new_job_id
 from protocol.jobs import (
+    BOTH,
     FINAL_STATES,
     LAYERS,
     Clip,
@@ -37,7 +38,8 @@ def write_outputs(
 ) -> list[Pixels]:
     """Fetch a finished edit and write layer/, composite/, preview.mp4 and sheet.png.
 
-    frames [T,H,W,3]. Returns the layer's frames, [H,W,4] uint8 straight alpha each.
+    Of an edit of both layers each has a folder of its name too. frames [T,H,W,3]. Returns the
+    layer's frames, [H,W,4] uint8 straight alpha each.
     """
     layer = client.fetch_all(list(result.layer))
     composites = []
@@ -53,6 +55,11 @@ def write_outputs(
     rows: list[tuple[str, list[Pixels]]] = [("Source", [frames[i] for i in picked])]
     if pictures:
         rows.append((", ".join(pictures).replace("_", " ").capitalize(), list(pictures.values())))
+    for name, refs in result.parts.items():
+        part = client.fetch_all(list(refs))
+        for i, rgba in enumerate(part):
+            media.write_png(out / name / f"{i:05d}.png", rgba)
+        rows.append((f"{name.capitalize()} (RGBA)", [part[i] for i in picked]))
     rows.append(("Layer (RGBA)", [layer[i] for i in picked]))
     rows.append(("Layer over source", [composites[i] for i in picked]))
     media.write_png(out / "sheet.png", contact_sheet(title, rows))
@@ -79,10 +86,33 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--region", action="append", default=[], help="where the edit belongs (default: the source)"
     )
+    p.add_argument("--avoid", action="append", default=[], help="where it must not go")
     p.add_argument(
-        "--avoid", action="append", default=[], help="where it must not go (pictures only)"
+        "--recipe",
+        default="texture",
+        help="texture (another material of a thing), effect (fire, smoke, snow, fog over it; say "
+        "what in --screen) or style (all of it in another look)",
     )
-    add_clip_arguments(p)
+    p.add_argument(
+        "--background",
+        action="append",
+        default=[],
+        help="with --layer both: what the background shows (default: the prompt)",
+    )
+    p.add_argument(
+        "--background-source",
+        action="append",
+        default=[],
+        help="with --layer both: what the background shows now",
+    )
+    p.add_argument("--strength", type=float, default=1.0, help="how far the edit may go: 0.25 to 2")
+    p.add_argument(
+        "--after",
+        default="",
+        metavar="JOB",
+        help="start from this finished edit of the same clip: a third of the steps",
+    )
+    add_clip_arguments(p, layers=(*LAYERS, BOTH))
     p.add_argument(
         "--model", default="demo", help="demo (embedded), or an open_clip name such as ViT-B-32"
     )
@@ -93,10 +123,12 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def add_clip_arguments(p: argparse.ArgumentParser, out_required: bool = True) -> None:
+def add_clip_arguments(
+    p: argparse.ArgumentParser, out_required: bool = True, layers: tuple[str, ...] = LAYERS
+) -> None:
     """What every job about a clip is told: its layer, masks, settings, backend and folder."""
     p.add_argument(
-        "--layer", choices=LAYERS, default="foreground", help="what is changed, front to back"
+        "--layer", choices=layers, default="foreground", help="what is changed, front to back"
     )
     add_mask_arguments(p)
     p.add_argument("--preset", default="preview", help="draft, preview or final")
@@ -148,6 +180,11 @@ def run(args: argparse.Namespace) -> Result:
         screen=tuple(args.screen),
         region=tuple(args.region),
         avoid=tuple(args.avoid),
+        recipe=args.recipe,
+        background=tuple(args.background),
+        background_source=tuple(args.background_source),
+        strength=args.strength,
+        after=args.after,
         masks=masks_of(args, objects),
         behind=behind_of(args, objects),
         atlas_engine=args.engine,
@@ -174,18 +211,21 @@ def make_layer(
     """Run a job that makes a layer of frames [T,H,W,3], and write all there is to see of it."""
     media.prepare_folder(args.out, frames.nbytes // 2)  # what PNGs of both take at the very least
     started = time.monotonic()
+    job = new_job_id()
     with backend_of(args) as client:
-        result = run_or_cancel(client, spec, objects)
+        result = run_or_cancel(client, spec, objects, job)
         write_outputs(args.out, title, frames, client, result, args.fps)
     numbers = ", ".join(f"{name} {value:.3g}" for name, value in result.numbers.items())
     print(f"  {len(frames)} frames in {time.monotonic() - started:.0f} s ({numbers})")
     print(f"  {args.out / 'sheet.png'}")
+    if isinstance(spec, EditJob):
+        print(f"  go on from it with --after {job}")
     return result
 
 
-def run_or_cancel(client: Client, spec: JobSpec, objects: Objects) -> Result:
+def run_or_cancel(client: Client, spec: JobSpec, objects: Objects, job: str = "") -> Result:
     """Run a job, and leave none behind: the backend would go on with it, now or when it starts."""
-    job = new_job_id()
+    job = job or new_job_id()
     try:
         return client.run(job, spec, objects, on_event=Progress(sys.stdout))
     except (KeyboardInterrupt, JobError) as why:

@@ -8,6 +8,7 @@ from backend.edit.losses import (
     bootstrap_loss,
     cosine_distance,
     direction_loss,
+    opaque_loss,
     self_similarity,
     sparsity_loss,
     spherical_distance,
@@ -115,3 +116,9 @@ def test_bootstrap_with_and_without_a_place_to_avoid():
     kept_off = float(bootstrap_loss(tensor(alpha), tensor(wanted_map), tensor(avoid), 0.6))
     assert kept_off == pytest.approx(np.mean((alpha - target) ** 2), rel=1e-5)
     assert kept_off != pytest.approx(plain)
+
+
+def test_what_lets_something_through_is_not_held_against_a_layer():
+    alpha = torch.tensor([0.0, 0.5, 0.7, 0.8, 1.0]).reshape(1, 1, 1, 5)
+    assert float(opaque_loss(alpha, 0.7)) == pytest.approx((0.1**2 + 0.3**2) / 5, abs=1e-6)
+    assert float(opaque_loss(alpha[..., :3], 0.7)) == 0

@@ -92,6 +92,31 @@ def test_one_rgba_png_per_frame_and_something_to_look_at(
     assert "100 %" in said
 
 
+def test_both_layers_get_a_folder_each_and_the_job_can_be_gone_on_from(
+    connection: Path,
+    frames: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sent: list[EditJob] = []
+    monkeypatch.setattr(edit, "check", sent.append)
+    out = tmp_path / "out"
+    words = ["--layer", "both", "--background", "snow", "--recipe", "effect", "--strength", "0.5"]
+    words += ["--background-source", "grass", "--prompt", "golden swan"]
+    assert run(connection, frames, out, *words) == 0
+    joined, *parts = (
+        media.read_rgba(out / name / "00002.png") for name in ("layer", "foreground", "background")
+    )
+    np.testing.assert_array_equal(joined, media.lay_over(*parts))
+    *_, job = capsys.readouterr().out.split()
+    assert run(connection, frames, out, "--prompt", "wooden swan", "--after", job) == 0
+    first, second = sent
+    assert (first.recipe, first.strength, first.after) == ("effect", 0.5, "")
+    assert (first.background, first.background_source) == (("snow",), ("grass",))
+    assert second.after == job
+
+
 def test_masks_travel_with_the_job(connection: Path, frames: Path, tmp_path: Path) -> None:
     mask = np.zeros((30, 40), np.uint8)
     mask[10:20, 10:30] = 255
@@ -105,6 +130,10 @@ def test_masks_travel_with_the_job(connection: Path, frames: Path, tmp_path: Pat
     [
         (["--prompt", "  "], "prompt is empty"),
         (["--prompt", "x", "--preset", "best"], "no preset"),
+        (["--prompt", "x", "--recipe", "cartoon"], "no kind of edit"),
+        (["--prompt", "x", "--strength", "9"], "strength 9 is out of range"),
+        (["--prompt", "x", "--background", "snow"], "layer is foreground"),
+        (["--prompt", "x", "--after", "yesterday"], "32 hex digits"),
         (["--prompt", "x", "--key-mask", "mask.png"], "does not say which frame"),
         (["--prompt", "x", "--key-mask", "0=none.png"], "none.png"),
         (["--prompt", "x", "--masks", "."], "No images in"),
