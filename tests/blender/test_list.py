@@ -1,0 +1,223 @@
+"""The list of jobs and the analysis, with a stand-in as backend: what an artist does with them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy module")
+
+from recorder import drawn  # noqa: E402
+
+from blender_addon.blender import compat, handlers, layers, masks, runtime, shot  # noqa: E402
+from blender_addon.core import jobs as phases  # noqa: E402
+from blender_addon.core import png  # noqa: E402
+from blender_addon.core.history import History  # noqa: E402
+from blender_addon.core.jobs import Job  # noqa: E402
+from blender_addon.ui import operators, operators_paint  # noqa: E402
+from scripts import blender_studio as studio  # noqa: E402
+
+PYTHON = Path(os.environ.get("TEXT2LIVE_BACKEND_PYTHON", "") or sys.executable)
+
+
+class Table:
+    """A saved file with a strip on frames 20 to 27, and a backend that answers."""
+
+    def __init__(self, movie: Path, folder: Path, backend: studio.Backend) -> None:
+        bpy.ops.wm.save_as_mainfile(filepath=str(folder / "film.blend"))
+        self.scene = bpy.context.scene
+        self.strip = studio.movie_strip(self.scene, movie, frame_start=20)
+        studio.editor(self.scene).active_strip = self.strip
+        self.settings = self.scene.text2live
+        self.settings.prompt, self.settings.mask_mode = "a red car", "auto"
+        preferences = bpy.context.preferences.addons[studio.ADDON].preferences
+        preferences.connection_file = str(backend.file)
+        self.state = runtime.current()
+        self.state.history = History(folder / "times.json")
+
+    def press(self, button: Any = operators.T2L_OT_edit) -> Job:
+        """A button that begins a job; then wait for its end."""
+        instance = _Pressed(button)
+        with studio.sequencer(self.scene):
+            assert button.invoke(instance, bpy.context, None) == {"FINISHED"}, instance.said
+        job = self.state.jobs[-1]
+        self.until(lambda: job.ended)
+        assert job.problem is None
+        return job
+
+    def until(self, condition: Any) -> None:
+        assert studio.tick_until(handlers.on_timer, condition, 60), [
+            (job.words(), job.problem) for job in self.state.jobs
+        ]
+
+
+class _Pressed:
+    """A button being pressed: Blender would run execute, which waits, without a window."""
+
+    def __init__(self, button: Any) -> None:
+        self.kind, self.said = button.kind, ""
+        self._begin = button.begin
+
+    def begin(self, context: Any) -> Job:
+        job: Job = self._begin(self, context)
+        return job
+
+    def report(self, _level: set[str], text: str) -> None:
+        self.said = text
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[studio.Backend]:
+    data = tmp_path_factory.mktemp("ok") / "data"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TEXT2LIVE_MOCK_PAUSE", "0.01")
+        with studio.Backend(PYTHON, data, "--mock", "ok") as one:
+            yield one
+
+
+@pytest.fixture
+def table(scene: Any, movie: Path, tmp_path: Path, backend: studio.Backend) -> Iterator[Table]:
+    yield Table(movie, tmp_path, backend)
+    runtime.current().session.disconnect()
+
+
+def test_an_analysis_is_kept_on_its_strip_and_shown(table: Table) -> None:
+    assert "<Analyse Shot>" in drawn(table.scene)
+    job = table.press(operators.T2L_OT_analyse)
+    assert (job.phase, job.version, job.title) == (phases.DONE, 0, "Analysis")
+    assert len(compat.strips(table.scene.sequence_editor)) == 1
+    assert set(job.pictures) == {"foreground_atlas", "background_atlas"}
+    seen = drawn(table.scene)
+    assert "Analysed: edits of it are quick now" in seen
+    assert "<Paint Object>" in seen
+    assert "<Open Report>" not in seen  # the stand-in makes none
+    bpy.ops.wm.save_mainfile()
+    runtime.start()  # another session of Blender
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    scene = bpy.context.scene
+    studio.editor(scene).active_strip = compat.all_strips(scene.sequence_editor)["shot"]
+    assert "Analysed" in drawn(scene)
+    scene.text2live.preset = "final"
+    assert "Analysed" not in drawn(scene)
+
+
+def test_an_edit_after_the_analysis_counts_as_quick(table: Table) -> None:
+    first = table.press()
+    assert not first.analysed
+    assert shot.analysis(table.strip, first.settings) is not None
+    seen = drawn(table.scene)
+    assert "<Fetch Its Atlases>" in seen
+    second = table.press()
+    assert second.analysed
+    times = (first.seconds, second.seconds)
+    assert all(0 < seconds < 60 for seconds in times)
+    expected = table.state.expected(table.strip, table.settings.collect())
+    assert expected == second.seconds
+    assert "as before on this server" in drawn(table.scene)
+
+
+def test_a_preview_is_shown_while_a_job_runs(table: Table) -> None:
+    with studio.sequencer(table.scene):
+        operators.begin(bpy.context)
+    (job,) = table.state.jobs
+    table.until(lambda: job.preview is not None)
+    assert png.read(job.preview).shape == (64, 96, 4)
+    table.until(lambda: job.ended)
+    assert job.thumbnail in job.files
+
+
+def test_versions_lie_side_by_side_and_are_compared(table: Table) -> None:
+    first = table.press()
+    assert "Versions on the timeline" not in drawn(table.scene)
+    table.settings.prompt = "a boat"
+    second = table.press()
+    assert [first.title, second.title] == ["v1 a red car", "v2 a boat"]
+    strips = [layers.find_layer(job.id) for job in (first, second)]
+    assert [strip.channel for strip in strips] == [2, 3]
+    assert strips[1].name == "shot v2 a boat"
+    assert "v2, channel 3: shot v2 a boat" in drawn(table.scene)
+    studio.editor(table.scene).active_strip = strips[0]
+    assert "Versions on the timeline" in drawn(table.scene)
+    bpy.ops.text2live.show_version(job_id=first.id)
+    assert [strip.mute for strip in strips] == [False, True]
+    bpy.ops.text2live.show_version(job_id=second.id)
+    assert [strip.mute for strip in strips] == [True, False]
+    studio.editor(table.scene).active_strip = table.strip
+    runtime.start()
+    third_session = runtime.current()._next_version(first.anchor.strip_uid)
+    assert third_session == 3
+
+
+def test_settings_of_a_job_come_back(table: Table) -> None:
+    settings = table.settings
+    settings.source, settings.seed, settings.recipe, settings.strength = "a car", 5, "effect", 0.5
+    settings.mask_mode, settings.mask_corner, settings.mask_size = "box", (3, 4), (50, 40)
+    settings.mask_frame = 22
+    job = table.press()
+    asked = settings.collect()
+    settings.prompt, settings.source, settings.seed, settings.mask_mode = "x", "", 0, "auto"
+    settings.recipe, settings.strength, settings.mask_size = "style", 2.0, (1, 1)
+    assert settings.collect() != asked
+    with studio.sequencer(table.scene):
+        assert bpy.ops.text2live.reuse(job_id=job.id) == {"FINISHED"}
+    assert settings.collect() == asked
+    with studio.sequencer(table.scene):
+        assert bpy.ops.text2live.refine(job_id=job.id) == {"FINISHED"}
+    assert (settings.after, settings.after_title) == (job.id, "v1 a red car")
+
+
+def test_a_job_is_retried_and_removed(table: Table) -> None:
+    with studio.sequencer(table.scene):
+        operators.begin(bpy.context)
+    (job,) = table.state.jobs
+    bpy.ops.text2live.cancel(job_id=job.id)
+    table.until(lambda: job.ended)
+    assert "<text2live.reuse>" in drawn(table.scene)
+    assert "<Retry>" in drawn(table.scene)
+    assert bpy.ops.text2live.retry(job_id=job.id) == {"FINISHED"}
+    (again,) = table.state.jobs
+    assert again.id != job.id
+    assert (again.settings, again.version) == (job.settings, 1)
+    table.until(lambda: again.ended)
+    assert again.placed
+    assert bpy.ops.text2live.remove(job_id=again.id) == {"FINISHED"}
+    assert table.state.jobs == []
+    assert layers.find_layer(again.id) is not None
+    assert all(path.exists() for path in again.files)
+    assert "Nothing was asked for yet" in drawn(table.scene)
+
+
+def test_an_atlas_is_opened_painted_and_mapped_to_the_shot(table: Table) -> None:
+    with studio.sequencer(table.scene), pytest.raises(RuntimeError, match="no object atlas yet"):
+        bpy.ops.text2live.open_atlas(layer="foreground")
+    analysis = table.press(operators.T2L_OT_analyse)
+    with studio.sequencer(table.scene):
+        assert bpy.ops.text2live.open_atlas(layer="foreground") == {"FINISHED"}
+    image = table.settings.paint_image
+    atlas = png.read(analysis.pictures["foreground_atlas"])
+    assert np.array_equal(masks.pixels_of(image.name), atlas)
+    assert (image.is_float, image.alpha_mode) == (False, "STRAIGHT")
+    assert (table.settings.paint_onto, table.settings.paint_layer) == ("atlas", "foreground")
+    with studio.sequencer(table.scene):  # opened again, it is as it was left
+        bpy.ops.text2live.open_atlas(layer="foreground")
+    assert table.settings.paint_image == image
+    job = table.press(operators_paint.T2L_OT_map_paint)
+    assert (job.kind, job.title, job.analysed) == ("paint", "v1 Paint on foreground atlas", True)
+    assert compat.span(layers.find_layer(job.id)) == (20, 28)
+    table.settings.seed = 9
+    with studio.sequencer(table.scene), pytest.raises(RuntimeError, match="Press Analyse Shot"):
+        bpy.ops.text2live.map_paint()
+    table.press(operators.T2L_OT_analyse)
+    with studio.sequencer(table.scene), pytest.raises(RuntimeError, match="another analysis"):
+        bpy.ops.text2live.map_paint()
+
+
+def test_map_to_shot_needs_an_image(table: Table) -> None:
+    with studio.sequencer(table.scene), pytest.raises(RuntimeError, match="No image is chosen"):
+        bpy.ops.text2live.map_paint()
