@@ -109,14 +109,6 @@ def movie_strip(scene: Any, path: Path, name: str = "shot", **where: Any) -> Any
     return strips.new_movie(name=name, filepath=str(path), fit_method="ORIGINAL", **place)
 
 
-def slide(strip: Any, frames: int) -> None:
-    """Move a strip along the timeline."""
-    if hasattr(strip, "content_start"):
-        strip.content_start += frames
-    else:
-        strip.frame_start += frames
-
-
 def encode_movie(frames: NDArray[np.uint8], path: Path, fps: int = 24) -> Path:
     """A lossless movie (FFV1 in Matroska) of frames uint8 [T,H,W,3], written by Blender itself."""
     pictures = write_frames(frames, path.parent / f"{path.stem}_frames")
@@ -208,6 +200,11 @@ class Backend:
             time.sleep(0.02)
         # The address is read by hand: the add-on is the one that is tested.
         self._port = self.file.read_text().split("tcp://127.0.0.1:")[1].split('"')[0]
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as host:port."""
+        return f"127.0.0.1:{self._port}"
 
     def kill(self) -> None:
         """End it without a chance to say goodbye."""

@@ -53,6 +53,20 @@ def content_start(strip: Any) -> float:
     return float(strip.frame_start)
 
 
+def slide(strip: Any, frames: int) -> None:
+    """Move a strip along the timeline."""
+    if hasattr(strip, "content_start"):
+        strip.content_start += frames
+    else:
+        strip.frame_start += frames
+
+
+def saved_as(arguments: tuple[Any, ...]) -> str:
+    """The file that is being saved, out of a save handler's arguments; empty where not known."""
+    named = arguments[0] if arguments and isinstance(arguments[0], str) else ""  # since 4.0
+    return named or str(bpy.data.filepath)
+
+
 def parents(strip: Any) -> list[Any]:
     """The meta strips a strip lies in, outermost first."""
     chain: list[Any] = []

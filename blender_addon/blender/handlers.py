@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 import traceback
+from pathlib import Path
 from typing import Any
 
 import bpy
 from bpy.app.handlers import persistent
 
-from . import runtime
+from . import compat, runtime
 from .extract import remove_leftovers
 
 REDRAW_EVERY_S = 0.1
@@ -57,8 +58,27 @@ def after_load(*_args: Any) -> None:
 
 
 @persistent
-def before_write(*_args: Any) -> None:
-    """The file is about to be saved, or a step undone."""
+def before_save(*about: Any) -> None:
+    """The file is about to be saved."""
+    runtime.current().step_aside()
+    target = compat.saved_as(about)
+    if target:
+        runtime.current().saving(Path(target))
+
+
+@persistent
+def after_save(*about: Any) -> None:
+    """The file is saved."""
+    if not bpy.data.is_saved:  # it was Blender's start-up file
+        return
+    state = runtime.current()
+    state.saved()
+    state.saving(Path(bpy.data.filepath))  # Blender 3.4 does not say beforehand where
+
+
+@persistent
+def before_undo(*_args: Any) -> None:
+    """A step is about to be undone or redone."""
     runtime.current().step_aside()
 
 
@@ -66,14 +86,16 @@ def before_write(*_args: Any) -> None:
 def after_undo(*_args: Any) -> None:
     """A step was undone or redone; it may have brought a temporary scene back."""
     remove_leftovers()
+    runtime.current().undone()
 
 
 _HANDLERS = {
     "load_pre": before_load,
     "load_post": after_load,
-    "save_pre": before_write,
-    "undo_pre": before_write,
-    "redo_pre": before_write,
+    "save_pre": before_save,
+    "save_post": after_save,
+    "undo_pre": before_undo,
+    "redo_pre": before_undo,
     "undo_post": after_undo,
     "redo_post": after_undo,
 }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import uuid
-from pathlib import Path
 from typing import Any
 
 import bpy
@@ -12,11 +12,29 @@ from ..core.jobs import Job
 from ..core.planning import Anchor, Placement, Taken, fit, free_channel
 from ..wire import jobs
 from . import compat
+from .extract import source_files
+from .folders import folder_for, written
+
+__all__ = ["folder_for"]
 
 UID = "text2live_uid"
 JOB = "text2live_job"
 LAYER_OF = "text2live_layer_of"
 VERSION = "text2live_version"
+SIZE = "text2live_size"  # of the layer's pictures
+OFFSET = "text2live_offset"  # frames from the source's own first picture to the layer's
+VERSIONS = "text2live_versions"  # what the strip showed before, oldest first, as JSON
+HIDDEN = "text2live_hidden"  # muted by us while pictures are missing
+
+
+def all_layers() -> list[Any]:
+    """Every layer strip in the file."""
+    return [
+        strip
+        for scene in bpy.data.scenes
+        for strip in (compat.all_strips(scene.sequence_editor) if scene.sequence_editor else ())
+        if JOB in strip
+    ]
 
 
 def strip_uid(strip: Any) -> str:
@@ -44,8 +62,8 @@ def anchor(scene: Any, strip: Any, size: tuple[int, int]) -> Anchor:
 def find_source(anchored: Anchor) -> tuple[Any, Any] | None:
     """Scene and strip a job belongs to, or None when it is not in this file.
 
-    A copy of the strip carries the same id, so the name decides between several; an undo may
-    have taken the id away, then the name alone has to do.
+    A copy of the strip carries the same id, so the name decides between several, or else the place
+    on the timeline; an undo may have taken the id away, then the name alone has to do.
     """
     scenes = sorted(bpy.data.scenes, key=lambda scene: scene.name != anchored.scene)
     by_name = None
@@ -60,26 +78,25 @@ def find_source(anchored: Anchor) -> tuple[Any, Any] | None:
             if same_name and UID not in strip:
                 by_name = (scene, strip)
     named = [found for found in copies if found[1].name == anchored.strip_name]
-    return (named or copies or [by_name])[0]
+    unmoved = [one for one in copies if compat.content_start(one[1]) == anchored.content]
+    return (named or unmoved or copies or [by_name])[0]
+
+
+def mark_source(anchored: Anchor) -> None:
+    """Give a job's strip its id again, which undo may have taken away."""
+    found = find_source(anchored)
+    if found is not None and UID not in found[1]:
+        found[1][UID] = anchored.strip_uid
 
 
 def find_layer(job_id: str) -> Any:
     """A layer strip of a job in this file, or None."""
-    for scene in bpy.data.scenes:
-        for strip in compat.all_strips(scene.sequence_editor) if scene.sequence_editor else ():
-            if strip.get(JOB) == job_id:
-                return strip
-    return None
+    return next((strip for strip in all_layers() if strip[JOB] == job_id), None)
 
 
 def layer_strips(strip_uid: str) -> list[Any]:
     """The layer strips made for a strip, its newest version last."""
-    found = [
-        strip
-        for scene in bpy.data.scenes
-        for strip in (compat.all_strips(scene.sequence_editor) if scene.sequence_editor else ())
-        if strip.get(LAYER_OF) == strip_uid
-    ]
+    found = [strip for strip in all_layers() if strip.get(LAYER_OF) == strip_uid]
     return sorted(found, key=lambda strip: int(strip.get(VERSION, 0)))
 
 
@@ -95,64 +112,141 @@ def source_of(job: Job) -> tuple[Any, Any]:
         raise jobs.JobError(
             "strip_gone",
             f"The layer is finished, but its strip {job.anchor.strip_name} is not in this file.",
-            f"Its pictures are kept in {job.folder}. Undo or open the strip's file, then press "
-            "Insert Layer.",
+            f"Its pictures are kept in {job.folder}. Undo or open the strip's file, or press "
+            "Insert Layer to have it where the strip was.",
         )
     return found
 
 
-def place(job: Job) -> Any:
-    """Insert the job's layer over its strip and return the new strip.
+def check_place(job: Job, anywhere: bool = False) -> None:
+    """Refuse to place a layer that has no place in this file; raises JobError.
 
+    anywhere: where its strip was will do.
+    """
+    if not anywhere and not (job.replaces and find_layer(job.replaces)):
+        source_of(job)
+
+
+def place(job: Job, anywhere: bool = False) -> Any:
+    """Put the job's layer over its strip and return the layer's strip.
+
+    A job that replaces a layer is shown by that layer's own strip: its keyframes, its place and
+    what else was set stay. anywhere: without its strip, the layer goes where the strip was.
     Raises JobError when the strip is gone or no channel is free; the files stay.
     """
+    old = find_layer(job.replaces) if job.replaces else None
+    if old is not None:
+        _remember_version(old)
+        _show(old, job)
+        return old
+    if anywhere and find_source(job.anchor) is None:
+        scene = bpy.data.scenes.get(job.anchor.scene) or bpy.context.scene
+        owner = scene.sequence_editor or scene.sequence_editor_create()
+        return _insert(job, compat.strips(owner), job.anchor.start, None)
     scene, strip = source_of(job)
-    siblings = compat.siblings(scene, strip)
     start = job.anchor.first_frame(compat.content_start(strip))
+    return _insert(job, compat.siblings(scene, strip), start, strip)
+
+
+def _insert(job: Job, siblings: Any, start: int, strip: Any) -> Any:
+    """A new strip for a layer, above `strip` if there is one."""
     end = start + len(job.files)
     taken = [
         Taken(channel=s.channel, start=compat.span(s)[0], end=compat.span(s)[1]) for s in siblings
     ]
-    channel = free_channel(taken, start, end, above=strip.channel)
+    channel = free_channel(taken, start, end, above=strip.channel if strip else 0)
     layer = siblings.new_image(
-        name=f"{strip.name} {job.title}"[:60],
+        name=f"{strip.name if strip else job.anchor.strip_name} {job.title}"[:60],
         filepath=str(job.files[0]),
         channel=channel,
         frame_start=start,
         fit_method="ORIGINAL",
     )
-    for path in job.files[1:]:
-        layer.elements.append(path.name)
-    layer.directory = _relative(job.folder)
     layer.blend_type = "ALPHA_OVER"
     layer.alpha_mode = "STRAIGHT"
     layer.colorspace_settings.name = "sRGB"
     source = (job.anchor.width, job.anchor.height)
-    _apply(layer, fit(placement_of(strip), source, job.layer_size))
-    if hasattr(layer.transform, "filter"):
+    _apply(layer, placement_of(strip) if strip else Placement())
+    if strip and hasattr(layer.transform, "filter"):
         layer.transform.filter = strip.transform.filter
-    layer[JOB] = job.id
     layer[LAYER_OF] = job.anchor.strip_uid
-    layer[VERSION] = job.version
+    layer[SIZE] = source
+    _show(layer, job)
     return layer
 
 
-def folder_for(job_id: str, package: str) -> Path:
-    """Where a job's layer is written: beside the .blend, or in the user's folder while unsaved."""
-    if bpy.data.is_saved:
-        return Path(bpy.path.abspath("//")) / "text2live" / job_id
-    return Path(compat.user_folder(package)) / "layers" / job_id
+def _show(layer: Any, job: Job) -> None:
+    """Have a layer's strip show a job's pictures, as many as there are, in the same place."""
+    while len(layer.elements) < len(job.files):
+        layer.elements.append(job.files[len(layer.elements)].name)
+    while len(layer.elements) > len(job.files):
+        layer.elements.pop(len(layer.elements) - 1)
+    for element, path in zip(layer.elements, job.files, strict=True):
+        element.filename = path.name
+    layer.directory = written(job.folder)
+    offset = job.anchor.start - job.anchor.content
+    compat.slide(layer, round(offset - layer.get(OFFSET, offset)))
+    _apply(layer, fit(placement_of(layer), tuple(layer[SIZE]), job.layer_size))
+    layer[OFFSET] = offset
+    layer[JOB], layer[VERSION] = job.id, job.version
+    layer[SIZE] = job.layer_size
 
 
-def _relative(folder: Path) -> str:
-    """The folder as Blender writes it, relative to a saved .blend on the same disk."""
-    path = str(folder) + "/"
-    if not bpy.data.is_saved:
-        return path
-    try:
-        return str(bpy.path.relpath(path)).rstrip("/\\") + "/"
-    except ValueError:
-        return path
+def _remember_version(layer: Any) -> None:
+    """Write down what a layer's strip shows, before it shows something else."""
+    shown = {"job": layer[JOB], "directory": layer.directory, "frames": len(layer.elements)}
+    layer[VERSIONS] = json.dumps([*versions(layer), shown])
+
+
+def versions(layer: Any) -> list[dict[str, Any]]:
+    """What a layer's strip showed before, oldest first: job, directory, frames."""
+    return list(json.loads(str(layer.get(VERSIONS, "[]"))))
+
+
+def refresh(layer: Any) -> None:
+    """Show pictures that have come back."""
+    if layer.get(HIDDEN):
+        layer.mute = False
+        del layer[HIDDEN]
+    # Blender 5 keeps showing what it has read before unless it is told the folder again.
+    layer.directory = str(layer.directory)
+
+
+def job_of(layer: Any) -> Job:
+    """A job that fetches a layer's pictures once more, into the folder its strip names."""
+    start, _end = compat.span(layer)
+    width, height = layer.get(SIZE, (1, 1))
+    return Job(
+        id=str(layer[JOB]),
+        label=layer.name,
+        anchor=Anchor(
+            scene=layer.id_data.name,
+            strip_uid=str(layer.get(LAYER_OF, "")),
+            strip_name=layer.name,
+            start=start,
+            frames=len(layer.elements),
+            content=start,
+            width=int(width),
+            height=int(height),
+        ),
+        folder=source_files(layer)[0].parent,
+    )
+
+
+def hide_incomplete() -> list[Any]:
+    """Mute layers of which pictures are missing, which would be magenta; gives those strips.
+
+    What was muted so and is complete again is shown again.
+    """
+    incomplete = []
+    for layer in all_layers():
+        if not all(path.is_file() for path in source_files(layer)):
+            incomplete.append(layer)
+            if not layer.mute:
+                layer.mute = layer[HIDDEN] = True
+        elif layer.get(HIDDEN):
+            refresh(layer)
+    return incomplete
 
 
 def placement_of(strip: Any) -> Placement:

@@ -22,7 +22,7 @@ from ..core.request import Settings
 from ..core.session import Session
 from ..wire import client as wire_client
 from ..wire import jobs
-from . import backends, compat, layers, pending, shot
+from . import backends, compat, folders, layers, pending, shot
 from .backends import PACKAGE
 from .problems import as_error, file_closed, no_answer, problem_of
 from .reading import Reading
@@ -41,6 +41,8 @@ class Runtime:
         self.history = History(Path(compat.user_folder(PACKAGE)) / backends.HISTORY)
         self._readings: dict[str, Reading] = {}
         self._remembered: set[str] = set()  # jobs that the file may name
+        self._mover = folders.Mover(folders.home(PACKAGE))
+        self._looked = False  # into the file that is open
 
     # -- connection
 
@@ -131,11 +133,15 @@ class Runtime:
         return max([*made, layers.newest_version(strip_uid)], default=0) + 1
 
     def retry(self, job: Job) -> Job:
-        """Ask for an ended job once more, as it was asked for; raises JobError."""
+        """Ask for an ended job once more, as it was asked for; raises JobError.
+
+        A layer of it that is on the timeline shows the new pictures once they are there.
+        """
         assert job.settings is not None
         scene, strip = layers.source_of(job)
         again = self.start(scene, strip, job.settings, job.image)
         again.version = job.version
+        again.replaces = job.id if layers.find_layer(job.id) is not None else ""
         self.remove(job)
         return again
 
@@ -160,18 +166,21 @@ class Runtime:
         self.session.cancel(job)
         self._forget(job)
 
-    def insert(self, job: Job) -> None:
-        """Place a finished job's layer and make that one undo step; raises JobError."""
+    def insert(self, job: Job, anywhere: bool = False) -> None:
+        """Place a finished job's layer and make that one undo step; raises JobError.
+
+        anywhere: without its strip, the layer goes where the strip was.
+        """
         if job.kind == "atlas":
             self._keep_analysis(job)
             return
-        layers.source_of(job)  # raises before anything is changed
+        layers.check_place(job, anywhere)  # raises before anything is changed
         # First of all: undoing the layer must not have the file ask for it again.
         self._forget(job)
         # What scripts and timers changed is in no undo step yet: undo must not take it along.
         bpy.ops.ed.undo_push(message="Before Text2LIVE Layer")
         try:
-            layers.place(job)
+            layers.place(job, anywhere)
         except jobs.JobError:
             pending.remember(job)
             raise
@@ -222,6 +231,8 @@ class Runtime:
 
     def tick(self, budget_s: float = 0.01) -> bool:
         """Take news, read some pictures, place what is ready; True when the panel should redraw."""
+        if not self._looked:  # enabled while a file was open
+            self.file_opened()
         changed = self._watch_local() or self.session.drain(budget_s)
         busy = compat.rendering()
         if self._readings and not busy:
@@ -267,6 +278,13 @@ class Runtime:
         self._readings.pop(job_id).abandon()
 
     def _try_insert(self, job: Job) -> None:
+        there = layers.find_layer(job.id)
+        if there is not None:  # its pictures had to be fetched once more
+            self._forget(job)
+            layers.refresh(there)
+            job.placed = True
+            job.enter(phases.DONE)
+            return
         if job.seconds:
             took = Took(
                 server=job.server,
@@ -301,27 +319,61 @@ class Runtime:
         for reading in self._readings.values():
             reading.drop_copy()
 
+    def saving(self, target: Path) -> None:
+        """Before a file is written: layers come along, out of the user's folder."""
+        self._mover.before_save(target, layers.all_layers(), self.jobs)
+
+    def saved(self) -> None:
+        """After a file was written."""
+        self._mover.after_save(layers.all_layers())
+        folders.follow_file(self.jobs, PACKAGE)
+
+    def undone(self) -> None:
+        """After undo and redo: what the file says of jobs is as old as that step; put it right."""
+        named = pending.named()
+        for job in self.jobs:
+            if job.id in self._remembered and not job.ended:
+                layers.mark_source(job.anchor)
+                pending.remember(job)
+            elif job.id in named and job.ended:
+                self._settle(job)
+
     def file_closing(self) -> None:
         """Before another file is loaded: readings end, jobs at the backend go on."""
         for job_id in list(self._readings):
             self._drop_reading(job_id)
             self.session.fail(self.session.jobs[job_id], file_closed())
+        self._mover.clean()
 
     def file_opened(self) -> None:
-        """After loading: follow the file's jobs, and insert layers that waited for it."""
+        """After loading: follow the file's jobs, and insert layers that waited for it.
+
+        Layers whose pictures are missing are hidden, and asked for once more.
+        """
+        self._looked = True
         for job in self.jobs:
             waited = job.phase == phases.DONE and job.files and not job.placed
             if waited and layers.find_source(job.anchor) and not layers.find_layer(job.id):
                 self._try_insert(job)
-        found = [job for job in pending.found(PACKAGE) if job.id not in self.session.jobs]
-        for job in found:
-            self.session.attach(job)
-            self._remembered.add(job.id)
-        if found and not self.session.connected:
+        wanted = pending.found(PACKAGE) + [layers.job_of(one) for one in layers.hide_incomplete()]
+        followed = [self._follow(job) for job in wanted]
+        if any(followed) and not self.session.connected:
             try:
                 self.connect()
             except jobs.JobError as error:
                 self.problem = error.problem
+
+    def _follow(self, job: Job) -> bool:
+        """Get a layer this file has not got: at once if it is here; True if the backend must."""
+        known = self.session.jobs.get(job.id)
+        if known is not None and not known.ended:
+            return False
+        if known is not None and known.files and all(path.exists() for path in known.files):
+            self._try_insert(known)
+            return False
+        self.session.attach(job)
+        self._remembered.add(job.id)
+        return True
 
     def close(self) -> None:
         """Stop everything; jobs at the backend go on."""
@@ -331,6 +383,7 @@ class Runtime:
         self.session.close()
         if self.local is not None:
             self.local.close()
+        self._mover.clean()
 
 
 _current: Runtime | None = None

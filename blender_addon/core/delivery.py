@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import time
 import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +20,7 @@ from . import png
 from .jobs import FETCHING, PLACING, Job
 
 IN_FLIGHT = 4
+ABANDONED_S = 3600.0  # without a new frame, until a folder half written counts as left behind
 RECORD = "job.json"
 
 
@@ -65,8 +68,7 @@ class Delivery:
             self.job.layer_size = (width, height)
         if self._finished_before():
             return
-        for left_over in self.job.folder.parent.glob(f"{self.job.folder.name}.*.part"):
-            shutil.rmtree(left_over, ignore_errors=True)
+        self._remove_abandoned()
         self.part.mkdir(parents=True)
         self.job.enter(FETCHING, 0, len(self._names))
         self._ask()
@@ -124,17 +126,31 @@ class Delivery:
             "settings": self.job.settings.to_plain() if self.job.settings else None,
         }
         (self.part / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
-        os.replace(self.part, self.job.folder)
+        try:
+            os.replace(self.part, self.job.folder)
+        except OSError:
+            if not self._is_there():
+                raise
+            self.drop()  # another Blender that follows this job was quicker
         self._complete()
 
     def _finished_before(self) -> bool:
-        folder = self.job.folder
-        if all((folder / name).exists() for name in (RECORD, *self._names)):
+        if self._is_there():
             self._complete()
             return True
-        if folder.exists():
-            shutil.rmtree(folder)
+        if self.job.folder.exists():
+            shutil.rmtree(self.job.folder)
         return False
+
+    def _is_there(self) -> bool:
+        return all((self.job.folder / name).exists() for name in (RECORD, *self._names))
+
+    def _remove_abandoned(self) -> None:
+        """Remove what an earlier delivery left; another Blender's, still written to, stays."""
+        for part in self.job.folder.parent.glob(f"{self.job.folder.name}.*.part"):
+            with contextlib.suppress(OSError):
+                if time.time() - part.stat().st_mtime > ABANDONED_S:
+                    shutil.rmtree(part, ignore_errors=True)
 
     def _complete(self) -> None:
         assert self.job.result is not None

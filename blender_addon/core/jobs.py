@@ -58,7 +58,8 @@ class Job:
     phase: where it is, one of the constants above. work: the backend's own name for what it does.
     done, total: steps of the phase. files: the layer's pictures once all are on disk; pictures:
     the named ones (an atlas job's). placed: the strip is on the timeline. accepted: the backend
-    has taken it. problem: why it failed, or what stands in its way. settings: what was asked for;
+    has taken it. replaces: id of the job whose layer strip shows this one's pictures once they
+    are there. problem: why it failed, or what stands in its way. settings: what was asked for;
     None where an older version did not keep it. version: which of its strip's edits, from 1.
     server: the backend it was sent to. shot: fingerprint of what its atlas depends on. image: what
     was painted on, of kind paint. analysed: the shot was, when the job was sent. preview: the
@@ -82,6 +83,7 @@ class Job:
     pictures: dict[str, Path] = field(default_factory=dict)
     layer_size: tuple[int, int] = (0, 0)
     placed: bool = False
+    replaces: str = ""
     accepted: bool = False
     cancelling: bool = False
     settings: Settings | None = None

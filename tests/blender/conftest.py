@@ -25,6 +25,8 @@ except ImportError:
     bpy = None
 
 if bpy is not None:
+    import desk as desks
+
     from blender_addon.blender import runtime
     from scripts import blender_studio as studio
 
@@ -61,6 +63,35 @@ def movie(clip: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pictures(clip: Any, tmp_path: Path) -> list[Path]:
     """The small clip as numbered PNGs."""
     return studio.write_frames(clip, tmp_path / "shot")
+
+
+@pytest.fixture(scope="session")
+def shared_backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[studio.Backend]:
+    """One stand-in for all tests that leave it alive."""
+    data = tmp_path_factory.mktemp("ok") / "data"
+    with studio.Backend(desks.PYTHON, data, "--mock", "ok") as backend:
+        yield backend
+
+
+@pytest.fixture
+def desk(scene: Any, movie: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """At the shared backend, or at one of its own in the mood that `mock` names."""
+    kind = getattr(request, "param", "")
+    if kind:
+        backend = studio.Backend(desks.PYTHON, tmp_path / "data", "--mock", kind)
+        backend.start()
+    else:
+        backend = request.getfixturevalue("shared_backend")
+    yield desks.Desk(movie, tmp_path, backend)
+    runtime.current().session.disconnect()
+    if kind:
+        backend.stop()
+
+
+@pytest.fixture
+def one_frame_a_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The small frames of these tests would all be read in one tick."""
+    monkeypatch.setattr(runtime, "READ_FOR_S", 0.0)
 
 
 @pytest.hookimpl(trylast=True)

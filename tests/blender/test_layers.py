@@ -150,7 +150,7 @@ def test_a_moved_trimmed_and_renamed_strip_keeps_its_layer_in_step(
     strip.name = "renamed"
     strip.channel = 5
     compat.set_span(strip, 22, 28)
-    studio.slide(strip, 30)
+    compat.slide(strip, 30)
     placed = layers.place(job)
     assert compat.span(placed) == (50, 58)
     assert placed.channel == 6

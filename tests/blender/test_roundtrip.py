@@ -5,12 +5,9 @@ TEXT2LIVE_BACKEND_PYTHON names the backend's Python; the stand-in runs in this o
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
-import types
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,8 @@ import numpy as np
 import pytest
 
 bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy module")
+
+from desk import REAL_PYTHON, Desk, mock  # noqa: E402
 
 from blender_addon.blender import (  # noqa: E402
     compat,
@@ -29,86 +28,8 @@ from blender_addon.blender import (  # noqa: E402
 )
 from blender_addon.core import jobs as phases  # noqa: E402
 from blender_addon.core import png  # noqa: E402
-from blender_addon.core.jobs import Job  # noqa: E402
-from blender_addon.ui import operators  # noqa: E402
 from protocol.link import Link  # noqa: E402
 from scripts import blender_studio as studio  # noqa: E402
-
-REAL_PYTHON = os.environ.get("TEXT2LIVE_BACKEND_PYTHON", "")
-PYTHON = Path(REAL_PYTHON or sys.executable)
-LIMIT_S = 60.0
-
-
-class Desk:
-    """A scene with a movie strip, the prompt typed in, and a backend to send it to."""
-
-    def __init__(self, movie: Path, folder: Path, backend: studio.Backend) -> None:
-        self.backend = backend
-        self.blend = folder / "film.blend"
-        bpy.ops.wm.save_as_mainfile(filepath=str(self.blend))
-        self.set_up(bpy.context.scene, movie)
-        self.preferences = bpy.context.preferences.addons[studio.ADDON].preferences
-        self.preferences.connection_file = str(self.backend.file)
-
-    @staticmethod
-    def set_up(scene: Any, movie: Path) -> None:
-        strip = studio.movie_strip(scene, movie, frame_start=20)
-        studio.editor(scene).active_strip = strip
-        scene.text2live.prompt, scene.text2live.mask_mode = "a red car", "auto"
-        studio.show_exactly(scene, (96, 64))
-
-    @property
-    def scene(self) -> Any:
-        return bpy.context.scene
-
-    @property
-    def strip(self) -> Any:
-        return compat.all_strips(self.scene.sequence_editor)["shot"]
-
-    def press(self) -> Job:
-        """The button: start and come back."""
-        button = types.SimpleNamespace(
-            report=lambda _level, text: pytest.fail(text), begin=operators.begin
-        )
-        with studio.sequencer(self.scene):
-            assert operators.T2L_OT_edit.invoke(button, bpy.context, None) == {"FINISHED"}
-        return runtime.current().jobs[-1]
-
-    def until(self, condition: Any, limit: float = LIMIT_S) -> None:
-        """Let the timer's work happen until the condition holds."""
-        if not studio.tick_until(handlers.on_timer, condition, limit):
-            state = runtime.current()
-            seen = [(job.words(), job.note, job.problem) for job in state.jobs]
-            pytest.fail(f"never happened: {state.session.view}, {seen}, {self.log()}")
-
-    def log(self) -> str:
-        return self.backend.log.read_text() if self.backend.log.exists() else ""
-
-
-@pytest.fixture(scope="module")
-def shared_backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[studio.Backend]:
-    """One stand-in for all tests that leave it alive."""
-    with studio.Backend(PYTHON, tmp_path_factory.mktemp("ok") / "data", "--mock", "ok") as backend:
-        yield backend
-
-
-@pytest.fixture
-def desk(scene: Any, movie: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Desk]:
-    """At the shared backend, or at one of its own in the mood that `mock` names."""
-    kind = getattr(request, "param", "")
-    if kind:
-        backend = studio.Backend(PYTHON, tmp_path / "data", "--mock", kind)
-        backend.start()
-    else:
-        backend = request.getfixturevalue("shared_backend")
-    yield Desk(movie, tmp_path, backend)
-    runtime.current().session.disconnect()
-    if kind:
-        backend.stop()
-
-
-def mock(kind: str) -> Any:
-    return pytest.mark.parametrize("desk", [kind], indirect=True)
 
 
 def test_a_layer_is_made_and_composited_exactly(desk: Desk, clip: Any, tmp_path: Path) -> None:
@@ -128,7 +49,7 @@ def test_a_layer_is_made_and_composited_exactly(desk: Desk, clip: Any, tmp_path:
         assert np.array_equal(shown[clear], clip[index][clear])
         assert np.abs(shown.astype(int) - studio.over(layer, clip[index])).max() <= 1
     assert [scene.name for scene in bpy.data.scenes] == [desk.scene.name]
-    assert pending.PENDING not in desk.strip
+    assert pending.PENDING not in desk.scene
 
 
 def test_a_script_may_wait_for_the_layer(desk: Desk) -> None:
@@ -197,7 +118,7 @@ def test_a_failed_job_says_why(desk: Desk) -> None:
     assert job.problem.hint
     assert not job.folder.exists()
     assert len(compat.strips(desk.scene.sequence_editor)) == 1
-    assert pending.PENDING not in desk.strip
+    assert pending.PENDING not in desk.scene
 
 
 @mock("fail")
@@ -213,14 +134,8 @@ def test_cancel_stops_the_job_at_the_backend(desk: Desk) -> None:
     bpy.ops.text2live.cancel()
     desk.until(lambda: job.ended)
     assert job.phase == phases.CANCELLED
-    assert pending.PENDING not in desk.strip
+    assert pending.PENDING not in desk.scene
     assert job.problem is None
-
-
-@pytest.fixture
-def one_frame_a_tick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The small frames of these tests would all be read in one tick."""
-    monkeypatch.setattr(runtime, "READ_FOR_S", 0.0)
 
 
 @pytest.mark.usefixtures("one_frame_a_tick")
@@ -341,7 +256,7 @@ def test_all_jobs_of_a_strip_are_found_again(desk: Desk) -> None:
 
 
 def test_what_others_write_on_a_strip_does_no_harm(desk: Desk) -> None:
-    desk.strip[pending.PENDING] = "{"
+    desk.scene[pending.PENDING] = "{"
     handlers.after_load()
     assert runtime.current().jobs == []
 

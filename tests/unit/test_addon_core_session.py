@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from pathlib import Path
@@ -98,9 +99,13 @@ class Studio:
 
     def deliver(self, layers: list[np.ndarray]) -> None:
         """Play a backend that has finished with these layers, and wait for the files."""
-        by_digest = {reference(layer).digest: layer for layer in layers}
         result = Result(layer=tuple(reference(layer) for layer in layers), numbers={"psnr": 1.0})
         self.tell(state="done", result=result)
+        self.answer(layers)
+
+    def answer(self, layers: list[np.ndarray]) -> None:
+        """Give every layer that is asked for, until the files are there."""
+        by_digest = {reference(layer).digest: layer for layer in layers}
         answered = 0
         for _ in range(1000):
             fetches = [asked for asked in self.client.asked if asked[0] == "fetch"]
@@ -325,6 +330,34 @@ def test_a_damaged_layer_on_disk_is_fetched_again(studio: Studio) -> None:
     assert studio.job.phase == phases.PLACING
     assert np.array_equal(png.read(studio.job.files[0]), layers[0])
     assert not list(studio.folder.glob("*.part"))
+
+
+def test_two_blenders_write_one_layer_at_the_same_time(tmp_path: Path) -> None:
+    """Both end with the whole layer: neither takes the other's half away, nor fails for it."""
+    layers = layers_of(3)
+    result = Result(layer=tuple(reference(layer) for layer in layers))
+    pair = [Studio(tmp_path), Studio(tmp_path)]
+    for one in pair:
+        one.begin()
+        one.tell(state="done", result=result)
+    for one in pair:
+        one.answer(layers)
+    for one in pair:
+        assert (one.job.problem, one.job.phase) == (None, phases.PLACING)
+        assert all(path.is_file() for path in one.job.files)
+        one.session.close()
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_what_an_earlier_delivery_left_half_done_is_removed(studio: Studio) -> None:
+    old, fresh = studio.folder / "j1.aaaa.part", studio.folder / "j1.bbbb.part"
+    for part in (old, fresh):
+        part.mkdir()
+    os.utime(old, (1.0, 1.0))
+    studio.begin()
+    studio.deliver(layers_of(1))
+    assert not old.exists()
+    assert fresh.exists()  # another Blender may be writing it
 
 
 def test_a_job_without_a_layer_is_a_failure(studio: Studio) -> None:

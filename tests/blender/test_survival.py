@@ -1,0 +1,394 @@
+"""Jobs survive what happens to files, strips, the connection, the add-on and Blender itself."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy module")
+
+from desk import Desk, mock  # noqa: E402
+
+from blender_addon.blender import (  # noqa: E402
+    compat,
+    handlers,
+    layers,
+    pending,
+    runtime,
+)
+from blender_addon.core import jobs as phases  # noqa: E402
+from scripts import blender_studio as studio  # noqa: E402
+
+
+def reopen(desk: Desk) -> None:
+    """As if Blender was closed and opened: nothing is remembered but the file."""
+    runtime.start()
+    bpy.ops.wm.open_mainfile(filepath=str(desk.blend))
+
+
+def settle() -> None:
+    """Give what could still happen the time to happen."""
+    studio.tick_until(handlers.on_timer, lambda: False, 0.5)
+
+
+# -- the file
+
+
+def test_a_job_of_a_reopened_file_is_placed_once(desk: Desk) -> None:
+    job = desk.press()
+    desk.until(lambda: job.phase == phases.WORKING)
+    bpy.ops.wm.save_mainfile()
+    for _ in range(2):
+        reopen(desk)
+        desk.until(lambda: all(job.ended for job in runtime.current().jobs))
+        settle()
+        assert [strip[layers.JOB] for strip in layers.all_layers()] == [job.id]
+        bpy.ops.wm.save_mainfile()
+    assert runtime.current().jobs == []  # the second time there was nothing left to do
+
+
+def test_a_layer_that_a_revert_took_away_comes_back(desk: Desk) -> None:
+    job = desk.press()
+    desk.until(lambda: job.phase == phases.WORKING)
+    bpy.ops.wm.save_mainfile()
+    desk.until(lambda: job.ended)
+    assert len(layers.all_layers()) == 1
+    bpy.ops.wm.revert_mainfile()
+    settle()
+    assert [strip[layers.JOB] for strip in layers.all_layers()] == [job.id]
+
+
+def test_the_file_holds_no_secret(desk: Desk) -> None:
+    keys = json.loads(desk.backend.file.read_text())
+    secrets = [value for name, value in keys.items() if name != "address"]
+    assert len(secrets) >= 3
+    job = desk.press()
+    desk.until(lambda: job.accepted)
+    bpy.ops.wm.save_as_mainfile(filepath=str(desk.blend), compress=False)
+    while_running = desk.blend.read_bytes()
+    desk.until(lambda: job.ended)
+    bpy.ops.wm.save_mainfile(compress=False)
+    for saved in (while_running, desk.blend.read_bytes()):
+        assert job.id.encode() in saved
+        for secret in secrets:
+            assert str(secret).encode() not in saved
+
+
+# -- undo
+
+
+def test_redo_brings_the_layer_back_once(desk: Desk) -> None:
+    bpy.ops.ed.undo_push(message="before")
+    job = desk.press()
+    desk.until(lambda: job.ended)
+    bpy.ops.ed.undo()
+    settle()
+    assert layers.all_layers() == []
+    bpy.ops.ed.redo()
+    settle()
+    assert [strip[layers.JOB] for strip in layers.all_layers()] == [job.id]
+    assert pending.found("") == []
+
+
+def test_undo_does_not_make_the_file_forget_a_running_job(desk: Desk) -> None:
+    bpy.ops.ed.undo_push(message="before")
+    job = desk.press()
+    bpy.ops.ed.undo_push(message="something")
+    desk.until(lambda: job.phase == phases.WORKING)
+    bpy.ops.ed.undo()
+    assert pending.named() == {job.id}
+    assert desk.strip[layers.UID] == job.anchor.strip_uid
+    bpy.ops.wm.save_mainfile()
+    reopen(desk)
+    desk.until(lambda: bool(layers.all_layers()))
+
+
+def test_undo_does_not_make_the_file_ask_for_a_layer_again(desk: Desk) -> None:
+    job = desk.press()
+    desk.until(lambda: job.phase == phases.WORKING)
+    bpy.ops.ed.undo_push(message="while it runs")
+    bpy.ops.ed.undo_push(message="later")
+    desk.until(lambda: job.ended)
+    for _ in range(3):
+        bpy.ops.ed.undo()
+    assert layers.all_layers() == []
+    assert pending.named() == set()
+
+
+# -- the strip
+
+
+def duplicate(desk: Desk) -> Any:
+    """As the artist does it: Shift-D; gives the copy, 40 frames later on its own channel."""
+    with studio.sequencer(desk.scene):
+        for strip in compat.strips(desk.scene.sequence_editor):
+            strip.select = strip.name == "shot"
+        before = {strip.name for strip in compat.strips(desk.scene.sequence_editor)}
+        bpy.ops.sequencer.duplicate()
+    (copy,) = [s for s in compat.strips(desk.scene.sequence_editor) if s.name not in before]
+    compat.slide(copy, 40)
+    return copy
+
+
+def test_a_duplicated_strip_does_not_get_the_layer_too(desk: Desk) -> None:
+    job = desk.press()
+    desk.until(lambda: job.phase == phases.WORKING)
+    assert duplicate(desk)[layers.UID] == desk.strip[layers.UID]
+    bpy.ops.wm.save_mainfile()
+    reopen(desk)
+    assert len(runtime.current().jobs) == 1
+    desk.until(lambda: bool(layers.all_layers()))
+    settle()
+    assert [compat.span(layer) for layer in layers.all_layers()] == [(20, 28)]
+
+
+def test_a_renamed_strip_with_a_duplicate_still_gets_its_layer(desk: Desk) -> None:
+    job = desk.press()
+    desk.until(lambda: job.phase == phases.WORKING)
+    copy = duplicate(desk)
+    copy.name, desk.strip.name = "a copy", "the one"
+    desk.until(lambda: job.ended)
+    assert [compat.span(layer) for layer in layers.all_layers()] == [(20, 28)]
+
+
+def test_a_job_on_the_duplicate_lands_on_the_duplicate(desk: Desk) -> None:
+    layers.strip_uid(desk.strip)
+    copy = duplicate(desk)
+    studio.editor(desk.scene).active_strip = copy
+    job = desk.press()
+    desk.until(lambda: job.ended)
+    assert compat.span(layers.find_layer(job.id)) == compat.span(copy)
+
+
+def test_a_layer_whose_strip_was_deleted_is_kept_and_offered(desk: Desk) -> None:
+    job = desk.press()
+    desk.until(lambda: job.phase == phases.WORKING)
+    compat.strips(desk.scene.sequence_editor).remove(desk.strip)
+    bpy.ops.wm.save_mainfile()
+    reopen(desk)
+    (again,) = runtime.current().jobs
+    desk.until(lambda: again.ended)
+    assert again.problem is not None
+    assert again.problem.code == "strip_gone"
+    assert "Insert Layer" in again.problem.hint
+    assert layers.all_layers() == []
+    assert bpy.ops.text2live.insert() == {"FINISHED"}
+    layer = layers.find_layer(job.id)
+    assert compat.span(layer) == (20, 28)
+    assert all(Path(bpy.path.abspath(layer.directory), e.filename).exists() for e in layer.elements)
+
+
+# -- the connection
+
+
+class Relay:
+    """A wire that can be frozen: what was connected then stays open and carries nothing more."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._frozen = threading.Event()
+        self._open: list[socket.socket] = [self._listener]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def freeze(self) -> None:
+        self._frozen.set()
+        self._frozen = threading.Event()
+
+    def close(self) -> None:
+        for one in self._open:
+            one.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                here, _where = self._listener.accept()
+            except OSError:
+                return
+            there = socket.create_connection(("127.0.0.1", self._target))
+            self._open += [here, there]
+            for pair in ((here, there), (there, here)):
+                threading.Thread(
+                    target=self._carry, args=(*pair, self._frozen), daemon=True
+                ).start()
+
+    @staticmethod
+    def _carry(source: socket.socket, target: socket.socket, frozen: threading.Event) -> None:
+        try:
+            while (data := source.recv(65536)) and not frozen.is_set():
+                target.sendall(data)
+            if not frozen.is_set():
+                target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+def test_a_laptop_that_slept_for_an_hour_goes_on(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock jumps, and the old connection is dead without a word."""
+    relay = Relay(int(desk.backend.address.rpartition(":")[2]))
+    slept = [0.0]
+    clock = types.SimpleNamespace(monotonic=lambda: time.monotonic() + slept[0], time=time.time)
+    for module in ("client", "session"):
+        monkeypatch.setattr(f"protocol.{module}.time", clock)
+    desk.preferences.address = f"127.0.0.1:{relay.port}"
+    try:
+        job = desk.press()
+        desk.until(lambda: job.phase == phases.WORKING)
+        relay.freeze()
+        slept[0] = 3600.0
+        desk.until(lambda: job.ended)
+        assert (job.problem, job.placed) == (None, True)
+    finally:
+        runtime.current().session.disconnect()
+        relay.close()
+
+
+@mock("ok")
+def test_a_backend_that_restarts_while_frames_are_fetched_finishes_the_job(desk: Desk) -> None:
+    job = desk.press()
+    desk.until(lambda: job.phase == phases.WORKING)
+    desk.backend.kill()
+    desk.backend.start()
+    desk.until(lambda: job.ended)
+    assert (job.problem, job.placed) == (None, True)
+
+
+# -- the add-on, and another Blender
+
+
+def test_a_job_goes_on_after_the_add_on_was_disabled_and_enabled(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEXT2LIVE_DATA", str(desk.backend.data))  # preferences go with the add-on
+    job = desk.press()
+    desk.until(lambda: job.phase == phases.WORKING)
+    studio.disable_addon()
+    studio.enable_addon()
+    assert runtime.current().jobs == []
+    desk.until(lambda: bool(layers.all_layers()))
+    settle()
+    assert [strip[layers.JOB] for strip in layers.all_layers()] == [job.id]
+
+
+ANOTHER = """
+import os, sys
+import bpy
+from scripts import blender_studio as studio
+studio.enable_addon()
+from blender_addon.blender import handlers, layers, runtime
+bpy.ops.wm.open_mainfile(filepath=sys.argv[1])
+done = studio.tick_until(
+    handlers.on_timer, lambda: all(job.ended for job in runtime.current().jobs), 60.0)
+(job,) = runtime.current().jobs
+assert done and job.problem is None, job.problem
+(layer,) = layers.all_layers()
+assert layers.hide_incomplete() == []
+print("PLACED", layer[layers.JOB])
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+def test_two_blenders_follow_one_job(desk: Desk) -> None:
+    job = desk.press()
+    desk.until(lambda: job.phase == phases.WORKING)
+    bpy.ops.wm.save_mainfile()
+    other = subprocess.Popen(
+        [sys.executable, "-c", ANOTHER, str(desk.blend)],
+        env={**desk.environment, "TEXT2LIVE_DATA": str(desk.backend.data)},
+        cwd=studio.REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    desk.until(lambda: job.ended)
+    said = other.communicate(timeout=90)[0]
+    assert (job.problem, job.placed) == (None, True)
+    assert f"PLACED {job.id}" in said, said
+    assert layers.hide_incomplete() == []
+
+
+# -- where the pictures lie
+
+
+@pytest.fixture
+def unsaved(desk: Desk, movie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """The desk with a file that was never saved, and a user's folder of its own."""
+    monkeypatch.setattr(compat, "user_folder", lambda _package: str(tmp_path / "user"))
+    runtime.start()
+    bpy.ops.wm.read_homefile(use_empty=True)
+    desk.set_up(bpy.context.scene, movie)
+    return desk
+
+
+def shown(desk: Desk, folder: Path) -> np.ndarray:
+    return studio.render_frame(desk.scene, 23, folder / "shown.png")
+
+
+def test_layers_of_an_unsaved_file_move_beside_it_when_it_is_saved(
+    unsaved: Desk, tmp_path: Path
+) -> None:
+    job = unsaved.press()
+    unsaved.until(lambda: job.ended)
+    layer = layers.find_layer(job.id)
+    first = Path(layer.directory)
+    assert first == tmp_path / "user" / "layers" / job.id
+    before = shown(unsaved, tmp_path)
+    target = tmp_path / "project" / "film.blend"
+    target.parent.mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(target))
+    layer = layers.find_layer(job.id)
+    assert layer.directory == f"//text2live/{job.id}/"
+    assert job.folder == target.parent / "text2live" / job.id
+    assert all(path.parent == job.folder and path.exists() for path in job.files)
+    assert np.array_equal(shown(unsaved, tmp_path), before)
+    assert first.exists()  # undo may bring back a strip that shows it
+    bpy.ops.wm.open_mainfile(filepath=str(target))
+    assert not first.exists()
+    assert layers.find_layer(job.id).directory == f"//text2live/{job.id}/"
+    assert np.array_equal(shown(unsaved, tmp_path), before)
+
+
+def test_a_file_saved_while_a_job_runs_gets_the_layer_beside_it(
+    unsaved: Desk, tmp_path: Path
+) -> None:
+    job = unsaved.press()
+    unsaved.until(lambda: job.phase == phases.WORKING)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "late.blend"))
+    unsaved.until(lambda: job.ended)
+    assert layers.find_layer(job.id).directory == f"//text2live/{job.id}/"
+    assert not (tmp_path / "user" / "layers" / job.id).exists()
+
+
+def test_missing_pictures_are_not_magenta_and_are_fetched_again(
+    desk: Desk, clip: Any, tmp_path: Path
+) -> None:
+    job = desk.press()
+    desk.until(lambda: job.ended)
+    bpy.ops.wm.save_mainfile()
+    with_layer = shown(desk, tmp_path)
+    job.files[3].unlink()
+    runtime.start()
+    preferences, desk.preferences.connection_file = desk.preferences.connection_file, "nowhere"
+    bpy.ops.wm.open_mainfile(filepath=str(desk.blend))
+    assert layers.find_layer(job.id).mute
+    assert np.array_equal(shown(desk, tmp_path), clip[3])
+    desk.preferences.connection_file = preferences
+    runtime.current().connect()
+    desk.until(lambda: not layers.find_layer(job.id).mute)
+    settle()
+    assert len(layers.all_layers()) == 1
+    assert np.array_equal(shown(desk, tmp_path), with_layer)
