@@ -115,7 +115,7 @@ class AtlasConfig:
 _PRESETS = {
     "draft": AtlasConfig(long_side=320, uv_steps=60, half_steps=100, full_steps=60),
     "preview": AtlasConfig(long_side=384, uv_steps=120, half_steps=350, full_steps=250),
-    "final": AtlasConfig(long_side=768, uv_steps=160, half_steps=500, full_steps=250),
+    "final": AtlasConfig(long_side=768, uv_steps=160, half_steps=400, full_steps=120),
 }
 
 
