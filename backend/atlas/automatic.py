@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.atlas import fields, motion_masks, proposals, textual
-from backend.atlas.boxes import from_box
+from backend.atlas.boxes import Boxed, from_box
 from backend.atlas.carry import carry, signed_distance
 from backend.atlas.flow import F32, Flows, Mask, pull
 from backend.atlas.hints import Relevancy
@@ -94,22 +94,25 @@ def suggest(
         one.score * (ALONE + (1 - ALONE) * share) for one, share in zip(every, again, strict=True)
     ]
     best = every[int(np.argmax(worth))]
-    hard = carry(frames, {best.frame: _worked_out(best, frames, flows)}, flows, report)
+    worked_out = _worked_out(best, frames, flows)
+    hard = carry(frames, {best.frame: worked_out.mask}, flows, report)
     likely = min(1.0, max(worth) / SURE)
     if best.moves < 2 * STILL:
         report.note(f"The object was found by its colours and place: it is a suggestion. {HELP}")
     elif likely < 1:
         report.note(f"The object was found by its motion, but it is not clearly one. {HELP}")
-    return np.stack([hard[t] for t in range(count)]), np.full(count, likely, np.float32)
+    sure = np.full(count, likely * worked_out.sure, np.float32)
+    return np.stack([hard[t] for t in range(count)]), sure
 
 
-def _worked_out(one: Proposal, frames: NDArray[np.uint8], flows: Flows) -> Mask:
+def _worked_out(one: Proposal, frames: NDArray[np.uint8], flows: Flows) -> Boxed:
     """A proposal decided as if it had been boxed; left as it is where that is another thing."""
     ys, xs = np.nonzero(one.mask)
     wide, high = SLACK * (np.ptp(xs) + 1), SLACK * (np.ptp(ys) + 1)
     box = (xs.min() - wide, ys.min() - high, xs.max() + 1 + wide, ys.max() + 1 + high)
     boxed = from_box(one.frame, box, frames, flows, one.mask)
-    return boxed if proposals.alike(boxed, one.mask) > 0.5 else one.mask
+    alike = proposals.alike(boxed.mask, one.mask)
+    return boxed if alike > 0.5 else Boxed(one.mask, alike)
 
 
 def _pieces(frame: NDArray[np.uint8]) -> list[Mask]:

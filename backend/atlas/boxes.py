@@ -9,6 +9,8 @@ colour.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +46,20 @@ ROUND = 0.3  # of the box's longer side: how far round it an object is compared 
 WHOLE = 1.2  # how much likelier GrabCut's is: unions of colours leave out windows and beaks
 SHARP = 8  # power of likelihoods as votes: nearly as good masks count, others hardly
 SAME = 0.95  # overlap of two guesses above which they are worked out once
+LOST = 0.3  # how sure a mask is that is the box's own ellipse, for want of any other
 LEAST = 0.08  # a mask that fills less of its box than this is a failure of the colours
+
+
+@dataclass(frozen=True)
+class Boxed:
+    """What a box holds. mask: bool [h,w]. sure: how far the guesses agree with it, 0..1.
+
+    A real object's mask overlaps the truth about as much as the guesses overlap each other: .8 to
+    .9 where colours are shared with what is round it, 1 where all guesses are the same.
+    """
+
+    mask: Mask
+    sure: float
 
 
 def from_box(
@@ -53,8 +68,8 @@ def from_box(
     frames: NDArray[np.uint8],
     flows: Flows,
     guess: Mask | None = None,
-) -> Mask:
-    """The mask of what a box on frame t holds: bool [h,w]. box: x0 y0 x1 y1, working pixels.
+) -> Boxed:
+    """The mask of what a box on frame t holds. box: x0 y0 x1 y1, working pixels.
 
     guess: a mask of it, which is weighed with the others.
     """
@@ -64,7 +79,7 @@ def from_box(
     allowed = np.zeros((h, w), np.bool_)
     allowed[y0:y1, x0:x1] = True
     if not allowed.any():
-        return allowed
+        return Boxed(allowed, 0.0)
     tight = (float(x0), float(y0), float(x1), float(y1))
     moving = np.asarray(cv2.resize(against_camera(t, len(frames), flows), (w, h)), np.float32)
     around = fields.dilate(allowed, max(8, round(ROUND * max(y1 - y0, x1 - x0))))
@@ -97,9 +112,13 @@ def from_box(
     ]
     best = max(votes, default=0.0)
     if best == 0:
-        return work_out(t, frames, flows, _ellipse((h, w), (x0, y0, x1, y1)), allowed)
-    shares = (np.array(votes) / best) ** SHARP
-    return tidy(np.tensordot(shares, np.stack(found), 1) > 0.5 * shares.sum())
+        ellipse = _ellipse((h, w), (x0, y0, x1, y1))
+        return Boxed(work_out(t, frames, flows, ellipse, allowed), LOST)
+    votes_N = np.array(votes) / best
+    shares_N = votes_N**SHARP
+    mask = tidy(np.tensordot(shares_N, np.stack(found), 1) > 0.5 * shares_N.sum())
+    agree_N = np.array([alike(one, mask) for one in found])
+    return Boxed(mask, float(np.average(agree_N, weights=votes_N**2)))
 
 
 def _cuts(frame: NDArray[np.uint8], allowed: Mask, moving: F32) -> list[Mask]:

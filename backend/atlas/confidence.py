@@ -1,7 +1,8 @@
 """How far masks are to be trusted, frame by frame, and what is shown to the artist of the worst.
 
 A good mask is where its neighbours in time say, its two sides look different, flow at its edge is
-sound, and its size does not jump. Each is 0..1; a frame's confidence is their product, softened.
+sound, and its size does not jump. Each is 0..1; a frame's confidence is their product, softened,
+times what the mask's source says itself.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ class Judgement:
         """Of each frame: float32 [T], 0..1."""
         steady = np.clip((self.steady - 0.5) / 0.45, 0, 1)
         apart = np.clip((self.apart - 0.55) / 0.35, 0, 1)
-        total = steady * (0.3 + 0.7 * apart) * (0.8 + 0.2 * self.flow) * self.size * self.source
-        return np.asarray(np.sqrt(total), np.float32)
+        total = steady * (0.3 + 0.7 * apart) * (0.8 + 0.2 * self.flow) * self.size
+        return np.asarray(np.sqrt(total) * self.source, np.float32)
 
     @property
     def numbers(self) -> dict[str, float]:

@@ -65,7 +65,8 @@ def resolve_masks(
     elif hints.mode == "segment":
         hard, source = _segmented(frames, hints, flows, report)
     else:
-        given = _given(frames, keys, hints, flows, report)
+        given, sure = _given(frames, keys, hints, flows, report)
+        source = _nearest(sure, count)
         hard = _carried(frames, given, hints, flows, report)
     report.step(PHASE, count, count)
     judgement = confidence.judge(frames, hard, flows, report, source, hints.hidden)
@@ -81,13 +82,15 @@ def _given(
     hints: Hints,
     flows: Flows,
     report: Reporter,
-) -> dict[int, Mask]:
-    """Masks, boxes and strokes as masks at the working size, checked."""
+) -> tuple[dict[int, Mask], dict[int, float]]:
+    """Masks, boxes and strokes as masks at the working size, checked; how sure each is, 0..1."""
     size = flows.size
     given = {t: _to_size(mask, size) for t, mask in keys.items()}
     _check_frames([*given, *hints.boxes, *hints.strokes], len(frames))
+    sure = dict.fromkeys(given, 1.0)
     for t, box in hints.boxes.items():
-        given[t] = from_box(t, _scaled(box, hints, size), frames, flows)
+        boxed = from_box(t, _scaled(box, hints, size), frames, flows)
+        given[t], sure[t] = boxed.mask, boxed.sure
     beside: dict[int, Mask] = {}
     for t, picture in hints.strokes.items():
         strokes = read_strokes(picture, size)
@@ -103,7 +106,15 @@ def _given(
             else "Every mask given is empty, so there is no foreground object.",
             "Give a mask or a stroke with the object on at least one frame where it is seen.",
         )
-    return _kept_off(frames, given, beside, hints, flows, report) if beside else given
+    if beside:
+        given = _kept_off(frames, given, beside, hints, flows, report)
+    return given, {t: sure.get(t, 1.0) for t in given}
+
+
+def _nearest(sure: dict[int, float], count: int) -> F32:
+    """How sure each frame's mask can be: as the given one that is nearest in time, [T]."""
+    nearest = [min(sure, key=lambda k: abs(k - t)) for t in range(count)]
+    return np.array([sure[k] for k in nearest], np.float32)
 
 
 def _kept_off(

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from backend.atlas import confidence, flow, masks
+from backend.atlas.boxes import Boxed, from_box
 from backend.atlas.carry import carry
 from backend.atlas.hints import Hints
 from backend.atlas.segmenters.base import Click, Prompts, Segmented, load_segmenter
@@ -70,6 +71,30 @@ def test_one_box_finds_the_object_in_every_frame(scene) -> None:
     out = masks.resolve_masks(frames, {}, hints, flows, Silent())
     assert min(overlap(a > 0.5, b) for a, b in zip(out, truth, strict=True)) > 0.85
     assert hints.numbers["mask_confidence"] > 0.6
+
+
+def test_a_box_whose_guesses_differ_says_so(scene) -> None:
+    frames, truth, flows = scene
+    box = (26.0, 17.0, 57.0, 48.0)
+    clear = from_box(2, box, frames, flows)
+    hidden = frames.copy()  # noise of the same colours inside and outside: colours decide nothing
+    hidden[2] = np.random.default_rng(0).permutation(frames[2].reshape(-1, 3)).reshape(H, W, 3)
+    doubtful = from_box(2, box, hidden, flows)
+    assert clear.sure > 0.9
+    assert doubtful.sure < clear.sure - 0.03
+    assert overlap(doubtful.mask, truth[2]) < overlap(clear.mask, truth[2])
+
+
+def test_a_frame_is_as_sure_as_what_is_given_next_to_it(scene, monkeypatch) -> None:
+    frames, truth, flows = scene
+    monkeypatch.setattr(masks, "from_box", lambda *_: Boxed(truth[0], 0.4))
+    hints = Hints("key", boxes={0: (20.0, 17.0, 50.0, 48.0)}, size=(H, W))
+    masks.resolve_masks(frames, {}, hints, flows, Silent())
+    assert hints.numbers["mask_confidence"] == pytest.approx(0.4, abs=0.03)
+    keys = {T - 1: truth[-1].astype(np.uint8) * 255}
+    masks.resolve_masks(frames, keys, hints, flows, Silent())
+    assert hints.numbers["mask_confidence"] == pytest.approx(0.7, abs=0.03), "half of them each"
+    assert hints.numbers["mask_worst_frame"] < T / 2
 
 
 def test_a_box_does_not_keep_what_goes_on_beside_it() -> None:
