@@ -81,7 +81,7 @@ def edge_distance(frames: Pixels, composites: Pixels, inside: Bools) -> float:
         one, other = (_slopes(picture, blur)[mask] for picture in (frame, composite))
         spread = float(one.std() * other.std())
         both = float(((one - one.mean()) * (other - other.mean())).mean())
-        found.append(1 - both / spread if spread > 1e-6 else 1.0)
+        found.append(max(0.0, 1 - both / spread) if spread > 1e-6 else 1.0)
     return float(np.mean(found)) if found else 0.0
 
 
