@@ -20,9 +20,10 @@ from backend.edit.config import EditConfig, EditTexts
 from backend.edit.generator import Generator
 from backend.edit.image import edit_image
 from backend.edit.matte import clear_haze
+from backend.edit.places import places_of
 from backend.edit.texts import TextTargets
 from backend.edit.train import Criterion, Shot, autocast, beating, fit_size, resize, to_image, train
-from backend.edit.video import MIN_CROP, Footage, Window, over, premultiply
+from backend.edit.video import MIN_CROP, Footage, over, premultiply
 from backend.edit.views import apply_colour, jitter
 from backend.progress import Reporter
 
@@ -75,12 +76,10 @@ def edit_frames_alone(
         targets = TextTargets(clip, texts)
     criterion = Criterion(clip, targets, config, device, random)
     footage = Footage(frames, atlas, layer, config, device, report)
+    with beating(clip, config, report):
+        places = places_of(footage, targets, clip, config, report)
     seen = (footage.opacity > 0.5).flatten(1).any(1)
     shown = [t for t in range(len(frames)) if seen[t]] or [*range(len(frames))]
-    windows = [Window(0, 0, *footage.size)] * len(frames)
-    if footage.foreground:
-        margin = round(config.object_margin * max(footage.size))
-        windows = [box.grown(margin, *footage.size) for box in footage.boxes]
     network = Generator(
         channels=config.channels, scales=config.scales, skip_channels=config.skip_channels,
         side=min(MIN_CROP, *footage.size), seed=config.seed,
@@ -92,7 +91,7 @@ def edit_frames_alone(
         return made
 
     def shot(t: int) -> Shot:
-        view = footage.view(t, random)
+        view = footage.view(t, random, places)
         frame, mirrored = view.frame, False
         if config.internal:
             jitters, mirrors = torch.rand(2, generator=random).tolist()
@@ -107,7 +106,7 @@ def edit_frames_alone(
         return Shot(
             source=frame, output=over(layer_14HW, frame),
             screen=over(layer_14HW, criterion.green_1311), alpha=layer_14HW[:, 3:],
-            relevancy=view.opacity,
+            relevancy=view.wanted, avoid=view.avoid,
         )  # fmt: skip
 
     def shots_of(step: int) -> list[Shot]:
@@ -119,7 +118,8 @@ def edit_frames_alone(
         """The layer of a frame, made where training looked: on the object and its margin."""
         frame = footage.frames[t : t + 1]
         whole = frame.new_zeros(1, 4, *footage.size)
-        windows[t].cut(whole).copy_(clear_haze(layer_of(windows[t].cut(frame)), config))
+        area = footage.area(t)
+        area.cut(whole).copy_(clear_haze(layer_of(area.cut(frame)), config))
         return whole
 
     def preview() -> NDArray[np.uint8]:
