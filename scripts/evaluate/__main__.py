@@ -35,7 +35,7 @@ from scripts.evaluate.variants import OURS, VARIANTS
 
 CLIPS = Path(__file__).resolve().parents[3] / "shared" / "clips"
 SOURCE = "source"
-SHOWS_TEXT = ("similarity", "direction", "named", "structure", "edges", "coverage")
+SHOWS_TEXT = ("similarity", "direction", "named", "structure", "edges", "coverage", "density")
 KEEPS_REST = ("psnr_outside", "alpha_outside", "flicker", "drift", "seconds", "peak_mb")
 JPEG = 82
 LEAST_ROOM = 100_000_000  # bytes
@@ -66,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
         "--repeat", nargs=2, action="append", default=[], metavar=("CLIP", "N"),
         help="seeds that `ours` is run with on a clip",
     )  # fmt: skip
+    p.add_argument("--prompts", type=int, help="the first so many of each clip (default: all)")
     p.add_argument("--frames", type=int, default=20, help="the middle ones of each clip")
     p.add_argument("--width", type=int, default=384, help="of the frames, at most")
     p.add_argument("--preset", choices=PRESETS, default="draft")
@@ -99,7 +100,11 @@ def evaluate(args: argparse.Namespace) -> None:
         out=args.out, preset=args.preset, device=args.device, parallel=args.parallel,
         model=ClipModel(name=args.model, pretrained=args.pretrained, checkpoint=args.checkpoint),
     )  # fmt: skip
-    cases = [case for case in read_cases(args.cases) if not args.only or case.clip in args.only]
+    cases = [
+        case.cut(args.prompts)
+        for case in read_cases(args.cases)
+        if not args.only or case.clip in args.only
+    ]
     judge = Judge(args.judge, torch.device(args.device))
     footage = {
         case.clip: read_footage(case.clip, args.clips, args.frames, args.width) for case in cases
@@ -124,7 +129,7 @@ def measured(
     """Measures of all cells that are there, and of the untouched source for every prompt."""
     found = Found([], {})
     for case, still in dict.fromkeys((cell.case, cell.still) for cell in wanted):
-        whole = plan.part(footage[case.clip], still)
+        whole = plan.part(footage[case.clip], still).of_layer(case.layer)
         bench = Bench(whole, judge)
         nothing = np.zeros((*whole.frames.shape[:3], 4), np.uint8)
         there: list[tuple[str, int, int, Pixels, cells.Cost | None]] = [
@@ -142,8 +147,8 @@ def measured(
             if cost is not None:
                 numbers |= {"seconds": cost.seconds, "peak_mb": cost.peak_mb}
             row = Row(
-                clip=case.clip, still=still, prompt=case.prompts[prompt], variant=name, seed=seed,
-                numbers=numbers, problem=cost.problem if cost else "",
+                clip=case.clip, kind=plan.kind_of(case, still), prompt=case.prompts[prompt],
+                variant=name, seed=seed, numbers=numbers, problem=cost.problem if cost else "",
             )  # fmt: skip
             found.rows.append(row)
             shown = media.composite(whole.frames[whole.middle], layers[whole.middle])
@@ -156,10 +161,12 @@ def write(found: Found, args: argparse.Namespace, cases: Sequence[Case]) -> None
     names = [SOURCE, *args.variants]
     (args.out / "evaluation.csv").write_text(report.as_csv(found.rows), encoding="utf-8")
     parts = []
-    for kind in args.kinds:
+    kinds = list(dict.fromkeys(row.kind for row in found.rows))
+    for kind in kinds:
         mine = [row for row in found.rows if row.kind == kind and row.seed == 0]
-        titled = [("all", mine), *((c.clip, [r for r in mine if r.clip == c.clip]) for c in cases)]
-        for title, rows in titled:
+        clips = list(dict.fromkeys(row.clip for row in mine))
+        titled = [(clip, [row for row in mine if row.clip == clip]) for clip in clips]
+        for title, rows in [("all", mine), *titled] if len(clips) > 1 else titled:
             parts += [f"## {kind}: {title}\n"]
             parts += [report.table(rows, names, part) for part in (SHOWS_TEXT, KEEPS_REST)]
     repeated = report.spreads([row for row in found.rows if row.variant == OURS])
@@ -167,7 +174,7 @@ def write(found: Found, args: argparse.Namespace, cases: Sequence[Case]) -> None
         parts += ["## Spread over seeds, ours\n", report.listed(repeated)]
     (args.out / "evaluation.md").write_text("\n".join(parts), encoding="utf-8")
     rows_shown = []
-    for kind in args.kinds:
+    for kind in kinds:
         for case in cases:
             for prompt in case.prompts[: args.shown]:
                 pictures = [found.pictures.get((case.clip, kind, prompt, n, 0)) for n in names]

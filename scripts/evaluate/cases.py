@@ -22,14 +22,29 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """A clip and the prompts asked of one of its layers.
 
     clip: ``demo`` or a folder with frames/ and masks/ (of the object, a PNG a frame, inside where
-    above 127). source: what is there now. kind: ``texture`` changes the object, ``effect`` lays
-    something over the scene.
+    above 127). source: what is there now. screens: for each prompt, what the layer alone shows;
+    none: the prompt. layer: ``foreground``, the object, or ``background``, all else.
     """
 
     clip: str
     source: str
     prompts: tuple[str, ...]
-    kind: str = "texture"
+    screens: tuple[str, ...] = ()
+    layer: str = "foreground"
+    recipe: str = "texture"
+
+    def __post_init__(self) -> None:
+        if self.screens and len(self.screens) != len(self.prompts):
+            raise ValueError("there are as many screens as prompts, or none")
+
+    def cut(self, count: int | None) -> Case:
+        """The same with its first so many prompts."""
+        prompts, screens = self.prompts[:count], self.screens[:count]
+        return msgspec.structs.replace(self, prompts=prompts, screens=screens)
+
+    def screen(self, prompt: int) -> tuple[str, ...]:
+        """What the layer alone shows."""
+        return self.screens[prompt : prompt + 1]
 
 
 @dataclass(frozen=True)
@@ -43,6 +58,10 @@ class Footage:
     def middle(self) -> int:
         """The frame that is pointed at, and shown."""
         return len(self.frames) // 2
+
+    def of_layer(self, layer: str) -> Footage:
+        """The same with the truth of a layer: where the object is, or is not."""
+        return self if layer == "foreground" else Footage(self.frames, ~self.inside)
 
 
 def read_cases(file: Path) -> list[Case]:

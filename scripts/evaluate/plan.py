@@ -11,12 +11,14 @@ from pathlib import Path
 
 from backend.edit import config as edit_config
 from backend.edit.config import EditTexts
+from backend.edit.recipes import recipe
 from protocol.jobs import ClipModel
 from scripts.evaluate import cells
 from scripts.evaluate.cases import Case, Footage
 from scripts.evaluate.variants import OURS, VARIANTS
 
 KINDS = ("clip", "still")
+TEXTURE = "texture"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +43,20 @@ class Cell:
     seed: int
 
     @property
+    def kind(self) -> str:
+        """What it may be compared with: ``clip``, ``still``, or a clip under another recipe."""
+        return kind_of(self.case, self.still)
+
+    @property
     def name(self) -> str:
         """For people."""
-        kind = "still" if self.still else "clip"
-        return f"{self.case.clip} ({kind}), {self.case.prompts[self.prompt]}, {self.variant}"
+        return f"{self.case.clip} ({self.kind}), {self.case.prompts[self.prompt]}, {self.variant}"
+
+
+def kind_of(case: Case, still: bool) -> str:
+    """Of a cell, see there."""
+    recipe = "" if case.recipe == TEXTURE else f", {case.recipe}"
+    return ("still" if still else "clip") + recipe
 
 
 def cells_of(
@@ -55,7 +67,8 @@ def cells_of(
 ) -> list[Cell]:
     """All cells, variant by variant, so that a stop in the middle leaves whole columns.
 
-    repeats: clip → how many seeds `ours` is run with there, so that the noise is known.
+    Variants and stills are of the recipe texture alone. repeats: clip → how many seeds `ours` is
+    run with there, so that the noise is known.
     """
     found = []
     for name in variants:
@@ -64,6 +77,8 @@ def cells_of(
             if not (variant.stills if kind == "still" else variant.clips):
                 continue
             for case in cases:
+                if case.recipe != TEXTURE and (name != OURS or kind == "still"):
+                    continue
                 found += [
                     Cell(case=case, still=kind == "still", prompt=p, variant=name, seed=seed)
                     for p in range(len(case.prompts))
@@ -83,14 +98,19 @@ def part(footage: Footage, still: bool) -> Footage:
 def order_of(cell: Cell, footage: Footage, settings: Settings) -> cells.Order:
     """What a cell is made from."""
     variant, case = VARIANTS[cell.variant], cell.case
-    layer = "foreground"
-    config = edit_config.preset(settings.preset, video=not cell.still, layer=layer, seed=cell.seed)
+    config = edit_config.preset(
+        settings.preset, video=not cell.still, layer=case.layer, seed=cell.seed
+    )
     return cells.Order(
         footage=part(footage, cell.still),
-        texts=EditTexts(prompt=(case.prompts[cell.prompt],), source=(case.source,)),
-        config=variant.change(config),
+        texts=EditTexts(
+            prompt=(case.prompts[cell.prompt],),
+            source=(case.source,),
+            screen=case.screen(cell.prompt),
+        ),
+        config=variant.change(recipe(case.recipe, config), cell.still),
         how=variant.how,
-        layer=layer,
+        layer=case.layer,
         model=settings.model,
         device=settings.device,
         atlas=None if cell.still else atlas_folder(footage, settings),

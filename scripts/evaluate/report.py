@@ -25,20 +25,15 @@ Place = tuple[str, str, str, str, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One cell. still: one frame was edited, without a mask. problem: why nothing came of it."""
+    """One cell. kind: as `plan.Cell.kind`. problem: why nothing came of it."""
 
     clip: str
-    still: bool
+    kind: str
     prompt: str
     variant: str
     seed: int
     numbers: dict[str, float]
     problem: str = ""
-
-    @property
-    def kind(self) -> str:
-        """``still`` or ``clip``."""
-        return "still" if self.still else "clip"
 
     @property
     def place(self) -> Place:

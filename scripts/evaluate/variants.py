@@ -11,7 +11,11 @@ from backend.edit.config import EditConfig
 How = Literal["atlas", "atlas alone", "frames alone"]
 
 
-def as_it_is(config: EditConfig) -> EditConfig:
+Change = Callable[[EditConfig, bool], EditConfig]
+"""Of a preset's settings; the second says whether it is a still."""
+
+
+def as_it_is(config: EditConfig, still: bool) -> EditConfig:
     """No change."""
     return config
 
@@ -25,30 +29,50 @@ class Variant:
     """
 
     about: str
-    change: Callable[[EditConfig], EditConfig] = as_it_is
+    change: Change = as_it_is
     how: How = "atlas"
     clips: bool = True
     stills: bool = True
 
 
-def without_bootstrap(config: EditConfig) -> EditConfig:
+def without_bootstrap(config: EditConfig, still: bool) -> EditConfig:
     return replace(config, bootstrap=0.0, bootstrap_steps=0)
 
 
-def without_sparsity(config: EditConfig) -> EditConfig:
+def without_sparsity(config: EditConfig, still: bool) -> EditConfig:
     return replace(config, sparsity=0.0)
 
 
-def without_structure(config: EditConfig) -> EditConfig:
+def without_structure(config: EditConfig, still: bool) -> EditConfig:
     return replace(config, structure=0.0)
 
 
-def without_screen(config: EditConfig) -> EditConfig:
+def without_screen(config: EditConfig, still: bool) -> EditConfig:
     return replace(config, screen=0.0)
 
 
-def without_internal(config: EditConfig) -> EditConfig:
+def without_internal(config: EditConfig, still: bool) -> EditConfig:
     return replace(config, internal=False)
+
+
+def reference(config: EditConfig, still: bool) -> EditConfig:
+    """Every loss and switch as the released implementation has it.
+
+    Steps, sizes, number of views, the generator's width and the arithmetic stay the preset's.
+    """
+    config = replace(
+        config, distance="spherical", structure_norm="mse", same_views=False, matte=(0.0, 1.0),
+        internal=True, composition=1.0, direction=1.0, screen=1.0, templates=0.5,
+    )  # fmt: skip
+    if still:
+        return replace(
+            config, structure=2.0, sparsity=6.0, sparsity_l1=0.01, sparsity_l0=0.01,
+            bootstrap=10.0, bootstrap_steps=config.steps, relevancy_layers=1, relevancy_windows=1,
+        )  # fmt: skip
+    return replace(
+        config, structure=3.0, sparsity=0.1, sparsity_l1=0.01, sparsity_l0=0.005,
+        bootstrap=0.0, bootstrap_steps=0, backdrop="atlas", direct=True,
+    )  # fmt: skip
 
 
 OURS = "ours"
@@ -62,6 +86,7 @@ VARIANTS = {
         about="every frame edited for itself by one generator (the paper's frames baseline)",
         how="frames alone", stills=False,
     ),
+    "reference": Variant(about="the released implementation's settings", change=reference),
     "no bootstrap": Variant(about="α starts anywhere", change=without_bootstrap),
     "no sparsity": Variant(about="a large layer costs nothing", change=without_sparsity),
     "no structure": Variant(about="the shape may change", change=without_structure),

@@ -179,9 +179,24 @@ def test_ablations_take_one_thing_away():
         "no internal": {"internal": False},
     }
     for name, change in taken.items():
-        assert VARIANTS[name].change(config) == replace(config, **change)
+        assert VARIANTS[name].change(config, False) == replace(config, **change)
         assert VARIANTS[name].how == "atlas"
-    assert VARIANTS[OURS].change(config) == config
+    assert VARIANTS[OURS].change(config, True) == config
+
+
+@pytest.mark.parametrize("still", [True, False])
+def test_the_references_settings_at_its_own_steps(still):
+    config = edit_config.preset("final", video=not still, layer="foreground")
+    made = VARIANTS["reference"].change(config, still)
+    assert (made.distance, made.structure_norm, made.same_views) == ("spherical", "mse", False)
+    assert made.matte == (0, 1)
+    assert made.steps == config.steps == (1000 if still else 3000)
+    if still:
+        assert (made.structure, made.sparsity, made.bootstrap) == (2, 6, 10)
+        assert (made.bootstrap_steps, made.relevancy_windows) == (1000, 1)
+    else:
+        assert (made.structure, made.sparsity, made.sparsity_l0) == (3, 0.1, 0.005)
+        assert (made.bootstrap, made.backdrop) == (0, "atlas")
 
 
 # --- clips and cases -----------------------------------------------------------------------------
@@ -189,8 +204,40 @@ def test_ablations_take_one_thing_away():
 
 def test_the_built_in_cases_ask_four_prompts_each_of_three_clips():
     cases = read_cases(BUILT_IN)
-    assert len(cases) >= 3
-    assert all(len(case.prompts) >= 4 for case in cases)
+    textures = {case.clip: case for case in cases if case.recipe == plan.TEXTURE}
+    assert len(textures) >= 3
+    assert all(len(case.prompts) >= 4 for case in textures.values())
+
+
+def test_a_case_has_a_screen_for_every_prompt_or_none(tmp_path):
+    case = Case(clip="demo", source="x", prompts=("a", "b"), screens=("c", "d"))
+    assert (case.screen(1), CASE.screen(1)) == (("d",), ())
+    assert case.cut(1) == Case(clip="demo", source="x", prompts=("a",), screens=("c",))
+    assert case.cut(None) == case
+    (tmp_path / "cases.json").write_text(
+        '[{"clip": "demo", "source": "x", "prompts": ["a", "b"], "screens": ["c"]}]'
+    )
+    with pytest.raises(JobError, match="as many screens as prompts"):
+        read_cases(tmp_path / "cases.json")
+
+
+def test_an_effect_on_the_background_is_measured_where_the_object_is_not():
+    clip = footage()
+    assert clip.of_layer("foreground") is clip
+    np.testing.assert_array_equal(clip.of_layer("background").inside, ~clip.inside)
+    case = Case(
+        clip="demo", source="a wall", prompts=("a wall on fire",), screens=("fire",),
+        layer="background", recipe="effect",
+    )  # fmt: skip
+    found = plan.cells_of([case, CASE], ["clip", "still"], [OURS, "no screen"], {})
+    mine = [cell for cell in found if cell.case is case]
+    assert [(c.variant, c.kind) for c in mine] == [(OURS, "clip, effect")]
+    settings = plan.Settings(
+        out=Path("out"), preset="draft", device="cpu", model=ClipModel(), parallel=1
+    )
+    made = plan.order_of(mine[0], clip, settings)
+    assert (made.layer, made.texts.screen) == ("background", ("fire",))
+    assert made.config.opaque > 0
 
 
 def test_a_folder_is_read_from_its_middle_and_made_smaller(tmp_path):
@@ -277,7 +324,7 @@ def test_a_judge_is_a_place_or_a_name(place, asked):
 
 def row(variant=OURS, prompt="p", seed=0, problem="", **numbers):
     return Row(
-        clip="demo", still=False, prompt=prompt, variant=variant, seed=seed, problem=problem,
+        clip="demo", kind="clip", prompt=prompt, variant=variant, seed=seed, problem=problem,
         numbers=numbers,
     )  # fmt: skip
 
