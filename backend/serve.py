@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
 from backend.executors.local import LocalExecutor
@@ -68,6 +69,12 @@ def parser() -> argparse.ArgumentParser:
         default=50.0,
         metavar="N",
         help="at start, delete the least used objects above this size (default: %(default)g)",
+    )
+    add(
+        "--attached",
+        action="store_true",
+        help="stop when the standard input ends: for a program that starts the backend, so that "
+        "it does not outlive it",
     )
     add(
         "--mock",
@@ -162,6 +169,8 @@ def serve(options: argparse.Namespace) -> Problem | None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.stop())
+    if options.attached:
+        threading.Thread(target=_stop_at_end_of_input, args=(server,), daemon=True).start()
     print(f"Text2LIVE backend\naddress      {server.address}")
     print(f"data         {data}")
     print(f"CLIP model   {'none (stand-in)' if options.mock else options.model}", flush=True)
@@ -169,6 +178,12 @@ def serve(options: argparse.Namespace) -> Problem | None:
         return server.run() or next(iter(unwritten), None)
     finally:
         file.unlink(missing_ok=True)
+
+
+def _stop_at_end_of_input(server: Server) -> None:
+    while sys.stdin.buffer.read(4096):
+        pass
+    server.stop()
 
 
 def _executor(options: argparse.Namespace, data: Path) -> LocalExecutor:

@@ -37,7 +37,8 @@ class LocalBackend:
         self.log = log
         self.connection_file = data / "connection.json"
         self._before = _written(self.connection_file)
-        command = [str(python), "-m", "backend.serve", "--listen", "127.0.0.1:0"]
+        # Attached: it ends when its input does, even if Blender is killed.
+        command = [str(python), "-m", "backend.serve", "--attached", "--listen", "127.0.0.1:0"]
         self._process = _start([*command, "--data", str(data), *options], python, folder, log)
         atexit.register(self.close)
 
@@ -55,6 +56,7 @@ class LocalBackend:
             if self.state != "stopping":
                 self.problem = why_ended(self._last_words(), self.log)
             self.state = "ended"
+            self._let_go()
             atexit.unregister(self.close)
             return True
         if self.state == "starting" and _written(self.connection_file) not in (None, self._before):
@@ -66,7 +68,7 @@ class LocalBackend:
         """Ask it to end; its unfinished jobs go on at the next start."""
         if self.running:
             self.state = "stopping"
-            self._process.terminate()
+            self._let_go()
 
     def close(self) -> None:
         """Stop it and wait; what does not end in time is killed."""
@@ -77,6 +79,11 @@ class LocalBackend:
             self._process.kill()
             self._process.wait()
         self.poll()
+
+    def _let_go(self) -> None:
+        """Close its input; unlike a signal, that asks kindly on every platform."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
 
     def _last_words(self) -> str:
         try:
@@ -107,7 +114,7 @@ def _start(
             return subprocess.Popen(
                 command,
                 cwd=folder,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=environment(os.environ),

@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from ..blender import compat, easel, layers, shot
+from ..blender import compat, easel, handlers, layers, shot
 from ..blender.extract import check_source, source_size
 from ..core.planning import box_between, to_picture
 from ..wire import jobs
@@ -69,7 +69,7 @@ class T2L_OT_draw_box(NeedsStrip, bpy.types.Operator):
         box_overlay.show_drag(None)
         context.window.cursor_modal_restore()
         context.workspace.status_text_set(None)
-        self._region.tag_redraw()
+        handlers.redraw()
         return {outcome}
 
 

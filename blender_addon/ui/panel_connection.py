@@ -61,7 +61,7 @@ def draw_state(layout: Any, view: View, width: int) -> None:
 def draw_local(layout: Any, local: LocalBackend | None, view: View, width: int) -> None:
     """The backend that was started from here, or the button that starts one."""
     if local is not None and local.running:
-        row = layout.row(align=True)
+        row = layout.split(factor=0.75, align=True)
         text = {
             "starting": "Starting the local backend",
             "ready": "The local backend runs",

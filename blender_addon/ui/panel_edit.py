@@ -9,7 +9,7 @@ import bpy
 from ..blender import compat, runtime
 from ..core.jobs import duration
 from ..core.request import Kind
-from .base import PARENT, InSequencer
+from .base import PARENT, InSequencer, field
 from .preferences import longest
 
 
@@ -49,30 +49,30 @@ class T2L_PT_advanced(InSequencer, bpy.types.Panel):
         scene = compat.sequencer_scene(context)
         if scene is None:
             return
-        column = _column(self.layout)
+        column = self.layout.column()
         for name in ("screen", "region", "avoid", "model", "engine"):
-            column.prop(scene.text2live, name)
+            field(column, scene.text2live, name)
 
 
 def draw_words(layout: Any, settings: Any) -> None:
     """What the shot shows after the edit, and before."""
-    column = _column(layout)
-    column.prop(settings, "prompt")
-    column.prop(settings, "source")
+    column = layout.column()
+    field(column, settings, "prompt")
+    field(column, settings, "source")
     if settings.layer == "both" and settings.mask_mode != "none":
-        column.prop(settings, "background")
-        column.prop(settings, "background_source")
+        field(column, settings, "background")
+        field(column, settings, "background_source")
 
 
 def draw_choices(layout: Any, settings: Any) -> None:
     """Kind, layer, quality, strength, seed."""
-    column = _column(layout)
-    column.row(align=True).prop(settings, "recipe", expand=True)
+    column = layout.column()
+    field(column, settings, "recipe", expand=True)
     if settings.mask_mode != "none":
-        column.row(align=True).prop(settings, "layer", expand=True)
-    column.row(align=True).prop(settings, "preset", expand=True)
-    column.prop(settings, "strength", slider=True)
-    column.prop(settings, "seed")
+        field(column, settings, "layer", expand=True)
+    field(column, settings, "preset", expand=True)
+    field(column, settings, "strength", slider=True)
+    field(column, settings, "seed")
 
 
 def draw_start_from(layout: Any, settings: Any) -> None:
@@ -93,13 +93,6 @@ def draw_expected(layout: Any, context: Any, kind: Kind) -> None:
     seconds = runtime.current().expected(strip, settings)
     if seconds is not None:
         layout.label(text=f"About {duration(seconds)}, as before on this server", icon="TIME")
-
-
-def _column(layout: Any) -> Any:
-    column = layout.column()
-    column.use_property_split = True
-    column.use_property_decorate = False
-    return column
 
 
 CLASSES = (T2L_PT_edit, T2L_PT_advanced)

@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 
 from ..blender import compat
-from .base import PARENT, InSequencer
+from .base import PARENT, InSequencer, field
 from .panel_edit import draw_expected
 
 
@@ -31,13 +31,11 @@ class T2L_PT_paint(InSequencer, bpy.types.Panel):
             row.operator("text2live.open_atlas", text=name, icon="IMAGE_DATA").layer = layer
         layout.operator("text2live.paint_frame", icon="BRUSH_DATA")
         column = layout.column()
-        column.use_property_split = True
-        column.use_property_decorate = False
-        column.prop(settings, "paint_image")
-        column.row(align=True).prop(settings, "paint_layer", expand=True)
-        column.row(align=True).prop(settings, "paint_onto", expand=True)
+        field(column, settings, "paint_image")
+        field(column, settings, "paint_onto", expand=True)
         if settings.paint_onto == "frame":
-            column.prop(settings, "paint_frame")
+            field(column, settings, "paint_frame")
+        field(column, settings, "paint_layer", expand=True)
         layout.operator("text2live.map_paint", icon="MOD_UVPROJECT")
         draw_expected(layout, context, "paint")
 

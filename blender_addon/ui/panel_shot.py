@@ -9,7 +9,7 @@ import bpy
 from ..blender import compat, runtime, shot
 from ..core.quality import verdicts
 from . import thumbs, words
-from .base import PARENT, InSequencer
+from .base import PARENT, InSequencer, field
 from .panel_edit import draw_expected
 from .preferences import longest
 
@@ -53,39 +53,36 @@ def draw_strip(layout: Any, strip: Any, width: int) -> bool:
 def draw_object(layout: Any, scene: Any, settings: Any, width: int) -> None:
     """How the object is told from the background."""
     column = layout.column()
-    column.use_property_split = True
-    column.use_property_decorate = False
-    column.prop(settings, "mask_mode")
+    field(column, settings, "mask_mode")
     mode = settings.mask_mode
     if mode == "box":
         layout.operator("text2live.draw_box", icon="SELECT_SET")
         if min(settings.mask_size) < 1:
             words.paragraph(layout, "No box yet: press the button, then drag it.", width, "INFO")
         else:
-            column = column.column(align=True)
             for name in ("mask_corner", "mask_size", "mask_frame"):
-                column.prop(settings, name)
+                field(column, settings, name)
     elif mode == "image":
         layout.operator("text2live.paint_mask", icon="BRUSH_DATA")
-        column.prop(settings, "mask_image")
-        column.prop(settings, "mask_frame")
+        field(column, settings, "mask_image")
+        field(column, settings, "mask_frame")
     elif mode == "text":
-        column.prop(settings, "mask_text")
+        field(column, settings, "mask_text")
     elif mode == "mask":
-        column.prop(settings, "mask_data")
+        field(column, settings, "mask_data")
     elif mode == "strip" and scene.sequence_editor is not None:
         editor = scene.sequence_editor
         strips = "strips_all" if hasattr(editor, "strips_all") else "sequences_all"
-        column.prop_search(settings, "mask_strip", editor, strips)
+        column.prop_search(settings, "mask_strip", editor, strips, text="Mask Strip")
     elif mode == "key":
-        column.prop(settings, "mask_file")
-        column.prop(settings, "mask_frame")
+        field(column, settings, "mask_file")
+        field(column, settings, "mask_frame")
     elif mode == "all":
-        column.prop(settings, "mask_folder")
+        field(column, settings, "mask_folder")
     if mode in ("mask", "strip"):
-        column.prop(settings, "mask_every")
+        field(column, settings, "mask_every")
         if not settings.mask_every:
-            column.prop(settings, "mask_frame")
+            field(column, settings, "mask_frame")
 
 
 def draw_analysis(layout: Any, context: Any, strip: Any, width: int) -> None:

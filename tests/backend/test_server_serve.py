@@ -25,6 +25,7 @@ def start(data: Path, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "backend.serve", "--data", str(data), *options],
         cwd=ROOT,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -61,6 +62,14 @@ def test_it_says_where_it_is_and_leaves_nothing_open(tmp_path):
     assert stat.S_IMODE(data.stat().st_mode) == 0o700
     assert end(process, signal.SIGINT) == (0, "")
     assert not file.exists()
+
+
+def test_attached_to_a_program_it_ends_with_it(tmp_path):
+    process = start(tmp_path, "--listen", "127.0.0.1:0", "--mock", "ok", "--attached")
+    until_ready(process)
+    _, errors = process.communicate(timeout=30)  # closes its input
+    assert (process.returncode, errors) == (0, "")
+    assert not (tmp_path / "connection.json").exists()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")

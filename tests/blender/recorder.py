@@ -26,7 +26,11 @@ class Recorder:
         assert owner.bl_rna.properties[name].description
         self.lines.append(f"[{owner.bl_rna.properties[name].name}]")
 
-    def prop_search(self, owner: Any, name: str, where: Any, names: str) -> None:
+    def split(self, *, factor: float, align: bool = False) -> Recorder:
+        assert 0 < factor < 1
+        return Recorder(self.lines)
+
+    def prop_search(self, owner: Any, name: str, where: Any, names: str, text: str) -> None:
         assert names in where.bl_rna.properties
         self.prop(owner, name)
 

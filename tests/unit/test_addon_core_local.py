@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -23,7 +24,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="the stand-in is a shell s
 def python_that(tmp_path: Path, script: str) -> Path:
     """A stand-in for the artist's Python; DATA is the folder that --data names."""
     path = tmp_path / "python"
-    path.write_text(f'#!/bin/sh\nDATA="$6"\n{script}\n')
+    path.write_text(f'#!/bin/sh\nDATA="$7"\n{script}\n')
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return path
 
@@ -48,7 +49,7 @@ def test_it_is_ready_when_its_connection_file_is_new(tmp_path: Path) -> None:
     old.parent.mkdir()
     old.write_text("of a backend that was killed")
     os.mkfifo(tmp_path / "data" / "go")
-    local = start(tmp_path, 'read x < "$DATA/go"; echo new > "$DATA/connection.json"; sleep 60')
+    local = start(tmp_path, 'read x < "$DATA/go"; echo new > "$DATA/connection.json"; cat')
     assert not local.poll()
     assert local.state == "starting"
     (tmp_path / "data" / "go").write_text("go\n")
@@ -62,9 +63,27 @@ def test_it_is_ready_when_its_connection_file_is_new(tmp_path: Path) -> None:
 
 
 @posix
+def test_it_does_not_outlive_blender(tmp_path: Path) -> None:
+    """Killed, Blender can tell nobody: the end of the input must be enough."""
+    script = "import sys; from test_addon_core_local import *; import pathlib\n"
+    script += "local = start(pathlib.Path(sys.argv[1]), 'cat; echo > \"$DATA/gone\"')\n"
+    script += "import os; os._exit(9)"
+    here = str(Path(__file__).parent)
+    paths = os.pathsep.join([here, str(Path(here).parents[1])])
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], env={**os.environ, "PYTHONPATH": paths}
+    )
+    assert done.returncode == 9
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "data" / "gone").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@posix
 def test_what_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_backend, "CLOSE_WITHIN_S", 0.2)
-    local = start(tmp_path, 'trap "" TERM; echo > "$DATA/connection.json"; while :; do :; done')
+    local = start(tmp_path, 'echo > "$DATA/connection.json"; exec sleep 60')
     until(local, "ready")
     local.close()
     assert local.state == "ended"
