@@ -78,7 +78,7 @@ def _index(settings: Settings, start: int, frames: int) -> int:
             "mask_frame_outside",
             f"The mask is for frame {settings.mask_frame}, the strip shows frames {start} to "
             f"{start + frames - 1}.",
-            "Set Mask Frame to the frame the mask was made on, or make it anew on this strip.",
+            "Set On Frame to the frame the mask was made on, or make it anew on this strip.",
         )
     return index
 

@@ -56,14 +56,14 @@ def draw_object(layout: Any, scene: Any, settings: Any, width: int) -> None:
     field(column, settings, "mask_mode")
     mode = settings.mask_mode
     if mode == "box":
-        layout.operator("text2live.draw_box", icon="SELECT_SET")
+        column.operator("text2live.draw_box", icon="SELECT_SET")
         if min(settings.mask_size) < 1:
-            words.paragraph(layout, "No box yet: press the button, then drag it.", width, "INFO")
+            words.paragraph(column, "No box yet: press the button, then drag it.", width, "INFO")
         else:
             for name in ("mask_corner", "mask_size", "mask_frame"):
                 field(column, settings, name)
     elif mode == "image":
-        layout.operator("text2live.paint_mask", icon="BRUSH_DATA")
+        column.operator("text2live.paint_mask", icon="BRUSH_DATA")
         field(column, settings, "mask_image")
         field(column, settings, "mask_frame")
     elif mode == "text":

@@ -20,7 +20,7 @@ from ..core.request import Kind, Settings
 
 LAYERS = [
     ("foreground", "Object", "Change the object that moves in front"),
-    ("background", "Background", "Change what is behind the object"),
+    ("background", "Behind", "Change the background, what is behind the object"),
     ("both", "Both", "Change the object and what is behind it, in one job"),
 ]
 PAINT_LAYERS = LAYERS[:2]
@@ -149,7 +149,7 @@ class T2L_PG_settings(bpy.types.PropertyGroup):
         name="Object", description="How the object is told from the background", items=MASKS
     )
     mask_frame: IntProperty(  # type: ignore[valid-type]
-        name="Mask Frame",
+        name="On Frame",
         description="The frame on the timeline that the box or the mask is for",
         default=1,
     )

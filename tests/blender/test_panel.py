@@ -66,14 +66,14 @@ def test_the_backend_says_how_busy_it_is(scene: Any, state: Any) -> None:
 @pytest.mark.parametrize(
     ("mode", "shown", "hidden"),
     [
-        ("box", "No box yet", "[Mask Frame]"),
+        ("box", "No box yet", "[On Frame]"),
         ("image", "<Paint Mask on This Frame>", "[Folder]"),
-        ("text", "[Called]", "[Mask Frame]"),
-        ("auto", "[Object]", "[Mask Frame]"),
-        ("mask", "[On Every Frame]", "[Mask Frame]"),
-        ("strip", "[Mask Strip]", "[Mask Frame]"),
-        ("key", "[Mask Frame]", "[Folder]"),
-        ("all", "[Folder]", "[Mask Frame]"),
+        ("text", "[Called]", "[On Frame]"),
+        ("auto", "[Object]", "[On Frame]"),
+        ("mask", "[On Every Frame]", "[On Frame]"),
+        ("strip", "[Mask Strip]", "[On Frame]"),
+        ("key", "[On Frame]", "[Folder]"),
+        ("all", "[Folder]", "[On Frame]"),
         ("none", "[Object]", "[Change]"),
     ],
 )
@@ -94,7 +94,7 @@ def test_more_is_shown_where_it_is_needed(scene: Any, strip: Any) -> None:
     settings.mask_size = (9, 9)
     assert "[Corner]" in drawn(scene)
     settings.mask_mode, settings.mask_every = "mask", False
-    assert "[Mask Frame]" in drawn(scene)
+    assert "[On Frame]" in drawn(scene)
     settings.after, settings.after_title = "a" * 32, "v1 a red car"
     assert "Goes on from v1 a red car" in drawn(scene)
     bpy.ops.text2live.start_afresh()
