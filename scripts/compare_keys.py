@@ -2,11 +2,12 @@
 
     python -m scripts.compare_keys [CLIP ...] [--keys 1 20] [--long-side 384] [--out DIR]
 
-A clip is a folder with frames/ and masks/ in --clips, or ``demo`` for the made-up one; CLIP:N takes
-its first N frames. Masks are the true ones with edges moved by about 2 px. Held out: dB on 8×8
-blocks that colour never saw, inside the object, in the background, at its edge, and all of them.
-Slip, pixels, is over 8 frames; EPE is where a point painted on the first frame lands 25 frames
-later, against the truth. IoU is against the true masks. Seconds are CPU time of one thread.
+A clip is a folder with frames/ and masks/ in --clips, ``demo`` for the made-up one, or
+``demo-light`` for that one under light that drifts over it; CLIP:N takes its first N frames. Masks
+are the true ones with edges moved by about 2 px. Held out: dB on 8×8 blocks that colour never saw,
+inside the object, in the background, at its edge, and all of them. Slip, pixels, is over 8 frames;
+EPE is where a point painted on the first frame lands 25 frames later, against the truth. IoU is
+against the true masks. Seconds are CPU time of one thread.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from scripts.make_clip import SyntheticClip, make_clip
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "clips"
 JITTER, COARSE = 2.0, 12  # pixels by which edges move, and between independent moves
 AHEAD = 25  # frames over which a painted point is followed
+LIGHT = 0.2  # how much brighter and darker drifting light makes a clip
 SHOWN = 8  # frames of a picture
 COLUMNS = {"held fg": "psnr_held_out_fg", "bg": "psnr_held_out_bg", "edge": "psnr_held_out_edge",
            "held out": "psnr_held_out", "fitted": "psnr", "slip": "slip_fg"}  # fmt: skip
@@ -44,14 +46,22 @@ Pixels = NDArray[np.uint8]
 def load(name: str, clips: Path, long_side: int) -> tuple[Pixels, Pixels, SyntheticClip | None]:
     """Frames [T,H,W,3] and true masks [T,H,W] at the working size, and the clip if it is made."""
     name, _, count = name.partition(":")
-    if name == "demo":
+    if name in ("demo", "demo-light"):
         made = make_clip(int(count or 30), round(long_side * 9 / 16), long_side)
-        return made.frames, made.masks(), made
+        return drifting(made.frames) if name == "demo-light" else made.frames, made.masks(), made
     files = sorted((clips / name / "frames").iterdir())[: int(count) if count else None]
     masks = [clips / name / "masks" / f"{file.stem}.png" for file in files]
     frames = [_small(f, cv2.IMREAD_COLOR, long_side)[..., ::-1] for f in files]
     shares = [_small(m, cv2.IMREAD_GRAYSCALE, long_side) for m in masks]
     return np.stack(frames), np.stack(shares), None
+
+
+def drifting(frames: Pixels) -> Pixels:
+    """Frames under light that is up to a fifth brighter or darker, by place and time."""
+    count, h, w = frames.shape[:3]
+    t, y, x = np.meshgrid(*(np.arange(n) / n for n in (count, h, w)), indexing="ij")
+    light = 1 + LIGHT * np.sin(2 * np.pi * (t + 0.7 * x + 0.3 * y))
+    return np.asarray(np.clip(frames * light[..., None], 0, 255).round(), np.uint8)
 
 
 def _small(path: Path, flag: int, long_side: int) -> Pixels:
