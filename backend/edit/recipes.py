@@ -32,8 +32,8 @@ def config_of(spec: EditJob, *, video: bool, layer: str, warm: bool = False) -> 
     config = presets.preset(spec.preset, video=video, layer=layer, seed=spec.seed)
     config = stronger(recipe(spec.recipe, config), spec.strength)
     says_where = any(text.strip() for text in (*spec.region, *spec.avoid))
-    if video and says_where and not config.bootstrap:
-        config = replace(config, bootstrap=10.0, bootstrap_steps=config.steps // 3)
+    if video and says_where:
+        config = bootstrapped(config)
     return warmed(config) if warm else config
 
 
@@ -53,11 +53,16 @@ def recipe(name: str, config: EditConfig) -> EditConfig:
 
 
 def effect(config: EditConfig) -> EditConfig:
-    """Half transparent: the run starts with α at one half everywhere and may not fill it up."""
+    """Half transparent: the run starts with α at one half everywhere and may not fill it up.
+
+    What lies below stays readable by the structure loss; sparsity takes the layer away where the
+    text asks for nothing, so that flames stand on their own. α is hardly stretched: it is meant.
+    """
     return replace(
-        config,
+        bootstrapped(config),
         structure=2 * config.structure,
         screen=2 * config.screen,
+        sparsity=max(4.0, config.sparsity),
         bootstrap_where="layer",
         bootstrap_level=0.5,
         opaque=3.0,
@@ -67,10 +72,25 @@ def effect(config: EditConfig) -> EditConfig:
 
 
 def style(config: EditConfig) -> EditConfig:
-    """The whole layer in another look: nothing narrows it down, the drawing is held fast."""
+    """The whole layer in another look: nothing narrows it down, the drawing is held fast.
+
+    The run starts with all of the layer covered; without that, holes stay where the first steps
+    found nothing to do.
+    """
     return replace(
-        config, structure=2 * config.structure, sparsity=0.0, bootstrap=0.0, matte=(0.0, 0.95)
+        bootstrapped(config),
+        structure=2 * config.structure,
+        sparsity=0.0,
+        bootstrap_where="layer",
+        matte=(0.0, 0.95),
     )
+
+
+def bootstrapped(config: EditConfig) -> EditConfig:
+    """With a bootstrap, over a third of the run where the preset has none."""
+    if config.bootstrap and config.bootstrap_steps:
+        return config
+    return replace(config, bootstrap=10.0, bootstrap_steps=max(1, config.steps // 3))
 
 
 def stronger(config: EditConfig, strength: float) -> EditConfig:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from backend.edit import variants
 from backend.edit.config import EditConfig
 
 How = Literal["atlas", "atlas alone", "frames alone"]
@@ -56,23 +57,11 @@ def without_internal(config: EditConfig, still: bool) -> EditConfig:
 
 
 def reference(config: EditConfig, still: bool) -> EditConfig:
-    """Every loss and switch as the released implementation has it.
+    return variants.reference(config, video=not still)
 
-    Steps, sizes, number of views, the generator's width and the arithmetic stay the preset's.
-    """
-    config = replace(
-        config, distance="spherical", structure_norm="mse", same_views=False, matte=(0.0, 1.0),
-        internal=True, composition=1.0, direction=1.0, screen=1.0, templates=0.5,
-    )  # fmt: skip
-    if still:
-        return replace(
-            config, structure=2.0, sparsity=6.0, sparsity_l1=0.01, sparsity_l0=0.01,
-            bootstrap=10.0, bootstrap_steps=config.steps, relevancy_layers=1, relevancy_windows=1,
-        )  # fmt: skip
-    return replace(
-        config, structure=3.0, sparsity=0.1, sparsity_l1=0.01, sparsity_l0=0.005,
-        bootstrap=0.0, bootstrap_steps=0, backdrop="atlas", direct=True,
-    )  # fmt: skip
+
+def paper(config: EditConfig, still: bool) -> EditConfig:
+    return variants.paper(config, video=not still)
 
 
 OURS = "ours"
@@ -87,6 +76,7 @@ VARIANTS = {
         how="frames alone", stills=False,
     ),
     "reference": Variant(about="the released implementation's settings", change=reference),
+    "paper": Variant(about="the paper's losses and weights, where the two differ", change=paper),
     "no bootstrap": Variant(about="α starts anywhere", change=without_bootstrap),
     "no sparsity": Variant(about="a large layer costs nothing", change=without_sparsity),
     "no structure": Variant(about="the shape may change", change=without_structure),

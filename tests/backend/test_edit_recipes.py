@@ -45,8 +45,16 @@ def test_an_effect_is_not_stretched_to_opaque_and_holds_the_drawing() -> None:
 def test_a_style_is_narrowed_down_by_nothing() -> None:
     before = preset("draft", video=False, layer="background")
     style = recipe("style", before)
-    assert (style.bootstrap, style.sparsity) == (0, 0)
+    assert (style.sparsity, style.bootstrap_where) == (0, "layer")
     assert style.structure > before.structure
+
+
+@pytest.mark.parametrize("name", ["effect", "style"])
+def test_what_is_to_cover_its_layer_starts_there_with_every_preset(name: str) -> None:
+    for each in PRESETS:
+        made = recipe(name, preset(each, video=True, layer="background"))
+        assert made.bootstrap > 0
+        assert 0 < made.bootstrap_steps <= made.steps
 
 
 def test_strength_weighs_texts_against_what_holds_them_back() -> None:
