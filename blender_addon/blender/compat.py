@@ -155,16 +155,39 @@ def _output(tree: Any, kind: str) -> Any:
     return found[0] if found else tree.nodes.new(kind)
 
 
-def alpha_over_inputs(node: Any) -> tuple[Any, Any]:
-    """Background and foreground of an Alpha Over node, set to straight alpha."""
+def alpha_over_inputs(node: Any) -> tuple[Any, Any, Any]:
+    """Background, foreground and factor of an Alpha Over node, set to straight alpha."""
     names = [socket.name for socket in node.inputs]
     if "Straight Alpha" in names:
         node.inputs["Straight Alpha"].default_value = True
     else:
         node.use_premultiply = True
     if "Background" in names:
-        return node.inputs["Background"], node.inputs["Foreground"]
-    return node.inputs[1], node.inputs[2]
+        return node.inputs["Background"], node.inputs["Foreground"], node.inputs["Factor"]
+    return node.inputs[1], node.inputs[2], node.inputs[0]
+
+
+def new_input(group: Any, kind: str, name: str) -> Any:
+    """A new input of a node group; gives what holds its default and limits."""
+    if hasattr(group, "interface"):
+        return group.interface.new_socket(name=name, in_out="INPUT", socket_type=kind)
+    return group.inputs.new(kind, name)
+
+
+def new_output(group: Any, kind: str, name: str) -> None:
+    """A new output of a node group."""
+    if hasattr(group, "interface"):
+        group.interface.new_socket(name=name, in_out="OUTPUT", socket_type=kind)
+    else:
+        group.outputs.new(kind, name)
+
+
+def new_math(group: Any, operation: str) -> Any:
+    """A new math node in a compositor's group (the shaders' one from 5.0 on)."""
+    old = hasattr(bpy.types, "CompositorNodeMath")
+    node = group.nodes.new("CompositorNodeMath" if old else "ShaderNodeMath")
+    node.operation = operation
+    return node
 
 
 def linear_colour_space(node: Any) -> str:

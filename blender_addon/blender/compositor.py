@@ -1,7 +1,8 @@
 """The layer over its source in the compositor, with the same colours as in the Sequencer.
 
-The Sequencer mixes sRGB values, the compositor linear ones. So both pictures come in untouched
-(Non-Color, alpha never applied behind our back), are mixed as they are, and only then converted.
+The Sequencer mixes sRGB values, the compositor linear ones. So the group turns what comes in back
+into sRGB values, mixes them with the layer's own, untouched ones (Non-Color, alpha never applied
+behind our back), and turns the result into linear values again.
 """
 
 from __future__ import annotations
@@ -12,48 +13,135 @@ from typing import Any
 import bpy
 
 from ..core.jobs import Job
-from . import compat
+from . import compat, layers
 from .extract import source_files
 
-COLUMN = 320.0
+COLUMN = 220.0
 
 
 def layer_over(scene: Any, strip: Any, job: Job, start: int) -> Any:
-    """Add nodes that put a job's layer over its strip's source; gives the last node.
+    """Build or update the group that puts a job's layer over its strip; gives the group's node.
 
-    start: the layer's first frame on the timeline. The source is taken as the file plays, so a
-    strip that is reversed or retimed needs its own image node.
+    start: the layer's first frame on the timeline. A group of the same layer shows the new
+    pictures and keeps its strength, its mask and its links. The source is taken as the file
+    plays, at its own size: a strip that is moved, reversed or retimed needs its own nodes.
     """
     tree, output = compat.compositor(scene)
-    left = min((node.location.x for node in tree.nodes), default=0.0) - 4 * COLUMN
-    first = start - round(compat.content_start(strip))
-    below = _picture_node(tree, source_files(strip), job.anchor.frames, start, first)
-    above = _picture_node(tree, list(job.files), len(job.files), start, 0)
-    above.label = f"Text2LIVE {job.label}"
-    over = tree.nodes.new("CompositorNodeAlphaOver")
-    convert = tree.nodes.new("CompositorNodeConvertColorSpace")
-    convert.from_color_space = "sRGB"
-    convert.to_color_space = compat.linear_colour_space(convert)
-    back, front = compat.alpha_over_inputs(over)
-    tree.links.new(below.outputs["Image"], back)
-    tree.links.new(above.outputs["Image"], front)
-    tree.links.new(over.outputs[0], convert.inputs[0])
-    tree.links.new(convert.outputs[0], output.inputs[0])
-    for column, node in enumerate((below, above, over, convert)):
-        node.location = (left + max(0, column - 1) * COLUMN, -COLUMN if column == 1 else 0.0)
-    return convert
+    layer = layers.find_layer(job.id)
+    earlier = [shown["job"] for shown in layers.versions(layer)] if layer is not None else []
+    node = _group_node(tree, {job.id, *earlier})
+    if node is not None:
+        _show(node.node_tree, job, start)
+        return node
+    node = tree.nodes.new("CompositorNodeGroup")
+    node.node_tree = _new_group(f"Text2LIVE {job.label}"[:60], job, start)
+    node.width = COLUMN
+    if layer is not None:
+        node.inputs["Strength"].default_value = layer.blend_alpha
+    below = _layers_below(output, job)
+    if below is None:
+        first = start - round(compat.content_start(strip))
+        below = _picture_node(tree, source_files(strip), job.anchor.frames, start, first)
+        below.image.colorspace_settings.name = strip.colorspace_settings.name
+        left = min((n.location.x for n in tree.nodes), default=0.0)
+        below.location = (left - 3 * COLUMN, 0.0)
+    node.location = (below.location.x + 1.5 * COLUMN, below.location.y)
+    tree.links.new(below.outputs[0], node.inputs["Image"])
+    tree.links.new(node.outputs[0], output.inputs[0])
+    return node
+
+
+def _group_node(tree: Any, job_ids: set[str]) -> Any:
+    """The node of these jobs' layer in the scene's compositor, or None."""
+    for node in tree.nodes:
+        group = node.node_tree if node.bl_idname == "CompositorNodeGroup" else None
+        if group is not None and group.get(layers.JOB) in job_ids:
+            return node
+    return None
+
+
+def _layers_below(output: Any, job: Job) -> Any:
+    """What the output shows if that is another layer of the same strip, or None."""
+    links = output.inputs[0].links
+    node = links[0].from_node if links else None
+    if node is None or node.bl_idname != "CompositorNodeGroup" or node.node_tree is None:
+        return None
+    return node if node.node_tree.get(layers.LAYER_OF) == job.anchor.strip_uid else None
+
+
+def _new_group(name: str, job: Job, start: int) -> Any:
+    """Image, Strength and Mask in; the layer over the image out."""
+    group = bpy.data.node_groups.new(name, "CompositorNodeTree")
+    compat.new_input(group, "NodeSocketColor", "Image")
+    for factor in ("Strength", "Mask"):
+        socket = compat.new_input(group, "NodeSocketFloat", factor)
+        socket.default_value, socket.min_value, socket.max_value = 1.0, 0.0, 1.0
+    compat.new_output(group, "NodeSocketColor", "Image")
+    ends = group.nodes.new("NodeGroupInput"), group.nodes.new("NodeGroupOutput")
+    picture = group.nodes.new("CompositorNodeImage")
+    scale = group.nodes.new("CompositorNodeScale")
+    to_srgb = _convert(group, "to sRGB")
+    over = group.nodes.new("CompositorNodeAlphaOver")
+    from_srgb = _convert(group, "from sRGB")
+    much = compat.new_math(group, "MULTIPLY")
+    back, front, factor = compat.alpha_over_inputs(over)
+    for source, target in (
+        (ends[0].outputs["Image"], to_srgb.inputs[0]),
+        (ends[0].outputs["Strength"], much.inputs[0]),
+        (ends[0].outputs["Mask"], much.inputs[1]),
+        (picture.outputs["Image"], scale.inputs["Image"]),
+        (to_srgb.outputs[0], back),
+        (scale.outputs[0], front),
+        (much.outputs[0], factor),
+        (over.outputs[0], from_srgb.inputs[0]),
+        (from_srgb.outputs[0], ends[1].inputs["Image"]),
+    ):
+        group.links.new(source, target)
+    rows = ((ends[0], picture), (to_srgb, scale, much), (over,), (from_srgb,), (ends[1],))
+    for column, nodes in enumerate(rows):
+        for row, node in enumerate(nodes):
+            node.location = (column * COLUMN, -row * COLUMN)
+    group[layers.LAYER_OF] = job.anchor.strip_uid
+    _show(group, job, start)
+    return group
+
+
+def _show(group: Any, job: Job, start: int) -> None:
+    """Have a group show a job's layer, at the size of the strip's own picture."""
+    node = next(n for n in group.nodes if n.bl_idname == "CompositorNodeImage")
+    before = node.image
+    _set_pictures(node, list(job.files), len(job.files), start, 0)
+    node.image.colorspace_settings.name = "Non-Color"
+    if before is not None and before.users == 0:
+        bpy.data.images.remove(before)
+    scale = next(n for n in group.nodes if n.bl_idname == "CompositorNodeScale")
+    scale.inputs["X"].default_value = job.anchor.width / job.layer_size[0]
+    scale.inputs["Y"].default_value = job.anchor.height / job.layer_size[1]
+    group[layers.JOB] = job.id
+
+
+def _convert(group: Any, way: str) -> Any:
+    node = group.nodes.new("CompositorNodeConvertColorSpace")
+    linear = compat.linear_colour_space(node)
+    spaces = (linear, "sRGB") if way == "to sRGB" else ("sRGB", linear)
+    node.from_color_space, node.to_color_space = spaces
+    node.label = way
+    return node
 
 
 def _picture_node(tree: Any, files: list[Path], frames: int, start: int, first: int) -> Any:
     """An image node for a movie or a picture sequence; first: frames left out at its beginning."""
+    node = tree.nodes.new("CompositorNodeImage")
+    _set_pictures(node, files, frames, start, first)
+    return node
+
+
+def _set_pictures(node: Any, files: list[Path], frames: int, start: int, first: int) -> None:
     image = bpy.data.images.load(str(files[0]))
     if image.source != "MOVIE" and len(files) > 1:
         image.source = "SEQUENCE"
     image.alpha_mode = "CHANNEL_PACKED"
-    image.colorspace_settings.name = "Non-Color"
-    node = tree.nodes.new("CompositorNodeImage")
     node.image = image
     if image.source != "FILE":
         node.frame_duration, node.frame_start, node.frame_offset = frames, start, first
         node.use_auto_refresh = True
-    return node

@@ -154,7 +154,7 @@ class T2L_OT_insert(JobOperator, bpy.types.Operator):
 
 
 class T2L_OT_compose(JobOperator, bpy.types.Operator):
-    """Add compositor nodes that put the layer over its source, in the Sequencer's colours"""
+    """Build or update a node group that puts the layer over its source as the Sequencer does"""
 
     bl_idname = "text2live.compose"
     bl_label = "Add Compositor Nodes"
@@ -177,7 +177,7 @@ class T2L_OT_compose(JobOperator, bpy.types.Operator):
             return refuse(self, error.problem)
         start = job.anchor.first_frame(compat.content_start(strip))
         compositor.layer_over(scene, strip, job, start)
-        self.report({"INFO"}, "Nodes added. A render shows them when Sequencer is off in Output")
+        self.report({"INFO"}, "Group ready. A render shows them when Sequencer is off in Output")
         return {"FINISHED"}
 
 

@@ -12,7 +12,7 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 
 from test_layers import finished  # noqa: E402
 
-from blender_addon.blender import compat, compositor, runtime  # noqa: E402
+from blender_addon.blender import compat, compositor, layers, runtime  # noqa: E402
 from blender_addon.core import jobs as phases  # noqa: E402
 from scripts import blender_studio as studio  # noqa: E402
 
@@ -23,8 +23,20 @@ def layer() -> np.ndarray:
     return np.random.default_rng(1).integers(0, 256, (8, 64, 96, 4), np.uint8)
 
 
+def shown(scene: Any, frame: int, folder: Path) -> np.ndarray:
+    """A frame as the compositor renders it: int [64,96,3]."""
+    studio.show_exactly(scene, (96, 64))
+    studio.show_compositor(scene)
+    return studio.render_frame(scene, frame, folder / "shown.png").astype(int)
+
+
+def weaker(layer: np.ndarray, strength: float | np.ndarray) -> np.ndarray:
+    """The layer with its alpha multiplied, not rounded: float [H,W,4]."""
+    return np.concatenate([layer[..., :3], layer[..., 3:] * strength], axis=-1)
+
+
 @pytest.mark.parametrize("kind", ["movie", "pictures"])
-def test_nodes_show_what_the_sequencer_shows(
+def test_the_group_shows_what_the_sequencer_shows(
     scene: Any, movie: Path, pictures: Any, clip: Any, layer: Any, tmp_path: Path, kind: str
 ) -> None:
     if kind == "movie":
@@ -32,29 +44,96 @@ def test_nodes_show_what_the_sequencer_shows(
     else:
         strip = studio.image_strip(scene, pictures, frame_start=20)
     job = finished(scene, strip, layer, tmp_path / "layer")
+    layers.place(job)
     compositor.layer_over(scene, strip, job, 20)
-    studio.show_exactly(scene, (96, 64))
-    studio.show_compositor(scene)
     for frame in (20, 26):
-        shown = studio.render_frame(scene, frame, tmp_path / "shown.png")
-        expected = studio.over(layer[frame - 20], clip[frame - 20])
-        assert np.abs(shown.astype(int) - expected).max() <= 2
+        composed = shown(scene, frame, tmp_path)
+        scene.render.use_sequencer, scene.render.use_compositing = True, False
+        sequenced = studio.render_frame(scene, frame, tmp_path / "sequenced.png")
+        assert np.abs(composed - sequenced).max() <= 2
+        assert np.abs(composed - studio.over(layer[frame - 20], clip[frame - 20])).max() <= 2
 
 
-def test_nodes_of_a_trimmed_strip_start_at_its_first_visible_frame(
+def test_the_group_of_a_trimmed_strip_starts_at_its_first_visible_frame(
     scene: Any, movie: Path, clip: Any, layer: Any, tmp_path: Path
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
     compat.set_span(strip, 23, 28)
     job = finished(scene, strip, layer[3:], tmp_path / "layer")
     compositor.layer_over(scene, strip, job, 23)
-    studio.show_exactly(scene, (96, 64))
-    studio.show_compositor(scene)
-    shown = studio.render_frame(scene, 24, tmp_path / "shown.png")
-    assert np.abs(shown.astype(int) - studio.over(layer[4], clip[4])).max() <= 2
+    assert np.abs(shown(scene, 24, tmp_path) - studio.over(layer[4], clip[4])).max() <= 2
 
 
-def test_the_button_adds_the_nodes(scene: Any, movie: Path, layer: Any, tmp_path: Path) -> None:
+def test_strength_and_mask_weaken_the_layer(
+    scene: Any, movie: Path, clip: Any, layer: Any, tmp_path: Path
+) -> None:
+    strip = studio.movie_strip(scene, movie, frame_start=20)
+    job = finished(scene, strip, layer, tmp_path / "layer")
+    layers.place(job).blend_alpha = 0.5
+    node = compositor.layer_over(scene, strip, job, 20)
+    assert [socket.name for socket in node.inputs] == ["Image", "Strength", "Mask"]
+    assert node.inputs["Strength"].default_value == 0.5  # the strip's own opacity
+    expected = studio.over(weaker(layer[1], 0.5), clip[1])
+    assert np.abs(shown(scene, 21, tmp_path) - expected).max() <= 2
+    node.inputs["Strength"].default_value = 1.0
+    half = np.zeros((64, 96, 4), np.uint8)
+    half[:, 40:] = 255
+    picture = bpy.data.images.load(str(studio.write_frames(half[None], tmp_path / "mask")[0]))
+    tree, _output = compat.compositor(scene)
+    mask = tree.nodes.new("CompositorNodeImage")
+    mask.image = picture
+    tree.links.new(mask.outputs["Image"], node.inputs["Mask"])
+    expected = studio.over(weaker(layer[1], half[..., 3:] / 255), clip[1])
+    seen = shown(scene, 21, tmp_path)
+    assert np.abs(seen - expected).max() <= 2
+    assert np.abs(seen[:, :40] - clip[1][:, :40]).max() <= 2
+
+
+def test_a_smaller_layer_is_scaled_to_the_source(
+    scene: Any, movie: Path, clip: Any, tmp_path: Path
+) -> None:
+    strip = studio.movie_strip(scene, movie, frame_start=20)
+    small = np.zeros((8, 32, 48, 4), np.uint8)
+    small[..., 0], small[:, :, :24, 3] = 255, 255
+    job = finished(scene, strip, small, tmp_path / "layer")
+    compositor.layer_over(scene, strip, job, 20)
+    seen = shown(scene, 20, tmp_path)
+    assert np.abs(seen[2:-2, 2:44] - [255, 0, 0]).max() <= 2
+    assert np.abs(seen[:, 52:] - clip[0][:, 52:]).max() <= 2
+
+
+def test_the_group_follows_the_layer_and_keeps_what_was_set(
+    scene: Any, movie: Path, clip: Any, layer: Any, tmp_path: Path
+) -> None:
+    strip = studio.movie_strip(scene, movie, frame_start=20)
+    first = finished(scene, strip, layer, tmp_path / "layer")
+    layers.place(first)
+    node = compositor.layer_over(scene, strip, first, 20)
+    node.inputs["Strength"].default_value = 0.25
+    groups, images = len(bpy.data.node_groups), len(bpy.data.images)
+    second = finished(scene, strip, layer[::-1], tmp_path / "again")
+    second.id, second.replaces = "cd" * 16, first.id
+    layers.place(second)
+    assert compositor.layer_over(scene, strip, second, 20) == node
+    assert (len(bpy.data.node_groups), len(bpy.data.images)) == (groups, images)
+    expected = studio.over(weaker(layer[-2], 0.25), clip[1])
+    assert np.abs(shown(scene, 21, tmp_path) - expected).max() <= 2
+
+
+def test_a_second_layer_of_the_strip_goes_over_the_first(
+    scene: Any, movie: Path, clip: Any, layer: Any, tmp_path: Path
+) -> None:
+    strip = studio.movie_strip(scene, movie, frame_start=20)
+    first = finished(scene, strip, layer, tmp_path / "first")
+    second = finished(scene, strip, layer[::-1], tmp_path / "second")
+    second.id = "cd" * 16
+    for job in (first, second):
+        compositor.layer_over(scene, strip, job, 20)
+    expected = studio.over(layer[-2], studio.over(layer[1], clip[1]))
+    assert np.abs(shown(scene, 21, tmp_path) - expected).max() <= 2
+
+
+def test_the_button_builds_and_updates(scene: Any, movie: Path, layer: Any, tmp_path: Path) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
     job = finished(scene, strip, layer, tmp_path / "layer")
     runtime.current().session.add(job)
@@ -62,6 +141,7 @@ def test_the_button_adds_the_nodes(scene: Any, movie: Path, layer: Any, tmp_path
     assert bpy.ops.text2live.compose() == {"FINISHED"}
     tree, output = compat.compositor(scene)
     assert output.inputs[0].is_linked
+    nodes = len(tree.nodes)
     assert bpy.ops.text2live.compose() == {"FINISHED"}
     again, same = compat.compositor(scene)
-    assert (again, same) == (tree, output)
+    assert (again, same, len(again.nodes)) == (tree, output, nodes)
