@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,69 @@ def test_a_copy_of_the_strip_does_not_get_the_layer(
     copy = studio.movie_strip(scene, movie, "shot.001", frame_start=60)
     copy[layers.UID] = strip[layers.UID]
     assert compat.span(layers.place(job))[0] == 20
+
+
+def replacing(job: Job, layer: np.ndarray, folder: Path) -> Job:
+    """A later job whose layer takes the place of an earlier one's."""
+    again = dataclasses.replace(job, id="cd" * 16, folder=folder, replaces=job.id)
+    again.files = tuple(studio.write_frames(layer, folder))
+    again.layer_size = (layer.shape[2], layer.shape[1])
+    return again
+
+
+def test_a_newer_layer_is_shown_in_place_with_what_was_set(
+    scene: Any, movie: Path, clip: Any, layer: Any, tmp_path: Path
+) -> None:
+    strip = studio.movie_strip(scene, movie, frame_start=20)
+    job = finished(scene, strip, layer, tmp_path / "layer")
+    placed = layers.place(job)
+    for frame, opacity in ((20, 0.0), (24, 1.0)):
+        placed.blend_alpha = opacity
+        placed.keyframe_insert("blend_alpha", frame=frame)
+    placed.channel, placed.name = 5, "my name"
+    again = layers.place(replacing(job, layer[::-1], tmp_path / "again"))
+    assert again == placed
+    assert (placed.channel, placed.name) == (5, "my name")
+    assert len(layers.all_layers()) == 1
+    assert (layers.find_layer(job.id), layers.find_layer("cd" * 16)) == (None, placed)
+    (before,) = layers.versions(placed)
+    assert (before["job"], before["frames"]) == (job.id, 8)
+    assert all(path.exists() for path in job.files)
+    studio.show_exactly(scene, (96, 64))
+    scene.frame_set(20)
+    shown = studio.render_frame(scene, 20, tmp_path / "shown.png")
+    assert np.array_equal(shown, clip[0])  # faded out by its keyframe
+    shown = studio.render_frame(scene, 24, tmp_path / "shown.png")
+    assert np.abs(shown.astype(int) - studio.over(layer[3], clip[4])).max() <= 1
+
+
+@pytest.mark.parametrize(("start", "end"), [(22, 28), (20, 25)])
+def test_a_newer_layer_of_other_frames_and_size_stays_over_its_strip(
+    scene: Any, movie: Path, clip: Any, layer: Any, tmp_path: Path, start: int, end: int
+) -> None:
+    strip = studio.movie_strip(scene, movie, frame_start=20)
+    job = finished(scene, strip, layer, tmp_path / "layer")
+    placed = layers.place(job)
+    compat.set_span(strip, start, end)
+    compat.slide(strip, 10)
+    compat.slide(placed, 10)
+    again = replacing(job, layer[start - 20 : end - 20, ::2, ::2], tmp_path / "again")
+    again.anchor = layers.anchor(scene, strip, (96, 64))
+    layers.place(again)
+    assert compat.span(placed) == (start + 10, end + 10)
+    assert placed.transform.scale_x == pytest.approx(2.0)
+    assert len(placed.elements) == end - start
+
+
+def test_a_newer_layer_without_the_earlier_one_is_placed_anew(
+    scene: Any, movie: Path, layer: Any, tmp_path: Path
+) -> None:
+    strip = studio.movie_strip(scene, movie, frame_start=20)
+    job = finished(scene, strip, layer, tmp_path / "layer")
+    compat.strips(scene.sequence_editor).remove(layers.place(job))
+    placed = layers.place(replacing(job, layer, tmp_path / "again"))
+    assert compat.span(placed) == (20, 28)
+    assert layers.versions(placed) == []
 
 
 def test_a_deleted_strip_is_said_and_the_files_stay(
