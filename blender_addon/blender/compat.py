@@ -104,6 +104,33 @@ def set_still_format(render: Any) -> None:
         settings.color_management = "FOLLOW_SCENE"
 
 
+def set_lossless_movie(render: Any) -> None:
+    """FFV1 in Matroska with alpha: the only movies with alpha that every Blender reads exactly."""
+    settings = render.image_settings
+    if hasattr(settings, "media_type"):
+        settings.media_type = "VIDEO"
+    settings.file_format = "FFMPEG"
+    render.ffmpeg.format, render.ffmpeg.codec = "MKV", "FFV1"
+    render.ffmpeg.audio_codec = "NONE"
+    settings.color_mode = "RGBA"  # the codec decides whether that can be had
+    render.use_file_extension = False
+
+
+def curves(scene: Any) -> list[Any]:
+    """The scene's animation curves and drivers."""
+    animation = scene.animation_data
+    if animation is None:
+        return []
+    found = list(animation.drivers)
+    action = animation.action
+    if action is None:
+        return found
+    if hasattr(action, "fcurves"):
+        return [*found, *action.fcurves]
+    bags = [bag for layer in action.layers for strip in layer.strips for bag in strip.channelbags]
+    return [*found, *(curve for bag in bags for curve in bag.fcurves)]
+
+
 def show_progress(layout: Any, fraction: float, text: str) -> None:
     """A progress bar where Blender has one (4.0), else a percentage."""
     if hasattr(layout, "progress"):

@@ -28,7 +28,7 @@ def layer_over(scene: Any, strip: Any, job: Job, start: int) -> Any:
     """
     tree, output = compat.compositor(scene)
     layer = layers.find_layer(job.id)
-    earlier = [shown["job"] for shown in layers.versions(layer)] if layer is not None else []
+    earlier = [shown.job for shown in layers.versions(layer)] if layer is not None else []
     node = _group_node(tree, {job.id, *earlier})
     if node is not None:
         _show(node.node_tree, job, start)

@@ -40,6 +40,21 @@ def written(folder: Path) -> str:
         return path
 
 
+def folder_of(strip: Any) -> Path:
+    """Where a layer's pictures, or its movie, lie."""
+    if strip.type == "MOVIE":
+        return Path(bpy.path.abspath(strip.filepath)).parent
+    return Path(bpy.path.abspath(strip.directory))
+
+
+def _point(strip: Any, folder: str) -> None:
+    """Have a layer show the same files in another folder."""
+    if strip.type == "MOVIE":
+        strip.filepath = f"{folder}/{Path(strip.filepath).name}"
+    else:
+        strip.directory = folder + "/"
+
+
 class Mover:
     """Takes layers from the user's folder along when the .blend is saved.
 
@@ -52,35 +67,46 @@ class Mover:
         self._moved: dict[Path, Path] = {}
         self._superfluous: list[Path] = []
 
-    def before_save(self, target: Path, strips: Iterable[Any], known: Iterable[Job]) -> None:
+    def before_save(
+        self, target: Path, strips: Iterable[Any], known: Iterable[Job], more: Iterable[Path] = ()
+    ) -> None:
         """Copy layers beside the file that is about to be saved; strips and jobs show the copies.
 
-        target: the .blend. A folder that cannot be copied stays where it is.
+        target: the .blend. more: folders that no strip shows now but that belong to the file. A
+        folder that cannot be copied stays where it is.
         """
+        for folder in more:
+            self._take_along(folder, target)
         for strip in strips:
-            folder = Path(bpy.path.abspath(strip.directory))
-            if folder.parent != self._home or not folder.is_dir():
-                continue
-            new = target.parent / FOLDER / folder.name
-            try:
-                _copy(folder, new)
-            except OSError:
-                continue
-            # Blender makes it relative itself the first time a file is saved.
-            strip.directory = str(new) + "/"
-            self._moved[folder] = new
-            for job in known:
-                if job.folder == folder:
-                    job.folder = new
-                    job.files = tuple(new / path.name for path in job.files)
+            new = self._take_along(folder_of(strip), target)
+            if new is not None:
+                # Blender makes it relative itself the first time a file is saved.
+                _point(strip, str(new))
+        for job in known:
+            new = self._moved.get(job.folder)
+            if new is not None:
+                job.folder = new
+                job.files = tuple(new / path.name for path in job.files)
+                job.pictures = {name: new / path.name for name, path in job.pictures.items()}
+
+    def _take_along(self, folder: Path, target: Path) -> Path | None:
+        """Copy one of the user's folders beside the .blend; None if there is nothing to do."""
+        if folder.parent != self._home or not folder.is_dir():
+            return None
+        new = target.parent / FOLDER / folder.name
+        try:
+            _copy(folder, new)
+        except OSError:
+            return None
+        self._moved[folder] = new
+        return new
 
     def after_save(self, strips: Iterable[Any]) -> None:
         """The file is written: what was copied is needed no more, and names can be relative."""
         self._superfluous += self._moved
         for strip in strips:
-            folder = Path(bpy.path.abspath(strip.directory))
-            if folder in self._moved.values():
-                strip.directory = written(folder)
+            if folder_of(strip) in self._moved.values():
+                _point(strip, written(folder_of(strip)).rstrip("/"))
         self._moved.clear()
 
     def clean(self) -> None:

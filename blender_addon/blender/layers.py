@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import bpy
 
+from ..core.delivery import file_name
 from ..core.jobs import Job
 from ..core.planning import Anchor, Placement, Taken, fit, free_channel
 from ..wire import jobs
@@ -25,6 +28,19 @@ SIZE = "text2live_size"  # of the layer's pictures
 OFFSET = "text2live_offset"  # frames from the source's own first picture to the layer's
 VERSIONS = "text2live_versions"  # what the strip showed before, oldest first, as JSON
 HIDDEN = "text2live_hidden"  # muted by us while pictures are missing
+MARKS = (JOB, LAYER_OF, VERSION, SIZE, OFFSET, VERSIONS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """One version of a layer. size: (W, H). offset: frames after the source's own first picture."""
+
+    job: str
+    version: int
+    folder: Path
+    frames: int
+    size: tuple[int, int]
+    offset: float
 
 
 def all_layers() -> list[Any]:
@@ -118,6 +134,18 @@ def source_of(job: Job) -> tuple[Any, Any]:
     return found
 
 
+def source_of_layer(scene: Any, layer: Any) -> Any:
+    """The strip a layer was made for; raises JobError when it is not in this scene."""
+    for strip in compat.all_strips(scene.sequence_editor):
+        if strip.get(UID) == layer.get(LAYER_OF) and strip.type in compat.SOURCE_TYPES:
+            return strip
+    raise jobs.JobError(
+        "strip_gone",
+        f"The strip that {layer.name} was made for is not in this scene.",
+        "Undo its removal, or make a layer of another strip.",
+    )
+
+
 def check_place(job: Job, anywhere: bool = False) -> None:
     """Refuse to place a layer that has no place in this file; raises JobError.
 
@@ -135,9 +163,10 @@ def place(job: Job, anywhere: bool = False) -> Any:
     Raises JobError when the strip is gone or no channel is free; the files stay.
     """
     old = find_layer(job.replaces) if job.replaces else None
-    if old is not None:
-        _remember_version(old)
-        _show(old, job)
+    if old is not None and old.type == "IMAGE":
+        before = [*versions(old), _shown(old)]
+        _show(old, _pictures_of(job))
+        _write_versions(old, before)
         return old
     if anywhere and find_source(job.anchor) is None:
         scene = bpy.data.scenes.get(job.anchor.scene) or bpy.context.scene
@@ -151,10 +180,7 @@ def place(job: Job, anywhere: bool = False) -> Any:
 def _insert(job: Job, siblings: Any, start: int, strip: Any) -> Any:
     """A new strip for a layer, above `strip` if there is one."""
     end = start + len(job.files)
-    taken = [
-        Taken(channel=s.channel, start=compat.span(s)[0], end=compat.span(s)[1]) for s in siblings
-    ]
-    channel = free_channel(taken, start, end, above=strip.channel if strip else 0)
+    channel = free_channel(_taken(siblings), start, end, above=strip.channel if strip else 0)
     layer = siblings.new_image(
         name=f"{strip.name if strip else job.anchor.strip_name} {job.title}"[:60],
         filepath=str(job.files[0]),
@@ -166,41 +192,98 @@ def _insert(job: Job, siblings: Any, start: int, strip: Any) -> Any:
     layer.alpha_mode = "STRAIGHT"
     layer.colorspace_settings.name = "sRGB"
     source = (job.anchor.width, job.anchor.height)
-    _apply(layer, placement_of(strip) if strip else Placement())
-    if strip and hasattr(layer.transform, "filter"):
-        layer.transform.filter = strip.transform.filter
+    if strip:
+        copy_place(strip, layer)
     layer[LAYER_OF] = job.anchor.strip_uid
     layer[SIZE] = source
-    _show(layer, job)
+    _show(layer, _pictures_of(job))
     return layer
 
 
-def _show(layer: Any, job: Job) -> None:
-    """Have a layer's strip show a job's pictures, as many as there are, in the same place."""
-    while len(layer.elements) < len(job.files):
-        layer.elements.append(job.files[len(layer.elements)].name)
-    while len(layer.elements) > len(job.files):
+def _taken(siblings: Any) -> list[Taken]:
+    spans = ((strip.channel, *compat.span(strip)) for strip in siblings)
+    return [Taken(channel=channel, start=start, end=end) for channel, start, end in spans]
+
+
+def channel_above(siblings: Any, strip: Any) -> int:
+    """The lowest free channel above a strip, for as long as it is; raises JobError."""
+    return free_channel(_taken(siblings), *compat.span(strip), above=strip.channel)
+
+
+def copy_place(source: Any, target: Any) -> None:
+    """Give a strip the transform, crop and flips of another one."""
+    _apply(target, placement_of(source))
+    if hasattr(target.transform, "filter"):
+        target.transform.filter = source.transform.filter
+
+
+def _show(layer: Any, pictures: Pictures) -> None:
+    """Have a layer's strip show other pictures, as many as there are, in the same place."""
+    while len(layer.elements) < pictures.frames:
+        layer.elements.append("")
+    while len(layer.elements) > pictures.frames:
         layer.elements.pop(len(layer.elements) - 1)
-    for element, path in zip(layer.elements, job.files, strict=True):
-        element.filename = path.name
-    layer.directory = written(job.folder)
-    offset = job.anchor.start - job.anchor.content
-    compat.slide(layer, round(offset - layer.get(OFFSET, offset)))
-    _apply(layer, fit(placement_of(layer), tuple(layer[SIZE]), job.layer_size))
-    layer[OFFSET] = offset
-    layer[JOB], layer[VERSION] = job.id, job.version
-    layer[SIZE] = job.layer_size
+    for index, element in enumerate(layer.elements):
+        element.filename = file_name(index)
+    layer.directory = written(pictures.folder)
+    compat.slide(layer, round(pictures.offset - layer.get(OFFSET, pictures.offset)))
+    _apply(layer, fit(placement_of(layer), tuple(layer[SIZE]), pictures.size))
+    layer[JOB], layer[VERSION] = pictures.job, pictures.version
+    layer[OFFSET], layer[SIZE] = pictures.offset, pictures.size
 
 
-def _remember_version(layer: Any) -> None:
-    """Write down what a layer's strip shows, before it shows something else."""
-    shown = {"job": layer[JOB], "directory": layer.directory, "frames": len(layer.elements)}
-    layer[VERSIONS] = json.dumps([*versions(layer), shown])
+def _pictures_of(job: Job) -> Pictures:
+    return Pictures(
+        job=job.id,
+        version=job.version,
+        folder=job.folder,
+        frames=len(job.files),
+        size=job.layer_size,
+        offset=job.anchor.start - job.anchor.content,
+    )
 
 
-def versions(layer: Any) -> list[dict[str, Any]]:
-    """What a layer's strip showed before, oldest first: job, directory, frames."""
-    return list(json.loads(str(layer.get(VERSIONS, "[]"))))
+def _shown(layer: Any) -> Pictures:
+    """What a layer's strip shows now."""
+    return Pictures(
+        job=str(layer[JOB]),
+        version=int(layer[VERSION]),
+        folder=Path(bpy.path.abspath(layer.directory)),
+        frames=len(layer.elements),
+        size=tuple(layer[SIZE]),
+        offset=float(layer[OFFSET]),
+    )
+
+
+def versions(layer: Any) -> list[Pictures]:
+    """What a layer's strip showed before, oldest first.
+
+    All versions lie side by side, so that only the present one's folder must be known.
+    """
+    beside = Path(bpy.path.abspath(layer.directory)).parent
+    return [
+        Pictures(**{**plain, "size": tuple(plain["size"]), "folder": beside / plain["job"]})
+        for plain in json.loads(str(layer.get(VERSIONS, "[]")))
+    ]
+
+
+def _write_versions(layer: Any, pictures: list[Pictures]) -> None:
+    plain = [{**vars(one), "folder": ""} for one in pictures]
+    layer[VERSIONS] = json.dumps(plain)
+
+
+def show_earlier(layer: Any) -> None:
+    """Show the version before the present one, which goes to the end of the row."""
+    *others, wanted = versions(layer)
+    if not wanted.folder.is_dir():
+        raise jobs.JobError(
+            "version_gone",
+            f"The pictures of the earlier version are gone: {wanted.folder}.",
+            "Put the folder back, or make the layer again.",
+        )
+    now = _shown(layer)
+    _show(layer, wanted)
+    _write_versions(layer, [now, *others])
 
 
 def refresh(layer: Any) -> None:

@@ -321,7 +321,9 @@ class Runtime:
 
     def saving(self, target: Path) -> None:
         """Before a file is written: layers come along, out of the user's folder."""
-        self._mover.before_save(target, layers.all_layers(), self.jobs)
+        strips = layers.all_layers()
+        more = [one.folder for strip in strips for one in layers.versions(strip)]
+        self._mover.before_save(target, strips, self.jobs, [*more, *shot.folders()])
 
     def saved(self) -> None:
         """After a file was written."""

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import bpy
+
 from ..core.jobs import Job
 from ..core.request import Settings
 from . import compat, layers
+from .backends import PACKAGE
 from .extract import source_files
+from .folders import folder_for
 
 ANALYSES = "text2live_analyses"
 KEPT = 8  # of a strip, the newest
@@ -34,7 +39,8 @@ def fingerprint(strip: Any, settings: Settings) -> str:
     """What decides about the strip's atlas: its pictures as far as they are known, the settings."""
     start, end = compat.span(strip)
     files = source_files(strip)
-    facts = [str(files[0]), len(files), end - start, round(start - compat.content_start(strip))]
+    first = os.path.normpath(files[0])  # saving writes it relative: the same file, said otherwise
+    facts = [first, len(files), end - start, round(start - compat.content_start(strip))]
     facts += [settings.decomposition()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
@@ -62,12 +68,27 @@ def analysis(strip: Any, settings: Settings) -> Analysis | None:
     record = _records(strip).get(fingerprint(strip, settings))
     if record is None:
         return None
-    pictures = {name: Path(path) for name, path in record["pictures"].items()}
+    moved = folder_for(record["job"], PACKAGE)
+    pictures = {}
+    for name, text in record["pictures"].items():
+        path = Path(text)
+        pictures[name] = path if path.exists() else moved / path.name
     return Analysis(
         job=record["job"],
         numbers=record["numbers"],
         pictures={name: path for name, path in pictures.items() if path.exists()},
     )
+
+
+def folders() -> set[Path]:
+    """Where the pictures of this file's analyses lie."""
+    return {
+        Path(path).parent
+        for scene in bpy.data.scenes
+        for strip in (compat.all_strips(scene.sequence_editor) if scene.sequence_editor else ())
+        for record in _records(strip).values()
+        for path in record["pictures"].values()
+    }
 
 
 def _records(strip: Any) -> dict[str, dict[str, Any]]:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import bpy
 
-from . import operators, operators_connection, operators_jobs, operators_paint, operators_shot
+from . import (
+    operators,
+    operators_connection,
+    operators_jobs,
+    operators_layer,
+    operators_paint,
+    operators_shot,
+)
 
 _CLASSES = (
     *operators.CLASSES,
     *operators_connection.CLASSES,
     *operators_shot.CLASSES,
+    *operators_layer.CLASSES,
     *operators_paint.CLASSES,
     *operators_jobs.CLASSES,
 )

@@ -12,6 +12,7 @@ from . import (
     panel_connection,
     panel_edit,
     panel_jobs,
+    panel_layer,
     panel_paint,
     panel_shot,
     thumbs,
@@ -40,6 +41,7 @@ CLASSES = (
     *panel_connection.CLASSES,
     *panel_shot.CLASSES,
     *panel_edit.CLASSES,
+    *panel_layer.CLASSES,
     *panel_paint.CLASSES,
     *panel_jobs.CLASSES,
 )

@@ -69,7 +69,8 @@ def drawn(scene: Any, *names: str) -> Recorder:
     recorder = Recorder()
     with studio.sequencer(scene):
         for room in panel.CLASSES:
-            if names and room.__name__ not in names:
+            asked = getattr(room, "poll", lambda _context: True)
+            if (names and room.__name__ not in names) or not asked(bpy.context):
                 continue
             canvas = types.SimpleNamespace(layout=recorder)
             if hasattr(room, "draw_header_preset"):

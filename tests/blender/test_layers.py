@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,16 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 from test_extract import make_meta  # noqa: E402
 
 from blender_addon.blender import compat, layers  # noqa: E402
+from blender_addon.core import png  # noqa: E402
+from blender_addon.core.delivery import file_name  # noqa: E402
 from blender_addon.core.jobs import PLACING, Job  # noqa: E402
 from blender_addon.wire import jobs  # noqa: E402
 from scripts import blender_studio as studio  # noqa: E402
 
 
 def finished(scene: Any, strip: Any, layer: np.ndarray, folder: Path, size=(96, 64)) -> Job:  # type: ignore[no-untyped-def]
-    """A job whose layer, uint8 [T,H,W,4], is on disk."""
+    """A job whose layer, uint8 [T,H,W,4], is on disk, in a folder of the job's name."""
+    folder /= "ab" * 16
     job = Job(
         id="ab" * 16,
         label="a red car",
@@ -29,9 +33,18 @@ def finished(scene: Any, strip: Any, layer: np.ndarray, folder: Path, size=(96, 
         folder=folder,
         phase=PLACING,
     )
-    job.files = tuple(studio.write_frames(layer, folder))
+    job.files = write_layer(layer, folder)
     job.layer_size = (layer.shape[2], layer.shape[1])
     return job
+
+
+def write_layer(layer: np.ndarray, folder: Path) -> tuple[Path, ...]:
+    """The layer's pictures, named as a delivery names them."""
+    folder.mkdir(parents=True)
+    paths = tuple(folder / file_name(index) for index in range(len(layer)))
+    for path, image in zip(paths, layer, strict=True):
+        png.write(path, image)
+    return paths
 
 
 @pytest.fixture
@@ -167,10 +180,11 @@ def test_a_copy_of_the_strip_does_not_get_the_layer(
     assert compat.span(layers.place(job))[0] == 20
 
 
-def replacing(job: Job, layer: np.ndarray, folder: Path) -> Job:
+def replacing(job: Job, layer: np.ndarray) -> Job:
     """A later job whose layer takes the place of an earlier one's."""
+    folder = job.folder.with_name("cd" * 16)
     again = dataclasses.replace(job, id="cd" * 16, folder=folder, replaces=job.id)
-    again.files = tuple(studio.write_frames(layer, folder))
+    again.files = write_layer(layer, folder)
     again.layer_size = (layer.shape[2], layer.shape[1])
     return again
 
@@ -185,13 +199,13 @@ def test_a_newer_layer_is_shown_in_place_with_what_was_set(
         placed.blend_alpha = opacity
         placed.keyframe_insert("blend_alpha", frame=frame)
     placed.channel, placed.name = 5, "my name"
-    again = layers.place(replacing(job, layer[::-1], tmp_path / "again"))
+    again = layers.place(replacing(job, layer[::-1]))
     assert again == placed
     assert (placed.channel, placed.name) == (5, "my name")
     assert len(layers.all_layers()) == 1
     assert (layers.find_layer(job.id), layers.find_layer("cd" * 16)) == (None, placed)
     (before,) = layers.versions(placed)
-    assert (before["job"], before["frames"]) == (job.id, 8)
+    assert (before.job, before.frames, before.folder) == (job.id, 8, job.folder)
     assert all(path.exists() for path in job.files)
     studio.show_exactly(scene, (96, 64))
     scene.frame_set(20)
@@ -211,12 +225,33 @@ def test_a_newer_layer_of_other_frames_and_size_stays_over_its_strip(
     compat.set_span(strip, start, end)
     compat.slide(strip, 10)
     compat.slide(placed, 10)
-    again = replacing(job, layer[start - 20 : end - 20, ::2, ::2], tmp_path / "again")
+    again = replacing(job, layer[start - 20 : end - 20, ::2, ::2])
     again.anchor = layers.anchor(scene, strip, (96, 64))
     layers.place(again)
     assert compat.span(placed) == (start + 10, end + 10)
     assert placed.transform.scale_x == pytest.approx(2.0)
     assert len(placed.elements) == end - start
+    layers.show_earlier(placed)
+    assert compat.span(placed) == (30, 38)
+    assert placed.transform.scale_x == pytest.approx(1.0)
+    assert placed[layers.JOB] == job.id
+    layers.show_earlier(placed)
+    assert compat.span(placed) == (start + 10, end + 10)
+    assert [one.job for one in layers.versions(placed)] == [job.id]
+
+
+def test_an_earlier_version_that_is_gone_is_said(
+    scene: Any, movie: Path, layer: Any, tmp_path: Path
+) -> None:
+    strip = studio.movie_strip(scene, movie, frame_start=20)
+    job = finished(scene, strip, layer, tmp_path / "layer")
+    placed = layers.place(job)
+    again = layers.place(replacing(job, layer))
+    shutil.rmtree(job.folder)
+    with pytest.raises(jobs.JobError) as caught:
+        layers.show_earlier(again)
+    assert caught.value.problem.code == "version_gone"
+    assert placed[layers.JOB] == "cd" * 16
 
 
 def test_a_newer_layer_without_the_earlier_one_is_placed_anew(
@@ -225,7 +260,7 @@ def test_a_newer_layer_without_the_earlier_one_is_placed_anew(
     strip = studio.movie_strip(scene, movie, frame_start=20)
     job = finished(scene, strip, layer, tmp_path / "layer")
     compat.strips(scene.sequence_editor).remove(layers.place(job))
-    placed = layers.place(replacing(job, layer, tmp_path / "again"))
+    placed = layers.place(replacing(job, layer))
     assert compat.span(placed) == (20, 28)
     assert layers.versions(placed) == []
 
@@ -249,11 +284,11 @@ def test_layers_lie_beside_a_saved_file_and_are_named_relative_to_it(
     assert not layers.folder_for("j", "blender_addon").is_relative_to(tmp_path)
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "film.blend"))
     scene = bpy.context.scene
-    folder = layers.folder_for("j", "blender_addon")
-    assert folder == tmp_path / "text2live" / "j"
+    folder = layers.folder_for("ab" * 16, "blender_addon")
+    assert folder == tmp_path / "text2live" / ("ab" * 16)
     strip = studio.movie_strip(scene, movie)
-    placed = layers.place(finished(scene, strip, layer, folder))
-    assert placed.directory == "//text2live/j/"
+    placed = layers.place(finished(scene, strip, layer, folder.parent))
+    assert placed.directory == f"//text2live/{'ab' * 16}/"
     placed_name = placed.name
     bpy.ops.wm.save_mainfile()
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "film.blend"))

@@ -17,6 +17,7 @@ import pytest
 bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy module")
 
 from desk import REAL_PYTHON, Desk, mock  # noqa: E402
+from recorder import drawn  # noqa: E402
 
 from blender_addon.blender import (  # noqa: E402
     compat,
@@ -195,6 +196,34 @@ def test_insertion_is_one_undo_step_and_can_be_repeated(desk: Desk) -> None:
     assert [scene.name for scene in bpy.data.scenes] == [desk.scene.name]
     assert bpy.ops.text2live.insert() == {"FINISHED"}
     assert compat.span(layers.find_layer(job.id)) == (20, 28)
+
+
+def test_a_layer_made_again_is_shown_by_its_own_strip(desk: Desk) -> None:
+    first = desk.press()
+    desk.until(lambda: first.ended)
+    layer = layers.find_layer(first.id)
+    layer.channel, layer.blend_alpha = 6, 0.5
+    with studio.sequencer(desk.scene):
+        desk.scene.sequence_editor.active_strip = layer
+        assert "<Make Again Here>" in drawn(desk.scene, "T2L_PT_layer")
+        desk.scene.text2live.prompt = "a blue car"
+        assert bpy.ops.text2live.make_again() == {"FINISHED"}
+    second = runtime.current().jobs[-1]
+    desk.until(lambda: second.ended)
+    (shown,) = layers.all_layers()
+    assert (shown[layers.JOB], shown.channel, shown.blend_alpha) == (second.id, 6, 0.5)
+    with studio.sequencer(desk.scene):
+        assert "<Earlier Version>" in drawn(desk.scene, "T2L_PT_layer")
+        assert bpy.ops.text2live.show_earlier() == {"FINISHED"}
+    assert [strip[layers.JOB] for strip in layers.all_layers()] == [first.id]
+
+
+def test_a_job_asked_for_once_more_updates_its_layer(desk: Desk) -> None:
+    first = desk.press()
+    desk.until(lambda: first.ended)
+    again = runtime.current().retry(first)
+    desk.until(lambda: again.ended)
+    assert [strip[layers.JOB] for strip in layers.all_layers()] == [again.id]
 
 
 @pytest.mark.usefixtures("one_frame_a_tick")

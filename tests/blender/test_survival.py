@@ -25,6 +25,7 @@ from blender_addon.blender import (  # noqa: E402
     layers,
     pending,
     runtime,
+    shot,
 )
 from blender_addon.core import jobs as phases  # noqa: E402
 from scripts import blender_studio as studio  # noqa: E402
@@ -360,6 +361,27 @@ def test_layers_of_an_unsaved_file_move_beside_it_when_it_is_saved(
     assert not first.exists()
     assert layers.find_layer(job.id).directory == f"//text2live/{job.id}/"
     assert np.array_equal(shown(unsaved, tmp_path), before)
+
+
+def test_earlier_versions_and_analyses_move_along(unsaved: Desk, tmp_path: Path) -> None:
+    jobs = [unsaved.press()]
+    unsaved.until(lambda: jobs[0].ended)
+    jobs.append(runtime.current().retry(jobs[0]))
+    unsaved.until(lambda: jobs[1].ended)
+    with studio.sequencer(unsaved.scene):
+        assert bpy.ops.text2live.analyse() == {"FINISHED"}
+        settings = unsaved.scene.text2live.collect(0, "atlas")
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "film.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "film.blend"))
+    assert not list((tmp_path / "user" / "layers").iterdir())
+    (layer,) = layers.all_layers()
+    layers.show_earlier(layer)
+    assert layer[layers.JOB] == jobs[0].id
+    assert layers.hide_incomplete() == []
+    found = shot.analysis(unsaved.strip, settings)
+    assert found is not None
+    assert found.pictures
+    assert all(path.is_relative_to(tmp_path / "text2live") for path in found.pictures.values())
 
 
 def test_a_file_saved_while_a_job_runs_gets_the_layer_beside_it(
