@@ -15,19 +15,18 @@ import bpy
 
 from ..core import connection as connecting
 from ..core import jobs as phases
-from ..core.history import History, Took
+from ..core.history import History
 from ..core.jobs import Job
 from ..core.local_backend import LocalBackend
 from ..core.request import Settings
 from ..core.session import Session
 from ..wire import client as wire_client
 from ..wire import jobs
-from . import backends, compat, folders, layers, pending, shot
+from . import backends, compat, folders, layers, pending, recall, shot
 from .backends import PACKAGE
-from .problems import as_error, file_closed, no_answer, problem_of
+from .problems import file_closed, problem_of
 from .reading import Reading
 
-CONNECT_WITHIN_S = 10.0
 READ_FOR_S = 0.05  # a tick: one frame at least; small frames in bunches, since every tick is drawn
 
 
@@ -96,6 +95,10 @@ class Runtime:
         """Jobs something will still happen to."""
         return [job for job in self.jobs if not job.ended]
 
+    def reading(self, job: Job) -> bool:
+        """A job's frames are being read."""
+        return job.id in self._readings
+
     def start(self, scene: Any, strip: Any, settings: Settings, image: str = "") -> Job:
         """Begin a job on a strip; the tick carries it on. Raises JobError before any work.
 
@@ -143,6 +146,16 @@ class Runtime:
         again.version = job.version
         again.replaces = job.id if layers.find_layer(job.id) is not None else ""
         self.remove(job)
+        return again
+
+    def renew(self, job: Job, settings: Settings) -> Job:
+        """Make a layer that is on the timeline anew, as its strip's next version; raises JobError.
+
+        The strip shows the new pictures once they are there; what it showed before is kept.
+        """
+        scene, strip = layers.source_of(job)
+        again = self.start(scene, strip, settings)
+        again.replaces = job.id
         return again
 
     def remove(self, job: Job) -> None:
@@ -198,35 +211,6 @@ class Runtime:
         job.placed = True
         job.enter(phases.DONE)
 
-    def wait(self, job: Job, timeout: float = 0.0) -> None:
-        """Block until a job has ended (for scripts); raises JobError for whatever stopped it.
-
-        timeout: seconds for the whole job, 0 for no limit. A backend that cannot be reached at
-        the beginning ends the wait after CONNECT_WITHIN_S seconds.
-        """
-        began = time.monotonic()
-        unreachable_since = began
-        while not job.ended:
-            with self.session.standing_still():
-                self.tick()
-            now = time.monotonic()
-            if self.session.view.state == "ready" or job.phase == phases.READING:
-                unreachable_since = now
-            elif job.phase == phases.SENDING and now - unreachable_since > CONNECT_WITHIN_S:
-                self.cancel(job)
-                raise as_error(self.session.view.problem or no_answer(self.session.view.address))
-            if timeout and now - began > timeout:
-                self.cancel(job)
-                raise jobs.JobError(
-                    "timeout",
-                    f"The job was not finished after {phases.duration(timeout)}.",
-                    "Allow more time, or use the draft preset.",
-                )
-            if job.id not in self._readings and not job.ended:
-                time.sleep(0.01)
-        if job.problem is not None:
-            raise as_error(job.problem)
-
     # -- the tick
 
     def tick(self, budget_s: float = 0.01) -> bool:
@@ -242,7 +226,7 @@ class Runtime:
             if job.phase == phases.PLACING and not busy:
                 self._try_insert(job)
                 changed = True
-            elif job.ended and job.id in self._readings:
+            elif job.ended and self.reading(job):
                 self._readings.pop(job.id).abandon()
             elif job.ended and job.id in self._remembered and not busy:
                 self._settle(job)
@@ -285,16 +269,7 @@ class Runtime:
             job.placed = True
             job.enter(phases.DONE)
             return
-        if job.seconds:
-            took = Took(
-                server=job.server,
-                kind=job.kind,
-                preset=job.settings.preset if job.settings else "",
-                analysed=job.analysed,
-                frames=job.anchor.frames,
-                seconds=job.seconds,
-            )
-            self.history.add(took)
+        self.history.remember(job)
         try:
             self.insert(job)
         except Exception as error:
@@ -364,6 +339,8 @@ class Runtime:
                 self.connect()
             except jobs.JobError as error:
                 self.problem = error.problem
+        for job in recall.finished():
+            self.session.jobs.setdefault(job.id, job)
 
     def _follow(self, job: Job) -> bool:
         """Get a layer this file has not got: at once if it is here; True if the backend must."""

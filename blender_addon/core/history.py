@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from statistics import median
 
+from .jobs import Job
+
 KEPT = 200  # jobs in the file
 LOOKED_AT = 5  # newest jobs like the one that is asked about
 ALIKE = 2.0  # clips of at most so many times as many frames, or as few, are alike
@@ -45,6 +47,20 @@ class History:
             os.replace(part, self._file)
         except OSError:  # an estimate less, nothing more
             part.unlink(missing_ok=True)
+
+    def remember(self, job: Job) -> None:
+        """Remember how long a job took, if that is known."""
+        if job.seconds and job.settings is not None:
+            self.add(
+                Took(
+                    server=job.server,
+                    kind=job.kind,
+                    preset=job.settings.preset,
+                    analysed=job.analysed,
+                    frames=job.anchor.frames,
+                    seconds=job.seconds,
+                )
+            )
 
     def expected(
         self, server: str, kind: str, preset: str, analysed: bool, frames: int

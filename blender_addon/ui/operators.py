@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 from bpy.props import FloatProperty, StringProperty
 
-from ..blender import compat, compositor, handlers, layers, runtime
+from ..blender import compat, compositor, handlers, layers, runtime, waiting
 from ..blender.extract import check_source
 from ..core.jobs import Job
 from ..core.request import Kind
@@ -69,7 +69,7 @@ class OnStrip(NeedsStrip):
         """Start and wait for the end (for scripts)."""
         try:
             job = self.begin(context)
-            runtime.current().wait(job, self.timeout)
+            waiting.wait(runtime.current(), job, self.timeout)
         except jobs.JobError as error:
             return refuse(self, error.problem)
         return {"FINISHED"} if job.placed else {"CANCELLED"}

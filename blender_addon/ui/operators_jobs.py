@@ -11,6 +11,7 @@ from ..core.jobs import Job
 from ..wire import jobs
 from .base import refuse
 from .operators import JobOperator
+from .preferences import longest
 
 
 def _asked() -> list[Job]:
@@ -109,6 +110,31 @@ class T2L_OT_refine(JobOperator, bpy.types.Operator):
         return {"FINISHED"}
 
 
+class T2L_OT_renew(JobOperator, bpy.types.Operator):
+    """Make this layer anew with what the panel says now, in the same strip: keyframes stay"""
+
+    bl_idname = "text2live.renew"
+    bl_label = "Update in Place"
+
+    @classmethod
+    def poll(cls, _context: Any) -> bool:
+        """A layer is done."""
+        return any(job.placed and job.files for job in runtime.current().jobs)
+
+    def execute(self, context: Any) -> set[str]:
+        """Start it; the strip changes when it is done."""
+        state, scene = runtime.current(), compat.sequencer_scene(context)
+        job = self.job([job for job in state.jobs if job.placed and job.files])
+        if job is None or scene is None:
+            return {"CANCELLED"}
+        try:
+            state.renew(job, scene.text2live.collect(longest(context)))
+        except jobs.JobError as error:
+            return refuse(self, error.problem)
+        handlers.redraw()
+        return {"FINISHED"}
+
+
 class T2L_OT_start_afresh(bpy.types.Operator):
     """Do not go on from an earlier edit"""
 
@@ -145,6 +171,7 @@ CLASSES = (
     T2L_OT_remove,
     T2L_OT_reuse,
     T2L_OT_refine,
+    T2L_OT_renew,
     T2L_OT_start_afresh,
     T2L_OT_show_version,
 )

@@ -83,16 +83,24 @@ def draw_ended(layout: Any, job: Job, width: int) -> None:
     elif job.note:
         words.paragraph(layout, job.note, width, "INFO")
     thumbs.show(layout, job.thumbnail, 4.0)
-    row = layout.row(align=True)
-    if job.files and (not job.placed or layers.find_layer(job.id) is None):
+    draw_actions(layout, job)
+
+
+def draw_actions(layout: Any, job: Job) -> None:
+    """What can be done with an ended job."""
+    if not job.files:
+        if not job.pictures and job.settings is not None:
+            layout.operator("text2live.retry", icon="FILE_REFRESH").job_id = job.id
+        return
+    if not job.placed or layers.find_layer(job.id) is None:
         text = "Place Again" if job.placed else "Insert Layer"
-        row.operator("text2live.insert", text=text, icon="IMPORT").job_id = job.id
-    elif job.files:
-        row.operator("text2live.compose", icon="NODETREE").job_id = job.id
-    if job.files and job.kind == "edit" and job.settings is not None:
+        layout.operator("text2live.insert", text=text, icon="IMPORT").job_id = job.id
+        return
+    if job.kind == "edit" and job.settings is not None:
+        row = layout.row(align=True)
         row.operator("text2live.refine", icon="FORWARD").job_id = job.id
-    if not job.files and not job.pictures and job.settings is not None:
-        row.operator("text2live.retry", icon="FILE_REFRESH").job_id = job.id
+        row.operator("text2live.renew", icon="FILE_REFRESH").job_id = job.id
+    layout.operator("text2live.compose", icon="NODETREE").job_id = job.id
 
 
 def _outcome(job: Job) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import pytest
 
 bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy module")
 
+from desk import PYTHON, Desk  # noqa: E402
 from recorder import drawn  # noqa: E402
 
 from blender_addon.blender import compat, handlers, layers, masks, runtime, shot  # noqa: E402
@@ -23,25 +22,17 @@ from blender_addon.core.jobs import Job  # noqa: E402
 from blender_addon.ui import operators, operators_paint  # noqa: E402
 from scripts import blender_studio as studio  # noqa: E402
 
-PYTHON = Path(os.environ.get("TEXT2LIVE_BACKEND_PYTHON", "") or sys.executable)
 
-
-class Table:
-    """A saved file with a strip on frames 20 to 27, and a backend that answers."""
+class Table(Desk):
+    """The desk, with other buttons to press and with estimates of its own."""
 
     def __init__(self, movie: Path, folder: Path, backend: studio.Backend) -> None:
-        bpy.ops.wm.save_as_mainfile(filepath=str(folder / "film.blend"))
-        self.scene = bpy.context.scene
-        self.strip = studio.movie_strip(self.scene, movie, frame_start=20)
-        studio.editor(self.scene).active_strip = self.strip
-        self.settings = self.scene.text2live
-        self.settings.prompt, self.settings.mask_mode = "a red car", "auto"
-        preferences = bpy.context.preferences.addons[studio.ADDON].preferences
-        preferences.connection_file = str(backend.file)
+        super().__init__(movie, folder, backend)
         self.state = runtime.current()
         self.state.history = History(folder / "times.json")
+        self.settings = self.scene.text2live
 
-    def press(self, button: Any = operators.T2L_OT_edit) -> Job:
+    def finish(self, button: Any = operators.T2L_OT_edit) -> Job:
         """A button that begins a job; then wait for its end."""
         instance = _Pressed(button)
         with studio.sequencer(self.scene):
@@ -50,11 +41,6 @@ class Table:
         self.until(lambda: job.ended)
         assert job.problem is None
         return job
-
-    def until(self, condition: Any) -> None:
-        assert studio.tick_until(handlers.on_timer, condition, 60), [
-            (job.words(), job.problem) for job in self.state.jobs
-        ]
 
 
 class _Pressed:
@@ -89,7 +75,7 @@ def table(scene: Any, movie: Path, tmp_path: Path, backend: studio.Backend) -> I
 
 def test_an_analysis_is_kept_on_its_strip_and_shown(table: Table) -> None:
     assert "<Analyse Shot>" in drawn(table.scene)
-    job = table.press(operators.T2L_OT_analyse)
+    job = table.finish(operators.T2L_OT_analyse)
     assert (job.phase, job.version, job.title) == (phases.DONE, 0, "Analysis")
     assert len(compat.strips(table.scene.sequence_editor)) == 1
     assert set(job.pictures) == {"foreground_atlas", "background_atlas"}
@@ -108,12 +94,12 @@ def test_an_analysis_is_kept_on_its_strip_and_shown(table: Table) -> None:
 
 
 def test_an_edit_after_the_analysis_counts_as_quick(table: Table) -> None:
-    first = table.press()
+    first = table.finish()
     assert not first.analysed
     assert shot.analysis(table.strip, first.settings) is not None
     seen = drawn(table.scene)
     assert "<Fetch Its Atlases>" in seen
-    second = table.press()
+    second = table.finish()
     assert second.analysed
     times = (first.seconds, second.seconds)
     assert all(0 < seconds < 60 for seconds in times)
@@ -133,10 +119,10 @@ def test_a_preview_is_shown_while_a_job_runs(table: Table) -> None:
 
 
 def test_versions_lie_side_by_side_and_are_compared(table: Table) -> None:
-    first = table.press()
+    first = table.finish()
     assert "Versions on the timeline" not in drawn(table.scene)
     table.settings.prompt = "a boat"
-    second = table.press()
+    second = table.finish()
     assert [first.title, second.title] == ["v1 a red car", "v2 a boat"]
     strips = [layers.find_layer(job.id) for job in (first, second)]
     assert [strip.channel for strip in strips] == [2, 3]
@@ -159,7 +145,7 @@ def test_settings_of_a_job_come_back(table: Table) -> None:
     settings.source, settings.seed, settings.recipe, settings.strength = "a car", 5, "effect", 0.5
     settings.mask_mode, settings.mask_corner, settings.mask_size = "box", (3, 4), (50, 40)
     settings.mask_frame = 22
-    job = table.press()
+    job = table.finish()
     asked = settings.collect()
     settings.prompt, settings.source, settings.seed, settings.mask_mode = "x", "", 0, "auto"
     settings.recipe, settings.strength, settings.mask_size = "style", 2.0, (1, 1)
@@ -170,6 +156,43 @@ def test_settings_of_a_job_come_back(table: Table) -> None:
     with studio.sequencer(table.scene):
         assert bpy.ops.text2live.refine(job_id=job.id) == {"FINISHED"}
     assert (settings.after, settings.after_title) == (job.id, "v1 a red car")
+
+
+def test_layers_of_an_earlier_day_are_in_the_list(table: Table) -> None:
+    table.settings.seed = 7
+    job = table.finish()
+    bpy.ops.wm.save_mainfile()
+    runtime.start()  # Blender was closed and opened
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    (again,) = runtime.current().jobs
+    assert (again.id, again.title, again.settings) == (job.id, "v1 a red car", job.settings)
+    assert again.files == job.files
+    seen = drawn(bpy.context.scene)
+    assert "v1 a red car: done" in seen
+    assert "<Add Compositor Nodes>" in seen or "<text2live.compose>" in seen
+    with studio.sequencer(bpy.context.scene):
+        bpy.ops.text2live.reuse(job_id=again.id)
+    assert bpy.context.scene.text2live.seed == 7
+    (again.folder / "job.json").write_text("{")
+    runtime.start()
+    handlers.after_load()
+    assert runtime.current().jobs == []
+
+
+def test_a_layer_is_made_anew_in_its_own_strip(table: Table) -> None:
+    job = table.finish()
+    strip = layers.find_layer(job.id)
+    strip.blend_alpha = 0.5
+    table.settings.prompt = "a boat"
+    with studio.sequencer(table.scene):
+        assert bpy.ops.text2live.renew(job_id=job.id) == {"FINISHED"}
+    again = table.state.jobs[-1]
+    assert (again.title, again.replaces) == ("v2 a boat", job.id)
+    table.until(lambda: again.ended)
+    assert layers.find_layer(again.id) == strip
+    assert layers.find_layer(job.id) is None
+    assert strip.blend_alpha == 0.5
+    assert "<Place Again>" in drawn(table.scene)  # the old version
 
 
 def test_a_job_is_retried_and_removed(table: Table) -> None:
@@ -196,7 +219,7 @@ def test_a_job_is_retried_and_removed(table: Table) -> None:
 def test_an_atlas_is_opened_painted_and_mapped_to_the_shot(table: Table) -> None:
     with studio.sequencer(table.scene), pytest.raises(RuntimeError, match="no object atlas yet"):
         bpy.ops.text2live.open_atlas(layer="foreground")
-    analysis = table.press(operators.T2L_OT_analyse)
+    analysis = table.finish(operators.T2L_OT_analyse)
     with studio.sequencer(table.scene):
         assert bpy.ops.text2live.open_atlas(layer="foreground") == {"FINISHED"}
     image = table.settings.paint_image
@@ -207,13 +230,13 @@ def test_an_atlas_is_opened_painted_and_mapped_to_the_shot(table: Table) -> None
     with studio.sequencer(table.scene):  # opened again, it is as it was left
         bpy.ops.text2live.open_atlas(layer="foreground")
     assert table.settings.paint_image == image
-    job = table.press(operators_paint.T2L_OT_map_paint)
+    job = table.finish(operators_paint.T2L_OT_map_paint)
     assert (job.kind, job.title, job.analysed) == ("paint", "v1 Paint on foreground atlas", True)
     assert compat.span(layers.find_layer(job.id)) == (20, 28)
     table.settings.seed = 9
     with studio.sequencer(table.scene), pytest.raises(RuntimeError, match="Press Analyse Shot"):
         bpy.ops.text2live.map_paint()
-    table.press(operators.T2L_OT_analyse)
+    table.finish(operators.T2L_OT_analyse)
     with studio.sequencer(table.scene), pytest.raises(RuntimeError, match="another analysis"):
         bpy.ops.text2live.map_paint()
 

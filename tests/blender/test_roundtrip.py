@@ -26,6 +26,7 @@ from blender_addon.blender import (  # noqa: E402
     layers,
     pending,
     runtime,
+    waiting,
 )
 from blender_addon.core import jobs as phases  # noqa: E402
 from blender_addon.core import png  # noqa: E402
@@ -313,7 +314,7 @@ def test_a_script_is_told_that_there_is_no_backend(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.backend.kill()
-    monkeypatch.setattr(runtime, "CONNECT_WITHIN_S", 0.5)
+    monkeypatch.setattr(waiting, "CONNECT_WITHIN_S", 0.5)
     with studio.sequencer(desk.scene), pytest.raises(RuntimeError, match=r"127\.0\.0\.1"):
         bpy.ops.text2live.edit()
     assert not runtime.current().running

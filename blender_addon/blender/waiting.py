@@ -1,0 +1,46 @@
+"""Waiting for a job, for scripts: the timer's work is done here meanwhile."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from ..core import jobs as phases
+from ..core.jobs import Job
+from ..wire import jobs
+from .problems import as_error, no_answer
+
+if TYPE_CHECKING:
+    from .runtime import Runtime
+
+CONNECT_WITHIN_S = 10.0
+
+
+def wait(state: Runtime, job: Job, timeout: float = 0.0) -> None:
+    """Block until a job has ended (for scripts); raises JobError for whatever stopped it.
+
+    timeout: seconds for the whole job, 0 for no limit. A backend that cannot be reached at
+    the beginning ends the wait after CONNECT_WITHIN_S seconds.
+    """
+    began = time.monotonic()
+    unreachable_since = began
+    while not job.ended:
+        with state.session.standing_still():
+            state.tick()
+        now = time.monotonic()
+        if state.session.view.state == "ready" or job.phase == phases.READING:
+            unreachable_since = now
+        elif job.phase == phases.SENDING and now - unreachable_since > CONNECT_WITHIN_S:
+            state.cancel(job)
+            raise as_error(state.session.view.problem or no_answer(state.session.view.address))
+        if timeout and now - began > timeout:
+            state.cancel(job)
+            raise jobs.JobError(
+                "timeout",
+                f"The job was not finished after {phases.duration(timeout)}.",
+                "Allow more time, or use the draft preset.",
+            )
+        if not state.reading(job) and not job.ended:
+            time.sleep(0.01)
+    if job.problem is not None:
+        raise as_error(job.problem)
