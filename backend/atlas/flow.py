@@ -7,6 +7,7 @@ kept at half the working size in float16, in pixels of the working size.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -93,26 +94,25 @@ def estimate(
     fits = tuple(g for g in gaps if g < count)
     work = sum(count - g for g in fits)
     grey = [np.asarray(cv2.cvtColor(one, cv2.COLOR_RGB2GRAY), np.uint8) for one in frames]
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    half = ((w + 1) // 2, (h + 1) // 2)
     between: dict[tuple[int, int], F16] = {}
     trusted: dict[tuple[int, int], Mask] = {}
     flows = Flows((h, w), fits, between, trusted)
     done, lost = 0, 0.0
-    for gap in fits:
-        for t in range(count - gap):
+    with ThreadPoolExecutor(max(1, cv2.getNumThreads())) as pool:
+        for gap in fits:  # pairs of one gap need only those of shorter ones
+            pairs = [(t, t + gap) for t in range(count - gap)]
             report.step(PHASE, done, work)
-            done += 1
-            there = _search(search, grey, flows, t, t + gap)
-            back = _search(search, grey, flows, t + gap, t)
-            broken = [_mend(one) for one in (there, back)]
-            lost += float(np.mean(broken)) / work
-            for key, one, other in (((t, t + gap), there, back), ((t + gap, t), back, there)):
-                thin = cv2.resize(one, half, interpolation=cv2.INTER_AREA)
-                between[key] = np.asarray(thin, np.float16)
-                sure = agreement(one, other, limit).astype(np.float32)
-                sure[broken[key[0] > key[1]]] = 0
-                trusted[key] = cv2.resize(sure, half, interpolation=cv2.INTER_AREA) > 0.5
+            tasks = [pool.submit(_both_ways, grey, flows, *pair, limit) for pair in pairs]
+            try:
+                for pair, task in zip(pairs, tasks, strict=True):
+                    for key, read in zip((pair, pair[::-1]), task.result(), strict=True):
+                        between[key], trusted[key] = read.flow, read.trusted
+                        lost += read.broken / (2 * work)
+                    done += 1
+                    report.step(PHASE, done, work)
+            finally:
+                for task in tasks:
+                    task.cancel()
     report.step(PHASE, work, work)
     if lost > UNREAD:
         raise JobError(
@@ -121,6 +121,37 @@ def estimate(
             "Check that the frames are pictures, and export the clip again.",
         )
     return flows
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Flow of a pair one way, half size, and the share of its vectors that were no numbers."""
+
+    flow: F16
+    trusted: Mask
+    broken: float
+
+
+def _both_ways(
+    grey: list[NDArray[np.uint8]], flows: Flows, start: int, end: int, limit: float
+) -> tuple[_Read, _Read]:
+    """Flow from start to end, and back."""
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    there = _search(search, grey, flows, start, end)
+    back = _search(search, grey, flows, end, start)
+    half = ((there.shape[1] + 1) // 2, (there.shape[0] + 1) // 2)
+    broken = _mend(there), _mend(back)
+
+    def read(one: F32, other: F32, lost: Mask) -> _Read:
+        sure = agreement(one, other, limit).astype(np.float32)
+        sure[lost] = 0
+        return _Read(
+            np.asarray(cv2.resize(one, half, interpolation=cv2.INTER_AREA), np.float16),
+            np.asarray(cv2.resize(sure, half, interpolation=cv2.INTER_AREA) > 0.5),
+            float(np.mean(lost)),
+        )
+
+    return read(there, back, broken[0]), read(back, there, broken[1])
 
 
 def _mend(flow: F32) -> Mask:
