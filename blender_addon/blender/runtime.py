@@ -148,16 +148,6 @@ class Runtime:
         self.remove(job)
         return again
 
-    def renew(self, job: Job, settings: Settings) -> Job:
-        """Make a layer that is on the timeline anew, as its strip's next version; raises JobError.
-
-        The strip shows the new pictures once they are there; what it showed before is kept.
-        """
-        scene, strip = layers.source_of(job)
-        again = self.start(scene, strip, settings)
-        again.replaces = job.id
-        return again
-
     def remove(self, job: Job) -> None:
         """Take an ended job off the list; its layer and files stay."""
         self._forget(job)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..blender import handlers, runtime
+from ..blender import compat, handlers, layers, runtime
 from ..wire import jobs
 
 PARENT = "T2L_PT_sequencer"
@@ -16,6 +16,17 @@ class InSequencer:
     bl_space_type = "SEQUENCE_EDITOR"
     bl_region_type = "UI"
     bl_category = "Text2LIVE"
+
+
+def subject(context: Any) -> Any:
+    """The strip that is worked on: the active one; for a layer, the one it was made for."""
+    strip = compat.active_strip(context)
+    if strip is None or layers.JOB not in strip:
+        return strip
+    try:
+        return layers.source_of_layer(compat.sequencer_scene(context), strip)
+    except jobs.JobError:
+        return strip
 
 
 def field(layout: Any, owner: Any, name: str, **options: Any) -> None:

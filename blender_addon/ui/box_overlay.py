@@ -8,6 +8,7 @@ import bpy
 
 from ..blender import compat, layers
 from ..core.planning import to_canvas
+from .base import subject
 
 _COLOUR = (1.0, 0.55, 0.1, 1.0)
 _DIM = (1.0, 0.55, 0.1, 0.35)  # on other frames than the box's own
@@ -59,7 +60,7 @@ def _draw() -> None:
 
 def _kept(context: Any) -> tuple[list[Point], tuple[float, ...]] | None:
     """The box of the active strip in the region, and its colour; None when there is none."""
-    scene, strip = compat.sequencer_scene(context), compat.active_strip(context)
+    scene, strip = compat.sequencer_scene(context), subject(context)
     if scene is None or strip is None or strip.type not in compat.SOURCE_TYPES:
         return None
     settings = scene.text2live

@@ -12,7 +12,7 @@ from ..blender.extract import check_source
 from ..core.jobs import Job
 from ..core.request import Kind
 from ..wire import jobs
-from .base import refuse
+from .base import refuse, subject
 from .preferences import longest
 
 
@@ -21,7 +21,7 @@ def begin(context: Any, kind: Kind = "edit", image: str = "") -> Job:
 
     image: name of the image that was painted on, of kind paint.
     """
-    scene, strip = compat.sequencer_scene(context), compat.active_strip(context)
+    scene, strip = compat.sequencer_scene(context), subject(context)
     check_source(strip)
     settings = scene.text2live.collect(longest(context), kind)
     return runtime.current().start(scene, strip, settings, image)
@@ -33,7 +33,7 @@ class NeedsStrip:
     @classmethod
     def poll(cls, context: Any) -> bool:
         """A movie or image strip is active."""
-        strip = compat.active_strip(context)
+        strip = subject(context)
         if strip is None or strip.type not in compat.SOURCE_TYPES:
             cls.poll_message_set("Make a movie or image strip active first")
             return False

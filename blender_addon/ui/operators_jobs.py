@@ -11,7 +11,6 @@ from ..core.jobs import Job
 from ..wire import jobs
 from .base import refuse
 from .operators import JobOperator
-from .preferences import longest
 
 
 def _asked() -> list[Job]:
@@ -91,7 +90,7 @@ class T2L_OT_refine(JobOperator, bpy.types.Operator):
     """Set up a new edit that goes on from this one: fewer steps, a result close to it"""
 
     bl_idname = "text2live.refine"
-    bl_label = "Go On From"
+    bl_label = "Refine"
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
@@ -107,31 +106,6 @@ class T2L_OT_refine(JobOperator, bpy.types.Operator):
             return {"CANCELLED"}
         scene.text2live.apply(job.settings)
         scene.text2live.after, scene.text2live.after_title = job.id, job.title
-        return {"FINISHED"}
-
-
-class T2L_OT_renew(JobOperator, bpy.types.Operator):
-    """Make this layer anew with what the panel says now, in the same strip: keyframes stay"""
-
-    bl_idname = "text2live.renew"
-    bl_label = "Update in Place"
-
-    @classmethod
-    def poll(cls, _context: Any) -> bool:
-        """A layer is done."""
-        return any(job.placed and job.files for job in runtime.current().jobs)
-
-    def execute(self, context: Any) -> set[str]:
-        """Start it; the strip changes when it is done."""
-        state, scene = runtime.current(), compat.sequencer_scene(context)
-        job = self.job([job for job in state.jobs if job.placed and job.files])
-        if job is None or scene is None:
-            return {"CANCELLED"}
-        try:
-            state.renew(job, scene.text2live.collect(longest(context)))
-        except jobs.JobError as error:
-            return refuse(self, error.problem)
-        handlers.redraw()
         return {"FINISHED"}
 
 
@@ -171,7 +145,6 @@ CLASSES = (
     T2L_OT_remove,
     T2L_OT_reuse,
     T2L_OT_refine,
-    T2L_OT_renew,
     T2L_OT_start_afresh,
     T2L_OT_show_version,
 )

@@ -11,7 +11,7 @@ from ..blender import compat, easel, shot
 from ..blender.extract import check_source
 from ..core.jobs import Job
 from ..wire import jobs
-from .base import refuse
+from .base import refuse, subject
 from .operators import NeedsStrip, OnStrip, begin
 from .preferences import longest
 from .properties import PAINT_LAYERS
@@ -31,7 +31,7 @@ class T2L_OT_open_atlas(NeedsStrip, bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Load it, and choose it for Map to Shot."""
-        scene, strip = compat.sequencer_scene(context), compat.active_strip(context)
+        scene, strip = compat.sequencer_scene(context), subject(context)
         settings = scene.text2live
         plain = settings.collect(longest(context), "paint")
         found = shot.analysis(strip, plain)
@@ -57,7 +57,7 @@ class T2L_OT_paint_frame(NeedsStrip, bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Copy the frame, and choose it for Map to Shot."""
-        scene, strip = compat.sequencer_scene(context), compat.active_strip(context)
+        scene, strip = compat.sequencer_scene(context), subject(context)
         settings, frame = scene.text2live, scene.frame_current
         try:
             check_source(strip)
@@ -78,7 +78,7 @@ class T2L_OT_map_paint(OnStrip, bpy.types.Operator):
 
     def begin(self, context: Any) -> Job:
         """Start the job; raises JobError."""
-        scene, strip = compat.sequencer_scene(context), compat.active_strip(context)
+        scene, strip = compat.sequencer_scene(context), subject(context)
         check_source(strip)
         settings = scene.text2live
         image = settings.paint_image

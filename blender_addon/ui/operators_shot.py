@@ -11,7 +11,7 @@ from ..blender.extract import check_source, source_size
 from ..core.planning import box_between, to_picture
 from ..wire import jobs
 from . import box_overlay
-from .base import refuse
+from .base import refuse, subject
 from .operators import NeedsStrip
 from .preferences import longest
 
@@ -26,7 +26,7 @@ class T2L_OT_draw_box(NeedsStrip, bpy.types.Operator):
     def invoke(self, context: Any, _event: Any) -> set[str]:
         """Wait for the drag; Esc gives up."""
         self._region = box_overlay.preview_region(context)
-        strip = compat.active_strip(context)
+        strip = subject(context)
         try:
             check_source(strip)
             self._size = source_size(strip)
@@ -75,7 +75,7 @@ class T2L_OT_draw_box(NeedsStrip, bpy.types.Operator):
 
 def take(context: Any, corners: list[tuple[float, float]]) -> None:
     """Keep the box round four points of the canvas, in pixels from its middle, for this frame."""
-    scene, strip = compat.sequencer_scene(context), compat.active_strip(context)
+    scene, strip = compat.sequencer_scene(context), subject(context)
     size = source_size(strip)
     placement = layers.placement_of(strip)
     points = [to_picture(corner, placement, size) for corner in corners]
@@ -94,7 +94,7 @@ class T2L_OT_paint_mask(NeedsStrip, bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Copy the frame, and choose it as the mask."""
-        scene, strip = compat.sequencer_scene(context), compat.active_strip(context)
+        scene, strip = compat.sequencer_scene(context), subject(context)
         settings, frame = scene.text2live, scene.frame_current
         try:
             check_source(strip)
@@ -115,7 +115,7 @@ class T2L_OT_open_report(NeedsStrip, bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Show it."""
-        scene, strip = compat.sequencer_scene(context), compat.active_strip(context)
+        scene, strip = compat.sequencer_scene(context), subject(context)
         found = shot.analysis(strip, scene.text2live.collect(longest(context), "atlas"))
         if found is None or "report" not in found.pictures:
             return {"CANCELLED"}

@@ -9,7 +9,7 @@ import bpy
 from ..blender import compat, runtime
 from ..core.jobs import duration
 from ..core.request import Kind
-from .base import PARENT, InSequencer, field
+from .base import PARENT, InSequencer, field, subject
 from .preferences import longest
 
 
@@ -86,7 +86,7 @@ def draw_start_from(layout: Any, settings: Any) -> None:
 
 def draw_expected(layout: Any, context: Any, kind: Kind) -> None:
     """How long such jobs took on this server; nothing where that is not known."""
-    strip = compat.active_strip(context)
+    strip = subject(context)
     if strip is None or strip.type not in compat.SOURCE_TYPES:
         return
     settings = compat.sequencer_scene(context).text2live.collect(longest(context), kind)

@@ -9,7 +9,7 @@ import bpy
 from ..blender import compat, layers, runtime
 from ..core.jobs import CANCELLED, Job
 from . import thumbs, words
-from .base import PARENT, InSequencer
+from .base import PARENT, InSequencer, subject
 
 SHOWN = 12  # ended jobs, the newest
 
@@ -31,7 +31,7 @@ class T2L_PT_jobs(InSequencer, bpy.types.Panel):
         """Versions of the active strip, running jobs, ended ones."""
         layout, width = self.layout, words.letters(context)
         state = runtime.current()
-        draw_versions(layout, compat.active_strip(context))
+        draw_versions(layout, subject(context))
         for job in state.running:
             draw_running(layout.box(), job, width)
         ended = [job for job in reversed(state.jobs) if job.ended]
@@ -45,17 +45,18 @@ def draw_versions(layout: Any, strip: Any) -> None:
     """The layers made for a strip, to be compared: each can be shown alone, hidden, or shown."""
     if strip is None:
         return
-    uid = strip.get(layers.LAYER_OF) or strip.get(layers.UID)
+    uid = strip.get(layers.UID)
     versions = layers.layer_strips(str(uid)) if uid else []
     if len(versions) < 2:
         return
     column = layout.box().column(align=True)
     column.label(text="Versions on the timeline", icon="RENDERLAYERS")
     for layer in versions:
-        row = column.row(align=True)
+        split = column.split(factor=0.8, align=True)
+        row = split.row(align=True)
         row.prop(layer, "mute", text="", icon="HIDE_ON" if layer.mute else "HIDE_OFF")
-        row.label(text=f"v{layer.get(layers.VERSION, 0)}, channel {layer.channel}: {layer.name}")
-        row.operator("text2live.show_version", text="Only").job_id = str(layer[layers.JOB])
+        row.label(text=f"{layer.channel}: {layer.name.removeprefix(strip.name).strip()}")
+        split.operator("text2live.show_version", text="Only").job_id = str(layer[layers.JOB])
 
 
 def draw_running(layout: Any, job: Job, width: int) -> None:
@@ -96,11 +97,10 @@ def draw_actions(layout: Any, job: Job) -> None:
         text = "Place Again" if job.placed else "Insert Layer"
         layout.operator("text2live.insert", text=text, icon="IMPORT").job_id = job.id
         return
+    row = layout.row(align=True)
     if job.kind == "edit" and job.settings is not None:
-        row = layout.row(align=True)
         row.operator("text2live.refine", icon="FORWARD").job_id = job.id
-        row.operator("text2live.renew", icon="FILE_REFRESH").job_id = job.id
-    layout.operator("text2live.compose", icon="NODETREE").job_id = job.id
+    row.operator("text2live.compose", text="Compositor", icon="NODETREE").job_id = job.id
 
 
 def _outcome(job: Job) -> str:

@@ -9,7 +9,7 @@ import bpy
 from ..blender import compat, runtime, shot
 from ..core.quality import verdicts
 from . import thumbs, words
-from .base import PARENT, InSequencer, field
+from .base import PARENT, InSequencer, field, subject
 from .panel_edit import draw_expected
 from .preferences import longest
 
@@ -24,7 +24,7 @@ class T2L_PT_shot(InSequencer, bpy.types.Panel):
     def draw(self, context: Any) -> None:
         """Strip, object, analysis."""
         layout, width = self.layout, words.letters(context)
-        scene, strip = compat.sequencer_scene(context), compat.active_strip(context)
+        scene, strip = compat.sequencer_scene(context), subject(context)
         if scene is None:
             return
         usable = draw_strip(layout, strip, width)

@@ -127,7 +127,7 @@ def test_versions_lie_side_by_side_and_are_compared(table: Table) -> None:
     strips = [layers.find_layer(job.id) for job in (first, second)]
     assert [strip.channel for strip in strips] == [2, 3]
     assert strips[1].name == "shot v2 a boat"
-    assert "v2, channel 3: shot v2 a boat" in drawn(table.scene)
+    assert "3: v2 a boat" in drawn(table.scene)
     studio.editor(table.scene).active_strip = strips[0]
     assert "Versions on the timeline" in drawn(table.scene)
     bpy.ops.text2live.show_version(job_id=first.id)
@@ -169,7 +169,7 @@ def test_layers_of_an_earlier_day_are_in_the_list(table: Table) -> None:
     assert again.files == job.files
     seen = drawn(bpy.context.scene)
     assert "v1 a red car: done" in seen
-    assert "<Add Compositor Nodes>" in seen or "<text2live.compose>" in seen
+    assert "<Compositor>" in seen
     with studio.sequencer(bpy.context.scene):
         bpy.ops.text2live.reuse(job_id=again.id)
     assert bpy.context.scene.text2live.seed == 7
@@ -179,20 +179,17 @@ def test_layers_of_an_earlier_day_are_in_the_list(table: Table) -> None:
     assert runtime.current().jobs == []
 
 
-def test_a_layer_is_made_anew_in_its_own_strip(table: Table) -> None:
-    job = table.finish()
-    strip = layers.find_layer(job.id)
-    strip.blend_alpha = 0.5
-    table.settings.prompt = "a boat"
-    with studio.sequencer(table.scene):
-        assert bpy.ops.text2live.renew(job_id=job.id) == {"FINISHED"}
-    again = table.state.jobs[-1]
-    assert (again.title, again.replaces) == ("v2 a boat", job.id)
-    table.until(lambda: again.ended)
-    assert layers.find_layer(again.id) == strip
-    assert layers.find_layer(job.id) is None
-    assert strip.blend_alpha == 0.5
-    assert "<Place Again>" in drawn(table.scene)  # the old version
+def test_with_a_layer_active_its_source_is_worked_on(table: Table) -> None:
+    first = table.finish()
+    layer = layers.find_layer(first.id)
+    studio.editor(table.scene).active_strip = layer
+    seen = drawn(table.scene, "T2L_PT_shot")
+    assert "shot, 8 frames" in seen.lines
+    second = table.finish()
+    assert second.anchor.strip_uid == first.anchor.strip_uid
+    assert second.version == 2
+    compat.strips(table.scene.sequence_editor).remove(table.strip)
+    assert f"{layer.name}, 8 frames" in drawn(table.scene, "T2L_PT_shot").lines
 
 
 def test_a_job_is_retried_and_removed(table: Table) -> None:
