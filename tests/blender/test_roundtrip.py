@@ -206,9 +206,9 @@ def test_a_layer_made_again_is_shown_by_its_own_strip(desk: Desk) -> None:
     layer.channel, layer.blend_alpha = 6, 0.5
     with studio.sequencer(desk.scene):
         desk.scene.sequence_editor.active_strip = layer
-        assert "<Make Again Here>" in drawn(desk.scene, "T2L_PT_layer")
+        assert "<Update in Place>" in drawn(desk.scene, "T2L_PT_layer")
         desk.scene.text2live.prompt = "a blue car"
-        assert bpy.ops.text2live.make_again() == {"FINISHED"}
+        assert bpy.ops.text2live.renew(job_id=first.id) == {"FINISHED"}
     second = runtime.current().jobs[-1]
     desk.until(lambda: second.ended)
     (shown,) = layers.all_layers()
