@@ -124,7 +124,7 @@ class Reader:
         # Never write_still: on a scene that is not the active one it renders empty frames.
         path = Path(copy.render.frame_path(frame=frame))
         try:
-            bpy.ops.render.render(animation=True, scene=copy.name)
+            render_frame(copy)
             return tga.read(path)
         except (OSError, RuntimeError, tga.TgaError) as error:
             raise jobs.JobError(
@@ -134,6 +134,11 @@ class Reader:
             ) from error
         finally:
             path.unlink(missing_ok=True)
+
+
+def render_frame(copy: Any) -> None:
+    """Blender's own part of reading a frame: render the copy's one frame to disk."""
+    bpy.ops.render.render(animation=True, scene=copy.name)
 
 
 def remove_leftovers() -> None:
