@@ -134,6 +134,18 @@ def source_of(job: Job) -> tuple[Any, Any]:
     return found
 
 
+def source_of_layer(scene: Any, layer: Any) -> Any:
+    """The strip a layer was made for; raises JobError when it is not in this scene."""
+    for strip in compat.all_strips(scene.sequence_editor):
+        if strip.get(UID) == layer.get(LAYER_OF) and strip.type in compat.SOURCE_TYPES:
+            return strip
+    raise jobs.JobError(
+        "strip_gone",
+        f"The strip that {layer.name} was made for is not in this scene.",
+        "Undo its removal, or make a layer of another strip.",
+    )
+
+
 def check_place(job: Job, anywhere: bool = False) -> None:
     """Refuse to place a layer that has no place in this file; raises JobError.
 

@@ -1,4 +1,4 @@
-"""Buttons of a layer's own strip: show an earlier version, bake it."""
+"""Buttons of a layer's own strip: make it anew, show an earlier version, bake it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import bpy
 from ..blender import baking, compat, handlers, layers, runtime
 from ..wire import jobs
 from .base import refuse
+from .preferences import longest
 
 
 class OnLayer:
@@ -32,6 +33,20 @@ class OnLayer:
             return refuse(self, error.problem)
         handlers.redraw()
         return {"FINISHED"}
+
+
+class T2L_OT_make_again(OnLayer, bpy.types.Operator):
+    """Make this layer anew with the settings of the panel. Its strip and its keyframes stay"""
+
+    bl_idname = "text2live.make_again"
+    bl_label = "Make Again Here"
+
+    def act(self, context: Any, scene: Any, layer: Any) -> None:
+        """Begin an edit of the layer's source whose result this strip will show."""
+        source = layers.source_of_layer(scene, layer)
+        settings = scene.text2live.collect(longest(context))
+        job = runtime.current().start(scene, source, settings)
+        job.replaces = str(layer[layers.JOB])
 
 
 class T2L_OT_show_earlier(OnLayer, bpy.types.Operator):
@@ -59,4 +74,4 @@ class T2L_OT_bake(OnLayer, bpy.types.Operator):
             scene.sequence_editor.active_strip = baking.bake(scene, layer)
 
 
-CLASSES = (T2L_OT_show_earlier, T2L_OT_bake)
+CLASSES = (T2L_OT_make_again, T2L_OT_show_earlier, T2L_OT_bake)

@@ -30,7 +30,7 @@ class T2L_PT_layer(InSequencer, bpy.types.Panel):
             layout.label(text="Pictures are missing: hidden", icon="ERROR")
         column = layout.column(align=True)
         if layer.type == "IMAGE":
-            column.operator("text2live.renew", icon="FILE_REFRESH").job_id = layer[layers.JOB]
+            column.operator("text2live.make_again", icon="FILE_REFRESH")
             if layers.versions(layer):
                 column.operator("text2live.show_earlier", icon="LOOP_BACK")
             column.operator("text2live.bake", icon="FILE_MOVIE")

@@ -74,6 +74,7 @@ def test_our_threads_stand_still_while_a_script_renders(
 
     def slow_render(*about: Any) -> Any:
         before = len(moves)
+        assert not about[0]._keeping  # nor does the reader's own thread do anything
         time.sleep(0.3)  # an idle client goes round in 0.1 s
         image = render(*about)
         assert len(moves) == before
@@ -206,9 +207,9 @@ def test_a_layer_made_again_is_shown_by_its_own_strip(desk: Desk) -> None:
     layer.channel, layer.blend_alpha = 6, 0.5
     with studio.sequencer(desk.scene):
         desk.scene.sequence_editor.active_strip = layer
-        assert "<Update in Place>" in drawn(desk.scene, "T2L_PT_layer")
+        assert "<Make Again Here>" in drawn(desk.scene, "T2L_PT_layer")
         desk.scene.text2live.prompt = "a blue car"
-        assert bpy.ops.text2live.renew(job_id=first.id) == {"FINISHED"}
+        assert bpy.ops.text2live.make_again() == {"FINISHED"}
     second = runtime.current().jobs[-1]
     desk.until(lambda: second.ended)
     (shown,) = layers.all_layers()
