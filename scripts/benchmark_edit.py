@@ -1,0 +1,304 @@
+"""Steps per second and peak memory of the edit, beside a plain loop written the reference's way.
+
+    python -m scripts.benchmark_edit [--case image|video] [--steps 5] [--device cpu|cuda]
+    python -m scripts.benchmark_edit --arithmetic
+    python -m scripts.benchmark_edit --quick
+
+image: 512² pixels, 16 views. video: 70 frames of 768×432, 6 views, a flat atlas. Both with the full
+generator (128 channels, 7 scales) and a text-image model of ViT-B/32's size with random weights, in
+one process, a step of ours and a plain one in turn; medians, the first of each left out. The plain
+loop is scripts/plain_edit.py; --texts-once spares it encoding its texts at every step. On a CPU
+seconds are CPU time of the process, which a busy machine does not change much; of one thread unless
+--threads says more. On a GPU, --block steps are timed together, so that nothing waits within. Peak
+memory is the process' on a CPU, the tensors' on a GPU; both loops' weights are in either.
+
+--arithmetic counts a step of ours instead: operations of matrix products and convolutions, bytes
+that pass through memory if every operation reads and writes all it touches, and calls of
+operations; and what that would take on an H100 (SXM) at 40 % of its peaks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import open_clip
+import torch
+from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+from open_clip.model import CLIP
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from backend.clip.model import TextImageModel
+from backend.edit import image, train, video
+from backend.edit.config import EditConfig, EditTexts, preset
+from backend.progress import Silent
+from scripts.plain_edit import PlainGenerator, PlainLoop
+
+TEXTS = EditTexts(prompt=("a golden swan",), source=("a black swan",))
+QUICK_CLIP = {
+    "embed_dim": 32,
+    "vision_cfg": {"image_size": 64, "layers": 2, "width": 64, "patch_size": 32},
+    "text_cfg": {"width": 32, "heads": 2, "layers": 1},
+}
+# H100 SXM: dense bfloat16 tensor cores, and memory. A call costs the host about this much.
+PEAK_FLOPS, PEAK_BYTES, SHARE, CALL = 989e12, 3.35e12, 0.4, 5e-6
+TIMED = "| case | ours, s/step | steps/s | peak GB | plain, s/step | steps/s | peak GB | ratio |"
+COUNTED = "| case | TFLOP | GB | calls | products, ms | memory, ms | calls, ms | whole run, s |"
+
+
+class FlatAtlas:
+    """A pan over one picture: frame t shows it from pixel t on; the object is the middle."""
+
+    layers = ("foreground", "background")
+
+    def __init__(self, frames: np.ndarray, device: torch.device) -> None:
+        self.frames, self.height, self.width = frames.shape[:3]
+        self.device = device
+        self.size = (self.height, self.width + self.frames - 1)
+        self.numbers: dict[str, float] = {}
+
+    def uv(self, layer: str, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        height, width = size or (self.height, self.width)
+        x = (torch.arange(width, device=self.device) + 0.5) * self.width / width
+        y = (torch.arange(height, device=self.device) + 0.5) * self.height / height
+        u = (x + t.to(self.device)[:, None, None]) / self.size[1] * 2 - 1
+        v = (y / self.size[0] * 2 - 1)[:, None]
+        return torch.stack(torch.broadcast_tensors(u, v), dim=-1)
+
+    def opacity(self, layer: str, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        height, width = size or (self.height, self.width)
+        made = torch.zeros(len(t), 1, height, width, device=self.device)
+        made[..., height // 3 : height * 2 // 3, width // 3 : width * 2 // 3] = 1
+        return made
+
+    def image(self, layer: str) -> Tensor:
+        random = torch.Generator().manual_seed(0)
+        return torch.rand(1, 3, *self.size, generator=random).to(self.device)
+
+    def coverage(self, layer: str) -> Tensor:
+        return torch.ones(1, 1, *self.size, device=self.device)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What `train` is given: the generator, a step's pictures, the loss."""
+
+    network: Any
+    shots_of: Callable[[int], list[train.Shot]]
+    criterion: train.Criterion
+
+
+def prepare(case: str, model: TextImageModel, config: EditConfig, generator: type) -> Prepared:
+    """Everything up to the training's first step, by the product's own code."""
+    caught: list[Prepared] = []
+    room = image if case == "image" else video
+
+    def catch(network: Any, shots_of: Any, criterion: Any, *_: Any) -> None:
+        caught.append(Prepared(network, shots_of, criterion))
+
+    random, side = np.random.default_rng(0), config.size
+    with mock.patch.object(room, "train", catch), mock.patch.object(room, "Generator", generator):
+        if case == "image":
+            picture = random.integers(0, 255, (side, side, 3), np.uint8)
+            image.edit_image(picture, TEXTS, model, config, model.device, Silent())
+        else:
+            count = 70 if side > 100 else 5
+            frames = random.integers(0, 255, (count, side * 9 // 16, side, 3), np.uint8)
+            atlas: Any = FlatAtlas(frames, model.device)
+            video.edit_atlas(frames, atlas, "background", TEXTS, model, config, model.device,
+                             Silent())  # fmt: skip
+    return caught[0]
+
+
+class Turns(Silent):
+    """Between our steps, times them and runs as many plain ones."""
+
+    def __init__(self, plain: PlainLoop, device: torch.device, block: int) -> None:
+        self.plain, self.device, self.block = plain, device, block
+        self.ours: list[float] = []
+        self.theirs: list[float] = []
+        self.peaks: dict[str, list[float]] = {"ours": [], "plain": []}
+        self._since, self._done = 0.0, 0
+
+    def step(self, phase: str, done: int, total: int) -> None:
+        """Called before every step of ours, and within."""
+        if done and (done == self._done or done % self.block):
+            return
+        if done:
+            self.ours.append((self._now() - self._since) / self.block)
+            self.peaks["ours"].append(self._peak())
+            self._forget()
+            started = self._now()
+            for number in range(self._done, done):
+                self.plain.step(number)
+            self.theirs.append((self._now() - started) / self.block)
+            self.peaks["plain"].append(self._peak())
+        elif self._since:
+            return
+        self._done = done
+        self._forget()
+        self._since = self._now()
+
+    def _now(self) -> float:
+        if self.device.type == "cpu":
+            return time.process_time()
+        torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def _forget(self) -> None:
+        """Begin a new peak."""
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        elif Path("/proc/self/clear_refs").exists():
+            Path("/proc/self/clear_refs").write_text("5")
+
+    def _peak(self) -> float:
+        """GB since `_forget`."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated() / 1e9
+        status = Path("/proc/self/status")
+        if not status.exists():
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+        return int(lines["VmHWM"].split()[0]) * 1024 / 1e9
+
+
+def compare(case: str, model: TextImageModel, config: EditConfig, args: Any) -> str:
+    """A row of the table."""
+    ours = prepare(case, model, config, image.Generator)
+    theirs = prepare(case, model, replace(config, precision="float32"), PlainGenerator)
+    plain = PlainLoop(
+        theirs.network, theirs.shots_of, model, TEXTS, theirs.criterion.config,
+        texts_once=args.texts_once,
+    )  # fmt: skip
+    turns = Turns(plain, model.device, args.block)
+    empty = np.zeros((8, 8, 3), np.uint8)
+    train.train(ours.network, ours.shots_of, ours.criterion, config, turns, lambda: empty)
+    a, b = statistics.median(turns.ours[1:]), statistics.median(turns.theirs[1:])
+    peaks = {name: statistics.median(seen[1:]) for name, seen in turns.peaks.items()}
+    return (
+        f"| {case} | {a:.2f} | {1 / a:.3f} | {peaks['ours']:.1f} | {b:.2f} | {1 / b:.3f} "
+        f"| {peaks['plain']:.1f} | {b / a:.2f} |"
+    )
+
+
+class Traffic(TorchDispatchMode):
+    """Counts calls and the bytes of what they read and write; views of a tensor cost nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls, self.bytes = 0, 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if not func.is_view:
+            self.calls += 1
+            touched = tree_leaves((args, kwargs, made))
+            self.bytes += sum(
+                t.numel() * t.element_size() for t in touched if isinstance(t, Tensor)
+            )
+        return made
+
+
+def count(case: str, model: TextImageModel, config: EditConfig) -> str:
+    """A row of the arithmetic: the second step of ours, without what comes every 75th only."""
+    ours = prepare(case, model, config, image.Generator)
+    optimizer = train.MADGRAD(ours.network.parameters())
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        loss, _ = ours.criterion(ours.shots_of(1), 1)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+    step()
+    with FlopCounterMode(display=False) as flops, Traffic() as traffic:
+        step()
+    total = flops.get_total_flops()
+    products = total / (SHARE * PEAK_FLOPS)
+    memory = traffic.bytes / (SHARE * PEAK_BYTES)
+    calls = traffic.calls * CALL
+    return (
+        f"| {case} | {total / 1e12:.2f} | {traffic.bytes / 1e9:.1f} | {traffic.calls} "
+        f"| {products * 1e3:.1f} | {memory * 1e3:.1f} | {calls * 1e3:.1f} "
+        f"| {config.steps * max(products + memory, calls):.0f} |"
+    )
+
+
+def clip_of_size(quick: bool, device: torch.device) -> TextImageModel:
+    """A text-image model of random weights: of ViT-B/32's size, or a small one."""
+    torch.manual_seed(0)
+    cfg = QUICK_CLIP if quick else open_clip.get_model_config("ViT-B-32")
+    return TextImageModel(
+        CLIP(**{**cfg, "quick_gelu": not quick}), open_clip.SimpleTokenizer(),
+        mean=OPENAI_DATASET_MEAN, std=OPENAI_DATASET_STD, name="random", device=device,
+    )  # fmt: skip
+
+
+def config_of(case: str, args: Any) -> EditConfig:
+    """The reference's settings, with what the command line changes."""
+    config = preset("final", video=case == "video", layer="background")
+    config = replace(config, bootstrap=0.0, precision=args.precision, preview_every=10**9)
+    if args.quick:
+        config = replace(config, size=64, channels=8, scales=3)
+        config = replace(config, views=replace(config.views, count=2))
+    if args.size:
+        config = replace(config, size=args.size)
+    if args.views:
+        config = replace(config, views=replace(config.views, count=args.views))
+    return config
+
+
+def main(words: list[str] | None = None) -> int:
+    """See the module's text."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    p.add_argument("--case", choices=["image", "video"], help="only this one")
+    p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    p.add_argument("--steps", type=int, default=5, help="timed blocks of each loop")
+    p.add_argument("--block", type=int, default=0, help="steps timed together; 1 on a CPU, else 10")
+    p.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    p.add_argument("--size", type=int, default=0, help="long side, pixels")
+    p.add_argument("--views", type=int, default=0)
+    p.add_argument("--threads", type=int, default=1, help="of a CPU")
+    p.add_argument("--texts-once", action="store_true")
+    p.add_argument("--quick", action="store_true", help="small sizes: does it run at all?")
+    p.add_argument("--arithmetic", action="store_true")
+    args = p.parse_args(words)
+    device = torch.device(args.device)
+    args.block = args.block or (1 if device.type == "cpu" else 10)
+    torch.set_num_threads(args.threads)
+    model = clip_of_size(args.quick, device)
+    print(f"{machine(device)}, torch {torch.__version__}, {args.precision}\n")
+    print(COUNTED if args.arithmetic else TIMED)
+    print("|---|---|---|---|---|---|---|---|")
+    for case in [args.case] if args.case else ["image", "video"]:
+        config = config_of(case, args)
+        if args.arithmetic:
+            print(count(case, model, config), flush=True)
+            continue
+        config = replace(config, steps=(args.steps + 1) * args.block)
+        print(compare(case, model, config, args), flush=True)
+    return 0
+
+
+def machine(device: torch.device) -> str:
+    """The device, in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

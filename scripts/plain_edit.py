@@ -1,0 +1,153 @@
+"""A training step written the reference's way, to measure ours against.
+
+Nothing is batched and nothing is kept: one picture, one view and one text at a time go through
+open_clip's own model, every sentence is encoded anew at every step, sources are seen under views of
+their own, tensors lie channel by channel, all is float32, and the loss is read at every step. The
+pictures of a step (crops, samples of the atlas) are made by the product's code, for both alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from madgrad import MADGRAD
+from torch import Tensor
+
+from backend.clip.model import TextImageModel
+from backend.clip.templates import SCREEN_TEMPLATES, TEMPLATES, draw, fill
+from backend.edit.config import EditConfig, EditTexts
+from backend.edit.generator import Generator
+from backend.edit.losses import (
+    direction_loss,
+    sparsity_loss,
+    structure_loss,
+    text_distance,
+)
+from backend.edit.train import Shot
+from backend.edit.views import apply_views, draw_views
+
+
+class PlainGenerator(Generator):
+    """The same network with its numbers channel by channel."""
+
+    def __init__(self, **sizes: Any) -> None:
+        super().__init__(**sizes)
+        self.to(memory_format=torch.contiguous_format)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """x: sRGB 0..1, any size → layer of the same size."""
+        skips = []
+        h = x_BCHW.contiguous()
+        for skip, down in zip(self.skip, self.down, strict=True):
+            skips.append(skip(h))
+            h = down(h)
+        for beside, up in zip(reversed(skips), self.up, strict=True):
+            h = F.interpolate(h, scale_factor=2, mode="bilinear", align_corners=False)
+            top = (h.shape[-2] - beside.shape[-2]) // 2
+            left = (h.shape[-1] - beside.shape[-1]) // 2
+            h = h[..., top : top + beside.shape[-2], left : left + beside.shape[-1]]
+            h = up(torch.cat([h, beside], dim=1))
+        h = self.head(h)
+        rgb = torch.einsum("rc,bchw->brhw", self.get_buffer("rgb_from_colour"), h[:, :3])
+        return torch.cat([rgb, h[:, 3:]], dim=1).sigmoid()
+
+
+class PlainLoop:
+    """One step after another. texts: the prompt and what is there now, one of each.
+
+    texts_once: encode them only at the first step, as a kinder reading of the reference has it.
+    """
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        shots_of: Callable[[int], list[Shot]],
+        model: TextImageModel,
+        texts: EditTexts,
+        config: EditConfig,
+        *,
+        texts_once: bool = False,
+    ) -> None:
+        self.network, self.shots_of, self.config = network, shots_of, config
+        self.model, self.clip = model, model.clip
+        self.sentences = (
+            fill(TEMPLATES, texts.prompt[0]),
+            fill(TEMPLATES, texts.source[0]),
+            fill(SCREEN_TEMPLATES, texts.prompt[0]),
+        )
+        self.texts_once = texts_once
+        self.encoded: list[Tensor] = []
+        self.random = torch.Generator().manual_seed(config.seed)
+        self.optimizer = MADGRAD(
+            network.parameters(), lr=config.lr, momentum=config.momentum,
+            weight_decay=config.weight_decay,
+        )  # fmt: skip
+        self.entering: list[Tensor] = []
+        last = self.clip.visual.transformer.resblocks[-1]
+        last.register_forward_pre_hook(lambda _, given: self.entering.append(given[0]))
+
+    def step(self, number: int) -> float:
+        """Train by one step; its loss."""
+        if not self.encoded or not self.texts_once:
+            self.encoded = [self._encode(sentences) for sentences in self.sentences]
+        prompt, source, screen = self.encoded
+        kept = draw(len(prompt), self.config.templates, self.random)
+        of_screen = draw(len(screen), self.config.templates, self.random)
+        prompt, source, screen = prompt[kept], source[kept], screen[of_screen]
+        shots = self.shots_of(number)
+        parts = [self._loss(shot, prompt, source, screen) for shot in shots]
+        loss = torch.stack(parts).mean()
+        value = float(loss.detach())
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return value
+
+    @torch.no_grad()
+    def _encode(self, sentences: Sequence[str]) -> Tensor:
+        ids = [self.model._tokenize([sentence]).to(self.model.device) for sentence in sentences]
+        return torch.cat([self.clip.encode_text(one) for one in ids])
+
+    def _loss(self, shot: Shot, prompt: Tensor, source: Tensor, screen: Tensor) -> Tensor:
+        config, kind = self.config, self.config.distance
+        output_VD = self._views(shot.output)
+        with torch.no_grad():
+            source_VD = self._views(shot.source)
+        screen_VD = self._views(shot.screen)
+        shown, turned, alone = [], [], []
+        for one, before in zip(prompt.split(1), source.split(1), strict=True):
+            shown.append(text_distance(kind, output_VD, one))
+            turned.append(direction_loss(output_VD, source_VD, one, before))
+        for one in screen.split(1):
+            alone.append(text_distance(kind, screen_VD, one))
+        with torch.no_grad():
+            there = self._tokens(shot.source)
+        structure = structure_loss(self._tokens(shot.output), there, config.structure_norm)
+        sparsity = sparsity_loss(shot.alpha, config.sparsity_l1, config.sparsity_l0)
+        return (
+            config.composition * torch.stack(shown).mean()
+            + config.direction * torch.stack(turned).mean()
+            + config.screen * torch.stack(alone).mean()
+            + config.structure * structure
+            + config.sparsity * sparsity
+        )
+
+    def _views(self, picture: Tensor) -> Tensor:
+        drawn = draw_views(self.config.views, *picture.shape[-2:], self.random)
+        side = self.model.image_size
+        seen = [apply_views(drawn.some(i, i + 1), picture, side) for i in range(len(drawn))]
+        return torch.cat([self.clip.encode_image(self._normalised(one)) for one in seen])
+
+    def _tokens(self, picture: Tensor) -> Tensor:
+        """Tokens that enter the last block; the picture squeezed into the model's square."""
+        side = self.model.image_size
+        small = F.interpolate(picture, (side, side), mode="bilinear", antialias=True)
+        self.entering.clear()
+        self.clip.encode_image(self._normalised(small))
+        return self.entering[0]
+
+    def _normalised(self, x_BCHW: Tensor) -> Tensor:
+        return (x_BCHW - self.model._mean_C11) / self.model._std_C11
