@@ -15,8 +15,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backend.clip.edges import follow_edges
-
 # Few enough to be stopped between, in a large model on a CPU.
 TEXTS_AT_ONCE = 8
 
@@ -86,8 +84,11 @@ class TextImageModel:
         is interpolated (bicubic). Raises ValueError for other sides.
         """
         with self._arithmetic():
-            h_BLE = self._through(self._embed(x_BCHW), self._blocks())
-            return self._project(h_BLE).float()
+            *blocks, last = self._blocks()
+            h_BLE = self._through(self._embed(x_BCHW), blocks)
+            if self.visual.pool_type == "tok":  # the other tokens' end is never looked at
+                return self._project(self._beat(class_token_block(last, h_BLE))).float()
+            return self._project(self._through(h_BLE, [last])).float()
 
     def tokens(self, x_BCHW: Tensor) -> Tensor:
         """Tokens that enter the last block, class token first, float32 [B,1+N,E]; x as above."""
@@ -95,13 +96,7 @@ class TextImageModel:
             return self._through(self._embed(x_BCHW), self._blocks()[:-1]).float()
 
     def relevancy(
-        self,
-        x_BCHW: Tensor,
-        text_D: Tensor,
-        *,
-        layers: int = 1,
-        windows: int = 1,
-        edges: bool = False,
+        self, x_BCHW: Tensor, text_D: Tensor, *, layers: int = 1, windows: int = 1
     ) -> Tensor:
         """Where the text is in the picture, float32 [B,1,H,W] in 0..1; no gradient kept.
 
@@ -109,8 +104,7 @@ class TextImageModel:
         and rolled out over the last `layers` blocks; the class token's row, on the patch grid,
         bilinear to the picture, min-max per picture (Chefer et al., ICCV 2021, eqs. 5-6).
         windows > 1 adds windows×windows overlapping crops of the model's own size and averages: a
-        finer map than one patch grid gives. edges: let it follow the picture's, a patch to either
-        side. x: any size; text: one embedding.
+        finer map than one patch grid gives. x: any size; text: one embedding.
         """
         height, width = x_BCHW.shape[-2:]
         x_BCHW = x_BCHW.detach()
@@ -129,10 +123,10 @@ class TextImageModel:
                 raw_B1GG, (h, w), mode="bilinear", align_corners=False
             )
             count_HW[top : top + h, left : left + w] += 1
-        map_B1HW = _min_max(total_B1HW / count_HW)
-        if edges:
-            map_B1HW = _min_max(follow_edges(map_B1HW, x_BCHW, self.patch / self.image_size))
-        return map_B1HW
+        raw_B1HW = total_B1HW / count_HW
+        low = raw_B1HW.amin((1, 2, 3), keepdim=True)
+        high = raw_B1HW.amax((1, 2, 3), keepdim=True)
+        return (raw_B1HW - low) / (high - low).clamp_min(1e-12)
 
     # --- the transformer, step by step ----------------------------------------------------------
 
@@ -171,11 +165,15 @@ class TextImageModel:
         height, width = x_BCHW.shape[-2:]
         if height % self.patch or width % self.patch:
             raise ValueError(f"sides {height}×{width} are no multiples of patch {self.patch}")
-        h_BEGG = self.visual.conv1((x_BCHW - self._mean_C11) / self._std_C11)
-        h_BLE = h_BEGG.flatten(2).transpose(1, 2)
+        rows, columns = height // self.patch, width // self.patch
+        x_BCHW = (x_BCHW - self._mean_C11) / self._std_C11
+        # The convolution of patches as a matrix product: its own gradient is slow on CPUs.
+        patches = x_BCHW.reshape(len(x_BCHW), -1, rows, self.patch, columns, self.patch)
+        patches_BLP = patches.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
+        h_BLE = F.linear(patches_BLP, self.visual.conv1.weight.flatten(1), self.visual.conv1.bias)
         class_B1E = self.visual.class_embedding.expand(len(h_BLE), 1, -1)
         h_BLE = torch.cat([class_B1E, h_BLE], dim=1)
-        embedded: Tensor = self.visual.ln_pre(h_BLE + self._position(*h_BEGG.shape[-2:]))
+        embedded: Tensor = self.visual.ln_pre(h_BLE + self._position(rows, columns))
         return embedded
 
     def _position(self, rows: int, columns: int) -> Tensor:
@@ -245,6 +243,20 @@ def fused_block(block: Any, h_BLE: Tensor) -> Tensor:
     )
 
 
+def class_token_block(block: Any, h_BLE: Tensor) -> Tensor:
+    """The class token alone after the same block, [B,1,E]."""
+    attention, width = block.attn, h_BLE.shape[-1]
+    weight, bias = attention.in_proj_weight, attention.in_proj_bias
+    normed_BLE = block.ln_1(h_BLE)
+    q_B1E = F.linear(normed_BLE[:, :1], weight[:width], bias[:width])
+    kv_BLE2 = F.linear(normed_BLE, weight[width:], bias[width:])
+    batch, length, _ = h_BLE.shape
+    q = q_B1E.reshape(batch, 1, attention.num_heads, -1).transpose(1, 2)
+    k, v = kv_BLE2.reshape(batch, length, 2, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
+    a_BA1L = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(dim=-1)
+    return _after_attention(block, h_BLE[:, :1], a_BA1L.to(v.dtype) @ v)
+
+
 def _queries_keys_values(block: Any, h_BLE: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Each [B,A,L,E/A]."""
     attention = block.attn
@@ -260,11 +272,6 @@ def _after_attention(block: Any, h_BLE: Tensor, mixed_BALW: Tensor) -> Tensor:
     h_BLE = h_BLE + block.ls_1(block.attn.out_proj(mixed_BLE))
     after: Tensor = h_BLE + block.ls_2(block.mlp(block.ln_2(h_BLE)))
     return after
-
-
-def _min_max(x_B1HW: Tensor) -> Tensor:
-    low, high = x_B1HW.amin((1, 2, 3), keepdim=True), x_B1HW.amax((1, 2, 3), keepdim=True)
-    return (x_B1HW - low) / (high - low).clamp_min(1e-12)
 
 
 def _windows(height: int, width: int, per_side: int) -> Iterator[tuple[int, int, int, int]]:

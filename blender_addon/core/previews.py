@@ -33,7 +33,6 @@ class Previews:
     def __init__(self, writer: ThreadPoolExecutor) -> None:
         self._writer = writer
         self._folder: Path | None = None
-        self._closed = False
         self._writes: dict[str, tuple[Preview, Future[Path]]] = {}
 
     def arrived(self, preview: Preview, image: NDArray[np.uint8]) -> None:
@@ -63,15 +62,10 @@ class Previews:
         self._writes.pop(job, None)
 
     def close(self) -> None:
-        """Remove every preview, after those that are being written; safe to repeat."""
+        """Remove every preview."""
         self._writes.clear()
-        if not self._closed:
-            self._closed = True
-            self._writer.submit(self._remove)
-
-    def _remove(self) -> None:
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._writer.submit(shutil.rmtree, self._folder, ignore_errors=True)
 
     def _write(self, preview: Preview, image: NDArray[np.uint8]) -> Path:
         if self._folder is None:
