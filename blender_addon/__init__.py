@@ -1,5 +1,8 @@
 """Text2LIVE for Blender: say what a shot should show, get a layer above its strip."""
 
+import os
+import sys
+
 bl_info = {
     "name": "Text2LIVE",
     "author": "text2live-blender contributors",
@@ -11,8 +14,20 @@ bl_info = {
 }
 
 
+def use_packages() -> None:
+    """Find the packages inside an add-on of the old kind; extensions bring theirs as wheels.
+
+    Behind everything else: what this Python already has is used, what it lacks is found here.
+    """
+    python = "{}.{}".format(*sys.version_info)
+    folder = os.path.join(os.path.dirname(__file__), "packages", python)
+    if os.path.isdir(folder) and folder not in sys.path:
+        sys.path.append(folder)
+
+
 def register() -> None:
     """Make everything known to Blender; nothing is imported before this."""
+    use_packages()
     from .blender import handlers, runtime
     from .ui import buttons, panel, preferences, properties
 

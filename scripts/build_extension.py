@@ -3,8 +3,8 @@
     python -m scripts.build_extension [--platforms linux-x64 ...] [--out dist] [--legacy]
 
 A zip installs offline in Blender 4.2 to 5.2: Blender picks the wheels of its own Python (3.11
-until 5.0, 3.13 from 5.1 on). --legacy builds an add-on of the old kind too, for Blender before
-4.2, whose Python must already have pyzmq, msgpack and msgspec.
+until 5.0, 3.13 from 5.1 on). --legacy builds add-ons of the old kind too, for Blender before 4.2
+(Python 3.10 until 4.0, 3.11 in 4.1), with the packages unpacked inside.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -25,6 +26,7 @@ PROTOCOL = REPOSITORY / "protocol"
 MANIFEST = "blender_manifest.toml"
 PACKAGES = ("pyzmq", "msgpack", "msgspec")
 PYTHONS = ("3.11", "3.13")
+LEGACY_PYTHONS = ("3.10", "3.11")
 # Newest tag first; pip takes any older one that the machine of that tag also runs.
 TAGS = {
     "linux-x64": ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux2014_x86_64"),
@@ -41,21 +43,24 @@ def main(arguments: list[str] | None = None) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     for platform in options.platforms:
         _tell(build(platform, options.out))
-    if options.legacy:
-        _tell(build_legacy(options.out))
+        if options.legacy:
+            _tell(build_legacy(platform, options.out))
     return 0
 
 
 def build(platform: str, out: Path) -> Path:
-    """The extension for one platform, checked with Blender's own tool if a bpy module is there."""
+    """The extension for one platform, validated with Blender's own tool where bpy is installed."""
     with tempfile.TemporaryDirectory(prefix="text2live-build-") as scratch:
         source = Path(scratch) / "text2live"
         copy_sources(source)
-        wheels = download_wheels(platform, source / "wheels")
+        wheels = download_wheels(platform, PYTHONS, source / "wheels")
+        check_wheels(wheels, PYTHONS)
         manifest = source / MANIFEST
         manifest.write_text(manifest_for(platform, wheels, manifest.read_text("utf-8")), "utf-8")
         tool = blender_tool()
-        if tool is not None:
+        if tool is None:
+            print("Not validated: no bpy module was found, here or in .venv-blender.")
+        else:
             _run(sys.executable, str(tool), "validate", str(source))
         version = re.search(r'^version = "(.+)"$', manifest.read_text("utf-8"), re.MULTILINE)
         assert version is not None
@@ -64,13 +69,19 @@ def build(platform: str, out: Path) -> Path:
     return target
 
 
-def build_legacy(out: Path) -> Path:
-    """An add-on of the old kind: no wheels, the files in a folder of the add-on's name."""
+def build_legacy(platform: str, out: Path) -> Path:
+    """An add-on of the old kind: the packages unpacked inside, the files in one folder."""
     with tempfile.TemporaryDirectory(prefix="text2live-build-") as scratch:
         source = Path(scratch) / "text2live"
         copy_sources(source)
         (source / MANIFEST).unlink()
-        target = out / "text2live-legacy.zip"
+        for python in LEGACY_PYTHONS:
+            wheels = Path(scratch) / python
+            check_wheels(download_wheels(platform, (python,), wheels), (python,))
+            for wheel in wheels.glob("*.whl"):
+                with zipfile.ZipFile(wheel) as archive:
+                    archive.extractall(source / "packages" / python)
+        target = out / f"text2live-legacy-{platform}.zip"
         pack(source, target, inside="text2live/")
     return target
 
@@ -81,15 +92,28 @@ def copy_sources(target: Path) -> None:
     shutil.copytree(PROTOCOL, target / "protocol", ignore=_LEFT_OUT)
 
 
-def download_wheels(platform: str, folder: Path) -> list[str]:
-    """Fetch the wheels of every Python Blender comes with; names in order."""
-    for python in PYTHONS:
+def download_wheels(platform: str, pythons: Sequence[str], folder: Path) -> list[str]:
+    """Fetch the wheels of every Python that is wanted; names in order."""
+    for python in pythons:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         command += ["--disable-pip-version-check", "--only-binary", ":all:", "--dest", str(folder)]
         command += ["--implementation", "cp", "--python-version", python]
         command += [part for tag in TAGS[platform] for part in ("--platform", tag)]
         _run(*command, *PACKAGES)
     return sorted(path.name for path in folder.glob("*.whl"))
+
+
+def check_wheels(names: Sequence[str], pythons: Sequence[str]) -> None:
+    """Refuse a set of wheels that leaves a Python without a package."""
+    for python in pythons:
+        minor = int(python.split(".")[1])
+        for package in PACKAGES:
+            tags = [name.split("-")[2:4] for name in names if name.startswith(f"{package}-")]
+            if not any(
+                tag == f"cp3{minor}" or (abi == "abi3" and int(tag[3:]) <= minor)
+                for tag, abi in tags
+            ):
+                raise SystemExit(f"There is no wheel of {package} for Python {python}: {names}")
 
 
 def manifest_for(platform: str, wheels: list[str], text: str) -> str:

@@ -2,12 +2,26 @@
 # The add-on's tests inside Blender, from the bpy wheel, in a virtual environment of its own:
 # bpy 4.x pins numpy below 2, the backend needs 2. BPY chooses the version, PYTHON the interpreter
 # (3.11 for 4.2 to 5.0, 3.13 for 5.1 and 5.2). TEXT2LIVE_BACKEND_PYTHON runs the real backend too.
+# BLENDER=/path/to/blender runs them in a whole Blender instead, whatever its version.
 #
 #     bash scripts/test_blender.sh [pytest's arguments]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 works() { command -v "$1" >/dev/null && "$1" -c 'print()' >/dev/null 2>&1; }
+
+if [ -n "${BLENDER:-}" ]; then
+  say='import sys; print("PYTHON", "{}.{}".format(*sys.version_info))'
+  inside=$("$BLENDER" --background --factory-startup --python-expr "$say" | sed -n 's/^PYTHON //p')
+  packages=${BLENDER_VENV:-.blender-packages}/$inside
+  if [ ! -d "$packages/pytest" ]; then
+    echo "Installing what the tests need for Blender's Python $inside into $packages"
+    "${PYTHON:-python3}" -m pip install --quiet --disable-pip-version-check --target "$packages" \
+      --python-version "$inside" --only-binary=:all: pyzmq msgpack msgspec pytest pytest-timeout
+  fi
+  exec "$BLENDER" --background --factory-startup --python-exit-code 1 \
+    --python scripts/pytest_in_blender.py -- "$packages" tests/blender "$@"
+fi
 
 if [ -z "${BPY:-}" ]; then
   BPY=4.5.15

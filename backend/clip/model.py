@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from backend.clip.edges import follow_edges
+
 # Few enough to be stopped between, in a large model on a CPU.
 TEXTS_AT_ONCE = 8
 
@@ -96,7 +98,13 @@ class TextImageModel:
             return self._through(self._embed(x_BCHW), self._blocks()[:-1]).float()
 
     def relevancy(
-        self, x_BCHW: Tensor, text_D: Tensor, *, layers: int = 1, windows: int = 1
+        self,
+        x_BCHW: Tensor,
+        text_D: Tensor,
+        *,
+        layers: int = 1,
+        windows: int = 1,
+        edges: bool = False,
     ) -> Tensor:
         """Where the text is in the picture, float32 [B,1,H,W] in 0..1; no gradient kept.
 
@@ -104,7 +112,8 @@ class TextImageModel:
         and rolled out over the last `layers` blocks; the class token's row, on the patch grid,
         bilinear to the picture, min-max per picture (Chefer et al., ICCV 2021, eqs. 5-6).
         windows > 1 adds windows×windows overlapping crops of the model's own size and averages: a
-        finer map than one patch grid gives. x: any size; text: one embedding.
+        finer map than one patch grid gives. edges: let it follow the picture's, a patch to either
+        side. x: any size; text: one embedding.
         """
         height, width = x_BCHW.shape[-2:]
         x_BCHW = x_BCHW.detach()
@@ -123,10 +132,10 @@ class TextImageModel:
                 raw_B1GG, (h, w), mode="bilinear", align_corners=False
             )
             count_HW[top : top + h, left : left + w] += 1
-        raw_B1HW = total_B1HW / count_HW
-        low = raw_B1HW.amin((1, 2, 3), keepdim=True)
-        high = raw_B1HW.amax((1, 2, 3), keepdim=True)
-        return (raw_B1HW - low) / (high - low).clamp_min(1e-12)
+        map_B1HW = _min_max(total_B1HW / count_HW)
+        if edges:
+            map_B1HW = _min_max(follow_edges(map_B1HW, x_BCHW, self.patch / self.image_size))
+        return map_B1HW
 
     # --- the transformer, step by step ----------------------------------------------------------
 
@@ -272,6 +281,11 @@ def _after_attention(block: Any, h_BLE: Tensor, mixed_BALW: Tensor) -> Tensor:
     h_BLE = h_BLE + block.ls_1(block.attn.out_proj(mixed_BLE))
     after: Tensor = h_BLE + block.ls_2(block.mlp(block.ln_2(h_BLE)))
     return after
+
+
+def _min_max(x_B1HW: Tensor) -> Tensor:
+    low, high = x_B1HW.amin((1, 2, 3), keepdim=True), x_B1HW.amax((1, 2, 3), keepdim=True)
+    return (x_B1HW - low) / (high - low).clamp_min(1e-12)
 
 
 def _windows(height: int, width: int, per_side: int) -> Iterator[tuple[int, int, int, int]]:

@@ -154,7 +154,11 @@ class Picture:
     def _relevancy(self, clip: TextImageModel, source: Tensor, text_D: Tensor) -> Tensor:
         config = self.config
         return clip.relevancy(
-            source, text_D, layers=config.relevancy_layers, windows=config.relevancy_windows
+            source,
+            text_D,
+            layers=config.relevancy_layers,
+            windows=config.relevancy_windows,
+            edges=config.relevancy_windows > 1,
         )
 
     def sample(self, random: torch.Generator) -> Tensor:

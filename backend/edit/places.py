@@ -94,6 +94,7 @@ def _place(
             text_D,
             layers=config.relevancy_layers,
             windows=config.relevancy_windows,
+            edges=config.relevancy_windows > 1,
         )
         shown = area.cut(footage.opacity[t : t + 1])
         uv = area.cut(footage.uv[t : t + 1]).permute(0, 2, 3, 1)

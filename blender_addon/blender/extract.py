@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +26,24 @@ from ..core.planning import percentage
 from ..wire import jobs
 from . import compat
 
+IN_WORK = 3  # frames that are rendered and not yet kept
 COPY_NAME = ".text2live_frames"
 MARK = "text2live_temporary"
 
 
-class Reader:
-    """Frames of one strip, one for each call of read().
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A frame in the store. visible: something of it is not transparent."""
 
+    frame: int
+    ref: jobs.ObjectRef
+    visible: bool
+
+
+class Reader:
+    """Frames of one strip, one for each call of read(), in order.
+
+    Rendering is Blender's; what is rendered is read, hashed and packed by a thread meanwhile.
     The copy of the scene is made when needed and can be dropped between any two frames: before
     the file is saved, undone or closed. Always call close() at the end.
     """
@@ -45,6 +60,10 @@ class Reader:
         self._folder = tempfile.TemporaryDirectory(prefix="text2live-", dir=bpy.app.tempdir)
         self._copy_name = ""
         self._seen_anything = False
+        self._rendered = 0
+        self._closed = False
+        self._keeping: deque[Future[Kept]] = deque()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="text2live-frames")
 
     @property
     def total(self) -> int:
@@ -68,18 +87,34 @@ class Reader:
         height, width = self.refs[0].shape[:2]
         return width, height
 
-    def read(self) -> None:
-        """Read the next frame; raises JobError when that cannot be right."""
-        frame = self.start + len(self.refs)
-        image = self._render(self._copy(), frame)
-        if self.refs and image.shape[:2] != self.refs[0].shape[:2]:
+    @property
+    def waiting(self) -> bool:
+        """Nothing can be rendered until a frame that was rendered before is kept."""
+        left = self._rendered < self.total
+        return bool(self._keeping) and (len(self._keeping) >= IN_WORK or not left)
+
+    def read(self, wait: bool = False) -> None:
+        """Render the next frame and have it kept by a thread; raises JobError if it is wrong.
+
+        wait: until it is kept, so that no thread is at work when this returns.
+        """
+        if not self.waiting and self._rendered < self.total:
+            frame = self.start + self._rendered
+            path = self._render(self._copy(), frame)
+            self._rendered += 1
+            self._keeping.append(self._worker.submit(_keep, path, frame, self._store))
+        while self._keeping and (wait or self._keeping[0].done()):
+            self._take(self._keeping.popleft().result())
+
+    def _take(self, kept: Kept) -> None:
+        if self.refs and kept.ref.shape[:2] != self.refs[0].shape[:2]:
             raise jobs.JobError(
                 "frame_size_changed",
-                f"Frame {frame} came out at another size than the first frame.",
+                f"Frame {kept.frame} came out at another size than the first frame.",
                 "Start the edit again, and leave the resolution alone while frames are read.",
             )
-        self._seen_anything = self._seen_anything or bool(image[..., 3].any())
-        self.refs.append(self._store.add(flatten(image)))
+        self._seen_anything = self._seen_anything or kept.visible
+        self.refs.append(kept.ref)
         if self.done and not self._seen_anything:
             raise jobs.JobError(
                 "empty_frames",
@@ -89,7 +124,7 @@ class Reader:
 
     def picture(self, frame: int) -> NDArray[np.uint8]:
         """One frame of the timeline by itself: uint8 [H,W,3]; raises JobError."""
-        return flatten(self._render(self._copy(), frame))
+        return flatten(_load(self._render(self._copy(), frame), frame))
 
     def drop_copy(self) -> None:
         """Remove the copy of the scene; the next frame makes a new one."""
@@ -98,10 +133,18 @@ class Reader:
         if copy is not None and MARK in copy:
             bpy.data.scenes.remove(copy)
 
-    def close(self) -> None:
-        """Remove everything temporary."""
+    def close(self, then: Callable[[], None] = lambda: None) -> None:
+        """Remove everything temporary, and do `then`, once the thread has let go of it."""
         self.drop_copy()
-        self._folder.cleanup()
+        if self._closed:
+            then()
+            return
+        self._closed = True
+        while self._keeping:
+            self._keeping.pop().cancel()
+        self._worker.submit(self._folder.cleanup)
+        self._worker.submit(then)
+        self._worker.shutdown(wait=False)
 
     def _copy(self) -> Any:
         copy = bpy.data.scenes.get(self._copy_name) if self._copy_name else None
@@ -118,22 +161,44 @@ class Reader:
             self._copy_name = copy.name
         return copy
 
-    def _render(self, copy: Any, frame: int) -> NDArray[np.uint8]:
+    def _render(self, copy: Any, frame: int) -> Path:
         copy.frame_start = copy.frame_end = frame
         copy.render.filepath = os.path.join(self._folder.name, "####")
         # Never write_still: on a scene that is not the active one it renders empty frames.
         path = Path(copy.render.frame_path(frame=frame))
         try:
-            bpy.ops.render.render(animation=True, scene=copy.name)
-            return tga.read(path)
-        except (OSError, RuntimeError, tga.TgaError) as error:
-            raise jobs.JobError(
-                "frame_not_rendered",
-                f"Blender did not render frame {frame} of the strip: {error}.",
-                "Make room on the disk of Blender's temporary folder, then try again.",
-            ) from error
-        finally:
-            path.unlink(missing_ok=True)
+            render_frame(copy)
+        except RuntimeError as error:
+            raise _not_rendered(frame, error) from error
+        return path
+
+
+def _keep(path: Path, frame: int, store: FrameStore) -> Kept:
+    """Read a rendered frame, keep it in the store and remove its file; in the reader's thread."""
+    image = _load(path, frame)
+    return Kept(frame=frame, ref=store.add(flatten(image)), visible=bool(image[..., 3].any()))
+
+
+def _load(path: Path, frame: int) -> NDArray[np.uint8]:
+    try:
+        return tga.read(path)
+    except (OSError, tga.TgaError) as error:
+        raise _not_rendered(frame, error) from error
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _not_rendered(frame: int, error: Exception) -> jobs.JobError:
+    return jobs.JobError(
+        "frame_not_rendered",
+        f"Blender did not render frame {frame} of the strip: {error}.",
+        "Make room on the disk of Blender's temporary folder, then try again.",
+    )
+
+
+def render_frame(copy: Any) -> None:
+    """Blender's own part of reading a frame: render the copy's one frame to disk."""
+    bpy.ops.render.render(animation=True, scene=copy.name)
 
 
 def remove_leftovers() -> None:

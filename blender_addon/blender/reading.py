@@ -50,6 +50,7 @@ class Reading:
         except jobs.JobError:
             self.abandon()
             raise
+        self._wait = False
         self._steps = self._work()
 
     @property
@@ -62,13 +63,22 @@ class Reading:
         """Pictures to read."""
         return self.reader.total + len(self._masks)
 
-    def step(self) -> jobs.JobSpec | None:
-        """Read one more picture; the job once all are read. Raises JobError."""
+    @property
+    def waiting(self) -> bool:
+        """Nothing can be done here until the reader's thread has caught up."""
+        return not self.reader.done and self.reader.waiting
+
+    def step(self, wait: bool = False) -> jobs.JobSpec | None:
+        """Read one more picture; the job once all are read. Raises JobError.
+
+        wait: leave no thread at work.
+        """
+        self._wait = wait
         return next(self._steps)
 
     def _work(self) -> Iterator[jobs.JobSpec | None]:
         while not self.reader.done:
-            self.reader.read()
+            self.reader.read(self._wait)
             if not self.reader.done:
                 yield None
         for index, path in self._masks:
@@ -113,5 +123,4 @@ class Reading:
     def abandon(self) -> None:
         """Stop: remove the copy of the scene and the frames."""
         self.drop_copy()
-        self.reader.close()
-        self.frames.close()
+        self.reader.close(self.frames.close)

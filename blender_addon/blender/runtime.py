@@ -27,7 +27,7 @@ from .backends import PACKAGE
 from .problems import file_closed, problem_of
 from .reading import Reading
 
-READ_FOR_S = 0.05  # a tick: one frame at least; small frames in bunches, since every tick is drawn
+READ_FOR_S = 0.02  # a tick: one frame at least; small frames in bunches, since every tick is drawn
 
 
 class Runtime:
@@ -203,14 +203,17 @@ class Runtime:
 
     # -- the tick
 
-    def tick(self, budget_s: float = 0.01) -> bool:
-        """Take news, read some pictures, place what is ready; True when the panel should redraw."""
+    def tick(self, budget_s: float = 0.01, wait: bool = False) -> bool:
+        """Take news, read some pictures, place what is ready; True when the panel should redraw.
+
+        wait: for what a thread makes of the pictures, so that none is at work afterwards.
+        """
         if not self._looked:  # enabled while a file was open
             self.file_opened()
         changed = self._watch_local() or self.session.drain(budget_s)
         busy = compat.rendering()
         if self._readings and not busy:
-            self._read(time.monotonic() + READ_FOR_S)
+            self._read(time.monotonic() + READ_FOR_S, wait)
             changed = True
         for job in self.jobs:
             if job.phase == phases.PLACING and not busy:
@@ -225,18 +228,18 @@ class Runtime:
     def interval(self) -> float:
         """Seconds until the next tick: at once while reading, seldom while idle."""
         if self._readings:
-            return 0.0
+            return 0.005 if next(iter(self._readings.values())).waiting else 0.0
         moving = self.local is not None and self.local.state in ("starting", "stopping")
         waiting = self.running or self.session.view.state == "connecting"
         return 0.1 if waiting or moving else 0.5
 
-    def _read(self, deadline: float) -> None:
+    def _read(self, deadline: float, wait: bool) -> None:
         job_id, reading = next(iter(self._readings.items()))
         job = self.session.jobs[job_id]
         try:
-            spec = reading.step()
-            while spec is None and time.monotonic() < deadline:
-                spec = reading.step()
+            spec = reading.step(wait)
+            while spec is None and not reading.waiting and time.monotonic() < deadline:
+                spec = reading.step(wait)
         except Exception as error:
             self._drop_reading(job_id)
             self.session.fail(job, problem_of(error))

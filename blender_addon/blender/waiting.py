@@ -26,7 +26,7 @@ def wait(state: Runtime, job: Job, timeout: float = 0.0) -> None:
     unreachable_since = began
     while not job.ended:
         with state.session.standing_still():
-            state.tick()
+            state.tick(wait=True)
         now = time.monotonic()
         if state.session.view.state == "ready" or job.phase == phases.READING:
             unreachable_since = now

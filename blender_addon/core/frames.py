@@ -13,7 +13,7 @@ from . import png
 
 
 class FrameStore:
-    """A folder of arrays by digest. Written on the main thread, read on the client's thread.
+    """A folder of arrays by digest. Written by one thread at a time, read on the client's thread.
 
     Call it with a digest to get the array back: uint8 [H,W,C].
     """

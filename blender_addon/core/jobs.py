@@ -189,6 +189,10 @@ class Job:
         """Time left in words, or nothing when unknown."""
         return "" if self.eta_s is None or self.ended else duration(self.eta_s) + " left"
 
+    def progress_words(self) -> str:
+        """Phase and time left in one line, so that a panel does not jump."""
+        return ", ".join(part for part in (self.words(), self.eta_words()) if part)
+
 
 def duration(seconds: float) -> str:
     """A length of time as one says it: ``8 s``, ``3 min``, ``1 h 20 min``."""

@@ -33,6 +33,7 @@ class Previews:
     def __init__(self, writer: ThreadPoolExecutor) -> None:
         self._writer = writer
         self._folder: Path | None = None
+        self._closed = False
         self._writes: dict[str, tuple[Preview, Future[Path]]] = {}
 
     def arrived(self, preview: Preview, image: NDArray[np.uint8]) -> None:
@@ -62,10 +63,15 @@ class Previews:
         self._writes.pop(job, None)
 
     def close(self) -> None:
-        """Remove every preview."""
+        """Remove every preview, after those that are being written; safe to repeat."""
         self._writes.clear()
+        if not self._closed:
+            self._closed = True
+            self._writer.submit(self._remove)
+
+    def _remove(self) -> None:
         if self._folder is not None:
-            self._writer.submit(shutil.rmtree, self._folder, ignore_errors=True)
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _write(self, preview: Preview, image: NDArray[np.uint8]) -> Path:
         if self._folder is None:

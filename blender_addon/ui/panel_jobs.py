@@ -64,9 +64,7 @@ def draw_running(layout: Any, job: Job, width: int) -> None:
     row = layout.row(align=True)
     row.label(text=job.title, icon="SHADERFX")
     row.operator("text2live.cancel", text="", icon="X").job_id = job.id
-    compat.show_progress(layout, job.fraction, job.words())
-    if job.eta_words():
-        layout.label(text=job.eta_words(), icon="TIME")
+    compat.show_progress(layout, job.fraction, job.progress_words())
     thumbs.show(layout, job.preview, 6.0)
     if job.note:
         words.paragraph(layout, job.note, width, "INFO")

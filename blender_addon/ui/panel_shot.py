@@ -91,9 +91,7 @@ def draw_analysis(layout: Any, context: Any, strip: Any, width: int) -> None:
     settings = compat.sequencer_scene(context).text2live.collect(longest(context), "atlas")
     found = shot.analysis(strip, settings)
     for job in running:
-        compat.show_progress(layout, job.fraction, job.words())
-        if job.eta_words():
-            layout.label(text=job.eta_words(), icon="TIME")
+        compat.show_progress(layout, job.fraction, job.progress_words())
     if running:
         return
     if found is None:

@@ -43,6 +43,7 @@ def scores(clip: TextImageModel, drawn: Sequence[Example]) -> dict[str, float]:
             embeddings[THINGS[example.seen.thing]],
             layers=config.relevancy_layers,
             windows=config.relevancy_windows,
+            edges=config.relevancy_windows > 1,
         )
         relevancy = found[0, 0].cpu().numpy()
         hits.append(bool(example.mask.flat[int(relevancy.argmax())]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -161,10 +162,58 @@ def test_the_copy_may_be_dropped_between_frames(
     assert np.array_equal(np.stack([store(ref.digest) for ref in reader.refs]), clip)
 
 
+def test_frames_are_kept_by_a_thread_and_rendering_does_not_run_ahead(
+    scene: Any, movie: Path, clip: Any, tmp_path: Path
+) -> None:
+    """A frame takes Blender's main thread no longer than its rendering does."""
+    store = SlowStore(tmp_path / "frames")
+    reader = extract.Reader(scene, studio.movie_strip(scene, movie), store)
+    for _ in range(20):
+        reader.read()
+    assert reader.waiting
+    assert (reader.refs, store.threads) == ([], set())
+    store.go_on.set()
+    while not reader.done:
+        reader.read()
+    assert store.threads == {"text2live-frames_0"}
+    assert not reader.waiting
+    frames = np.stack([store(ref.digest) for ref in reader.refs])
+    assert np.array_equal(frames, clip)
+    reader.close()
+    reader.close()  # safe to repeat
+
+
+class SlowStore(FrameStore):
+    """Keeps nothing before it may."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.go_on, self.threads = threading.Event(), set()
+
+    def add(self, image: np.ndarray) -> jobs.ObjectRef:
+        assert self.go_on.wait(60)
+        self.threads.add(threading.current_thread().name)
+        return super().add(image)
+
+
+def test_closing_removes_what_is_temporary_after_the_thread_is_done(
+    scene: Any, movie: Path, tmp_path: Path
+) -> None:
+    store = SlowStore(tmp_path / "frames")
+    reader = extract.Reader(scene, studio.movie_strip(scene, movie), store)
+    reader.read()
+    closed = threading.Event()
+    reader.close(lambda: (store.close(), closed.set()))
+    assert len(bpy.data.scenes) == 1
+    store.go_on.set()
+    assert closed.wait(60)
+    assert not store.folder.exists()
+
+
 def test_a_strip_removed_meanwhile_is_said(scene: Any, movie: Path, tmp_path: Path) -> None:
     strip = studio.movie_strip(scene, movie)
     reader = extract.Reader(scene, strip, FrameStore(tmp_path / "frames"))
-    reader.read()
+    reader.read(wait=True)
     reader.drop_copy()
     compat.strips(scene.sequence_editor).remove(strip)
     with pytest.raises(jobs.JobError, match="was removed"):

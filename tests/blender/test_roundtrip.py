@@ -74,6 +74,7 @@ def test_our_threads_stand_still_while_a_script_renders(
 
     def slow_render(*about: Any) -> Any:
         before = len(moves)
+        assert not about[0]._keeping  # nor does the reader's own thread do anything
         time.sleep(0.3)  # an idle client goes round in 0.1 s
         image = render(*about)
         assert len(moves) == before

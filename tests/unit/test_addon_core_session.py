@@ -17,8 +17,17 @@ from blender_addon.core.delivery import IN_FLIGHT, read_record
 from blender_addon.core.frames import FrameStore
 from blender_addon.core.jobs import Job
 from blender_addon.core.planning import Anchor
+from blender_addon.core.request import Settings
 from blender_addon.core.session import Session
-from protocol.client import Accepted, ConnectionChanged, Fetched, JobEvent, RequestFailed, Uploading
+from protocol.client import (
+    Accepted,
+    BackendStatus,
+    ConnectionChanged,
+    Fetched,
+    JobEvent,
+    RequestFailed,
+    Uploading,
+)
 from protocol.jobs import Clip, EditJob, Event, Problem, Result, reference
 from protocol.keys import Connection
 
@@ -51,6 +60,9 @@ class PlayedClient:
 
     def cancel(self, job_id: str) -> None:
         self.asked.append(("cancel", job_id))
+
+    def forget(self, job_id: str) -> None:
+        self.asked.append(("forget", job_id))
 
     def fetch(self, ref: object, tag: object = None) -> None:
         self.asked.append(("fetch", ref, tag))
@@ -90,7 +102,7 @@ class Studio:
         """One event of the job's history."""
         self._seq += 1
         fields = {"kind": "state", "state": "running", **event}
-        self.say(JobEvent("j1", Event(seq=self._seq, at=0.0, **fields)))
+        self.say(JobEvent("j1", Event(seq=self._seq, **{"at": 0.0, **fields})))
 
     def begin(self) -> None:
         self.session.connect(CONNECTION)
@@ -390,3 +402,93 @@ def test_drain_keeps_to_its_budget(studio: Studio) -> None:
     while studio.session.drain(0.05):
         pass
     assert studio.job.done == 20000
+
+
+def test_how_busy_the_backend_is_outlives_other_news(studio: Studio) -> None:
+    studio.begin()
+    studio.say(BackendStatus(3, 5, 9))
+    studio.say(ConnectionChanged("ready", device="cpu"))
+    view = studio.session.view
+    assert (view.jobs, view.free_bytes, view.total_bytes, view.device) == (3, 5, 9, "cpu")
+    studio.session.disconnect()
+    assert studio.session.view.total_bytes == 0
+
+
+def test_why_there_was_not_even_an_attempt(studio: Studio) -> None:
+    studio.begin()
+    studio.session.refuse(REASON)
+    assert not studio.session.connected
+    assert (studio.session.view.state, studio.session.view.problem) == ("off", REASON)
+
+
+def preview(studio: Studio, value: int) -> tuple[Any, Any]:
+    """The job shows a picture: what was asked of the client, and the answer."""
+    picture = np.full((4, 6, 3), value, np.uint8)
+    studio.tell(kind="preview", object=reference(picture))
+    _what, ref, tag = studio.client.asked[-1]
+    return Fetched(ref, picture, tag), tag
+
+
+def wait_for_preview(studio: Studio, old: Path | None = None) -> None:
+    for _ in range(500):
+        studio.session.drain(0.01)
+        if studio.job.preview not in (None, old):
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError("no preview came")
+
+
+def test_the_newest_preview_is_shown_and_the_older_ones_go(studio: Studio) -> None:
+    studio.begin()
+    studio.say(preview(studio, 10)[0])
+    wait_for_preview(studio)
+    first = studio.job.preview
+    assert first is not None
+    assert png.read(first)[0, 0, 0] == 10
+    late, _ = preview(studio, 20)
+    studio.say(preview(studio, 30)[0], late)
+    wait_for_preview(studio, first)
+    assert png.read(studio.job.preview)[0, 0, 0] == 30  # type: ignore[arg-type]
+    assert not first.exists()
+    folder = first.parent
+    studio.session.close()
+    assert not folder.exists()
+
+
+def test_a_preview_that_is_gone_fails_nothing(studio: Studio) -> None:
+    studio.begin()
+    _, tag = preview(studio, 10)
+    studio.say(RequestFailed("fetch", None, REASON, tag=tag))
+    assert not studio.job.ended
+
+
+def test_a_removed_job_is_forgotten_everywhere(studio: Studio) -> None:
+    studio.begin()
+    studio.tell(state="failed", problem=REASON)
+    studio.session.remove(studio.job)
+    assert studio.session.jobs == {}
+    assert studio.client.asked[-1] == ("forget", "j1")
+    studio.say(RequestFailed("forget", "j1", REASON))
+
+
+def test_an_analysis_has_pictures_and_no_layer(studio: Studio) -> None:
+    studio.job.settings = Settings(kind="atlas")
+    studio.begin()
+    atlas = layers_of(1)[0]
+    pictures = {"foreground_atlas": reference(atlas)}
+    studio.tell(state="starting", at=5.0)
+    studio.tell(state="done", at=12.5, result=Result(pictures=pictures, numbers={"psnr": 1.0}))
+    _what, ref, tag = studio.client.asked[-1]
+    studio.say(Fetched(ref, atlas, tag))
+    for _ in range(500):
+        studio.session.drain(0.01)
+        if studio.job.phase != phases.FETCHING:
+            break
+        threading.Event().wait(0.01)
+    assert studio.job.phase == phases.PLACING
+    path = studio.job.folder / "foreground_atlas.png"
+    assert (studio.job.pictures, studio.job.files) == ({"foreground_atlas": path}, ())
+    assert np.array_equal(png.read(path), atlas)
+    assert studio.job.seconds == 7.5
+    assert studio.job.thumbnail == path
+    assert read_record(studio.job.folder)["settings"]["kind"] == "atlas"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -50,13 +52,53 @@ def test_versions_agree() -> None:
 
 
 def test_the_same_files_make_the_same_zip(tmp_path: Path) -> None:
-    folders = (tmp_path / "a", tmp_path / "b")
-    for folder in folders:
-        folder.mkdir()
-    first, second = (build.build_legacy(folder) for folder in folders)
+    build.copy_sources(tmp_path / "source")
+    first, second = tmp_path / "a.zip", tmp_path / "b.zip"
+    for target in (first, second):
+        build.pack(tmp_path / "source", target, inside="")
     assert first.read_bytes() == second.read_bytes()
-    with zipfile.ZipFile(first) as archive:
+
+
+def fake_wheel(folder: Path, package: str, python: str) -> str:
+    tag = f"cp{python.replace('.', '')}"
+    name = f"{package}-1.0-{tag}-{tag}-any.whl"
+    folder.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(folder / name, "w") as archive:
+        archive.writestr(f"{package}_there/__init__.py", f"for_python = {python!r}")
+    return name
+
+
+def test_an_add_on_of_the_old_kind_brings_its_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def download(_platform: str, pythons: tuple[str, ...], folder: Path) -> list[str]:
+        return [fake_wheel(folder, name, one) for one in pythons for name in build.PACKAGES]
+
+    monkeypatch.setattr(build, "download_wheels", download)
+    monkeypatch.setattr(build, "LEGACY_PYTHONS", ("3.9", f"3.{sys.version_info[1]}"))
+    made = build.build_legacy("linux-x64", tmp_path)
+    with zipfile.ZipFile(made) as archive:
         names = archive.namelist()
+        archive.extractall(tmp_path / "addons")
     assert all(name.startswith("text2live/") for name in names)
     assert "text2live/protocol/client.py" in names
     assert "text2live/blender_manifest.toml" not in names
+    check = (
+        "import text2live; text2live.use_packages(); import pyzmq_there, sys;"
+        "assert pyzmq_there.for_python == '{}.{}'.format(*sys.version_info)"
+    )
+    subprocess.run([sys.executable, "-c", check], cwd=tmp_path / "addons", check=True)
+
+
+def test_wheels_that_leave_a_python_out_are_refused() -> None:
+    whole = [
+        f"{package}-1-{tag}-x.whl"
+        for package in ("msgpack", "msgspec")
+        for tag in ("cp311-cp311", "cp313-cp313")
+    ]
+    zmq = ["pyzmq-1-cp311-cp311-x.whl", "pyzmq-1-cp312-abi3-x.whl"]
+    build.check_wheels([*whole, *zmq], ("3.11", "3.13"))
+    with pytest.raises(SystemExit, match=r"pyzmq for Python 3\.13"):
+        build.check_wheels([*whole, zmq[0]], ("3.11", "3.13"))
+    with pytest.raises(SystemExit, match=r"pyzmq for Python 3\.11"):
+        build.check_wheels([*whole, zmq[1]], ("3.11", "3.13"))
