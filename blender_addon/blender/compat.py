@@ -92,6 +92,11 @@ def online() -> bool:
     return bool(getattr(bpy.app, "online_access", True))
 
 
+def loses_edges() -> bool:
+    """Whether a strip rendered at less than full size may lack its outermost pixels (3.4)."""
+    return bpy.app.version < (4, 2, 0)
+
+
 def set_still_format(render: Any) -> None:
     """Uncompressed 8-bit Targa with alpha: exact, and read without a codec."""
     settings = render.image_settings

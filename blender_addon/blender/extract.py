@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import tga
-from ..core.frames import FrameStore, flatten
+from ..core.frames import FrameStore, flatten, with_edges
 from ..core.planning import percentage
 from ..wire import jobs
 from . import compat
@@ -56,6 +56,7 @@ class Reader:
         self._scene_name = scene.name
         self._strip_name = strip.name
         self._percentage = percentage((self.width, self.height), longest)
+        self._mends = self._percentage < 100 and compat.loses_edges()
         self._store = frames
         self._folder = tempfile.TemporaryDirectory(prefix="text2live-", dir=bpy.app.tempdir)
         self._copy_name = ""
@@ -102,7 +103,9 @@ class Reader:
             frame = self.start + self._rendered
             path = self._render(self._copy(), frame)
             self._rendered += 1
-            self._keeping.append(self._worker.submit(_keep, path, frame, self._store))
+            self._keeping.append(
+                self._worker.submit(_keep, path, frame, self._store, self._mends)
+            )
         while self._keeping and (wait or self._keeping[0].done()):
             self._take(self._keeping.popleft().result())
 
@@ -124,7 +127,7 @@ class Reader:
 
     def picture(self, frame: int) -> NDArray[np.uint8]:
         """One frame of the timeline by itself: uint8 [H,W,3]; raises JobError."""
-        return flatten(_load(self._render(self._copy(), frame), frame))
+        return flatten(_load(self._render(self._copy(), frame), frame, self._mends))
 
     def drop_copy(self) -> None:
         """Remove the copy of the scene; the next frame makes a new one."""
@@ -173,15 +176,16 @@ class Reader:
         return path
 
 
-def _keep(path: Path, frame: int, store: FrameStore) -> Kept:
+def _keep(path: Path, frame: int, store: FrameStore, mend: bool) -> Kept:
     """Read a rendered frame, keep it in the store and remove its file; in the reader's thread."""
-    image = _load(path, frame)
+    image = _load(path, frame, mend)
     return Kept(frame=frame, ref=store.add(flatten(image)), visible=bool(image[..., 3].any()))
 
 
-def _load(path: Path, frame: int) -> NDArray[np.uint8]:
+def _load(path: Path, frame: int, mend: bool) -> NDArray[np.uint8]:
     try:
-        return tga.read(path)
+        image = tga.read(path)
+        return with_edges(image) if mend else image
     except (OSError, tga.TgaError) as error:
         raise _not_rendered(frame, error) from error
     finally:

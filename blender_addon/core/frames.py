@@ -52,6 +52,18 @@ class FrameStore:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def with_edges(image_HW4: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A frame whose outermost rows and columns, where wholly transparent, repeat the next ones."""
+    filled = image_HW4.copy()
+    for edge, inner in ((0, 1), (-1, -2)):
+        if min(filled.shape[:2]) > 1:
+            if not filled[edge, :, 3].any():
+                filled[edge] = filled[inner]
+            if not filled[:, edge, 3].any():
+                filled[:, edge] = filled[:, inner]
+    return filled
+
+
 def flatten(image_HW4: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A rendered frame over black: uint8 [H,W,4] straight alpha -> [H,W,3]; exact where opaque."""
     alpha = image_HW4[..., 3:]

@@ -169,6 +169,17 @@ def test_useless_masks_are_refused(shape: tuple[int, int], value: float, code: s
     assert "m.png" in caught.value.problem.message
 
 
+def test_lost_edges_repeat_what_is_next_to_them() -> None:
+    image = np.full((4, 5, 4), 200, np.uint8)
+    image[:, 0] = image[-1] = 0
+    image[1, 1] = (1, 2, 3, 255)
+    filled = frames.with_edges(image)
+    assert filled[..., 3].all()
+    assert filled[1, 0].tolist() == [1, 2, 3, 255]
+    image[2, 0, 3] = 9  # a picture of its own transparency
+    assert not frames.with_edges(image)[1, 0].any()
+
+
 def test_frames_are_kept_once_and_given_back(tmp_path: Path) -> None:
     store = frames.FrameStore(tmp_path / "f")
     image = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
