@@ -103,9 +103,7 @@ class Reader:
             frame = self.start + self._rendered
             path = self._render(self._copy(), frame)
             self._rendered += 1
-            self._keeping.append(
-                self._worker.submit(_keep, path, frame, self._store, self._mends)
-            )
+            self._keeping.append(self._worker.submit(_keep, path, frame, self._store, self._mends))
         while self._keeping and (wait or self._keeping[0].done()):
             self._take(self._keeping.popleft().result())
 

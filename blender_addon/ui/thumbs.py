@@ -1,4 +1,4 @@
-"""Pictures in panels: files on disk as icons, loaded once."""
+"""Pictures in panels: files on disk as icons, loaded once and let go when long not shown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 import bpy
 import bpy.utils.previews
 
+KEPT = 64  # more than the panels show at once
 _loaded: dict[str, Any] = {}
+_shown: dict[str, None] = {}  # the icon shown last comes last
 
 
 def icon(path: Path | None) -> int:
@@ -20,6 +22,11 @@ def icon(path: Path | None) -> int:
     key = f"{path}|{path.stat().st_mtime_ns}"
     if key not in collection:
         collection.load(key, str(path), "IMAGE")
+    _shown.pop(key, None)
+    _shown[key] = None
+    while len(_shown) > KEPT:
+        oldest = next(iter(_shown))
+        del _shown[oldest], collection[oldest]
     return int(collection[key].icon_id)
 
 
@@ -39,3 +46,4 @@ def register() -> None:
 def unregister() -> None:
     """Let go of every picture."""
     bpy.utils.previews.remove(_loaded.pop("pictures"))
+    _shown.clear()

@@ -6,6 +6,7 @@ import types
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy module")
@@ -17,7 +18,7 @@ from blender_addon.core import jobs as phases  # noqa: E402
 from blender_addon.core.connection import View  # noqa: E402
 from blender_addon.core.history import History, Took  # noqa: E402
 from blender_addon.core.jobs import Job  # noqa: E402
-from blender_addon.ui import operators  # noqa: E402
+from blender_addon.ui import operators, thumbs  # noqa: E402
 from blender_addon.wire import jobs  # noqa: E402
 from scripts import blender_studio as studio  # noqa: E402
 
@@ -286,6 +287,19 @@ def test_preferences_page_is_drawn(scene: Any) -> None:
     assert "[Address]" in recorder
     assert "[Python]" in recorder
     assert "connection.json" in recorder
+
+
+def test_pictures_are_let_go_when_long_not_shown(
+    scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(thumbs, "KEPT", 3)
+    paths = studio.write_frames(np.zeros((5, 4, 4, 3), np.uint8), tmp_path)
+    for path in (*paths[:3], paths[0], *paths[3:]):
+        thumbs.icon(path)  # its number is 0 without windows
+    kept = [key.split("|")[0] for key in thumbs._loaded["pictures"]]
+    assert sorted(kept) == sorted(str(path) for path in (paths[0], *paths[3:]))
+    assert thumbs.icon(tmp_path / "nothing.png") == 0
+    assert thumbs.icon(None) == 0
 
 
 def test_register_and_unregister_twice(scene: Any) -> None:
