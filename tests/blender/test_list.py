@@ -83,6 +83,8 @@ def test_an_analysis_is_kept_on_its_strip_and_shown(table: Table) -> None:
     assert "Analysed: edits of it are quick now" in seen
     assert "<Paint Object>" in seen
     assert "<Open Report>" not in seen  # the stand-in makes none
+    table.finish()
+    assert "<Paint Object>" in drawn(table.scene)  # an edit of the shot does not take them away
     bpy.ops.wm.save_mainfile()
     runtime.start()  # another session of Blender
     bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
@@ -149,6 +151,7 @@ def test_settings_of_a_job_come_back(table: Table) -> None:
     asked = settings.collect()
     settings.prompt, settings.source, settings.seed, settings.mask_mode = "x", "", 0, "auto"
     settings.recipe, settings.strength, settings.mask_size = "style", 2.0, (1, 1)
+    settings.mask_frame = 27
     assert settings.collect() != asked
     with studio.sequencer(table.scene):
         assert bpy.ops.text2live.reuse(job_id=job.id) == {"FINISHED"}
