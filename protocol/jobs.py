@@ -151,12 +151,13 @@ class EditJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
 
     prompt: what the edited frame shows. screen: what the layer alone shows (default: prompt).
     source: what is there now. region: where the edit belongs (default: source). avoid: where it
-    must not go (pictures only: in a clip, masks say where). Each is a list of alternatives.
+    must not go. Each is a list of alternatives.
     recipe ``texture``: another material or look of the thing. ``effect``: something half
     transparent over it, such as fire, smoke, snow or fog. ``style``: all of it in another look.
     masks, behind: as of an atlas job. layer: what is edited, an object's, ``background``, or
     ``both``: the foremost object and the background, in one job. background, background_source: the
-    background's own prompt and source text then (default: prompt; nothing).
+    background's own prompt and source text then (default: prompt; nothing); the other texts are the
+    object's.
     strength: how far the edit may go, 0.25 to 2; 1 is as the recipe has it.
     after: id of an edit that is done, of the same clip, layer and preset, to start from.
     An atlas of the same clip, objects, preset, seed and atlas_engine is reused.

@@ -92,6 +92,12 @@ def test_mask_keeps_the_layer_out():
     assert layer[12:28, 16:40, 3].min() > 0
 
 
+def sharp_relevancy(model, source, text):
+    return model.relevancy(
+        source, text, layers=TINY.relevancy_layers, windows=TINY.relevancy_windows, edges=True
+    )
+
+
 def test_the_artists_mask_replaces_the_relevancy_map():
     model = tiny_model()
     targets = TextTargets(model, TEXTS)
@@ -101,12 +107,44 @@ def test_the_artists_mask_replaces_the_relevancy_map():
     assert torch.equal(told.whole[:, 4:5], mask)
     assert torch.equal(told.whole[:, 3:4], mask)
     found = Picture(source, None, targets, model, TINY)
-    wanted = model.relevancy(
-        source, targets.region_D, layers=TINY.relevancy_layers, windows=TINY.relevancy_windows
-    )
+    wanted = sharp_relevancy(model, source, targets.region_D)
     assert torch.equal(found.whole[:, 4:5], wanted)
     assert float(found.whole[:, 3:4].min()) == 1
     assert not Picture(source, None, targets, model, replace(TINY, bootstrap=0.0)).has_relevancy
+
+
+def test_the_references_map_is_left_as_it_is():
+    model = tiny_model()
+    targets, source = TextTargets(model, TEXTS), to_tensor(disc(), CPU)
+    plain = Picture(source, None, targets, model, replace(TINY, relevancy_windows=1))
+    assert torch.equal(plain.whole[:, 4:5], model.relevancy(source, targets.region_D))
+
+
+def test_what_covers_its_layer_starts_all_over_the_picture_but_where_a_text_says():
+    model = tiny_model()
+    source, config = to_tensor(disc(), CPU), replace(TINY, bootstrap_where="layer")
+    half = replace(config, bootstrap_level=0.5)
+    targets = TextTargets(model, TEXTS)  # a source text says what there is, not where
+    assert torch.equal(
+        Picture(source, None, targets, model, half).whole[:, 4:5], torch.full((1, 1, 40, 56), 0.5)
+    )
+    said = TextTargets(model, replace(TEXTS, region=("disc",)))
+    found = Picture(source, None, said, model, half)
+    assert torch.equal(found.whole[:, 4:5], sharp_relevancy(model, source, said.region_D) / 2)
+
+
+def test_what_to_avoid_is_heard_without_a_word_of_where_to_go():
+    model = tiny_model()
+    source = to_tensor(disc(), CPU)
+    targets = TextTargets(model, EditTexts(prompt=("gold",), avoid=("disc",)))
+    picture = Picture(source, None, targets, model, TINY)
+    assert picture.has_relevancy
+    assert picture.has_avoid
+    assert float(picture.whole[:, 4:5].min()) == 1
+    assert torch.equal(picture.whole[:, 5:6], sharp_relevancy(model, source, targets.avoid_D))
+    bare = Picture(source, None, TextTargets(model, EditTexts(prompt=("gold",))), model, TINY)
+    assert not bare.has_relevancy
+    assert not bare.has_avoid
 
 
 def test_crops_carry_mask_and_maps_along():

@@ -10,6 +10,7 @@ from tiny_clip import tiny_model
 
 from backend.edit.config import EditTexts
 from backend.edit.extents import CELL
+from backend.edit.places import Place, Places
 from backend.edit.train import PHASE
 from backend.edit.video import (
     MIN_CROP,
@@ -297,3 +298,17 @@ def test_cancel_is_felt_while_the_clip_is_prepared():
 
     with pytest.raises(Cancelled):
         edited(report=Impatient())
+
+
+def test_every_picture_of_a_step_is_told_where_the_layer_should_and_should_not_be(monkeypatch):
+    def places_of(made, *_):
+        wanted = Place(made.opacity * 0.25, made.coverage * 0.25)
+        return Places(wanted, Place(made.opacity * 0.75, made.coverage * 0.75))
+
+    monkeypatch.setattr("backend.edit.video.places_of", places_of)
+    shots = caught_shots(monkeypatch, "background")[0]
+    assert len(shots) == 5
+    for shot in shots:
+        assert shot.relevancy.shape == shot.avoid.shape == shot.alpha.shape
+        assert float(shot.relevancy.max()) == pytest.approx(0.25)
+        torch.testing.assert_close(shot.avoid, 3 * shot.relevancy)
