@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from madgrad import MADGRAD
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -30,6 +29,7 @@ from backend.edit.losses import (
     structure_loss,
     text_distance,
 )
+from backend.edit.madgrad import Madgrad
 from backend.edit.scoring import Scorer
 from backend.edit.texts import TextTargets
 from backend.edit.views import Views, draw_views
@@ -201,7 +201,7 @@ def train(
     small even with one view at a time. Cancelled passes through.
     """
     checkpoint = checkpoint or Checkpoint()
-    optimizer = MADGRAD(
+    optimizer = Madgrad(
         network.parameters(), lr=config.lr, momentum=config.momentum,
         weight_decay=config.weight_decay,
     )  # fmt: skip

@@ -278,12 +278,12 @@ def test_a_loss_that_is_no_number_stops_with_its_name():
 def test_learning_rate_falls_to_its_floor(monkeypatch):
     rates = []
 
-    class Watched(train_module.MADGRAD):
+    class Watched(train_module.Madgrad):
         def step(self, closure=None):
             rates.append(self.param_groups[0]["lr"])
             return super().step(closure)
 
-    monkeypatch.setattr(train_module, "MADGRAD", Watched)
+    monkeypatch.setattr(train_module, "Madgrad", Watched)
     edited(replace(TINY, steps=5, lr=1e-3, decay=0.1, lr_min=1e-5))
     assert rates == pytest.approx([1e-3, 1e-4, 1e-5, 1e-5, 1e-5])
 
