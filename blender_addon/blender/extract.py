@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import bpy
 import numpy as np
@@ -29,6 +29,7 @@ from . import compat
 IN_WORK = 3  # frames that are rendered and not yet kept
 COPY_NAME = ".text2live_frames"
 MARK = "text2live_temporary"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +123,10 @@ class Reader:
                 "Every frame of the strip came out empty.",
                 "Check that the strip shows its picture in the preview, then try again.",
             )
+
+    def work(self, task: Callable[[], T]) -> Future[T]:
+        """Have the thread that keeps the frames do something else, when they are kept."""
+        return self._worker.submit(task)
 
     def picture(self, frame: int) -> NDArray[np.uint8]:
         """One frame of the timeline by itself: uint8 [H,W,3]; raises JobError."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import bpy
 import numpy as np
@@ -18,6 +19,8 @@ from ..core.request import Settings, check, check_before_reading, job_spec
 from ..wire import jobs
 from .extract import Reader, check_source, read_picture
 from .masks import MaskDrawing, pixels_of
+
+T = TypeVar("T")
 
 
 class Reading:
@@ -51,6 +54,7 @@ class Reading:
             self.abandon()
             raise
         self._wait = False
+        self._task: Future[Any] | None = None
         self._steps = self._work()
 
     @property
@@ -66,6 +70,8 @@ class Reading:
     @property
     def waiting(self) -> bool:
         """Nothing can be done here until the reader's thread has caught up."""
+        if self._task is not None and not self._task.done():
+            return True
         return not self.reader.done and self.reader.waiting
 
     def step(self, wait: bool = False) -> jobs.JobSpec | None:
@@ -76,37 +82,53 @@ class Reading:
         self._wait = wait
         return next(self._steps)
 
-    def _work(self) -> Iterator[jobs.JobSpec | None]:
+    def _work(self) -> Generator[jobs.JobSpec | None, None, None]:
         while not self.reader.done:
             self.reader.read(self._wait)
             if not self.reader.done:
                 yield None
         for index, path in self._masks:
             yield None
-            mask = self._mask(index, path)
+            mask = yield from self._mask(index, path)
             self._keys.append(jobs.KeyMask(frame=index, mask=self.frames.add(mask)))
-        yield self._job()
+        image = None
+        if self._painted is not None:
+            image = yield from self._in_thread(self._paint)
+        yield self._job(image)
 
-    def _mask(self, index: int, path: Path | None) -> NDArray[np.uint8]:
+    def _mask(
+        self, index: int, path: Path | None
+    ) -> Generator[jobs.JobSpec | None, None, NDArray[np.uint8]]:
         if path is not None:
-            return mask_of(read_picture(path), self.reader.size, path.name)
+            picture, size = read_picture(path), self.reader.size
+            return (yield from self._in_thread(lambda: mask_of(picture, size, path.name)))
         if self._drawing is not None:
             return self._drawing.draw(self.reader.start + index)
-        return mask_over(self._mask_image, self._frame(index), self._settings.mask_name)
+        image, name = self._mask_image, self._settings.mask_name
+        return (yield from self._in_thread(lambda: mask_over(image, self._frame(index), name)))
+
+    def _paint(self) -> jobs.ObjectRef:
+        """Keep the paint; in the reader's thread."""
+        assert self._painted is not None
+        frame = self._settings.paint_frame
+        if frame is None:
+            return self.frames.add(self._painted)
+        below = self._frame(frame - self.reader.start)
+        return self.frames.add(paint_over(self._painted, below, self._image))
+
+    def _in_thread(self, task: Callable[[], T]) -> Generator[jobs.JobSpec | None, None, T]:
+        """What a task gives, worked out beside Blender: large pictures take their time."""
+        self._task = self.reader.work(task)
+        while not self._wait and not self._task.done():
+            yield None
+        done: T = self._task.result()
+        return done
 
     def _frame(self, index: int) -> NDArray[np.uint8]:
         return self.frames(self.reader.refs[index].digest)
 
-    def _job(self) -> jobs.JobSpec:
+    def _job(self, image: jobs.ObjectRef | None) -> jobs.JobSpec:
         settings, start = self._settings, self.reader.start
-        image = None
-        if self._painted is not None:
-            painted = self._painted
-            if settings.paint_frame is not None:
-                painted = paint_over(
-                    painted, self._frame(settings.paint_frame - start), self._image
-                )
-            image = self.frames.add(painted)
         width, height = self.reader.size
         scale = (width / self.reader.width, height / self.reader.height)
         masks = masks_of(settings, tuple(self._keys), start, scale)

@@ -20,7 +20,10 @@ def paint_over(
     if _has_transparency(picture_HW4):
         alpha = picture_HW4[..., 3]
     else:
-        alpha = (picture_HW4[..., :3] != frame_HW3).any(-1) * np.uint8(255)
+        differs = picture_HW4[..., 0] != frame_HW3[..., 0]
+        for channel in (1, 2):
+            differs |= picture_HW4[..., channel] != frame_HW3[..., channel]
+        alpha = differs * np.uint8(255)
     if not alpha.any():
         raise _nothing(name)
     colours = picture_HW4[..., :3] * (alpha > 0)[..., None]
