@@ -2,7 +2,8 @@
 
 A movie strip of each size is edited by a stand-in backend, the add-on's timer function is called as
 Blender would call it, and every call is timed. Rendering a frame of the strip is Blender's own work
-and is shown beside it. Run it in a Python that has bpy:
+and is shown beside it. The processor's time is what remains of a tick on a machine that is not busy
+with something else. Run it in a Python that has bpy:
 
     .venv-blender/bin/python -m scripts.measure_ticks --backend-python .venv/bin/python
 """
@@ -20,6 +21,7 @@ from typing import Any
 
 import bpy
 import numpy as np
+from numpy.typing import NDArray
 
 from blender_addon.blender import extract, handlers, runtime
 from blender_addon.ui.operators import begin
@@ -27,14 +29,15 @@ from scripts import blender_studio as studio
 
 SIZES = {"768x432": (768, 432), "1920x1080": (1920, 1080)}
 LIMIT_S = 300.0
+Times = NDArray[np.float64]  # seconds of the clock, seconds of the processor in the main thread
 
 
 def main() -> int:
     """Measure every size and print a table."""
     options = _parser().parse_args()
     print(f"Blender {bpy.app.version_string}, {options.frames} frames; ticks in milliseconds")
-    print("size       phase       ticks  median    95 %   worst  of which render")
-    worst = 0.0
+    print("size       phase       ticks  median    95 %   worst  processor's worst  worst render")
+    worst = np.zeros(2)
     with tempfile.TemporaryDirectory(prefix="text2live-ticks-") as scratch:
         data = Path(scratch) / "data"
         with studio.Backend(options.backend_python, data, "--mock", "ok") as backend:
@@ -42,17 +45,19 @@ def main() -> int:
                 folder = Path(scratch) / name
                 folder.mkdir()
                 for phase, ticks in measure(SIZES[name], options.frames, folder, backend).items():
-                    own = [tick - render for tick, render in ticks]
-                    worst = max(worst, *own)
-                    print(f"{name:10} {phase:10} {_row(own, max(r for _, r in ticks))}")
-    print(f"longest without Blender's own rendering: {worst * 1000:.1f} ms")
+                    own = np.stack([tick - render for tick, render in ticks])
+                    worst = np.maximum(worst, own.max(axis=0))
+                    render = max(render[0] for _tick, render in ticks)
+                    print(f"{name:10} {phase:10} {_row(own)} {render * 1000:13.1f}")
+    wall, processor = worst * 1000
+    print(f"longest without rendering: {wall:.1f} ms, of the processor's time {processor:.1f} ms")
     return 0
 
 
 def measure(
     size: tuple[int, int], frames: int, folder: Path, backend: studio.Backend
-) -> dict[str, list[tuple[float, float]]]:
-    """Seconds of every tick and of the rendering in it, by the phase the job was in before."""
+) -> dict[str, list[tuple[Times, Times]]]:
+    """Times of every tick and of the rendering in it, by the phase the job was in before."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     movie = studio.encode_movie(studio.moving_square(frames, *size), folder / "shot.mkv")
     studio.enable_addon().connection_file = str(backend.file)
@@ -61,16 +66,15 @@ def measure(
     studio.editor(scene).active_strip = studio.movie_strip(scene, movie)
     scene.text2live.prompt, scene.text2live.mask_mode = "a red square", "auto"
     rendered = _Stopwatch(extract, "render_frame")
-    ticks: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    ticks: dict[str, list[tuple[Times, Times]]] = defaultdict(list)
     try:
         with studio.sequencer(scene):
             job = begin(bpy.context)
         deadline = time.monotonic() + LIMIT_S
         while not job.ended and time.monotonic() < deadline:
-            phase, before, began = job.phase, rendered.seconds, time.perf_counter()
+            phase, before, began = job.phase, rendered.times, _now()
             pause = handlers.on_timer()
-            took = time.perf_counter() - began
-            ticks[phase].append((took, rendered.seconds - before))
+            ticks[phase].append((_now() - began, rendered.times - before))
             time.sleep(min(pause, 0.02))
         if job.problem is not None or not job.ended:
             raise SystemExit(f"the job did not end well: {job.problem}")
@@ -81,29 +85,34 @@ def measure(
     return ticks
 
 
+def _now() -> Times:
+    return np.array([time.perf_counter(), time.thread_time()])
+
+
 class _Stopwatch:
     """Adds up the time spent in one function of a module."""
 
     def __init__(self, module: Any, name: str) -> None:
-        self.seconds = 0.0
+        self.times: Times = np.zeros(2)
         self._module, self._name, self._function = module, name, getattr(module, name)
         setattr(module, name, self._call)
 
     def _call(self, *arguments: Any) -> Any:
-        began = time.perf_counter()
+        began = _now()
         try:
             return self._function(*arguments)
         finally:
-            self.seconds += time.perf_counter() - began
+            self.times = self.times + _now() - began
 
     def stop(self) -> None:
         """Leave the function alone again."""
         setattr(self._module, self._name, self._function)
 
 
-def _row(own: list[float], render: float) -> str:
-    half, most, worst = (np.quantile(own, q) * 1000 for q in (0.5, 0.95, 1.0))
-    return f"{len(own):6d} {half:7.1f} {most:7.1f} {worst:7.1f} {render * 1000:10.1f}"
+def _row(own: NDArray[np.float64]) -> str:
+    half, most, worst = (np.quantile(own[:, 0], q) * 1000 for q in (0.5, 0.95, 1.0))
+    processor = own[:, 1].max() * 1000
+    return f"{len(own):6d} {half:7.1f} {most:7.1f} {worst:7.1f} {processor:18.1f}"
 
 
 def _parser() -> argparse.ArgumentParser:

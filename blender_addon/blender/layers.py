@@ -183,7 +183,7 @@ def _insert(job: Job, siblings: Any, start: int, strip: Any) -> Any:
     channel = free_channel(_taken(siblings), start, end, above=strip.channel if strip else 0)
     layer = siblings.new_image(
         name=f"{strip.name if strip else job.anchor.strip_name} {job.title}"[:60],
-        filepath=str(job.files[0]),
+        filepath=str(job.folder / "later.png"),  # Blender would read the first picture for its size
         channel=channel,
         frame_start=start,
         fit_method="ORIGINAL",
