@@ -44,15 +44,15 @@ def disable_addon() -> None:
 
 
 @contextlib.contextmanager
-def sequencer(scene: Any) -> Iterator[None]:
-    """A context in which operators find a Sequencer showing the scene."""
+def sequencer(scene: Any, kind: str = "WINDOW") -> Iterator[None]:
+    """A context in which operators find a Sequencer showing the scene. kind: of its region."""
     window = bpy.context.window_manager.windows[0]
     window.scene = scene
     if hasattr(window.workspace, "sequencer_scene"):
         window.workspace.sequencer_scene = scene
     area = window.screen.areas[0]
     area.type = "SEQUENCE_EDITOR"
-    region = next(region for region in area.regions if region.type == "WINDOW")
+    region = next(region for region in area.regions if region.type == kind)
     with bpy.context.temp_override(window=window, area=area, region=region):
         yield
 

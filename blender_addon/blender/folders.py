@@ -43,8 +43,13 @@ def written(folder: Path) -> str:
 def folder_of(strip: Any) -> Path:
     """Where a layer's pictures, or its movie, lie."""
     if strip.type == "MOVIE":
-        return Path(bpy.path.abspath(strip.filepath)).parent
-    return Path(bpy.path.abspath(strip.directory))
+        return _plain(strip.filepath).parent
+    return _plain(strip.directory)
+
+
+def _plain(path: str) -> Path:
+    """A path of Blender's without // and .. in it."""
+    return Path(os.path.normpath(bpy.path.abspath(path)))
 
 
 def _point(strip: Any, folder: str) -> None:
@@ -81,7 +86,8 @@ class Mover:
             new = self._take_along(folder_of(strip), target)
             if new is not None:
                 # Blender makes it relative itself the first time a file is saved.
-                _point(strip, str(new))
+                saved = bpy.data.filepath == str(target)
+                _point(strip, written(new).rstrip("/") if saved else str(new))
         for job in known:
             new = self._moved.get(job.folder)
             if new is not None:

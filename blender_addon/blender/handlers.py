@@ -73,7 +73,8 @@ def after_save(*about: Any) -> None:
         return
     state = runtime.current()
     state.saved()
-    state.saving(Path(bpy.data.filepath))  # Blender 3.4 does not say beforehand where
+    # Blender 3.4 does not say beforehand where: what is moved now is in the next save.
+    state.saving(Path(bpy.data.filepath))
 
 
 @persistent

@@ -47,11 +47,6 @@ class Desk:
     def strip(self) -> Any:
         return compat.all_strips(self.scene.sequence_editor)["shot"]
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """For another Blender that shall find this checkout."""
-        return {**os.environ, "PYTHONPATH": str(studio.REPOSITORY)}
-
     def press(self) -> Job:
         """The button: start and come back."""
         button = types.SimpleNamespace(

@@ -67,7 +67,7 @@ class Recorder:
 def drawn(scene: Any, *names: str) -> Recorder:
     """What the panels show, headings included; names: those meant, else all."""
     recorder = Recorder()
-    with studio.sequencer(scene):
+    with studio.sequencer(scene, "UI"):
         for room in panel.CLASSES:
             asked = getattr(room, "poll", lambda _context: True)
             if (names and room.__name__ not in names) or not asked(bpy.context):
