@@ -2,10 +2,11 @@
 
     python -m scripts.profile_atlas [CLIP] [--frames 16] [--long-side 768] [--preset final]
 
-First the seconds of every phase and the costliest operations on this machine's CPU (one thread).
-Then every tensor operation of a shorter run is counted: how many there are, and the bytes they read
-and write. A GPU's time is bound by those two: bytes over its memory's bandwidth, and the launch of
-a kernel an operation. What is extrapolated to --target-frames says so. No GPU is used.
+First the seconds of every phase on this machine's CPU (one thread), and the costliest operations of
+a shorter run. Then every tensor operation of such a run is counted: how many there are, and the
+bytes they read and write. A GPU's time is bound by those two: bytes over its memory's bandwidth,
+and the launch of a kernel an operation. What is extrapolated to --target-frames says so. No GPU is
+used.
 """
 
 from __future__ import annotations
@@ -37,7 +38,6 @@ ON_CPU = ("Reading motion", "Finding the object", "Checking the mask", "Aligning
 """Phases that OpenCV and NumPy compute, on a GPU box too."""
 PER_STEP = {"Unwrapping": ("uv_steps",), "Fitting the atlas": ("half_steps", "full_steps")}
 """Phases whose work goes with the steps of the config; that of others goes with the frames."""
-SHORT = 4  # steps of each kind while operations are counted
 SHOWN = 12  # costliest operations
 
 
@@ -161,14 +161,17 @@ def main(argv: list[str] | None = None) -> int:
     config = replace(preset(args.preset), long_side=args.long_side)
     with one_thread():
         phases = Phases()
+        decompose(frames, given, "all", config, CPU, phases)
+        phases.step("", 0, 0)
+        _print_phases(phases)
+        # The halves of a fit differ in size: a tenth of both.
+        short = replace(config, uv_steps=config.uv_steps // 10,
+                        half_steps=config.half_steps // 10,
+                        full_steps=config.full_steps // 10)  # fmt: skip
         with profile(activities=[ProfilerActivity.CPU]) as seen:
-            decompose(frames, given, "all", config, CPU, phases)
-            phases.step("", 0, 0)
-        _print_cpu(phases, seen)
-        # A GPU takes more pairs a step; the halves of a fit differ in size, so both are counted.
-        short = replace(config, uv_steps=SHORT, half_steps=config.half_steps * SHORT // 100,
-                        full_steps=config.full_steps * SHORT // 100,
-                        pairs=config.pairs_cuda)  # fmt: skip
+            decompose(frames, given, "all", short, CPU, Silent())
+        _print_operations(seen)
+        short = replace(short, pairs=config.pairs_cuda)  # a GPU takes more pairs a step
         counting = Phases()
         with Traffic(counting) as traffic:
             decompose(frames, given, "all", short, CPU, counting)
@@ -176,16 +179,20 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _print_cpu(phases: Phases, seen: Any) -> None:
+def _print_phases(phases: Phases) -> None:
     total = sum(phases.seconds.values())
-    print(f"CPU seconds of one thread, {total:.0f} in all (the profiler's own cost included):")
+    print(f"CPU seconds of one thread, {total:.0f} in all:")
     for phase, seconds in sorted(phases.seconds.items(), key=lambda one: -one[1]):
         if seconds >= 0.005 * total:
             print(f"  {phase:24}{seconds:8.1f} {seconds / total:6.1%}")
+
+
+def _print_operations(seen: Any) -> None:
     spent: Counter[str] = Counter()
     for one in seen.key_averages():
         spent[one.key] += one.self_cpu_time_total / 1e6
-    print("Costliest tensor operations, share of all CPU seconds:")
+    total = sum(spent.values())
+    print("Costliest tensor operations of a run of a tenth of the steps, share of all of them:")
     for name, seconds in spent.most_common(SHOWN):
         print(f"  {name:44}{seconds:8.1f} {seconds / total:6.1%}")
 
