@@ -12,6 +12,7 @@ from . import thumbs, words
 from .base import PARENT, InSequencer, subject
 
 SHOWN = 12  # ended jobs, the newest
+NOTES = 3  # of an ended job, the newest
 
 
 class T2L_PT_jobs(InSequencer, bpy.types.Panel):
@@ -79,8 +80,9 @@ def draw_ended(layout: Any, job: Job, width: int) -> None:
     row.operator("text2live.remove", text="", icon="TRASH").job_id = job.id
     if job.problem is not None:
         words.problem(layout, job.problem, width)
-    elif job.note:
-        words.paragraph(layout, job.note, width, "INFO")
+    else:
+        for note in job.notes[-NOTES:]:
+            words.paragraph(layout, note, width, "INFO")
     thumbs.show(layout, job.thumbnail, 4.0)
     draw_actions(layout, job)
 

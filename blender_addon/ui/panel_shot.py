@@ -58,10 +58,10 @@ def draw_object(layout: Any, scene: Any, settings: Any, width: int) -> None:
     if mode == "box":
         column.operator("text2live.draw_box", icon="SELECT_SET")
         if min(settings.mask_size) < 1:
-            words.paragraph(column, "No box yet: press the button, then drag it.", width, "INFO")
-        else:
-            for name in ("mask_corner", "mask_size", "mask_frame"):
-                field(column, settings, name)
+            text = "No box yet: press the button and drag it, or type it here."
+            words.paragraph(column, text, width, "INFO")
+        for name in ("mask_corner", "mask_size", "mask_frame"):
+            field(column, settings, name)
     elif mode == "image":
         column.operator("text2live.paint_mask", icon="BRUSH_DATA")
         field(column, settings, "mask_image")

@@ -58,7 +58,7 @@ ONTO = [
 
 
 def _mask_chosen(settings: Any, context: Any) -> None:
-    """A mask is most likely chosen on the frame it was painted on."""
+    """A mask is most likely chosen, and a box typed, on the frame that it is for."""
     scene = compat.sequencer_scene(context)
     if scene is not None:
         settings.mask_frame = scene.frame_current
@@ -159,18 +159,21 @@ class T2L_PG_settings(bpy.types.PropertyGroup):
         "strip's picture",
         size=2,
         min=0,
+        update=_mask_chosen,
     )
     mask_size: IntVectorProperty(  # type: ignore[valid-type]
         name="Size",
         description="Width and height of the box, in pixels of the strip's picture",
         size=2,
         min=0,
+        update=_mask_chosen,
     )
     mask_image: PointerProperty(  # type: ignore[valid-type]
         name="Image",
         description="A copy of the frame with the object painted over, or a picture with "
         "transparency beside the object",
         type=bpy.types.Image,
+        update=_mask_chosen,
     )
     mask_data: PointerProperty(  # type: ignore[valid-type]
         name="Mask",

@@ -67,7 +67,7 @@ def test_the_backend_says_how_busy_it_is(scene: Any, state: Any) -> None:
 @pytest.mark.parametrize(
     ("mode", "shown", "hidden"),
     [
-        ("box", "No box yet", "[On Frame]"),
+        ("box", "No box yet", "[Folder]"),
         ("image", "<Paint Mask on This Frame>", "[Folder]"),
         ("text", "[Called]", "[On Frame]"),
         ("auto", "[Object]", "[On Frame]"),
@@ -92,8 +92,10 @@ def test_more_is_shown_where_it_is_needed(scene: Any, strip: Any) -> None:
     assert "[Behind Now]" not in drawn(scene)
     settings.layer = "both"
     assert "[Behind Now]" in drawn(scene)
-    settings.mask_size = (9, 9)
-    assert "[Corner]" in drawn(scene)
+    scene.frame_set(17)
+    settings.mask_size = (9, 9)  # typed
+    assert settings.mask_frame == 17
+    assert "No box yet" not in drawn(scene)
     settings.mask_mode, settings.mask_every = "mask", False
     assert "[On Frame]" in drawn(scene)
     settings.after, settings.after_title = "a" * 32, "v1 a red car"
@@ -142,6 +144,14 @@ def test_a_running_job(scene: Any, strip: Any, tmp_path: Path) -> None:
     assert "2 min left" in seen
     assert "<text2live.cancel>" in seen
     assert job.note in seen
+
+
+def test_an_ended_job_says_all_it_had_to_say(scene: Any, strip: Any, tmp_path: Path) -> None:
+    job = a_job(scene, strip, tmp_path, phase=phases.DONE)
+    for text in ("One.", "Two.", "Three.", "Four."):
+        job.note = text
+    seen = drawn(scene, "T2L_PT_jobs").lines
+    assert [line for line in seen if line.endswith(".")] == ["Two.", "Three.", "Four."]
 
 
 def test_a_failed_job_says_why_in_lines_that_fit(scene: Any, strip: Any, tmp_path: Path) -> None:
