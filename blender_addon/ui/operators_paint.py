@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty
 
-from ..blender import compat, easel, shot
+from ..blender import compat, easel, runtime, shot
 from ..blender.extract import check_source
 from ..core.jobs import Job
 from ..wire import jobs
@@ -61,7 +61,8 @@ class T2L_OT_paint_frame(NeedsStrip, bpy.types.Operator):
         settings, frame = scene.text2live, scene.frame_current
         try:
             check_source(strip)
-            image = easel.frame_image(scene, strip, frame, longest(context), "paint")
+            with runtime.current().session.standing_still():
+                image = easel.frame_image(scene, strip, frame, longest(context), "paint")
         except jobs.JobError as error:
             return refuse(self, error.problem)
         settings.paint_image, settings.paint_onto = image, "frame"

@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from ..blender import compat, easel, handlers, layers, shot
+from ..blender import compat, easel, handlers, layers, runtime, shot
 from ..blender.extract import check_source, source_size
 from ..core.planning import box_between, to_picture
 from ..wire import jobs
@@ -98,7 +98,8 @@ class T2L_OT_paint_mask(NeedsStrip, bpy.types.Operator):
         settings, frame = scene.text2live, scene.frame_current
         try:
             check_source(strip)
-            image = easel.frame_image(scene, strip, frame, longest(context), "mask")
+            with runtime.current().session.standing_still():
+                image = easel.frame_image(scene, strip, frame, longest(context), "mask")
         except jobs.JobError as error:
             return refuse(self, error.problem)
         settings.mask_mode, settings.mask_image = "image", image
