@@ -2,6 +2,7 @@
 # The add-on's tests inside Blender, from the bpy wheel, in a virtual environment of its own:
 # bpy 4.x pins numpy below 2, the backend needs 2. BPY chooses the version, PYTHON the interpreter
 # (3.11 for 4.2 to 5.0, 3.13 for 5.1 and 5.2). TEXT2LIVE_BACKEND_PYTHON runs the real backend too.
+# Several versions, each in a virtual environment of its own: BPY="4.2.23 4.5.15 5.0.1 5.2.3".
 # BLENDER=/path/to/blender runs them in a whole Blender instead, whatever its version.
 #
 #     bash scripts/test_blender.sh [pytest's arguments]
@@ -23,6 +24,13 @@ if [ -n "${BLENDER:-}" ]; then
     --python scripts/pytest_in_blender.py -- "$packages" tests/blender "$@"
 fi
 
+if [[ "${BPY:-}" == *" "* ]]; then
+  for one in $BPY; do
+    echo "Blender $one"
+    BPY=$one BLENDER_VENV=${BLENDER_VENV:-.venv-blender}-$one bash scripts/test_blender.sh "$@"
+  done
+  exit 0
+fi
 if [ -z "${BPY:-}" ]; then
   BPY=4.5.15
   if [ -z "${PYTHON:-}" ] && ! works python3.11 && works python3.13; then BPY=5.2.3; fi

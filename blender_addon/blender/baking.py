@@ -10,7 +10,7 @@ import bpy
 from ..wire import jobs
 from . import compat, layers
 from .extract import isolated_copy, source_files
-from .folders import folder_of
+from .folders import folder_of, written
 
 MOVIE = "layer.mkv"
 
@@ -75,8 +75,7 @@ def _beside(scene: Any, layer: Any, path: Path) -> Any:
         frame_start=round(compat.content_start(layer)),
         fit_method="ORIGINAL",
     )
-    if bpy.data.is_saved:
-        movie.filepath = bpy.path.relpath(str(path))
+    movie.filepath = written(path.parent) + path.name
     movie.alpha_mode = "STRAIGHT"
     movie.colorspace_settings.name = "sRGB"
     for name in (
