@@ -78,6 +78,7 @@ class Client:
         self._name = name
         self._commands: SimpleQueue[Callable[[Session], None]] = SimpleQueue()
         self._halts: SimpleQueue[tuple[threading.Event, threading.Event]] = SimpleQueue()
+        self._go_on = threading.Event()  # of the halt that the thread is in
         self._lock = threading.Lock()
         self._listeners: list[tuple[Callable[[ClientEvent], bool], SimpleQueue[ClientEvent]]] = []
         self._status = ConnectionChanged("connecting")
@@ -102,6 +103,7 @@ class Client:
     def close(self) -> None:
         """Disconnect and end the thread; running jobs go on. Blocks for well under a second."""
         self._closing.set()
+        self._go_on.set()
         self._wake()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(5)
@@ -296,9 +298,9 @@ class Client:
     def _stand_still(self) -> None:
         """Wait while somebody asks for it: once a round, so that the link lives on in between."""
         with suppress(Empty):
-            stands, go_on = self._halts.get_nowait()
+            stands, self._go_on = self._halts.get_nowait()
             stands.set()
-            go_on.wait()
+            self._go_on.wait()
 
     def _notice(self, link: Link) -> None:
         old = self._status

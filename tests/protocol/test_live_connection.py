@@ -295,6 +295,14 @@ def test_the_thread_stands_still_on_wish_and_the_link_lives_on(shared, connect, 
     diary.until_kind(JobList)
 
 
+def test_a_client_that_stands_still_can_be_closed(shared):
+    client = Client(shared.connection)
+    client.start()
+    with client.standing_still():
+        client.close()
+        assert not any(thread.name == "text2live-client" for thread in threading.enumerate())
+
+
 def test_requests_after_close_do_no_harm(shared):
     client = Client(shared.connection)
     client.start()
