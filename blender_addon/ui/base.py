@@ -31,7 +31,7 @@ def subject(context: Any) -> Any:
 
 def field(layout: Any, owner: Any, name: str, **options: Any) -> None:
     """A property with its name in front, which leaves it more room than Blender's own split."""
-    split = layout.split(factor=0.28)
+    split = layout.split(factor=0.33)
     left = split.row()
     left.alignment = "RIGHT"
     left.label(text=owner.bl_rna.properties[name].name)

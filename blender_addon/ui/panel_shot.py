@@ -104,7 +104,7 @@ def draw_analysis(layout: Any, context: Any, strip: Any, width: int) -> None:
     for verdict in verdicts(found.numbers, start):
         words.paragraph(box, verdict.text, width, "BLANK1" if verdict.good else "ERROR")
     if not found.pictures:
-        box.operator("text2live.analyse", text="Fetch Its Atlases", icon="VIEWZOOM")
+        box.operator("text2live.analyse", text="Show Its Atlases", icon="VIEWZOOM")
         return
     row = box.row(align=True)
     for layer, name in (("foreground", "Object"), ("background", "Background")):

@@ -79,7 +79,7 @@ class T2L_PG_settings(bpy.types.PropertyGroup):
         maxlen=2000,
     )
     background: StringProperty(  # type: ignore[valid-type]
-        name="Background",
+        name="Behind",
         description="What the background shows after the edit, where both layers are changed. "
         "Empty: the prompt",
         maxlen=2000,

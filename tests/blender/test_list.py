@@ -100,7 +100,7 @@ def test_an_edit_after_the_analysis_counts_as_quick(table: Table) -> None:
     assert not first.analysed
     assert shot.analysis(table.strip, first.settings) is not None
     seen = drawn(table.scene)
-    assert "<Fetch Its Atlases>" in seen
+    assert "<Show Its Atlases>" in seen
     second = table.finish()
     assert second.analysed
     times = (first.seconds, second.seconds)
