@@ -62,7 +62,7 @@ class T2L_OT_show_earlier(OnLayer, bpy.types.Operator):
 
 
 class T2L_OT_bake(OnLayer, bpy.types.Operator):
-    """Write the layer's pictures into one lossless movie (FFV1) that takes the strip's place"""
+    """Write the layer into one lossless movie (FFV1) that takes its place. Blender waits for it"""
 
     bl_idname = "text2live.bake"
     bl_label = "Bake to Movie"
