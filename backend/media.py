@@ -197,6 +197,18 @@ def lay_over(front: Pixels, back: Pixels) -> Pixels:
     return np.asarray(np.rint(mixed), dtype=np.uint8)
 
 
+def beneath(front: Pixels, back: Pixels) -> Pixels:
+    """The layer behind, so that two that share pixels along an edge cover them between them.
+
+    An object that fills half of a pixel has α ½ there, and what is behind it the other half. Laid
+    over each other such layers would leave a quarter to the footage, a seam round the object: the
+    one behind has to fill all that the one in front leaves. Each [H,W,4] uint8, straight alpha.
+    """
+    left = 255.0 - front[..., 3:].astype(np.float32)
+    alpha = np.minimum(back[..., 3:] * 255.0 / np.maximum(left, 1.0), 255.0)
+    return np.asarray(np.concatenate([back[..., :3], np.rint(alpha)], axis=-1), dtype=np.uint8)
+
+
 def _decode(file: Path, flag: int) -> Pixels:
     try:
         data = np.fromfile(file, np.uint8)

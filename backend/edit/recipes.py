@@ -20,7 +20,11 @@ from backend.edit.config import EditConfig
 from protocol.jobs import RECIPES, EditJob, JobError
 
 WARM_SHARE = 0.3
-"""Share of the steps that an edit takes which starts from an earlier one."""
+"""Share of the steps that an edit takes which starts from an earlier one.
+
+Six frames of the demo clip, preset draft, after "a golden swan"; loss of the texts over the last ten
+steps: "a wooden swan" 1.97, afresh in as few steps 2.09, in all of them 1.90; "a golden swan, shiny"
+1.88, 2.12 and 1.87."""
 
 
 def config_of(spec: EditJob, *, video: bool, layer: str, warm: bool = False) -> EditConfig:

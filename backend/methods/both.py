@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from backend.edit.config import EditTexts
 from backend.edit.train import PHASE
-from backend.media import composite, lay_over
+from backend.media import beneath, composite, lay_over
 from backend.progress import Reporter
 from backend.worker import Context
 from protocol.jobs import BOTH, LAYERS, OBJECTS, EditJob, ObjectRef
@@ -47,19 +47,22 @@ def texts_of(spec: EditJob) -> EditTexts:
     )  # fmt: skip
 
 
-def beneath(frames: NDArray[np.uint8], layer: Layer, ctx: Context) -> NDArray[np.uint8]:
+def covered(frames: NDArray[np.uint8], layer: Layer, ctx: Context) -> NDArray[np.uint8]:
     """Frames [T,H,W,3] with a layer over them."""
     return np.stack(
         [composite(frame, ctx.load(ref)) for frame, ref in zip(frames, layer, strict=True)]
     )
 
 
-def as_one(parts: dict[str, Layer], ctx: Context) -> Layer:
-    """The foreground's layer over the background's."""
-    return tuple(
-        ctx.store(lay_over(ctx.load(front), ctx.load(back)))
-        for front, back in zip(parts[FRONT], parts[BACK], strict=True)
-    )
+def joined(parts: dict[str, Layer], ctx: Context) -> tuple[dict[str, Layer], Layer]:
+    """Both layers, the background's filled up along the object's edge, and the two as one."""
+    behind, one = [], []
+    for front_ref, back_ref in zip(parts[FRONT], parts[BACK], strict=True):
+        front = ctx.load(front_ref)
+        back = beneath(front, ctx.load(back_ref))
+        behind.append(ctx.store(back))
+        one.append(ctx.store(lay_over(front, back)))
+    return {FRONT: parts[FRONT], BACK: tuple(behind)}, tuple(one)
 
 
 class Share:

@@ -28,8 +28,8 @@ from backend.methods.both import (
     Layer,
     Share,
     alone,
-    as_one,
-    beneath,
+    covered,
+    joined,
     layers_to_edit,
     texts_of,
 )
@@ -174,7 +174,7 @@ def _video(
     parts: dict[str, Layer] = {}
     pictures: dict[str, ObjectRef] = {}
     for one in trainings:
-        shown = frames if not parts else beneath(frames, parts[BACK], ctx)
+        shown = frames if not parts else covered(frames, parts[BACK], ctx)
         rgba = edit_atlas(
             shown, atlas, one.layer, one.texts, one.clip, one.config, one.device, one.report,
             one.checkpoint, one.weights,
@@ -199,4 +199,5 @@ def _result(
     if len(parts) == 1:
         (layer,) = parts.values()
         return Result(layer=layer, pictures=pictures, numbers=numbers)
-    return Result(layer=as_one(parts, ctx), parts=parts, pictures=pictures, numbers=numbers)
+    parts, layer = joined(parts, ctx)
+    return Result(layer=layer, parts=parts, pictures=pictures, numbers=numbers)

@@ -16,7 +16,7 @@ from backend.executors.base import AnyReport, Note, Step
 from backend.methods import text2live
 from backend.methods.earlier import sweep
 from backend.worker import Context
-from protocol.jobs import Clip, EditJob, JobError, KeyMask, Masks, Result
+from protocol.jobs import Clip, EditJob, JobError, KeyMask, Masks, ObjectRef, Result
 from scripts.make_clip import SyntheticClip, make_clip
 
 STEPS = 4
@@ -90,6 +90,38 @@ def test_both_layers_of_a_clip_are_edited_in_one_job(tmp_path: Path, shot: Synth
     assert steps[-1] == (2 * STEPS, 2 * STEPS)
 
 
+def parts_as_made(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, tuple[ObjectRef, ...]]]:
+    """The parts of every job of both layers, before they are fitted to each other."""
+    made: list[dict[str, tuple[ObjectRef, ...]]] = []
+    real = text2live.joined
+
+    def joined(parts: dict[str, tuple[ObjectRef, ...]], ctx: Context) -> object:
+        made.append(parts)
+        return real(parts, ctx)
+
+    monkeypatch.setattr(text2live, "joined", joined)
+    return made
+
+
+def test_no_seam_is_left_round_the_object(
+    tmp_path: Path, shot: SyntheticClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[dict[str, tuple[ObjectRef, ...]]] = []
+    real = text2live.joined
+    monkeypatch.setattr(
+        text2live, "joined", lambda parts, ctx: made.append(parts) or real(parts, ctx)
+    )
+    job = Job(tmp_path)
+    result = text2live.run(spec(job, shot, layer="both"), job.ctx)
+    shares = [
+        np.stack([job.ctx.load(ref)[..., 3] for ref in refs]) / 255.0 for refs in made[0].values()
+    ]
+    whole = job.pixels(result)[..., 3] / 255.0
+    shared = (shares[0] > 0.1) & (shares[1] > 0.1) & (sum(shares) < 1)
+    assert shared.any()
+    np.testing.assert_allclose(whole[shared], sum(shares)[shared], atol=0.01)
+
+
 def test_both_layers_of_a_still(tmp_path: Path, shot: SyntheticClip) -> None:
     job = Job(tmp_path)
     result = text2live.run(spec(job, shot, frames=1, layer="both"), job.ctx)
@@ -126,17 +158,17 @@ def caught(
 def test_the_object_is_judged_over_the_edited_background(
     tmp_path: Path, shot: SyntheticClip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = caught(monkeypatch, "edit_atlas")
+    calls, made = caught(monkeypatch, "edit_atlas"), parts_as_made(monkeypatch)
     job = Job(tmp_path)
     asked = spec(
         job, shot, layer="both", screen=("gold",), background=("snow",), background_source=("wall",)
     )
-    result = text2live.run(asked, job.ctx)
+    text2live.run(asked, job.ctx)
     (first, *back), (second, *front) = calls
     assert back == ["background", ("snow",), ("wall",), ()]
     assert front == ["foreground", ("golden swan",), ("blue swan",), ("gold",)]
     np.testing.assert_array_equal(first, shot.frames)
-    behind = job.pixels(result, "background")
+    behind = [job.ctx.load(ref) for ref in made[0]["background"]]
     for frame, layer, seen in zip(shot.frames, behind, second, strict=True):
         np.testing.assert_array_equal(seen, media.composite(frame, layer))
 

@@ -79,6 +79,20 @@ def test_the_composite_is_exact_where_alpha_is_zero_and_over_elsewhere() -> None
     np.testing.assert_allclose(out[5:], a * layer[5:, :, :3] + (1 - a) * frame[5:], atol=0.51)
 
 
+def test_layers_that_share_a_pixel_leave_nothing_of_it_to_the_footage() -> None:
+    share = np.linspace(0, 1, 9)  # of the object in each pixel
+    frame = np.full((1, 9, 3), 200, np.uint8)
+    front, back = np.zeros((2, 1, 9, 4), np.uint8)
+    front[..., 0], front[..., 3] = 255, np.rint(share * 255)
+    back[..., 2], back[..., 3] = 255, np.rint((1 - share) * 255)
+    both = media.composite(media.composite(frame, media.beneath(front, back)), front)
+    np.testing.assert_allclose(both[0, :, 0], share * 255, atol=2)
+    np.testing.assert_allclose(both[0, :, 2], (1 - share) * 255, atol=2)
+    assert both[..., 1].max() <= 2
+    clear = np.zeros_like(front)
+    np.testing.assert_array_equal(media.beneath(clear, back), back)
+
+
 def test_two_layers_as_one_look_as_if_both_had_been_laid_over_the_frame() -> None:
     frame, front, back = image(0, c=3), image(1, c=4), image(2, c=4)
     front[:3, :, 3], back[:, :3, 3] = 0, 0
