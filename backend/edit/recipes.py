@@ -22,9 +22,9 @@ from protocol.jobs import RECIPES, EditJob, JobError
 WARM_SHARE = 0.3
 """Share of the steps that an edit takes which starts from an earlier one.
 
-Six frames of the demo clip, preset draft, after "a golden swan"; loss of the texts over the last ten
-steps: "a wooden swan" 1.97, afresh in as few steps 2.09, in all of them 1.90; "a golden swan, shiny"
-1.88, 2.12 and 1.87."""
+Six frames of the demo clip, preset draft, after "a golden swan"; loss of the texts over the last
+ten steps: "a wooden swan" 1.97, afresh in as few steps 2.09, in all of them 1.90; "a golden swan,
+shiny" 1.88, 2.12 and 1.87."""
 
 
 def config_of(spec: EditJob, *, video: bool, layer: str, warm: bool = False) -> EditConfig:
@@ -101,7 +101,9 @@ def stronger(config: EditConfig, strength: float) -> EditConfig:
     """How far the edit may go. The texts' weights grow with strength, what holds them back shrinks.
 
     strength 1 changes nothing; 0.25 to 2. The texts gain by it, structure, sparsity and the prior
-    against opaque layers lose by it; below 1 the bootstrap asks for a clearer layer too.
+    against opaque layers lose by it; below 1 the bootstrap asks for a clearer layer too. A golden
+    swan, six frames of the demo clip, draft: at 0.25 mean α on the swan .36 and the frame changes
+    by 4.2 of 255, at 1 .93 and 11.7, at 2 .95 and 11.8: what is opaque already gains little.
     """
     return replace(
         config,
