@@ -2,7 +2,8 @@
 # The add-on's tests inside Blender, from the bpy wheel, in a virtual environment of its own:
 # bpy 4.x pins numpy below 2, the backend needs 2. BPY chooses the version, PYTHON the interpreter
 # (3.11 for 4.2 to 5.0, 3.13 for 5.1 and 5.2). TEXT2LIVE_BACKEND_PYTHON runs the real backend too.
-# Several versions, each in a virtual environment of its own: BPY="4.2.23 4.5.15 5.0.1 5.2.3".
+# Several versions, each in a virtual environment of its own: BPY="4.2.23 4.5.15 5.0.1 5.2.3"; the
+# real backend runs with the first of them.
 # BLENDER=/path/to/blender runs them in a whole Blender instead, whatever its version.
 #
 #     bash scripts/test_blender.sh [pytest's arguments]
@@ -28,6 +29,7 @@ if [[ "${BPY:-}" == *" "* ]]; then
   for one in $BPY; do
     echo "Blender $one"
     BPY=$one BLENDER_VENV=${BLENDER_VENV:-.venv-blender}-$one bash scripts/test_blender.sh "$@"
+    unset TEXT2LIVE_BACKEND_PYTHON
   done
   exit 0
 fi
@@ -36,7 +38,9 @@ if [ -z "${BPY:-}" ]; then
   if [ -z "${PYTHON:-}" ] && ! works python3.11 && works python3.13; then BPY=5.2.3; fi
 fi
 case $BPY in 5.[1-9]*) needed=python3.13 ;; *) needed=python3.11 ;; esac
-python=${PYTHON:-$needed}
+python=$needed
+fits='import sys; raise SystemExit("python{}.{}".format(*sys.version_info) != sys.argv[1])'
+if [ -n "${PYTHON:-}" ] && "$PYTHON" -c "$fits" "$needed" 2>/dev/null; then python=$PYTHON; fi
 venv=${BLENDER_VENV:-.venv-blender}
 
 if ! "$venv/bin/python" -c "import importlib.metadata as m, msgspec, pytest, sys; sys.exit(m.version('bpy') != '$BPY')" 2>/dev/null; then
