@@ -7,7 +7,8 @@
 The judge is a folder of weights (a twin of the demo CLIP from another seed, made by
 scripts.demo_clip.train) or one of open_clip's. Every cell is kept in --out and made anew only when
 something that it is made from has changed: run the same command again until nothing is left.
-Writes evaluation.csv (every cell), evaluation.md (means) and evaluation.jpg (the middle frames).
+Writes evaluation.csv (every cell), evaluation.md (means over the prompts that all variants have
+been asked so far) and evaluation.jpg (the middle frames).
 On Linux and macOS.
 """
 
@@ -164,23 +165,26 @@ def write(found: Found, args: argparse.Namespace, cases: Sequence[Case]) -> None
     kinds = list(dict.fromkeys(row.kind for row in found.rows))
     for kind in kinds:
         mine = [row for row in found.rows if row.kind == kind and row.seed == 0]
-        clips = list(dict.fromkeys(row.clip for row in mine))
-        titled = [(clip, [row for row in mine if row.clip == clip]) for clip in clips]
-        for title, rows in [("all", mine), *titled] if len(clips) > 1 else titled:
-            parts += [f"## {kind}: {title}\n"]
-            parts += [report.table(rows, names, part) for part in (SHOWS_TEXT, KEEPS_REST)]
+        parts += [f"## {kind}: {OURS}, prompt by prompt\n"]
+        ours = [row for row in mine if row.variant == OURS]
+        parts += [report.by_prompt(ours, part) for part in (SHOWS_TEXT, KEEPS_REST)]
+        parts += [f"## {kind}: all variants, on the prompts that each of them was asked\n"]
+        fair = report.comparable(mine)
+        parts += [report.table(fair, names, part) for part in (SHOWS_TEXT, KEEPS_REST)]
     repeated = report.spreads([row for row in found.rows if row.variant == OURS])
     if repeated:
         parts += ["## Spread over seeds, ours\n", report.listed(repeated)]
     (args.out / "evaluation.md").write_text("\n".join(parts), encoding="utf-8")
+    made = {place[3] for place in found.pictures}
+    columns = [name for name in names if name in made]
     rows_shown = []
     for kind in kinds:
         for case in cases:
             for prompt in case.prompts[: args.shown]:
-                pictures = [found.pictures.get((case.clip, kind, prompt, n, 0)) for n in names]
-                if any(one is not None for one in pictures):
+                pictures = [found.pictures.get((case.clip, kind, prompt, n, 0)) for n in columns]
+                if any(one is not None for one in pictures[1:]):
                     rows_shown.append((f"{case.clip} ({kind}): {prompt}", pictures))
-    page = cv2.cvtColor(report.sheet(names, rows_shown), cv2.COLOR_RGB2BGR)
+    page = cv2.cvtColor(report.sheet(columns, rows_shown), cv2.COLOR_RGB2BGR)
     cv2.imwrite(str(args.out / "evaluation.jpg"), page, [cv2.IMWRITE_JPEG_QUALITY, JPEG])
 
 

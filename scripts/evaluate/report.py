@@ -70,13 +70,30 @@ def spreads(rows: Sequence[Row]) -> dict[str, float]:
     }
 
 
+def comparable(rows: Sequence[Row]) -> list[Row]:
+    """Those of the prompts that every variant among the rows was asked: means of others mislead."""
+    asked: dict[str, set[tuple[str, str]]] = {}
+    for row in rows:
+        asked.setdefault(row.variant, set()).add((row.clip, row.prompt))
+    shared = set.intersection(*asked.values()) if asked else set()
+    return [row for row in rows if (row.clip, row.prompt) in shared]
+
+
+def by_prompt(rows: Sequence[Row], columns: Sequence[str]) -> str:
+    """One line a cell, in Markdown."""
+    lines = [_heads("clip | prompt", columns), "|---" * (len(columns) + 2) + "|"]
+    for row in rows:
+        cells = [shown(k, row.numbers[k]) if k in row.numbers else "–" for k in columns]
+        lines.append(f"| {row.clip} | {row.prompt} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def table(rows: Sequence[Row], variants: Sequence[str], columns: Sequence[str]) -> str:
     """Means by variant, in Markdown; the variants in the order given, those without cells left out.
 
     rows: of one kind. A measure that some cell lacks is a dash.
     """
-    heads = [f"{COLUMNS[k].title}{_unit(k)}" for k in columns]
-    lines = ["| variant | cells | " + " | ".join(heads) + " |", "|---" * (len(columns) + 2) + "|"]
+    lines = [_heads("variant | cells", columns), "|---" * (len(columns) + 2) + "|"]
     for name in variants:
         mine = [row for row in rows if row.variant == name]
         if not mine:
@@ -92,6 +109,11 @@ def table(rows: Sequence[Row], variants: Sequence[str], columns: Sequence[str]) 
 def listed(numbers: dict[str, float]) -> str:
     """Measures as a list in Markdown."""
     return "\n".join(f"- {COLUMNS[k].title}: {shown(k, v)}" for k, v in numbers.items()) + "\n"
+
+
+def _heads(first: str, columns: Sequence[str]) -> str:
+    heads = [f"{COLUMNS[k].title}{_unit(k)}" for k in columns]
+    return f"| {first} | " + " | ".join(heads) + " |"
 
 
 def _unit(name: str) -> str:

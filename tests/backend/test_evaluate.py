@@ -343,6 +343,22 @@ def test_the_table_holds_means_and_leaves_failures_out():
     assert "CLIP similarity ↑ | α inside" in lines
 
 
+def test_variants_are_compared_on_the_prompts_that_all_of_them_have():
+    rows = [row(prompt=p) for p in "abc"] + [row("no screen", p) for p in "bcd"]
+    rows += [row("no sparsity", p) for p in "abcd"]
+    kept = report.comparable(rows)
+    assert sorted((r.variant, r.prompt) for r in kept) == [
+        (name, prompt) for name in ("no screen", "no sparsity", OURS) for prompt in "bc"
+    ]
+    assert report.comparable([]) == []
+
+
+def test_prompt_by_prompt_every_cell_is_a_line():
+    lines = report.by_prompt([row(similarity=0.25), row(prompt="q")], ("similarity",))
+    assert lines.splitlines()[2:] == ["| demo | p | 0.250 |", "| demo | q | – |"]
+    assert lines.startswith("| clip | prompt | CLIP similarity ↑ |")
+
+
 def test_spread_is_over_seeds_not_over_prompts():
     rows = [row(seed=s, similarity=0.1 * s) for s in range(3)]
     rows += [row(prompt="q", seed=s, similarity=5 + 0.2 * s) for s in range(3)]
