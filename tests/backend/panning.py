@@ -46,5 +46,8 @@ class Panning:
         return self.seen
 
     def clip(self):
-        made = [self.colours[0, :, :, STEP * t : STEP * t + W].permute(1, 2, 0) for t in range(T)]
+        made = [
+            self.colours.detach()[0, :, :, STEP * t : STEP * t + W].permute(1, 2, 0)
+            for t in range(T)
+        ]
         return (torch.stack(made) * 255).round().to(torch.uint8).numpy()

@@ -201,6 +201,16 @@ def test_result_is_an_rgba_atlas_and_the_atlas_is_untouched():
     assert torch.equal(atlas.colours, before)
 
 
+def test_no_gradient_reaches_the_atlas_or_the_text_image_model():
+    atlas, model = Panning(), tiny_model()
+    for frozen in (atlas.colours, atlas.seen):
+        frozen.requires_grad_()
+    edit_atlas(atlas.clip(), atlas, "foreground", TEXTS, model, TINY, CPU, Silent())
+    assert atlas.colours.grad is None
+    assert atlas.seen.grad is None
+    assert all(weight.grad is None for weight in model.clip.parameters())
+
+
 def test_texels_no_frame_sees_stay_empty():
     atlas = Panning()
     atlas.seen[..., 50:] = 0
