@@ -48,30 +48,25 @@ class Views:
 
 
 def draw_views(config: ViewConfig, height: int, width: int, generator: torch.Generator) -> Views:
-    """Draw `config.count` views of pictures height×width; the first shows the whole picture."""
-    homographies, colours, contrasts = [], [], []
-    for index in range(config.count):
-        matrix = torch.eye(3) if index == 0 else _crop(config, height, width, generator)
-        if _happens(config.flip, generator):
-            matrix = matrix @ torch.diag(torch.tensor([-1.0, 1.0, 1.0]))
-        if _happens(config.affine, generator):
-            angle = math.radians(config.degrees) * _signed(generator)
-            shift = [2 * config.translate * _signed(generator) for _ in range(2)]
-            matrix = matrix @ affine(angle, shift[0], shift[1])
-        if _happens(config.perspective, generator):
-            inward = torch.rand(4, 2, generator=generator) * config.distortion
-            matrix = matrix @ perspective(inward)
-        homographies.append(matrix)
-        colour, contrast = torch.eye(3), 1.0
-        if _happens(config.jitter, generator):
-            colour, contrast = jitter(config.jitter_strength, generator)
-        if _happens(config.grey, generator):
-            colour = torch.tensor([LUMINANCE] * 3) @ colour
-        colours.append(colour)
-        contrasts.append(contrast)
-    return Views(
-        torch.stack(homographies), torch.stack(colours), torch.tensor(contrasts), config.fill
-    )
+    """Draw `config.count` views of pictures height×width; the first shows the whole picture.
+
+    All views at once, with one draw of numbers: one by one they would keep a GPU waiting.
+    """
+    draws = torch.rand(config.count, 24, generator=generator)
+    chances = (config.flip, config.affine, config.perspective, config.jitter, config.grey)
+    flip, turn, bend, tint, grey = (draws[:, :5] < torch.tensor(chances)).float().T
+    matrix = _crops(config, height, width, draws[:, 5:9])
+    matrix[:1] = torch.eye(3)
+    matrix[:, :, 0] *= 1 - 2 * flip[:, None]
+    angle, right, down = ((2 * draws[:, 9:12] - 1) * turn[:, None]).T
+    shift = 2 * config.translate
+    matrix = matrix @ affine(math.radians(config.degrees) * angle, shift * right, shift * down)
+    inward = draws[:, 12:20] * bend[:, None] * config.distortion
+    matrix = matrix @ perspective(inward.reshape(-1, 4, 2))
+    colour, contrast = _jitters(config.jitter_strength, draws[:, 20:24])
+    colour = torch.lerp(torch.eye(3), colour, tint[:, None, None])
+    colour = torch.lerp(colour, torch.tensor([LUMINANCE] * 3) @ colour, grey[:, None, None])
+    return Views(matrix, colour, torch.lerp(torch.ones(()), contrast, tint), config.fill)
 
 
 def apply_views(views: Views, x_BCHW: Tensor, side: int) -> Tensor:
@@ -113,66 +108,67 @@ def homography_grid(matrix_V33: Tensor, height: int, width: int) -> Tensor:
     return mapped_VHW3[..., :2] / mapped_VHW3[..., 2:]
 
 
-def crop_matrix(left: float, top: float, width: float, height: float) -> Tensor:
-    """View of a crop whose corner and size are shares (0..1) of the picture, float32 [3,3]."""
-    return torch.tensor(
-        [
-            [width, 0.0, 2 * left + width - 1],
-            [0.0, height, 2 * top + height - 1],
-            [0.0, 0.0, 1.0],
-        ]
-    )
+def crop_matrix(
+    left: Tensor | float, top: Tensor | float, width: Tensor | float, height: Tensor | float
+) -> Tensor:
+    """View of a crop whose corner and size are shares (0..1) of the picture, float32 [...,3,3]."""
+    return _matrix(width, 0, 2 * left + width - 1, 0, height, 2 * top + height - 1, 0, 0, 1)
 
 
-def affine(angle: float, shift_x: float, shift_y: float) -> Tensor:
-    """View rotated by angle (radians) and shifted (units of half a side), float32 [3,3]."""
-    c, s = math.cos(angle), math.sin(angle)
-    return torch.tensor([[c, -s, shift_x], [s, c, shift_y], [0.0, 0.0, 1.0]])
+def affine(angle: Tensor | float, shift_x: Tensor | float, shift_y: Tensor | float) -> Tensor:
+    """View rotated by angle (radians) and shifted (units of half a side), float32 [...,3,3]."""
+    c, s = torch.as_tensor(angle).cos(), torch.as_tensor(angle).sin()
+    return _matrix(c, -s, shift_x, s, c, shift_y, 0, 0, 1)
 
 
 def perspective(inward_42: Tensor) -> Tensor:
-    """View in which the square's corners have moved inwards, float32 [3,3].
+    """View in which the square's corners have moved inwards, float32 [...,3,3].
 
-    inward: how far each corner (clockwise from top left) moves in x and y, in units of half a
-    side. The matrix maps the moved corners back to the square's, as eight linear equations say.
+    inward: [...,4,2], how far each corner (clockwise from top left) moves in x and y, in units of
+    half a side. The matrix maps the moved corners back to the square's: eight linear equations.
     """
-    corners = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
-    moved = corners * (1 - inward_42)
-    rows, right = [], []
-    for (x, y), (u, v) in zip(moved.tolist(), corners.tolist(), strict=True):
-        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
-        right += [u, v]
-    solved = torch.linalg.solve(
-        torch.tensor(rows, dtype=torch.float64), torch.tensor(right, dtype=torch.float64)
-    )
-    return torch.cat([solved, solved.new_ones(1)]).reshape(3, 3).float()
+    corners = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]]).double()
+    x, y = (corners * (1 - inward_42.double())).unbind(-1)
+    u, v = corners.unbind(-1)
+    no, one = torch.zeros_like(x), torch.ones_like(x)
+    of_u = torch.stack([x, y, one, no, no, no, -u * x, -u * y], dim=-1)
+    of_v = torch.stack([no, no, no, x, y, one, -v * x, -v * y], dim=-1)
+    rows = torch.cat([of_u, of_v], dim=-2)
+    solved = torch.linalg.solve(rows, torch.cat([u, v]).expand(rows.shape[:-1]))
+    return torch.cat([solved, one[..., :1]], dim=-1).reshape(*x.shape[:-1], 3, 3).float()
 
 
 def jitter(strength: float, generator: torch.Generator) -> tuple[Tensor, float]:
     """Random brightness, saturation and hue as one RGB matrix [3,3], and a contrast factor."""
-    brightness, saturation, contrast = (1 + strength * _signed(generator) for _ in range(3))
-    turn = 2 * math.pi * strength * _signed(generator)
-    c, s = math.cos(turn), math.sin(turn)
+    colour, contrast = _jitters(strength, torch.rand(1, 4, generator=generator))
+    return colour[0], float(contrast)
+
+
+def _jitters(strength: float, draws_V4: Tensor) -> tuple[Tensor, Tensor]:
+    """RGB matrices [V,3,3] and contrasts [V] of draws in 0..1."""
+    change_V4 = strength * (2 * draws_V4 - 1)
+    brightness, saturation, contrast = (1 + change_V4[:, :3]).T
+    turn = 2 * math.pi * change_V4[:, 3]
     yiq = torch.tensor(_YIQ, dtype=torch.float64)
-    rotate = torch.tensor([[1, 0, 0], [0, c, -s], [0, s, c]], dtype=torch.float64)
-    hue = (torch.linalg.solve(yiq, rotate @ yiq)).float()
-    grey = torch.tensor([LUMINANCE] * 3)
-    return brightness * (saturation * hue + (1 - saturation) * grey), contrast
+    c, s = turn.double().cos(), turn.double().sin()
+    hue = torch.linalg.solve(yiq, _matrix(1, 0, 0, 0, c, -s, 0, s, c) @ yiq).float()
+    grey, saturation = torch.tensor([LUMINANCE] * 3), saturation[:, None, None]
+    return brightness[:, None, None] * (saturation * hue + (1 - saturation) * grey), contrast
 
 
-def _crop(config: ViewConfig, height: int, width: int, generator: torch.Generator) -> Tensor:
+def _matrix(*numbers: Tensor | float) -> Tensor:
+    """Nine numbers, or tensors of them, row by row: [...,3,3]."""
+    kind = next((n.dtype for n in numbers if isinstance(n, Tensor)), torch.float32)
+    nine: tuple[Tensor, ...] = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
+        *(torch.as_tensor(number, dtype=kind) for number in numbers)
+    )
+    return torch.stack(nine, dim=-1).reshape(*nine[0].shape, 3, 3)
+
+
+def _crops(config: ViewConfig, height: int, width: int, draws_V4: Tensor) -> Tensor:
     low, high = config.crop
-    h, w = (low + (high - low) * torch.rand(2, generator=generator)).tolist()
-    h = min(h, MAX_ASPECT * w * width / height)
-    w = min(w, MAX_ASPECT * h * height / width)
-    left, top = torch.rand(2, generator=generator).tolist()
+    h, w = (low + (high - low) * draws_V4[:, :2]).T
+    h = torch.minimum(h, MAX_ASPECT * w * width / height)
+    w = torch.minimum(w, MAX_ASPECT * h * height / width)
+    left, top = draws_V4[:, 2:].T
     return crop_matrix(left * (1 - w), top * (1 - h), w, h)
-
-
-def _happens(probability: float, generator: torch.Generator) -> bool:
-    return bool(torch.rand((), generator=generator) < probability)
-
-
-def _signed(generator: torch.Generator) -> float:
-    """Uniform in −1..1."""
-    return float(torch.rand((), generator=generator)) * 2 - 1

@@ -129,6 +129,33 @@ def test_a_certain_flip_mirrors():
     torch.testing.assert_close(made, x.flip(-1), atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("name", ["flip", "affine", "perspective", "jitter", "grey"])
+def test_each_change_comes_with_its_probability_and_of_itself(name):
+    config = replace(STILL, count=3000, crop=(1.0, 1.0), **{name: 0.3})
+    views = draw_views(config, 32, 32, seeded(8))
+    moved = ~torch.isclose(views.homography, torch.eye(3), atol=1e-6).all((1, 2))
+    coloured = ~torch.isclose(views.colour, torch.eye(3), atol=1e-6).all((1, 2))
+    contrasted = views.contrast != 1
+    found = {
+        "flip": moved, "affine": moved, "perspective": moved, "jitter": coloured & contrasted,
+        "grey": coloured,
+    }  # fmt: skip
+    # Five standard deviations of 3000 draws.
+    assert abs(float(found[name].float().mean()) - 0.3) < 0.042
+    others = {"geometry": moved, "colour": coloured, "contrast": contrasted}
+    for kind in ("geometry",) if name in ("jitter", "grey") else ("colour", "contrast"):
+        assert not others[kind].any()
+
+
+def test_different_changes_fall_together_by_chance_alone():
+    """Numbers of one draw, each used once."""
+    config = replace(STILL, count=3000, crop=(1.0, 1.0), flip=0.5, grey=0.5)
+    views = draw_views(config, 32, 32, seeded(9))
+    flipped = views.homography[:, 0, 0] < 0
+    grey = views.colour[:, 0, 1] > 0
+    assert abs(float((flipped & grey).float().mean()) - 0.25) < 0.04
+
+
 def test_all_pictures_get_the_same_views():
     x = picture()
     views = draw_views(ViewConfig(count=6), 40, 40, seeded(2))
