@@ -44,7 +44,7 @@ def layer_over(scene: Any, strip: Any, job: Job, start: int) -> Any:
         below = _picture_node(tree, source_files(strip), job.anchor.frames, start, first)
         below.image.colorspace_settings.name = strip.colorspace_settings.name
         left = min((n.location.x for n in tree.nodes), default=0.0)
-        below.location = (left - 3 * COLUMN, 0.0)
+        below.location = (left - 3 * COLUMN, output.location.y)
     node.location = (below.location.x + 1.5 * COLUMN, below.location.y)
     tree.links.new(below.outputs[0], node.inputs["Image"])
     tree.links.new(node.outputs[0], output.inputs[0])
