@@ -55,7 +55,8 @@ def draw_versions(layout: Any, strip: Any) -> None:
     for layer in versions:
         split = column.split(factor=0.8, align=True)
         row = split.row(align=True)
-        row.prop(layer, "mute", text="", icon="HIDE_ON" if layer.mute else "HIDE_OFF")
+        # Blender itself takes the neighbouring icon, the closed eye, where it is muted.
+        row.prop(layer, "mute", text="", icon="HIDE_OFF")
         row.label(text=f"{layer.channel}: {layer.name.removeprefix(strip.name).strip()}")
         split.operator("text2live.show_version", text="Only").job_id = str(layer[layers.JOB])
 
