@@ -60,8 +60,10 @@ class Settings:
         if self.kind == "atlas":
             return "Analysis"
         if self.kind == "paint":
-            where = "atlas" if self.paint_frame is None else f"frame {self.paint_frame}"
-            return f"Paint on {self.layer} {where}"
+            if self.paint_frame is not None:
+                return f"Paint on frame {self.paint_frame}"
+            what = "object" if self.layer == "foreground" else "background"
+            return f"Paint on {what} atlas"
         return alternatives(self.prompt)[0]
 
     @property

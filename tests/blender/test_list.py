@@ -231,7 +231,7 @@ def test_an_atlas_is_opened_painted_and_mapped_to_the_shot(table: Table) -> None
         bpy.ops.text2live.open_atlas(layer="foreground")
     assert table.settings.paint_image == image
     job = table.finish(operators_paint.T2L_OT_map_paint)
-    assert (job.kind, job.title, job.analysed) == ("paint", "v1 Paint on foreground atlas", True)
+    assert (job.kind, job.title, job.analysed) == ("paint", "v1 Paint on object atlas", True)
     assert compat.span(layers.find_layer(job.id)) == (20, 28)
     table.settings.seed = 9
     with studio.sequencer(table.scene), pytest.raises(RuntimeError, match="Press Analyse Shot"):

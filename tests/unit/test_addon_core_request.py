@@ -155,8 +155,9 @@ def test_settings_are_kept_as_plain_values() -> None:
 def test_titles() -> None:
     assert settings(prompt="a red car; a crimson car").title == "a red car"
     assert settings(kind="atlas").title == "Analysis"
-    assert settings(kind="paint").title == "Paint on foreground atlas"
-    assert settings(kind="paint", paint_frame=9).title == "Paint on foreground frame 9"
+    assert settings(kind="paint").title == "Paint on object atlas"
+    assert settings(kind="paint", layer="background").title == "Paint on background atlas"
+    assert settings(kind="paint", paint_frame=9).title == "Paint on frame 9"
 
 
 def test_the_atlas_depends_on_the_shot_and_its_object_not_on_the_words() -> None:
