@@ -47,6 +47,9 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Play the session; 0, or 1 when it broke off."""
     options = parser().parse_args(arguments)
+    for program in (options.blender, "xvfb-run"):
+        if shutil.which(program) is None:
+            raise SystemExit(f"{program} was not found; install it, or name another --blender.")
     out: Path = options.out.resolve()
     for name in ("user", "data", "shots"):
         shutil.rmtree(out / name, ignore_errors=True)
@@ -66,7 +69,9 @@ def main(arguments: list[str] | None = None) -> int:
         "blend": str(out / "shot.blend"),
     }
     status = run(options.blender, out, told)
-    kept = crop(out / "shots", options.guide)
+    if not (out / "shots" / "kept.json").exists():
+        raise SystemExit("Blender ended before the first picture; its words stand above.")
+    kept = crop(out / "shots", options.guide if status == 0 else None)
     print(f"{kept} pictures in {out / 'shots'}")
     return status
 

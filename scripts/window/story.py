@@ -88,7 +88,7 @@ def compose(hands: Hands, album: Album, area: Any) -> Story:
     with within(hands.window, area, region_of(area, "WINDOW")):
         bpy.ops.node.view_all()
     yield 0.5
-    yield from album.take(hands, "compositor", middle(area, 0.62, 0.44))
+    yield from album.take(hands, "compositor", part(area, 0.19, 0.28, 0.62, 0.44))
     area.type = "SEQUENCE_EDITOR"
     yield 0.5
 
@@ -133,9 +133,6 @@ def install(hands: Hands, album: Album) -> Story:
     """Install the zip, and say where the backend's Python is."""
     bpy.ops.preferences.addon_install(filepath=TOLD["zip"])
     bpy.ops.preferences.addon_enable(module="text2live")
-    ours = bpy.context.preferences.addons["text2live"].preferences
-    ours.backend_python, ours.backend_folder = TOLD["python"], TOLD["repository"]
-    ours.backend_options = TOLD["options"]
     hands.window.workspace = bpy.data.workspaces["Rendering"]
     yield 0.5
     area = max(hands.window.screen.areas, key=lambda one: one.width * one.height)
@@ -146,7 +143,10 @@ def install(hands: Hands, album: Album) -> Story:
     bpy.context.window_manager.addon_filter = "Sequencer"
     with within(hands.window, area):
         bpy.ops.preferences.addon_expand(module="text2live")
-    yield from album.take(hands, "install", area)
+    yield from album.take(hands, "install", part(area, 0, 0.38, 1, 0.62))
+    ours = bpy.context.preferences.addons["text2live"].preferences
+    ours.backend_python, ours.backend_folder = TOLD["python"], TOLD["repository"]
+    ours.backend_options = TOLD["options"]
     area.type = "SEQUENCE_EDITOR"
 
 
@@ -193,11 +193,11 @@ def frame_all(hands: Hands, area: Any) -> Story:
     yield 0.5
 
 
-def middle(area: Any, wide: float, high: float) -> Any:
-    """The middle of an area; wide, high: shares of its own."""
+def part(area: Any, x: float, y: float, wide: float, high: float) -> Any:
+    """A part of an area, from its lower left, all in shares of its size."""
     return SimpleNamespace(
-        x=area.x + round(area.width * (1 - wide) / 2),
-        y=area.y + round(area.height * (1 - high) / 2),
+        x=area.x + round(area.width * x),
+        y=area.y + round(area.height * y),
         width=round(area.width * wide),
         height=round(area.height * high),
     )
