@@ -200,7 +200,7 @@ def preset(name: str, *, video: bool, layer: str, seed: int = 0) -> EditConfig:
             f"Choose one of {', '.join(LAYERS)}.",
         )
     config = _video(layer, seed) if video else EditConfig(seed=seed)
-    config = replace(config, preset=name)
+    config = replace(config, preset=name, precision="bfloat16")
     if name == "preview":
         config = _shortened(config, video, steps=400, views=8, preview_every=20)
         return replace(config, size=256, atlas_limit=512, channels=48, scales=5)
@@ -224,7 +224,6 @@ def _shortened(
         bootstrap_steps=steps,
         views=replace(config.views, count=min(config.views.count, views)),
         preview_every=preview_every,
-        precision="bfloat16",
     )
     return config if video else replace(config, sparsity=2.0)
 

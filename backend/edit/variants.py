@@ -2,7 +2,8 @@
 
 Where Text2LIVE's paper (Bar-Tal et al., ECCV 2022) and its released implementation differ, both are
 switches of EditConfig. Here they are set as either has them; steps, sizes, the number of views, the
-generator's width and the arithmetic stay the preset's, and with the preset ``final`` are theirs.
+generator's width and the arithmetic stay the preset's, and with the preset ``final`` all but the
+arithmetic (float32) are theirs.
 
 Two differences are no switch. Every view is a square of the model's own size (the reference shows
 the whole picture at its own shape, long side up to 320). The screen text is put into both of the
