@@ -130,6 +130,16 @@ def panning(speed, frames=T, gap=1):
     return Flows((H, W), (gap,), between, trusted)
 
 
+def test_every_pair_of_frames_has_a_motion_of_its_own():
+    wide = np.zeros((H, W + 20, 4), np.uint8)
+    wide[4:20, 10:26] = noise(16, 16, 4)
+    hurrying = np.stack([wide[:, 8 - x : 8 - x + W] for x in (0, 2, 6)])
+    flows = panning(2)
+    assert metrics.warp_error(hurrying, flows, 1) > 0.1
+    flows.between[1, 2][..., 0] = 4
+    assert metrics.warp_error(hurrying, flows, 1) == pytest.approx(0, abs=1e-6)
+
+
 @pytest.mark.parametrize("gap", [1, 2])
 def test_a_layer_that_goes_with_the_footage_holds_still(gap):
     wide = np.zeros((H, W + 20, 4), np.uint8)
