@@ -151,6 +151,7 @@ def test_a_cell_is_named_after_all_that_it_is_made_from(monkeypatch):
     assert key == cells.cell_key(order())
     others = [
         order(prompt=1), order(seed=1), order("no structure"), order(still=False),
+        order("frames alone", still=False),
         order(clip=footage(1)), order(preset="final"), order(model="ViT-B-32"),
     ]  # fmt: skip
     keys = {key, *map(cells.cell_key, others)}
