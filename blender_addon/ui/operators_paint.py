@@ -7,12 +7,12 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty
 
-from ..blender import compat, easel, runtime, shot
+from ..blender import compat, easel, shot
 from ..blender.extract import check_source
 from ..core.jobs import Job
 from ..wire import jobs
 from .base import refuse, subject
-from .operators import NeedsStrip, OnStrip, begin
+from .operators import NeedsStrip, OnStrip, begin, frame_to_paint
 from .preferences import longest
 from .properties import PAINT_LAYERS
 
@@ -57,12 +57,10 @@ class T2L_OT_paint_frame(NeedsStrip, bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Copy the frame, and choose it for Map to Shot."""
-        scene, strip = compat.sequencer_scene(context), subject(context)
+        scene = compat.sequencer_scene(context)
         settings, frame = scene.text2live, scene.frame_current
         try:
-            check_source(strip)
-            with runtime.current().session.standing_still():
-                image = easel.frame_image(scene, strip, frame, longest(context), "paint")
+            image = frame_to_paint(context, "paint")
         except jobs.JobError as error:
             return refuse(self, error.problem)
         settings.paint_image, settings.paint_onto = image, "frame"

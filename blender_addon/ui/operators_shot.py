@@ -6,13 +6,13 @@ from typing import Any
 
 import bpy
 
-from ..blender import compat, easel, handlers, layers, runtime, shot
+from ..blender import compat, easel, handlers, layers, shot
 from ..blender.extract import check_source, source_size
 from ..core.planning import box_between, to_picture
 from ..wire import jobs
 from . import box_overlay
 from .base import refuse, subject
-from .operators import NeedsStrip
+from .operators import NeedsStrip, frame_to_paint
 from .preferences import longest
 
 
@@ -94,12 +94,10 @@ class T2L_OT_paint_mask(NeedsStrip, bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Copy the frame, and choose it as the mask."""
-        scene, strip = compat.sequencer_scene(context), subject(context)
+        scene = compat.sequencer_scene(context)
         settings, frame = scene.text2live, scene.frame_current
         try:
-            check_source(strip)
-            with runtime.current().session.standing_still():
-                image = easel.frame_image(scene, strip, frame, longest(context), "mask")
+            image = frame_to_paint(context, "mask")
         except jobs.JobError as error:
             return refuse(self, error.problem)
         settings.mask_mode, settings.mask_image = "image", image
