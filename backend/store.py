@@ -94,7 +94,11 @@ class Store:
                 "bad_crc", "A chunk was damaged on its way.", "Send it again.", retryable=True
             )
         if held + len(data) > ref.nbytes:
-            raise JobError("too_long", "An object is longer than its reference says.")
+            raise JobError(
+                "too_long",
+                "An object is longer than its reference says.",
+                "Start the job again; if it comes again, update the add-on.",
+            )
         part = self._part(ref.digest)
         try:
             self._append(part, held, data)

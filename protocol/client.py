@@ -343,7 +343,11 @@ def _as_error(problem: Problem) -> JobError:
 def _outcome(event: JobEvent) -> Result | None:
     """The result of a job's last event; None if it goes on. Raises JobError if it failed."""
     if event.event.state == "failed":
-        problem = event.event.problem or Problem(code="failed", message="The job failed.")
+        problem = event.event.problem or Problem(
+            code="failed",
+            message="The job failed and the backend gave no reason.",
+            hint="Look at the backend's own output, then try again.",
+        )
         raise _as_error(problem)
     if event.event.state == "cancelled":
         raise JobError("cancelled", "The job was cancelled.", "Start it again when you like.")

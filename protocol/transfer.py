@@ -231,7 +231,11 @@ class Downloads:
     def add(self, ref: ObjectRef, tag: Any) -> None:
         """Fetch an object; ends in Fetched or RequestFailed."""
         if ref.dtype != "uint8" or len(ref.shape) != 3 or min(ref.shape) < 1:
-            problem = Problem(code="bad_object", message="This is no reference of a picture.")
+            problem = Problem(
+                code="bad_object",
+                message="This is no reference of a picture.",
+                hint="Update the backend and the add-on to the same version.",
+            )
             self._emit(RequestFailed("fetch", None, problem, tag))
             return
         self._queue.append(_Download(ref, tag))
