@@ -12,6 +12,16 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 works() { command -v "$1" >/dev/null && "$1" -c 'print()' >/dev/null 2>&1; }
 
+# An interpreter by its name (python3.13): on the path, or installed by pyenv, whose names on the path
+# start only in the versions that are switched on.
+found() {
+  local one
+  for one in "$1" "${PYENV_ROOT:-$HOME/.pyenv}/versions/${1#python}".*/bin/"$1"; do
+    if works "$one"; then echo "$one" && return; fi
+  done
+  return 1
+}
+
 if [ -n "${BLENDER:-}" ]; then
   say='import sys; print("PYTHON", "{}.{}".format(*sys.version_info))'
   inside=$("$BLENDER" --background --factory-startup --python-expr "$say" | sed -n 's/^PYTHON //p')
@@ -35,16 +45,18 @@ if [[ "${BPY:-}" == *" "* ]]; then
 fi
 if [ -z "${BPY:-}" ]; then
   BPY=4.5.15
-  if [ -z "${PYTHON:-}" ] && ! works python3.11 && works python3.13; then BPY=5.2.3; fi
+  if [ -z "${PYTHON:-}" ] && ! found python3.11 >/dev/null && found python3.13 >/dev/null; then
+    BPY=5.2.3
+  fi
 fi
 case $BPY in 5.[1-9]*) needed=python3.13 ;; *) needed=python3.11 ;; esac
-python=$needed
+python=$(found "$needed" || true)
 fits='import sys; raise SystemExit("python{}.{}".format(*sys.version_info) != sys.argv[1])'
 if [ -n "${PYTHON:-}" ] && "$PYTHON" -c "$fits" "$needed" 2>/dev/null; then python=$PYTHON; fi
 venv=${BLENDER_VENV:-.venv-blender}
 
 if ! "$venv/bin/python" -c "import importlib.metadata as m, msgspec, pytest, sys; sys.exit(m.version('bpy') != '$BPY')" 2>/dev/null; then
-  if ! works "$python"; then
+  if [ -z "$python" ]; then
     echo "The add-on's tests need $python for bpy $BPY and it was not found; they are left out." >&2
     echo "Name it with PYTHON=/path/to/$needed bash $0" >&2
     exit 0
