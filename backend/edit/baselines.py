@@ -73,7 +73,7 @@ def edit_frames_alone(
     """
     random = torch.Generator().manual_seed(config.seed)
     with beating(clip, config, report):
-        targets = TextTargets(clip, texts)
+        targets = TextTargets(clip, texts, config.screen_templates)
     criterion = Criterion(clip, targets, config, device, random)
     footage = Footage(frames, atlas, layer, config, device, report)
     with beating(clip, config, report):

@@ -14,11 +14,7 @@ from protocol.jobs import LAYERS, PRESETS, JobError
 
 @dataclass(frozen=True, kw_only=True)
 class ViewConfig:
-    """Random views of an image that the text-image model scores (paper, appendix).
-
-    Every view is a square of the model's own size: a wide picture is squeezed into it. (The
-    reference keeps the picture's shape, long side up to 320, with interpolated positions.)
-    """
+    """Random views of an image that the text-image model scores (paper, appendix)."""
 
     count: int = 16
     """Views per image, the first of them the whole image. 16 for images, 6 for video."""
@@ -44,6 +40,11 @@ class ViewConfig:
     """Probability of dropping the colour."""
     fill: float = 1.0
     """Value outside the image: 1 white (images), 0 black (video)."""
+    shape: Literal["square", "picture"] = "square"
+    """``square``: every view is the model's own square, a wide picture squeezed into it.
+    ``picture``, the reference's: its short side the model's, the long one up to 10/7 of that (320
+    to 224), with interpolated positions. The reference gives each crop a shape of its own; here
+    all views of a picture have the picture's, so that they are one batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +135,8 @@ class EditConfig:
     3×3 windows as well .81 and .89; the mean with the mirrored picture adds .001 (60 pictures)."""
     templates: float = 0.5
     """Share of the text templates drawn at each step."""
+    screen_templates: int = 2
+    """How many of SCREEN_TEMPLATES the screen text is put into. Paper: the first alone (1)."""
     green: tuple[float, float, float] = (0.0, 177 / 255, 64 / 255)
     """Colour of the green screen, sRGB 0..1."""
 

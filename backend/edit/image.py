@@ -56,7 +56,7 @@ def edit_image(
     size = fit_size(image.shape[0], image.shape[1], config.size)
     inside = None if mask is None else _mask(mask, size, device)
     with beating(clip, config, report):
-        targets = TextTargets(clip, texts)
+        targets = TextTargets(clip, texts, config.screen_templates)
         picture = Picture(resize(full, size), inside, targets, clip, config)
     criterion = Criterion(clip, targets, config, device, random)
     if targets.source_PKD is None and config.direction:

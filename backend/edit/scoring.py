@@ -7,6 +7,7 @@ the memory that of one part. Shapes: V views, C channels, H×W picture, D embedd
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -50,8 +51,10 @@ class Scorer:
         return torch.cat([self._through(self.model.tokens, part) for part in parts])
 
     def _embed(self, part: Sequence[Seen]) -> Tensor:
-        side = self.model.image_size
-        return self.model.encode_image(torch.cat([apply_views(v, p, side) for v, p in part]))
+        side, patch = self.model.image_size, self.model.patch
+        made = [apply_views(v, p, side, patch) for v, p in part]
+        runs = groupby(made, key=lambda one: one.shape[1:])  # pictures of one shape are one batch
+        return torch.cat([self.model.encode_image(torch.cat(list(run))) for _, run in runs])
 
     def _through(self, compute: Callable[..., Tensor], part: object) -> Tensor:
         if not self.at_once or not torch.is_grad_enabled():

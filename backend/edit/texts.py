@@ -31,10 +31,13 @@ class TextTargets:
 
     region_D, avoid_D: unit-length mean embedding of where the edit belongs, and must not go.
     place_D: of the region text alone, which says more than what a layer's own place does.
+    screen_templates: how many of the sentences about a green screen are used.
     Raises JobError("no_prompt") when the artist wrote nothing.
     """
 
-    def __init__(self, model: TextImageModel, texts: EditTexts) -> None:
+    def __init__(
+        self, model: TextImageModel, texts: EditTexts, screen_templates: int = len(SCREEN_TEMPLATES)
+    ) -> None:
         prompt = _clean(texts.prompt)
         if not prompt:
             raise JobError(
@@ -46,7 +49,8 @@ class TextTargets:
         region = _clean(texts.region) or source
         self.prompt_PKD = embed(model, prompt, TEMPLATES)
         self.source_PKD = embed(model, source, TEMPLATES) if source else None
-        self.screen_PKD = embed(model, _clean(texts.screen) or prompt, SCREEN_TEMPLATES)
+        screen = _clean(texts.screen) or prompt
+        self.screen_PKD = embed(model, screen, SCREEN_TEMPLATES[:screen_templates])
         self.region_D = _mean_direction(model, region)
         self.place_D = _mean_direction(model, _clean(texts.region))
         self.avoid_D = _mean_direction(model, _clean(texts.avoid))

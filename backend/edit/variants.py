@@ -4,10 +4,6 @@ Where Text2LIVE's paper (Bar-Tal et al., ECCV 2022) and its released implementat
 switches of EditConfig. Here they are set as either has them; steps, sizes, the number of views, the
 generator's width and the arithmetic stay the preset's, and with the preset ``final`` all but the
 arithmetic (float32) are theirs.
-
-Two differences are no switch. Every view is a square of the model's own size (the reference shows
-the whole picture at its own shape, long side up to 320). The screen text is put into both of the
-reference's sentences (the paper has the first alone).
 """
 
 from __future__ import annotations
@@ -25,7 +21,8 @@ def reference(config: EditConfig, *, video: bool) -> EditConfig:
     """
     config = replace(
         config, distance="spherical", structure_norm="mse", same_views=False, matte=(0.0, 1.0),
-        internal=True, composition=1.0, direction=1.0, screen=1.0, templates=0.5,
+        internal=True, composition=1.0, direction=1.0, screen=1.0, screen_templates=2,
+        templates=0.5, views=replace(config.views, shape="picture"),
     )  # fmt: skip
     if video:
         return replace(
@@ -39,7 +36,8 @@ def reference(config: EditConfig, *, video: bool) -> EditConfig:
 
 
 def paper(config: EditConfig, *, video: bool) -> EditConfig:
-    """As the paper has it: cosine distance, Frobenius norm, λ_g 1, λ_s 2, λ_r 0.05, γ 2.
+    """As the paper has it: cosine distance, Frobenius norm, λ_g 1, λ_s 2, λ_r 0.05, γ 2, one screen
+    sentence.
 
     Its text names no other weights for clips. It bootstraps pictures, by a relevancy map; of the
     weight of that it says only that it falls to 0.
@@ -49,6 +47,7 @@ def paper(config: EditConfig, *, video: bool) -> EditConfig:
         distance="cosine",
         structure_norm="frobenius",
         same_views=True,
+        screen_templates=1,
         structure=2.0,
         sparsity=5e-2,
         sparsity_l1=2.0,

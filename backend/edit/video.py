@@ -91,7 +91,7 @@ def edit_atlas(
     """
     random = torch.Generator().manual_seed(config.seed)
     with beating(clip, config, report):
-        targets = TextTargets(clip, texts)
+        targets = TextTargets(clip, texts, config.screen_templates)
     criterion = Criterion(clip, targets, config, device, random)
     green = criterion.green_1311
     if targets.source_PKD is None and config.direction:

@@ -4,13 +4,13 @@ A view maps each of its own points back into the picture (a 3×3 homography in �
 grid_sample, align_corners=False) and then changes colours. The same draw is used for source and
 output, so their embeddings differ by the edit alone.
 
-Shapes: B pictures, V views, C=3 channels, H×W picture, S view's side.
+Shapes: B pictures, V views, C=3 channels, H×W picture, h×w view.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -20,21 +20,27 @@ from backend.edit.config import ViewConfig
 from backend.edit.transfer import constant, send
 
 LUMINANCE = (0.299, 0.587, 0.114)
-# A crop keeps the picture's shape, up to this ratio of its sides: squeezed further into the square
-# view, objects would no longer look like themselves.
+# A crop keeps the view's shape, up to this ratio of its sides: squeezed further into the view,
+# objects would no longer look like themselves.
 MAX_ASPECT = 1.45
+# A view with its picture's shape is at most this much longer than short: 320 pixels to 224.
+MAX_LENGTH = 320 / 224
 # YIQ: in its I-Q plane a turn by an angle turns the hue.
 _YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 
 
 @dataclass(frozen=True)
 class Views:
-    """A draw. homography [V,3,3]: view point → picture point. colour [V,3,3], contrast [V]."""
+    """A draw. homography [V,3,3]: view point → picture point. colour [V,3,3], contrast [V].
+
+    aspect: a view's width by its height.
+    """
 
     homography: Tensor
     colour: Tensor
     contrast: Tensor
     fill: float
+    aspect: float = 1.0
 
     def __len__(self) -> int:
         return len(self.homography)
@@ -44,7 +50,17 @@ class Views:
         if last - first == len(self):
             return self
         part = slice(first, last)
-        return Views(self.homography[part], self.colour[part], self.contrast[part], self.fill)
+        return replace(
+            self,
+            homography=self.homography[part],
+            colour=self.colour[part],
+            contrast=self.contrast[part],
+        )
+
+    def size(self, side: int, patch: int = 1) -> tuple[int, int]:
+        """Height and width of a view whose short side is the model's, in whole patches."""
+        long = round(side * max(self.aspect, 1 / self.aspect) / patch) * patch
+        return (side, long) if self.aspect > 1 else (long, side)
 
 
 def draw_views(config: ViewConfig, height: int, width: int, generator: torch.Generator) -> Views:
@@ -55,22 +71,30 @@ def draw_views(config: ViewConfig, height: int, width: int, generator: torch.Gen
     draws = torch.rand(config.count, 24, generator=generator)
     chances = (config.flip, config.affine, config.perspective, config.jitter, config.grey)
     flip, turn, bend, tint, grey = (draws[:, :5] < torch.tensor(chances)).float().T
-    matrix = _crops(config, height, width, draws[:, 5:9])
+    aspect = 1.0
+    if config.shape == "picture":
+        aspect = min(max(width / height, 1 / MAX_LENGTH), MAX_LENGTH)
+    matrix = _crops(config, height * aspect, width, draws[:, 5:9])
     matrix[:1] = torch.eye(3)
     matrix[:, :, 0] *= 1 - 2 * flip[:, None]
     angle, right, down = ((2 * draws[:, 9:12] - 1) * turn[:, None]).T
     shift = 2 * config.translate
-    matrix = matrix @ affine(math.radians(config.degrees) * angle, shift * right, shift * down)
+    turned = affine(math.radians(config.degrees) * angle, shift * right * aspect, shift * down)
+    level = torch.tensor([aspect, 1.0, 1.0])  # a turn is one where both sides have one unit
+    matrix = matrix @ (turned * level / level[:, None])
     inward = draws[:, 12:20] * bend[:, None] * config.distortion
     matrix = matrix @ perspective(inward.reshape(-1, 4, 2))
     colour, contrast = _jitters(config.jitter_strength, draws[:, 20:24])
     colour = torch.lerp(torch.eye(3), colour, tint[:, None, None])
     colour = torch.lerp(colour, torch.tensor([LUMINANCE] * 3) @ colour, grey[:, None, None])
-    return Views(matrix, colour, torch.lerp(torch.ones(()), contrast, tint), config.fill)
+    return Views(matrix, colour, torch.lerp(torch.ones(()), contrast, tint), config.fill, aspect)
 
 
-def apply_views(views: Views, x_BCHW: Tensor, side: int) -> Tensor:
-    """All views of all pictures, [V·B,C,S,S], view-major. x: 0..1; differentiable in x."""
+def apply_views(views: Views, x_BCHW: Tensor, side: int, patch: int = 1) -> Tensor:
+    """All views of all pictures, [V·B,C,h,w], view-major. x: 0..1; differentiable in x.
+
+    side: a view's short side, pixels; the other is a multiple of the patch.
+    """
     count, batch = len(views.homography), len(x_BCHW)
     # grid_sample does not average: bring the picture to the views' resolution first.
     factor = side / 0.8 / min(x_BCHW.shape[-2:])
@@ -78,9 +102,9 @@ def apply_views(views: Views, x_BCHW: Tensor, side: int) -> Tensor:
         size = [max(side, round(n * factor)) for n in x_BCHW.shape[-2:]]
         x_BCHW = F.interpolate(x_BCHW, size, mode="bilinear", antialias=True, align_corners=False)
     device = x_BCHW.device
-    grid_VSS2 = homography_grid(send(views.homography, device), side, side)
+    grid_Vhw2 = homography_grid(send(views.homography, device), *views.size(side, patch))
     tiled = x_BCHW[None].expand(count, -1, -1, -1, -1).flatten(0, 1)
-    grids = grid_VSS2.repeat_interleave(batch, dim=0)
+    grids = grid_Vhw2.repeat_interleave(batch, dim=0)
     seen = F.grid_sample(tiled, grids, padding_mode="border", align_corners=False)
     inside = (grids.abs() <= 1).all(dim=-1)[:, None]
     seen = torch.where(inside, seen, views.fill)
@@ -165,7 +189,8 @@ def _matrix(*numbers: Tensor | float) -> Tensor:
     return torch.stack(nine, dim=-1).reshape(*nine[0].shape, 3, 3)
 
 
-def _crops(config: ViewConfig, height: int, width: int, draws_V4: Tensor) -> Tensor:
+def _crops(config: ViewConfig, height: float, width: float, draws_V4: Tensor) -> Tensor:
+    """Crops of a picture whose sides are in units of the view's."""
     low, high = config.crop
     h, w = (low + (high - low) * draws_V4[:, :2]).T
     h = torch.minimum(h, MAX_ASPECT * w * width / height)

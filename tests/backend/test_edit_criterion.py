@@ -5,14 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny_edit import CPU, TEXTS, TINY, criterion, shot_of
+from tiny_clip import tiny_model
+from tiny_edit import CPU, TEXTS, TINY, criterion, disc, edited, shot_of
 
 from backend.clip.templates import TEMPLATES
 from backend.edit import scoring
 from backend.edit.config import ViewConfig
 from backend.edit.generator import Generator
 from backend.edit.losses import spherical_distance
+from backend.edit.scoring import Scorer
 from backend.edit.train import Shot, to_tensor
+from backend.edit.views import draw_views
 
 
 def test_the_gradient_reaches_the_generator_alone():
@@ -71,9 +74,9 @@ def spied_views(monkeypatch, same):
     drawn = []
     real = scoring.apply_views
 
-    def spying(views, picture, side):
+    def spying(views, picture, side, patch):
         drawn.append((views, picture))
-        return real(views, picture, side)
+        return real(views, picture, side, patch)
 
     monkeypatch.setattr(scoring, "apply_views", spying)
     shot = shot_of(Generator(channels=6, scales=3, side=40))
@@ -112,3 +115,19 @@ def test_composition_is_the_distance_of_all_views_to_all_drawn_texts(monkeypatch
     wanted = spherical_distance(judge.model.encode_image(picture), judge.model.encode_text(texts))
     made = float(judge([shot], 0)[1]["composition"])
     assert made == pytest.approx(float(wanted), rel=1e-4)
+
+
+def test_pictures_of_two_shapes_are_scored_as_each_alone():
+    config = replace(TINY, views=ViewConfig(count=2, shape="picture"))
+    wide, tall = (to_tensor(disc(*size), CPU) for size in ((40, 56), (56, 40)))
+    random, scorer = torch.Generator().manual_seed(0), Scorer(tiny_model())
+    seen = [(draw_views(config.views, *p.shape[-2:], random), p) for p in (wide, tall, wide)]
+    alone = torch.cat([scorer.embed([one]) for one in seen])
+    torch.testing.assert_close(scorer.embed(seen), alone, atol=1e-5, rtol=1e-5)
+
+
+def test_a_whole_edit_runs_in_its_pictures_shape():
+    square = edited()
+    shaped = edited(replace(TINY, views=ViewConfig(count=3, shape="picture")))
+    assert shaped.shape == square.shape
+    assert not np.array_equal(shaped, square)

@@ -273,6 +273,8 @@ def test_texts_stand_in_for_one_another():
     assert by_source.avoid_D is None
     screen = TextTargets(model, EditTexts(prompt=("gold",), screen=("ice",))).screen_PKD
     torch.testing.assert_close(screen[0, 0], model.encode_text(["ice over a green screen."])[0])
+    first = TextTargets(model, EditTexts(prompt=("ice",)), 1).screen_PKD
+    torch.testing.assert_close(first, screen[:, :1])
 
 
 # --- small pieces --------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from backend.edit.variants import paper, reference
 
 IMAGE = preset("final", video=False, layer="foreground")
 VIDEO = preset("final", video=True, layer="foreground")
-SIZES = {"steps", "size", "channels", "scales", "atlas_limit", "views", "precision", "seed", "lr"}
+SIZES = {"steps", "size", "channels", "scales", "atlas_limit", "precision", "seed", "lr"}
 
 
 def of(config: EditConfig, *names: str) -> tuple[object, ...]:
@@ -30,6 +30,7 @@ def test_the_reference_on_pictures() -> None:
     assert of(made, "relevancy_layers", "relevancy_windows") == (1, 1)
     assert of(made, "steps", "decay", "lr", "lr_min") == (1000, 0.99, 2.5e-3, 1e-5)
     assert (made.views.count, made.views.fill, made.whole_every) == (16, 1.0, 75)
+    assert (made.views.shape, made.screen_templates) == ("picture", 2)
 
 
 def test_the_reference_on_clips() -> None:
@@ -47,7 +48,7 @@ def test_the_reference_on_clips() -> None:
 def test_the_paper(video: bool) -> None:
     made = paper(VIDEO if video else IMAGE, video=video)
     assert of(made, "distance", "structure_norm") == ("cosine", "frobenius")
-    assert of(made, "screen", "structure") == (1, 2)
+    assert of(made, "screen", "structure", "screen_templates") == (1, 2, 1)
     alpha = torch.rand(1, 1, 9, 7, generator=torch.Generator().manual_seed(0))
     psi = (2 * torch.sigmoid(5 * alpha) - 1).mean()
     wanted = 5e-2 * (2 * alpha.mean() + psi)  # λ_r · (γ·‖α‖₁ + Ψ₀(α)), means over pixels
@@ -62,4 +63,5 @@ def test_sizes_stay_the_presets(variant, video: bool) -> None:
     before, after = asdict(draft), asdict(variant(draft, video=video))
     assert {one.name for one in fields(EditConfig)} >= SIZES
     assert {name for name in SIZES if before[name] != after[name]} == set()
+    assert after["views"] == before["views"] | {"shape": "picture"}
     assert after["matte"] == (0.0, 1.0)

@@ -10,6 +10,7 @@ import torch
 from backend.edit.config import ViewConfig
 from backend.edit.views import (
     MAX_ASPECT,
+    MAX_LENGTH,
     Views,
     affine,
     apply_colour,
@@ -225,3 +226,33 @@ def test_no_jitter_is_the_identity():
     matrix, contrast = jitter(0.0, seeded())
     torch.testing.assert_close(matrix, torch.eye(3), atol=1e-6, rtol=0)
     assert contrast == 1
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "size"),
+    [(40, 40, (32, 32)), (40, 50, (32, 40)), (50, 40, (40, 32)), (30, 90, (32, 48))],
+    ids=["square", "wide", "tall", "limited"],
+)
+def test_views_in_their_pictures_shape(height, width, size):
+    config = ViewConfig(count=3, shape="picture")
+    views = draw_views(config, height, width, seeded())
+    assert apply_views(views, picture(height, width), 32, 8).shape == (3, 3, *size)
+    assert views.some(1, 3).size(32, 8) == size
+    assert views.aspect == pytest.approx(min(width / height, MAX_LENGTH))
+
+
+def test_the_whole_picture_is_squeezed_no_further_than_its_shape_asks():
+    x = picture(40, 50)
+    first = apply_views(draw_views(replace(STILL, shape="picture"), 40, 50, seeded()), x, 40)
+    torch.testing.assert_close(first, x, atol=1e-5, rtol=0)
+
+
+def test_a_turn_in_a_wide_view_keeps_right_angles():
+    config = replace(STILL, count=6, affine=1.0, shape="picture", crop=(1.0, 1.0), translate=0.0)
+    views = draw_views(config, 40, 50, seeded(3))
+    to_pixels = torch.tensor([50.0, 40.0])
+    for matrix in views.homography[1:]:
+        across, down = matrix[:2, 0] / 1.25 * to_pixels, matrix[:2, 1] * to_pixels
+        assert abs(float(across @ down)) < 1e-3
+        assert float(across.norm()) == pytest.approx(float(down.norm()), rel=1e-4)
+        assert abs(float(across[1])) > 1e-2
