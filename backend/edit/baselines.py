@@ -21,8 +21,9 @@ from backend.edit.generator import Generator
 from backend.edit.image import edit_image
 from backend.edit.matte import clear_haze
 from backend.edit.places import places_of
+from backend.edit.preview import preview_of
 from backend.edit.texts import TextTargets
-from backend.edit.train import Criterion, Shot, autocast, beating, fit_size, resize, to_image, train
+from backend.edit.train import Criterion, Shot, autocast, beating, resize, to_image, train
 from backend.edit.video import MIN_CROP, Footage, over, premultiply
 from backend.edit.views import apply_colour, jitter
 from backend.progress import Reporter
@@ -125,8 +126,7 @@ def edit_frames_alone(
     def preview() -> NDArray[np.uint8]:
         t = len(frames) // 2
         seen = premultiply(finished(t)) * footage.opacity[t : t + 1]
-        shown = over(seen, footage.frames[t : t + 1])
-        return to_image(resize(shown, fit_size(*footage.size, config.preview_size)))
+        return preview_of(over(seen, footage.frames[t : t + 1]), seen[:, 3:], config)
 
     train(network, shots_of, criterion, config, report, preview)
     layers = []

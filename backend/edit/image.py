@@ -16,6 +16,7 @@ from backend.clip.model import TextImageModel
 from backend.edit.config import EditConfig, EditTexts
 from backend.edit.generator import Generator
 from backend.edit.matte import clear_haze
+from backend.edit.preview import preview_of
 from backend.edit.texts import TextTargets
 from backend.edit.train import (
     Criterion,
@@ -98,8 +99,8 @@ def edit_image(
         return clear_haze(layer_of(picture.whole[:, :3], picture.whole[:, 3:4]), config)
 
     def preview() -> NDArray[np.uint8]:
-        shown = compose(finished(), picture.whole[:, :3])
-        return to_image(resize(shown, fit_size(*size, config.preview_size)))
+        layer = finished()
+        return preview_of(compose(layer, picture.whole[:, :3]), layer[:, 3:], config)
 
     train(network, shots_of, criterion, config, report, preview, checkpoint)
     weights.keep(network)

@@ -26,6 +26,7 @@ from backend.edit.extents import Extent, Extents
 from backend.edit.generator import Generator
 from backend.edit.matte import clear_haze
 from backend.edit.places import Places, places_of
+from backend.edit.preview import preview_of
 from backend.edit.texts import TextTargets
 from backend.edit.train import (
     PHASE,
@@ -35,7 +36,6 @@ from backend.edit.train import (
     beating,
     fit_size,
     resize,
-    to_image,
     to_tensor,
     train,
 )
@@ -149,8 +149,7 @@ def edit_atlas(
         t = len(frames) // 2
         uv, opacity = footage.uv[t : t + 1], footage.opacity[t : t + 1]
         seen = sample(premultiply(finished()), uv.permute(0, 2, 3, 1)) * opacity
-        shown = over(seen, footage.frames[t : t + 1])
-        return to_image(resize(shown, fit_size(*footage.size, config.preview_size)))
+        return preview_of(over(seen, footage.frames[t : t + 1]), seen[:, 3:], config)
 
     train(network, shots_of, criterion, config, report, preview, checkpoint)
     weights.keep(network)

@@ -13,6 +13,7 @@ from backend.edit.config import EditConfig, EditTexts, ViewConfig
 from backend.edit.generator import Generator
 from backend.edit.image import Picture, edit_image
 from backend.edit.matte import clear_haze
+from backend.edit.preview import GAP
 from backend.edit.texts import TextTargets
 from backend.edit.train import (
     Criterion,
@@ -162,7 +163,7 @@ def test_every_step_is_reported_and_a_preview_comes_early():
     assert report.steps[first - 1][1] <= 50 * 0.05
     assert len(report.previews) == 3
     assert image.dtype == np.uint8
-    assert image.shape == (34, 48, 3)
+    assert image.shape == (34 + GAP + 34, 48, 3)
 
 
 @pytest.mark.parametrize("patience", [0, 3, 9])

@@ -11,6 +11,7 @@ from tiny_clip import tiny_model
 from backend.edit.config import EditTexts
 from backend.edit.extents import CELL
 from backend.edit.places import Place, Places
+from backend.edit.preview import GAP
 from backend.edit.train import PHASE
 from backend.edit.video import (
     MIN_CROP,
@@ -297,7 +298,7 @@ def test_the_run_is_reported_and_shown():
     assert done == sorted(done)
     assert set(done) == {0, 1, 2, 3, 4}
     assert len(report.previews) == 3
-    assert report.previews[0].shape == (48, 64, 3)
+    assert report.previews[0].shape == (48 + GAP + 48, 64, 3)
     assert report.notes == []
 
 

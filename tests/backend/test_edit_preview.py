@@ -1,0 +1,28 @@
+"""What is shown of a training: the composite and the layer's α, in one picture."""
+
+import numpy as np
+import pytest
+import torch
+
+from backend.edit.config import EditConfig
+from backend.edit.preview import GAP, preview_of
+
+
+@pytest.mark.parametrize(("height", "width"), [(20, 32), (32, 20), (24, 24)])
+def test_the_composite_and_alpha_stand_apart(height, width):
+    random = torch.Generator().manual_seed(0)
+    composite = torch.rand(1, 3, height, width, generator=random)
+    alpha = torch.rand(1, 1, height, width, generator=random)
+    made = preview_of(composite, alpha, EditConfig())
+    first = np.rint(composite[0].permute(1, 2, 0).numpy() * 255)
+    second = np.rint(alpha[0].permute(1, 2, 0).numpy() * 255).repeat(3, axis=2)
+    down = width >= height
+    gap = np.zeros((GAP, width, 3) if down else (height, GAP, 3))
+    assert np.array_equal(made, np.concatenate([first, gap, second], axis=0 if down else 1))
+
+
+def test_each_keeps_to_the_previews_size():
+    made = preview_of(
+        torch.zeros(1, 3, 90, 160), torch.zeros(1, 1, 90, 160), EditConfig(preview_size=80)
+    )
+    assert made.shape == (45 + GAP + 45, 80, 3)
