@@ -195,8 +195,8 @@ def train(
     """Train the generator; returns the loss of every step.
 
     shots_of: makes a step's pictures through the generator, all its draws from the criterion's
-    generator. preview: a picture of the layer so far. checkpoint: where the state is kept meanwhile and
-    after the last step, and gone on from; the caller drops it.
+    generator. preview: a picture of the layer so far. checkpoint: where the state is kept meanwhile
+    and after the last step, and gone on from; the caller drops it.
     Raises JobError: "diverged" when the loss is not a number, "out_of_memory" when a GPU's is too
     small even with one view at a time. Cancelled passes through.
     """
