@@ -49,16 +49,18 @@ def decompose(
 ) -> LayeredAtlas:
     """Decompose a clip with an engine: ``explicit`` or ``mlp``; the rest as `fit.decompose`.
 
-    objects: front to back; mlp knows one (JobError one_object_only). checkpoint: where the explicit
-    engine keeps its state, and goes on from; the caller drops it. A state that does not fit is
-    dropped here, told, and the fit begun anew.
+    objects: front to back; mlp knows one (JobError one_object_only). checkpoint: where the state is
+    kept meanwhile, and gone on from; the caller drops it. One that does not fit is dropped, told,
+    and the fit begun anew.
     """
     first, *behind = objects
     if engine == files.MLP:
         if behind:
             raise one_object_only()
         networks = mlp_config.preset(preset, seed)
-        return train.decompose_mlp(frames, first.keys, first.mode, networks, device, report)
+        return train.decompose_mlp(
+            frames, first.keys, first.mode, networks, device, report, checkpoint
+        )
     config = explicit_config.preset(preset, seed)
     checkpoint = checkpoint or Checkpoint()
     try:

@@ -2,61 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from queue import SimpleQueue
 
 import numpy as np
 import pytest
+from house import SLOT, House, is_a
 from small_edits import STEPS
 
-from backend.executors.base import AnyReport, Failed, Finished, Gone, Note, Ready, Step
-from backend.executors.local import LocalExecutor
+from backend.executors.base import Failed, Finished, Gone, Note, Ready, Step
 from backend.store import Store
 from protocol.jobs import Clip, EditJob, Masks
-
-SLOT = "worker-0"
-
-
-class House:
-    """A real worker process, and what it says."""
-
-    def __init__(self, data: Path) -> None:
-        self.executor = LocalExecutor(data, ("cpu",), runner="small_edits:run")
-        self.said: list[AnyReport] = []
-        self._queue: SimpleQueue[AnyReport] = SimpleQueue()
-        self.executor.open(lambda _slot, report: self._queue.put(report))
-
-    def until(self, found: Callable[[AnyReport], bool]) -> AnyReport:
-        """Wait for such a report."""
-        while True:
-            self.executor.tick(time.monotonic())
-            if self._queue.empty():
-                time.sleep(0.005)
-                continue
-            self.said.append(self._queue.get())
-            if found(self.said[-1]):
-                return self.said[-1]
-
-    def kill(self) -> None:
-        process = self.executor._slots[SLOT]._process
-        assert process is not None
-        assert process.pid is not None
-        os.kill(process.pid, signal.SIGKILL)
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path)
+    made = House(tmp_path, "small_edits:run")
     yield made
     made.executor.close()
-
-
-def is_a(*kinds: type) -> Callable[[AnyReport], bool]:
-    return lambda report: isinstance(report, kinds)
 
 
 def test_a_killed_workers_edit_goes_on_to_the_same_bytes(house: House, tmp_path: Path) -> None:

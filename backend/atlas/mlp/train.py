@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 from backend.atlas import flow as flow_room
 from backend.atlas.colours import held_out_blocks
 from backend.atlas.hints import Hints
-from backend.atlas.mlp import losses
+from backend.atlas.mlp import losses, resume
 from backend.atlas.mlp.bake import bake
 from backend.atlas.mlp.config import MlpConfig
 from backend.atlas.mlp.footage import Footage
@@ -25,6 +26,7 @@ from backend.atlas.optim import RowAdam
 from backend.atlas.quality import measure, picture
 from backend.atlas.report import examine, verdict
 from backend.atlas.start import check, working_size
+from backend.checkpoint import Checkpoint, State
 from backend.progress import Reporter
 
 WARMING = "Laying out the networks"
@@ -33,6 +35,7 @@ PREVIEWS = (32, 8, 3, 1.5)  # a preview after this fraction of the steps: 1/32, 
 PREVIEW_SIDE = 128  # pixels; each goes through the networks
 BETAS = (0.9, 0.999)
 BATCH = {"cpu": 2048, "cuda": 1 << 17}  # points put through the networks at once, to look
+ERROR = "error"  # of the pass under way, in a state of the warm start
 
 
 class _Adam:
@@ -49,41 +52,81 @@ class _Adam:
 
 
 class Trainer:
-    """Networks, their optimiser and the draws: one step at a time."""
+    """Networks, their optimiser and the draws: one step at a time.
 
-    def __init__(self, footage: Footage, config: MlpConfig) -> None:
+    checkpoint: where the state is kept meanwhile; the caller drops it.
+    """
+
+    def __init__(
+        self, footage: Footage, config: MlpConfig, checkpoint: Checkpoint | None = None
+    ) -> None:
         self.footage, self.config = footage, config
+        self.checkpoint = checkpoint or Checkpoint()
         self.networks = Networks(config).to(footage.device)
+        self.maps = {"fg": self.networks.map_fg, "bg": self.networks.map_bg}
         self.frame = Frame((footage.height, footage.width), footage.count, config.uv_scale)
         self.generator = torch.Generator().manual_seed(config.seed)
+        self.warming = _Adam(torch.nn.ModuleDict(self.maps), config.lr)
         self.optimiser = _Adam(self.networks, config.lr)
         self.chunk = config.chunk if footage.device.type == "cpu" else config.chunk_cuda
+        self.warmed, self.error = 0, 0.0
+        """Steps of the warm start that are done, and the sum of errors in the pass under way."""
+        self.warm = False
+        """Whether the warm start is over."""
         self.done = 0
         self.losses: dict[str, Tensor] = {}
         """The last step's losses, averaged over its rays, without weights; and their total."""
 
+    def state(self) -> State:
+        """All that the steps to come depend on."""
+        rest = partial(resume.pack, networks=self.networks, random=self.generator)
+        if self.warm:
+            return rest(resume.JOINT, self.done, adam=self.optimiser.adam, numbers={})
+        numbers = {ERROR: self.error}
+        return rest(resume.WARM, self.warmed, adam=self.warming.adam, numbers=numbers)
+
+    def take_up(self, report: Reporter) -> None:
+        """Go on from the state that was kept, if there is one; one that does not fit is dropped."""
+        state = self.checkpoint.load(self.footage.device)
+        if state is None:
+            return
+        warm = state.phase == resume.JOINT
+        adam = (self.optimiser if warm else self.warming).adam
+        if not (resume.fits(state, self.networks, adam) and (warm or ERROR in state.numbers)):
+            self.checkpoint.drop()
+            report.note("What was kept of the interrupted atlas does not fit: it is begun anew.")
+            return
+        resume.unpack(state, self.networks, adam, self.generator)
+        self.warm = warm
+        if warm:
+            self.done = state.step
+        else:
+            self.warmed, self.error = state.step, state.numbers[ERROR]
+        report.note("The atlas goes on from where it was interrupted.")
+
     def warm_start(self, report: Reporter) -> None:
         """(E13): both mappings learn to lay every frame flat, so that they start as isometries."""
-        maps = {"fg": self.networks.map_fg, "bg": self.networks.map_bg}
-        optimiser = _Adam(torch.nn.ModuleDict(maps), self.config.lr)
         count = self.footage.count
-        for done in range(self.config.warm_passes):
-            error = 0.0
-            for t in range(count):
-                rays = self.footage.draw(self.config.rays, self.generator, t)
-                for part in rays.parts(self.chunk):
-                    report.step(WARMING, done * count + t, self.config.warm_passes * count)
-                    points = self.frame.points(part.xy, part.t)
-                    loss = points.new_zeros(())
-                    for net in maps.values():
-                        away = losses.warm(net(points), points, self.config.uv_scale)
-                        loss = loss + (away * part.of_all).sum()
-                    torch.autograd.backward(loss)
-                    if self.config.warm_until:
-                        error += float(loss.detach()) / (2 * count)
-                optimiser.step()
-            if error * self.frame.pixels_per_uv < self.config.warm_until:
-                break
+        total = self.config.warm_passes * count
+        while not self.warm and self.warmed < total:
+            rays = self.footage.draw(self.config.rays, self.generator, self.warmed % count)
+            for part in rays.parts(self.chunk):
+                report.step(WARMING, self.warmed, total)
+                points = self.frame.points(part.xy, part.t)
+                loss = points.new_zeros(())
+                for net in self.maps.values():
+                    away = losses.warm(net(points), points, self.config.uv_scale)
+                    loss = loss + (away * part.of_all).sum()
+                torch.autograd.backward(loss)
+                if self.config.warm_until:
+                    self.error += float(loss.detach()) / (2 * count)
+            self.warming.step()
+            self.warmed += 1
+            if self.warmed % count == 0:  # a pass is over
+                self.warm = self.error * self.frame.pixels_per_uv < self.config.warm_until
+                self.error = 0.0
+            self.checkpoint.keep(self.state)
+        self.warm = True
 
     def step(self, report: Reporter) -> None:
         """One joint step; its losses are then in `losses`."""
@@ -104,6 +147,7 @@ class Trainer:
         self.optimiser.step()
         self.losses = sums
         self.done += 1
+        self.checkpoint.keep(self.state)
 
     @torch.no_grad()
     def explain(self, xy: Tensor, t: Tensor, report: Reporter) -> tuple[Tensor, Tensor]:
@@ -164,18 +208,21 @@ def decompose_mlp(
     config: MlpConfig,
     device: torch.device,
     report: Reporter,
+    checkpoint: Checkpoint | None = None,
 ) -> MlpAtlas:
     """Decompose a clip with the paper's networks.
 
     frames: uint8 [T,H,W,3] sRGB. keys: frame → mask uint8 [H,W], inside where above 127. mode:
-    ``none`` (all is background) or one of `masks.resolve_masks`. Returns the MlpAtlas on `device`;
+    ``none`` (all is background) or one of `masks.resolve_masks`. checkpoint: where the state is
+    kept meanwhile, and gone on from; the caller drops it. Returns the MlpAtlas on `device`;
     measures of the masks are in its numbers. JobError as the explicit engine. On a CPU the same
-    input and seed give the same bytes.
+    input and seed give the same bytes, interrupted or not.
     """
     if mode == "none":  # there is nothing for the opacity to find once it is left alone
         config = replace(config, mask_steps=config.steps)
     footage = gather(frames, keys, mode, config, device, report)
-    trainer = Trainer(footage, config)
+    trainer = Trainer(footage, config, checkpoint)
+    trainer.take_up(report)
     trainer.warm_start(report)
     shown = {round(config.steps / part) for part in PREVIEWS}
     while trainer.done < config.steps:

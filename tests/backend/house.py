@@ -1,0 +1,46 @@
+"""A real worker process, what it says, and how it is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+
+from backend.executors.base import AnyReport
+from backend.executors.local import LocalExecutor
+
+SLOT = "worker-0"
+
+
+class House:
+    """A worker that runs jobs with a runner, ``module:function``."""
+
+    def __init__(self, data: Path, runner: str) -> None:
+        self.executor = LocalExecutor(data, ("cpu",), runner=runner)
+        self.said: list[AnyReport] = []
+        self._queue: SimpleQueue[AnyReport] = SimpleQueue()
+        self.executor.open(lambda _slot, report: self._queue.put(report))
+
+    def until(self, found: Callable[[AnyReport], bool]) -> AnyReport:
+        """Wait for such a report."""
+        while True:
+            self.executor.tick(time.monotonic())
+            if self._queue.empty():
+                time.sleep(0.005)
+                continue
+            self.said.append(self._queue.get())
+            if found(self.said[-1]):
+                return self.said[-1]
+
+    def kill(self) -> None:
+        process = self.executor._slots[SLOT]._process
+        assert process is not None
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+
+
+def is_a(*kinds: type) -> Callable[[AnyReport], bool]:
+    return lambda report: isinstance(report, kinds)
