@@ -39,6 +39,7 @@ from backend.executors.base import (
     Stopped,
     Unusable,
 )
+from backend.memory import give_back, keep_freed
 from backend.progress import Cancelled
 from backend.store import Store
 from protocol.jobs import (
@@ -195,6 +196,7 @@ def main(pipe: Connection, packed: bytes) -> None:
     options = msgspec.msgpack.decode(packed, type=Options)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to handle
     _log_to(Path(options.log))
+    keep_freed()
     Worker(pipe, options).run()
 
 
@@ -318,6 +320,7 @@ def _is_out_of_memory(why: Exception) -> bool:
 
 
 def _free_memory() -> None:
+    give_back()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
