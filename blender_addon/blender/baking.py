@@ -7,8 +7,9 @@ from typing import Any
 
 import bpy
 
+from ..core.delivery import part_in
 from ..wire import jobs
-from . import compat, layers
+from . import compat, layers, placing
 from .extract import isolated_copy, source_files
 from .folders import folder_of, written
 
@@ -36,7 +37,8 @@ def bake(scene: Any, layer: Any) -> Any:
             f"A picture of {layer.name} is missing: {missing}.",
             "Connect to the backend and open the file again: it is fetched once more.",
         )
-    path = _write(scene, layer, folder_of(layer) / MOVIE)
+    part = part_in(layer.elements[0].filename)
+    path = _write(scene, layer, folder_of(layer) / (f"{part}_{MOVIE}" if part else MOVIE))
     movie = _beside(scene, layer, path)
     _take_over(scene, layer, movie)
     return movie
@@ -71,7 +73,7 @@ def _beside(scene: Any, layer: Any, path: Path) -> Any:
     movie = siblings.new_movie(
         name=f"{layer.name} movie",
         filepath=str(path),
-        channel=layers.channel_above(siblings, layer),
+        channel=placing.channel_above(siblings, layer, layer.channel),
         frame_start=round(compat.content_start(layer)),
         fit_method="ORIGINAL",
     )

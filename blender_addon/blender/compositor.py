@@ -13,28 +13,34 @@ from typing import Any
 import bpy
 
 from ..core.jobs import Job
-from . import compat, layers
+from . import compat, layers, placing, versions
 from .extract import source_files
 
 COLUMN = 220.0
 
 
-def layer_over(scene: Any, strip: Any, job: Job, start: int) -> Any:
-    """Build or update the group that puts a job's layer over its strip; gives the group's node.
+def layers_over(scene: Any, strip: Any, job: Job, start: int) -> list[Any]:
+    """Build or update the groups that put a job's layers over its strip; gives their nodes.
 
-    start: the layer's first frame on the timeline. A group of the same layer shows the new
-    pictures and keeps its strength, its mask and its links. The source is taken as the file
-    plays, at its own size: a strip that is moved, reversed or retimed needs its own nodes.
+    One for each layer, the hindmost first. start: the layers' first frame on the timeline. A group
+    of the same layer shows the new pictures and keeps its strength, its mask and its links. The
+    source is taken as the file plays, at its own size.
     """
+    return [_layer_over(scene, strip, job, part, start) for part in job.parts]
+
+
+def _layer_over(scene: Any, strip: Any, job: Job, part: str, start: int) -> Any:
     tree, output = compat.compositor(scene)
-    layer = layers.find_layer(job.id)
-    earlier = [shown.job for shown in layers.versions(layer)] if layer is not None else []
-    node = _group_node(tree, {job.id, *earlier})
+    layer = layers.find_layer(job.id, part)
+    earlier = [shown.job for shown in versions.earlier(layer)] if layer is not None else []
+    node = _group_node(tree, {job.id, *earlier}, job.layer_name(part))
     if node is not None:
-        _show(node.node_tree, job, start)
+        _show(node.node_tree, job, part, start)
         return node
     node = tree.nodes.new("CompositorNodeGroup")
-    node.node_tree = _new_group(f"Text2LIVE {job.label}"[:60], job, start)
+    kind = f" {placing.WORDS.get(part, part)}" if part else ""
+    name = f"Text2LIVE {job.label}"[: 60 - len(kind)] + kind
+    node.node_tree = _new_group(name, job, part, start)
     node.width = COLUMN
     if layer is not None:
         node.inputs["Strength"].default_value = layer.blend_alpha
@@ -51,11 +57,12 @@ def layer_over(scene: Any, strip: Any, job: Job, start: int) -> Any:
     return node
 
 
-def _group_node(tree: Any, job_ids: set[str]) -> Any:
+def _group_node(tree: Any, job_ids: set[str], layer: str) -> Any:
     """The node of these jobs' layer in the scene's compositor, or None."""
     for node in tree.nodes:
         group = node.node_tree if node.bl_idname == "CompositorNodeGroup" else None
-        if group is not None and group.get(layers.JOB) in job_ids:
+        ours = group is not None and group.get(layers.JOB) in job_ids
+        if ours and group.get(layers.PART, layer) == layer:
             return node
     return None
 
@@ -69,7 +76,7 @@ def _layers_below(output: Any, job: Job) -> Any:
     return node if node.node_tree.get(layers.LAYER_OF) == job.anchor.strip_uid else None
 
 
-def _new_group(name: str, job: Job, start: int) -> Any:
+def _new_group(name: str, job: Job, part: str, start: int) -> Any:
     """Image, Strength and Mask in; the layer over the image out."""
     group = bpy.data.node_groups.new(name, "CompositorNodeTree")
     compat.new_input(group, "NodeSocketColor", "Image")
@@ -102,22 +109,23 @@ def _new_group(name: str, job: Job, start: int) -> Any:
         for row, node in enumerate(nodes):
             node.location = (column * COLUMN, -row * COLUMN)
     group[layers.LAYER_OF] = job.anchor.strip_uid
-    _show(group, job, start)
+    _show(group, job, part, start)
     return group
 
 
-def _show(group: Any, job: Job, start: int) -> None:
+def _show(group: Any, job: Job, part: str, start: int) -> None:
     """Have a group show a job's layer, at the size of the strip's own picture."""
     node = next(n for n in group.nodes if n.bl_idname == "CompositorNodeImage")
     before = node.image
-    _set_pictures(node, list(job.files), len(job.files), start, 0)
+    files = list(job.pictures_of(part))
+    _set_pictures(node, files, len(files), start, 0)
     node.image.colorspace_settings.name = "Non-Color"
     if before is not None and before.users == 0:
         bpy.data.images.remove(before)
     scale = next(n for n in group.nodes if n.bl_idname == "CompositorNodeScale")
     scale.inputs["X"].default_value = job.anchor.width / job.layer_size[0]
     scale.inputs["Y"].default_value = job.anchor.height / job.layer_size[1]
-    group[layers.JOB] = job.id
+    group[layers.JOB], group[layers.PART] = job.id, job.layer_name(part)
 
 
 def _convert(group: Any, way: str) -> Any:

@@ -1,46 +1,31 @@
-"""Putting a finished layer on the timeline: above its strip, on its frames, at its place."""
+"""The layers of a file and the strips they belong to: found again by what is written on them."""
 
 from __future__ import annotations
 
-import json
 import uuid
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import bpy
 
-from ..core.delivery import file_name
 from ..core.jobs import Job
-from ..core.planning import Anchor, Placement, Taken, fit, free_channel
+from ..core.planning import Anchor, Placement
 from ..wire import jobs
 from . import compat
 from .extract import source_files
-from .folders import folder_for, written
+from .folders import folder_for
 
 __all__ = ["folder_for"]
 
 UID = "text2live_uid"
 JOB = "text2live_job"
 LAYER_OF = "text2live_layer_of"
+PART = "text2live_part"  # which of the shot's layers: foreground, background; nothing: not known
 VERSION = "text2live_version"
 SIZE = "text2live_size"  # of the layer's pictures
 OFFSET = "text2live_offset"  # frames from the source's own first picture to the layer's
 VERSIONS = "text2live_versions"  # what the strip showed before, oldest first, as JSON
 HIDDEN = "text2live_hidden"  # muted by us while pictures are missing
-MARKS = (JOB, LAYER_OF, VERSION, SIZE, OFFSET, VERSIONS)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pictures:
-    """One version of a layer. size: (W, H). offset: frames after the source's own first picture."""
-
-    job: str
-    version: int
-    folder: Path
-    frames: int
-    size: tuple[int, int]
-    offset: float
+MARKS = (JOB, LAYER_OF, PART, VERSION, SIZE, OFFSET, VERSIONS)
 
 
 def all_layers() -> list[Any]:
@@ -105,15 +90,26 @@ def mark_source(anchored: Anchor) -> None:
         found[1][UID] = anchored.strip_uid
 
 
-def find_layer(job_id: str) -> Any:
-    """A layer strip of a job in this file, or None."""
-    return next((strip for strip in all_layers() if strip[JOB] == job_id), None)
+def strips_of(job_id: str) -> list[Any]:
+    """The layer strips of a job in this file: one, or one for each of its layers."""
+    return [strip for strip in all_layers() if strip[JOB] == job_id]
+
+
+def find_layer(job_id: str, part: str = "") -> Any:
+    """A layer strip of a job in this file, or None. part: of the job's several layers, which."""
+    found = (strip for strip in strips_of(job_id) if not part or strip.get(PART) == part)
+    return next(found, None)
+
+
+def missing(job: Job) -> list[str]:
+    """Which of a job's layers are not in this file."""
+    return [part for part in job.parts if find_layer(job.id, part) is None]
 
 
 def layer_strips(strip_uid: str) -> list[Any]:
     """The layer strips made for a strip, its newest version last."""
     found = [strip for strip in all_layers() if strip.get(LAYER_OF) == strip_uid]
-    return sorted(found, key=lambda strip: int(strip.get(VERSION, 0)))
+    return sorted(found, key=lambda strip: (int(strip.get(VERSION, 0)), strip.channel))
 
 
 def newest_version(strip_uid: str) -> int:
@@ -146,144 +142,11 @@ def source_of_layer(scene: Any, layer: Any) -> Any:
     )
 
 
-def check_place(job: Job, anywhere: bool = False) -> None:
-    """Refuse to place a layer that has no place in this file; raises JobError.
-
-    anywhere: where its strip was will do.
-    """
-    if not anywhere and not (job.replaces and find_layer(job.replaces)):
-        source_of(job)
-
-
-def place(job: Job, anywhere: bool = False) -> Any:
-    """Put the job's layer over its strip and return the layer's strip.
-
-    A job that replaces a layer is shown by that layer's own strip: its keyframes, its place and
-    what else was set stay. anywhere: without its strip, the layer goes where the strip was.
-    Raises JobError when the strip is gone or no channel is free; the files stay.
-    """
-    old = find_layer(job.replaces) if job.replaces else None
-    if old is not None and old.type == "IMAGE":
-        before = [*versions(old), _shown(old)]
-        _show(old, _pictures_of(job))
-        _write_versions(old, before)
-        return old
-    if anywhere and find_source(job.anchor) is None:
-        scene = bpy.data.scenes.get(job.anchor.scene) or bpy.context.scene
-        owner = scene.sequence_editor or scene.sequence_editor_create()
-        return _insert(job, compat.strips(owner), job.anchor.start, None)
-    scene, strip = source_of(job)
-    start = job.anchor.first_frame(compat.content_start(strip))
-    return _insert(job, compat.siblings(scene, strip), start, strip)
-
-
-def _insert(job: Job, siblings: Any, start: int, strip: Any) -> Any:
-    """A new strip for a layer, above `strip` if there is one."""
-    end = start + len(job.files)
-    channel = free_channel(_taken(siblings), start, end, above=strip.channel if strip else 0)
-    layer = siblings.new_image(
-        name=f"{strip.name if strip else job.anchor.strip_name} {job.title}"[:60],
-        filepath=str(job.folder / "later.png"),  # Blender would read the first picture for its size
-        channel=channel,
-        frame_start=start,
-        fit_method="ORIGINAL",
-    )
-    layer.blend_type = "ALPHA_OVER"
-    layer.alpha_mode = "STRAIGHT"
-    layer.colorspace_settings.name = "sRGB"
-    source = (job.anchor.width, job.anchor.height)
-    if strip:
-        copy_place(strip, layer)
-    layer[LAYER_OF] = job.anchor.strip_uid
-    layer[SIZE] = source
-    _show(layer, _pictures_of(job))
-    return layer
-
-
-def _taken(siblings: Any) -> list[Taken]:
-    spans = ((strip.channel, *compat.span(strip)) for strip in siblings)
-    return [Taken(channel=channel, start=start, end=end) for channel, start, end in spans]
-
-
-def channel_above(siblings: Any, strip: Any) -> int:
-    """The lowest free channel above a strip, for as long as it is; raises JobError."""
-    return free_channel(_taken(siblings), *compat.span(strip), above=strip.channel)
-
-
 def copy_place(source: Any, target: Any) -> None:
     """Give a strip the transform, crop and flips of another one."""
-    _apply(target, placement_of(source))
+    apply(target, placement_of(source))
     if hasattr(target.transform, "filter"):
         target.transform.filter = source.transform.filter
-
-
-def _show(layer: Any, pictures: Pictures) -> None:
-    """Have a layer's strip show other pictures, as many as there are, in the same place."""
-    while len(layer.elements) < pictures.frames:
-        layer.elements.append("")
-    while len(layer.elements) > pictures.frames:
-        layer.elements.pop(len(layer.elements) - 1)
-    for index, element in enumerate(layer.elements):
-        element.filename = file_name(index)
-    layer.directory = written(pictures.folder)
-    compat.slide(layer, round(pictures.offset - layer.get(OFFSET, pictures.offset)))
-    _apply(layer, fit(placement_of(layer), tuple(layer[SIZE]), pictures.size))
-    layer[JOB], layer[VERSION] = pictures.job, pictures.version
-    layer[OFFSET], layer[SIZE] = pictures.offset, pictures.size
-
-
-def _pictures_of(job: Job) -> Pictures:
-    return Pictures(
-        job=job.id,
-        version=job.version,
-        folder=job.folder,
-        frames=len(job.files),
-        size=job.layer_size,
-        offset=job.anchor.start - job.anchor.content,
-    )
-
-
-def _shown(layer: Any) -> Pictures:
-    """What a layer's strip shows now."""
-    return Pictures(
-        job=str(layer[JOB]),
-        version=int(layer[VERSION]),
-        folder=Path(bpy.path.abspath(layer.directory)),
-        frames=len(layer.elements),
-        size=tuple(layer[SIZE]),
-        offset=float(layer[OFFSET]),
-    )
-
-
-def versions(layer: Any) -> list[Pictures]:
-    """What a layer's strip showed before, oldest first.
-
-    All versions lie side by side, so that only the present one's folder must be known.
-    """
-    beside = Path(bpy.path.abspath(layer.directory)).parent
-    return [
-        Pictures(**{**plain, "size": tuple(plain["size"]), "folder": beside / plain["job"]})
-        for plain in json.loads(str(layer.get(VERSIONS, "[]")))
-    ]
-
-
-def _write_versions(layer: Any, pictures: list[Pictures]) -> None:
-    plain = [{**vars(one), "folder": ""} for one in pictures]
-    layer[VERSIONS] = json.dumps(plain)
-
-
-def show_earlier(layer: Any) -> None:
-    """Show the version before the present one, which goes to the end of the row."""
-    *others, wanted = versions(layer)
-    if not wanted.folder.is_dir():
-        raise jobs.JobError(
-            "version_gone",
-            f"The pictures of the earlier version are gone: {wanted.folder}.",
-            "Put the folder back, or make the layer again.",
-        )
-    now = _shown(layer)
-    _show(layer, wanted)
-    _write_versions(layer, [now, *others])
 
 
 def refresh(layer: Any) -> None:
@@ -293,27 +156,6 @@ def refresh(layer: Any) -> None:
         del layer[HIDDEN]
     # Blender 5 keeps showing what it has read before unless it is told the folder again.
     layer.directory = str(layer.directory)
-
-
-def job_of(layer: Any) -> Job:
-    """A job that fetches a layer's pictures once more, into the folder its strip names."""
-    start, _end = compat.span(layer)
-    width, height = layer.get(SIZE, (1, 1))
-    return Job(
-        id=str(layer[JOB]),
-        label=layer.name,
-        anchor=Anchor(
-            scene=layer.id_data.name,
-            strip_uid=str(layer.get(LAYER_OF, "")),
-            strip_name=layer.name,
-            start=start,
-            frames=len(layer.elements),
-            content=start,
-            width=int(width),
-            height=int(height),
-        ),
-        folder=source_files(layer)[0].parent,
-    )
 
 
 def hide_incomplete() -> list[Any]:
@@ -348,7 +190,8 @@ def placement_of(strip: Any) -> Placement:
     )
 
 
-def _apply(strip: Any, placement: Placement) -> None:
+def apply(strip: Any, placement: Placement) -> None:
+    """Have a strip's picture lie where a placement says."""
     move, crop = strip.transform, strip.crop
     move.offset_x, move.offset_y = placement.offset_x, placement.offset_y
     move.scale_x, move.scale_y = placement.scale_x, placement.scale_y

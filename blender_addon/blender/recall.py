@@ -2,38 +2,75 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..core import jobs as phases
-from ..core.delivery import file_name, read_record
-from ..core.jobs import Job
+from ..core.delivery import files_in, read_record
+from ..core.jobs import ALONE, Job
 from ..core.planning import Anchor
 from ..core.request import Settings
-from . import layers
+from . import compat, layers
 from .folders import folder_of
 
 
 def finished() -> list[Job]:
     """The jobs of this file's layers, oldest first; those without a record are left out."""
-    found = []
+    found: dict[str, Job] = {}  # a job's several strips are one job
     for layer in layers.all_layers():
-        folder = folder_of(layer)
-        try:
-            record = read_record(folder)
-            anchor = Anchor.from_plain(record["anchor"])
-            settings = record.get("settings")
-            job = Job(
-                id=str(layer[layers.JOB]),
-                label=str(record["label"]),
-                anchor=anchor,
-                folder=folder,
-                phase=phases.DONE,
-                files=tuple(folder / file_name(index) for index in range(anchor.frames)),
-                layer_size=tuple(layer.get(layers.SIZE, (1, 1))),
-                placed=True,
-                accepted=True,
-                settings=Settings.from_plain(settings) if settings else None,
-                version=int(record.get("version", 0)),
-            )
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        found.append(job)
-    return sorted(found, key=lambda job: job.id)
+        job = _recorded(layer)
+        if job is not None:
+            job.phase, job.placed, job.accepted = phases.DONE, True, True
+            job.files = files_in(job.folder, job.parts, job.anchor.frames)
+            found[job.id] = job
+    return [found[job_id] for job_id in sorted(found)]
+
+
+def fetched_again(strips: list[Any]) -> list[Job]:
+    """Jobs that fetch these layers' pictures once more, into the folders their strips name."""
+    found: dict[str, Job] = {}
+    for layer in strips:
+        job = _recorded(layer) or _unrecorded(layer)
+        found[job.id] = job
+    return list(found.values())
+
+
+def _recorded(layer: Any) -> Job | None:
+    """A layer's job as it is kept beside the pictures, or None."""
+    folder = folder_of(layer)
+    try:
+        record = read_record(folder)
+        settings = record.get("settings")
+        return Job(
+            id=str(layer[layers.JOB]),
+            label=str(record["label"]),
+            anchor=Anchor.from_plain(record["anchor"]),
+            folder=folder,
+            parts=tuple(record.get("parts", ALONE)),
+            layer_size=tuple(layer.get(layers.SIZE, (1, 1))),
+            settings=Settings.from_plain(settings) if settings else None,
+            version=int(record.get("version", 0)),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _unrecorded(layer: Any) -> Job:
+    """A layer's job as far as its strip tells."""
+    start, end = compat.span(layer)
+    width, height = layer.get(layers.SIZE, (1, 1))
+    return Job(
+        id=str(layer[layers.JOB]),
+        label=layer.name,
+        anchor=Anchor(
+            scene=layer.id_data.name,
+            strip_uid=str(layer.get(layers.LAYER_OF, "")),
+            strip_name=layer.name,
+            start=start,
+            frames=end - start,
+            content=start,
+            width=int(width),
+            height=int(height),
+        ),
+        folder=folder_of(layer),
+        version=int(layer.get(layers.VERSION, 0)),
+    )

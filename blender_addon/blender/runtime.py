@@ -22,7 +22,7 @@ from ..core.request import Settings
 from ..core.session import Session
 from ..wire import client as wire_client
 from ..wire import jobs
-from . import backends, compat, folders, layers, pending, recall, shot
+from . import backends, compat, folders, layers, pending, placing, recall, shot, versions
 from .backends import PACKAGE
 from .problems import file_closed, problem_of
 from .reading import Reading
@@ -170,20 +170,20 @@ class Runtime:
         self._forget(job)
 
     def insert(self, job: Job, anywhere: bool = False) -> None:
-        """Place a finished job's layer and make that one undo step; raises JobError.
+        """Place a finished job's layers and make that one undo step; raises JobError.
 
         anywhere: without its strip, the layer goes where the strip was.
         """
         if job.kind == "atlas":
             self._keep_analysis(job)
             return
-        layers.check_place(job, anywhere)  # raises before anything is changed
+        placing.check_place(job, anywhere)  # raises before anything is changed
         # First of all: undoing the layer must not have the file ask for it again.
         self._forget(job)
         # What scripts and timers changed is in no undo step yet: undo must not take it along.
         bpy.ops.ed.undo_push(message="Before Text2LIVE Layer")
         try:
-            layers.place(job, anywhere)
+            placing.place(job, anywhere)
         except jobs.JobError:
             pending.remember(job)
             raise
@@ -255,10 +255,11 @@ class Runtime:
         self._readings.pop(job_id).abandon()
 
     def _try_insert(self, job: Job) -> None:
-        there = layers.find_layer(job.id)
-        if there is not None:  # its pictures had to be fetched once more
+        there = layers.strips_of(job.id)
+        if there:  # its pictures had to be fetched once more
             self._forget(job)
-            layers.refresh(there)
+            for strip in there:
+                layers.refresh(strip)
             job.placed = True
             job.enter(phases.DONE)
             return
@@ -290,7 +291,7 @@ class Runtime:
     def saving(self, target: Path) -> None:
         """Before a file is written: layers come along, out of the user's folder."""
         strips = layers.all_layers()
-        more = [one.folder for strip in strips for one in layers.versions(strip)]
+        more = [one.folder for strip in strips for one in versions.earlier(strip)]
         self._mover.before_save(target, strips, self.jobs, [*more, *shot.folders()])
 
     def saved(self) -> None:
@@ -325,7 +326,7 @@ class Runtime:
             waited = job.phase == phases.DONE and job.files and not job.placed
             if waited and layers.find_source(job.anchor) and not layers.find_layer(job.id):
                 self._try_insert(job)
-        wanted = pending.found(PACKAGE) + [layers.job_of(one) for one in layers.hide_incomplete()]
+        wanted = pending.found(PACKAGE) + recall.fetched_again(layers.hide_incomplete())
         followed = [self._follow(job) for job in wanted]
         if any(followed) and not self.session.connected:
             try:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..wire import jobs
 from . import png
-from .jobs import FETCHING, PLACING, Job
+from .jobs import ALONE, FETCHING, PLACING, Job
 
 IN_FLIGHT = 4
 ABANDONED_S = 3600.0  # without a new frame, until a folder half written counts as left behind
@@ -66,6 +66,7 @@ class Delivery:
         if layer:
             height, width = layer[0].shape[:2]
             self.job.layer_size = (width, height)
+            self.job.parts = parts_of(self.job)
         if self._finished_before():
             return
         self._remove_abandoned()
@@ -123,6 +124,7 @@ class Delivery:
             "anchor": self.job.anchor.to_plain(),
             "numbers": self.job.result.numbers,
             "version": self.job.version,
+            "parts": list(self.job.parts),
             "settings": self.job.settings.to_plain() if self.job.settings else None,
         }
         (self.part / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
@@ -155,28 +157,52 @@ class Delivery:
     def _complete(self) -> None:
         assert self.job.result is not None
         folder, layer = self.job.folder, self.job.result.layer
-        self.job.files = tuple(folder / file_name(index) for index in range(len(layer)))
+        self.job.files = files_in(folder, self.job.parts, len(layer))
         if not layer:
             self.job.pictures = {Path(name).stem: folder / name for name in self._names}
         self.job.enter(PLACING)
 
 
 def names_of(job: Job) -> dict[str, jobs.ObjectRef]:
-    """What is fetched of a job's result, by file name: its layer, or its pictures without one."""
+    """What is fetched of a job's result, by file name: its layer, or its pictures without one.
+
+    Of a job of several layers each of them, and not the one they make together: a strip each.
+    """
     if job.result is None:
         return {}
     if job.result.layer or job.kind != "atlas":
-        return {file_name(index): ref for index, ref in enumerate(job.result.layer)}
+        layers = {part: job.result.parts.get(part, job.result.layer) for part in parts_of(job)}
+        return {
+            file_name(index, part): ref
+            for part, layer in layers.items()
+            for index, ref in enumerate(layer)
+        }
     return {f"{name}.png": ref for name, ref in job.result.pictures.items()}
 
 
-def file_name(index: int) -> str:
-    """Name of a layer's frame, counted from 0: ``0001.png``."""
-    return f"{index + 1:04d}.png"
+def parts_of(job: Job) -> tuple[str, ...]:
+    """Names of the layers of a job's result, back to front."""
+    named = job.result.parts if job.result else {}
+    return tuple(name for name in reversed(jobs.LAYERS) if name in named) or ALONE
+
+
+def files_in(folder: Path, parts: tuple[str, ...], frames: int) -> tuple[Path, ...]:
+    """Where a job's layers lie, one after another."""
+    return tuple(folder / file_name(index, part) for part in parts for index in range(frames))
+
+
+def file_name(index: int, part: str = "") -> str:
+    """Name of a layer's frame, counted from 0: ``0001.png``, ``background_0001.png``."""
+    return f"{part}_{index + 1:04d}.png" if part else f"{index + 1:04d}.png"
+
+
+def part_in(name: str) -> str:
+    """The layer that a frame's file name tells of; nothing where it is alone."""
+    return name.rpartition("_")[0]
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """What was kept beside a layer: job, label, anchor, numbers, version, settings.
+    """What was kept beside a layer: job, label, anchor, numbers, version, parts, settings.
 
     Raises OSError, ValueError.
     """

@@ -51,6 +51,9 @@ _STATE_WORDS = {
 }
 
 
+ALONE = ("",)
+
+
 @dataclass
 class Job:
     """State of one job.
@@ -58,12 +61,14 @@ class Job:
     phase: where it is, one of the constants above. work: the backend's own name for what it does.
     done, total: steps of the phase. files: the layer's pictures once all are on disk; pictures:
     the named ones (an atlas job's). placed: the strip is on the timeline. accepted: the backend
-    has taken it. replaces: id of the job whose layer strip shows this one's pictures once they
-    are there. problem: why it failed, or what stands in its way. settings: what was asked for;
-    None where an older version did not keep it. version: which of its strip's edits, from 1.
-    server: the backend it was sent to. shot: fingerprint of what its atlas depends on. image: what
-    was painted on, of kind paint. analysed: the shot was, when the job was sent. preview: the
-    newest picture of how far it is. began_at, ended_at: the backend's clock, seconds; 0: not yet.
+    has taken it. parts: names of its layers, each a strip of its own, back to front; a layer that
+    is alone has none. replaces: id of the job whose layer strip shows this one's pictures once they
+    are there; in_place_of: which layer's, where it has several. problem: why it failed, or what
+    stands in its way. settings: what was asked for; None where an older version did not keep it.
+    version: which of its strip's edits, from 1. server: the backend it was sent to. shot:
+    fingerprint of what its atlas depends on. image: what was painted on, of kind paint. analysed:
+    the shot was, when the job was sent. preview: the newest picture of how far it is. began_at,
+    ended_at: the backend's clock, seconds; 0: not yet.
     """
 
     id: str
@@ -80,10 +85,12 @@ class Job:
     seq: int = 0
     result: jobs.Result | None = None
     files: tuple[Path, ...] = ()
+    parts: tuple[str, ...] = ALONE
     pictures: dict[str, Path] = field(default_factory=dict)
     layer_size: tuple[int, int] = (0, 0)
     placed: bool = False
     replaces: str = ""
+    in_place_of: str = ""
     accepted: bool = False
     cancelling: bool = False
     settings: Settings | None = None
@@ -105,6 +112,15 @@ class Job:
     def title(self) -> str:
         """What a list calls it: ``v2 a red car``."""
         return f"v{self.version} {self.label}" if self.version else self.label
+
+    def layer_name(self, part: str) -> str:
+        """Which of the shot's layers a part is: ``foreground``, ``background``, or not known."""
+        return part or (self.settings.layer if self.settings else "")
+
+    def pictures_of(self, part: str) -> tuple[Path, ...]:
+        """One of its layers: a picture a frame."""
+        count, index = len(self.files) // len(self.parts), self.parts.index(part)
+        return self.files[index * count : (index + 1) * count]
 
     @property
     def note(self) -> str:
@@ -129,7 +145,8 @@ class Job:
     def thumbnail(self) -> Path | None:
         """A picture that shows the job: a frame of its layer, else the newest preview."""
         if self.files:
-            return self.files[len(self.files) // 2]
+            front = self.pictures_of(self.parts[-1])
+            return front[len(front) // 2]
         return self.pictures.get("foreground_atlas") or self.preview
 
     @property

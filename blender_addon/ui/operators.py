@@ -184,8 +184,8 @@ class T2L_OT_compose(JobOperator, bpy.types.Operator):
         except jobs.JobError as error:
             return refuse(self, error.problem)
         start = job.anchor.first_frame(compat.content_start(strip))
-        compositor.layer_over(scene, strip, job, start)
-        self.report({"INFO"}, "Group ready. A render shows them when Sequencer is off in Output")
+        compositor.layers_over(scene, strip, job, start)
+        self.report({"INFO"}, "Nodes ready. A render shows them when Sequencer is off in Output")
         return {"FINISHED"}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from ..blender import baking, compat, handlers, layers, runtime
+from ..blender import baking, compat, handlers, layers, runtime, versions
 from ..wire import jobs
 from .base import refuse
 from .preferences import longest
@@ -46,7 +46,7 @@ class T2L_OT_make_again(OnLayer, bpy.types.Operator):
         source = layers.source_of_layer(scene, layer)
         settings = scene.text2live.collect(longest(context))
         job = runtime.current().start(scene, source, settings)
-        job.replaces = str(layer[layers.JOB])
+        job.replaces, job.in_place_of = str(layer[layers.JOB]), str(layer.get(layers.PART, ""))
 
 
 class T2L_OT_show_earlier(OnLayer, bpy.types.Operator):
@@ -58,7 +58,7 @@ class T2L_OT_show_earlier(OnLayer, bpy.types.Operator):
 
     def act(self, _context: Any, _scene: Any, layer: Any) -> None:
         """Change what the strip shows."""
-        layers.show_earlier(layer)
+        versions.show_earlier(layer)
 
 
 class T2L_OT_bake(OnLayer, bpy.types.Operator):

@@ -48,17 +48,23 @@ def draw_versions(layout: Any, strip: Any) -> None:
         return
     uid = strip.get(layers.UID)
     versions = layers.layer_strips(str(uid)) if uid else []
-    if len(versions) < 2:
+    if len({layer[layers.JOB] for layer in versions}) < 2:
         return
     column = layout.box().column(align=True)
     column.label(text="Versions on the timeline", icon="RENDERLAYERS")
+    named: set[str] = set()
     for layer in versions:
         split = column.split(factor=0.8, align=True)
         row = split.row(align=True)
         # Blender itself takes the neighbouring icon, the closed eye, where it is muted.
         row.prop(layer, "mute", text="", icon="HIDE_OFF")
         row.label(text=f"{layer.channel}: {layer.name.removeprefix(strip.name).strip()}")
-        split.operator("text2live.show_version", text="Only").job_id = str(layer[layers.JOB])
+        job_id = str(layer[layers.JOB])
+        if job_id in named:  # of two layers of one version, the button is beside the first
+            split.label(text="")
+        else:
+            split.operator("text2live.show_version", text="Only").job_id = job_id
+        named.add(job_id)
 
 
 def draw_running(layout: Any, job: Job, width: int) -> None:
@@ -94,10 +100,12 @@ def draw_actions(layout: Any, job: Job) -> None:
         if not job.pictures and job.settings is not None:
             layout.operator("text2live.retry", icon="FILE_REFRESH").job_id = job.id
         return
-    if not job.placed or layers.find_layer(job.id) is None:
+    missing = layers.missing(job)
+    if not job.placed or missing:
         text = "Place Again" if job.placed else "Insert Layer"
         layout.operator("text2live.insert", text=text, icon="IMPORT").job_id = job.id
-        return
+        if len(missing) == len(job.parts):
+            return
     row = layout.row(align=True)
     if job.kind == "edit" and job.settings is not None:
         row.operator("text2live.refine", icon="FORWARD").job_id = job.id

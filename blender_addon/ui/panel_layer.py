@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from ..blender import compat, layers
+from ..blender import compat, layers, versions
 from .base import PARENT, InSequencer
 
 
@@ -31,7 +31,7 @@ class T2L_PT_layer(InSequencer, bpy.types.Panel):
         column = layout.column(align=True)
         if layer.type == "IMAGE":
             column.operator("text2live.make_again", icon="FILE_REFRESH")
-            if layers.versions(layer):
+            if versions.earlier(layer):
                 column.operator("text2live.show_earlier", icon="LOOP_BACK")
             column.operator("text2live.bake", icon="FILE_MOVIE")
         column.prop(layer, "blend_alpha", text="Opacity")

@@ -13,7 +13,7 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 from test_extract import make_meta  # noqa: E402
 from test_layers import finished  # noqa: E402
 
-from blender_addon.blender import baking, compat, layers  # noqa: E402
+from blender_addon.blender import baking, compat, layers, placing  # noqa: E402
 from blender_addon.wire import jobs  # noqa: E402
 from scripts import blender_studio as studio  # noqa: E402
 
@@ -35,7 +35,7 @@ def test_a_baked_layer_looks_the_same_and_keeps_what_was_set(
     strip = studio.movie_strip(scene, movie, frame_start=20)
     strip.transform.scale_x, strip.use_flip_y, strip.crop.min_x = 0.75, True, 8
     job = finished(scene, strip, layer, tmp_path / "layer")
-    placed = layers.place(job)
+    (placed,) = placing.place(job)
     for frame, opacity in ((20, 0.2), (27, 1.0)):
         placed.blend_alpha = opacity
         placed.keyframe_insert("blend_alpha", frame=frame)
@@ -58,7 +58,7 @@ def test_an_unweakened_baked_layer_is_exact(
     scene: Any, movie: Path, layer: Any, tmp_path: Path
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
-    placed = layers.place(finished(scene, strip, layer, tmp_path / "layer"))
+    (placed,) = placing.place(finished(scene, strip, layer, tmp_path / "layer"))
     before = rendered(scene, (20, 27), tmp_path)
     baking.bake(scene, placed)
     assert np.array_equal(rendered(scene, (20, 27), tmp_path), before)
@@ -69,7 +69,7 @@ def test_a_baked_layer_stays_in_its_meta(
 ) -> None:
     meta = make_meta(scene, [studio.movie_strip(scene, movie, frame_start=20)])
     strip = compat.all_strips(scene.sequence_editor)["shot"]
-    placed = layers.place(finished(scene, strip, layer, tmp_path / "layer"))
+    (placed,) = placing.place(finished(scene, strip, layer, tmp_path / "layer"))
     before = rendered(scene, (23,), tmp_path)
     baked = baking.bake(scene, placed)
     assert baked.parent_meta() == meta
@@ -79,7 +79,7 @@ def test_a_baked_layer_stays_in_its_meta(
 def test_what_cannot_be_baked_is_said(scene: Any, movie: Path, layer: Any, tmp_path: Path) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
     job = finished(scene, strip, layer, tmp_path / "layer")
-    placed = layers.place(job)
+    (placed,) = placing.place(job)
     job.files[2].unlink()
     with pytest.raises(jobs.JobError) as caught:
         baking.bake(scene, placed)
@@ -92,7 +92,7 @@ def test_what_cannot_be_baked_is_said(scene: Any, movie: Path, layer: Any, tmp_p
 
 def test_the_buttons_of_a_layer(scene: Any, movie: Path, layer: Any, tmp_path: Path) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
-    placed = layers.place(finished(scene, strip, layer, tmp_path / "layer"))
+    (placed,) = placing.place(finished(scene, strip, layer, tmp_path / "layer"))
     with studio.sequencer(scene):
         studio.editor(scene).active_strip = strip
         assert not bpy.ops.text2live.bake.poll()

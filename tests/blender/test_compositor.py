@@ -12,7 +12,7 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 
 from test_layers import finished  # noqa: E402
 
-from blender_addon.blender import compat, compositor, layers, runtime  # noqa: E402
+from blender_addon.blender import compat, compositor, placing, runtime  # noqa: E402
 from blender_addon.core import jobs as phases  # noqa: E402
 from scripts import blender_studio as studio  # noqa: E402
 
@@ -44,8 +44,8 @@ def test_the_group_shows_what_the_sequencer_shows(
     else:
         strip = studio.image_strip(scene, pictures, frame_start=20)
     job = finished(scene, strip, layer, tmp_path / "layer")
-    layers.place(job)
-    compositor.layer_over(scene, strip, job, 20)
+    placing.place(job)
+    compositor.layers_over(scene, strip, job, 20)
     for frame in (20, 26):
         composed = shown(scene, frame, tmp_path)
         scene.render.use_sequencer, scene.render.use_compositing = True, False
@@ -60,7 +60,7 @@ def test_the_group_of_a_trimmed_strip_starts_at_its_first_visible_frame(
     strip = studio.movie_strip(scene, movie, frame_start=20)
     compat.set_span(strip, 23, 28)
     job = finished(scene, strip, layer[3:], tmp_path / "layer")
-    compositor.layer_over(scene, strip, job, 23)
+    compositor.layers_over(scene, strip, job, 23)
     assert np.abs(shown(scene, 24, tmp_path) - studio.over(layer[4], clip[4])).max() <= 2
 
 
@@ -69,8 +69,8 @@ def test_strength_and_mask_weaken_the_layer(
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
     job = finished(scene, strip, layer, tmp_path / "layer")
-    layers.place(job).blend_alpha = 0.5
-    node = compositor.layer_over(scene, strip, job, 20)
+    placing.place(job)[0].blend_alpha = 0.5
+    (node,) = compositor.layers_over(scene, strip, job, 20)
     assert [socket.name for socket in node.inputs] == ["Image", "Strength", "Mask"]
     assert node.inputs["Strength"].default_value == 0.5  # the strip's own opacity
     expected = studio.over(weaker(layer[1], 0.5), clip[1])
@@ -96,7 +96,7 @@ def test_a_smaller_layer_is_scaled_to_the_source(
     small = np.zeros((8, 32, 48, 4), np.uint8)
     small[..., 0], small[:, :, :24, 3] = 255, 255
     job = finished(scene, strip, small, tmp_path / "layer")
-    compositor.layer_over(scene, strip, job, 20)
+    compositor.layers_over(scene, strip, job, 20)
     seen = shown(scene, 20, tmp_path)
     assert np.abs(seen[2:-2, 2:44] - [255, 0, 0]).max() <= 2
     assert np.abs(seen[:, 52:] - clip[0][:, 52:]).max() <= 2
@@ -107,14 +107,14 @@ def test_the_group_follows_the_layer_and_keeps_what_was_set(
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
     first = finished(scene, strip, layer, tmp_path / "layer")
-    layers.place(first)
-    node = compositor.layer_over(scene, strip, first, 20)
+    placing.place(first)
+    (node,) = compositor.layers_over(scene, strip, first, 20)
     node.inputs["Strength"].default_value = 0.25
     groups, images = len(bpy.data.node_groups), len(bpy.data.images)
     second = finished(scene, strip, layer[::-1], tmp_path / "again")
     second.id, second.replaces = "cd" * 16, first.id
-    layers.place(second)
-    assert compositor.layer_over(scene, strip, second, 20) == node
+    placing.place(second)
+    assert compositor.layers_over(scene, strip, second, 20) == [node]
     assert (len(bpy.data.node_groups), len(bpy.data.images)) == (groups, images)
     expected = studio.over(weaker(layer[-2], 0.25), clip[1])
     assert np.abs(shown(scene, 21, tmp_path) - expected).max() <= 2
@@ -128,7 +128,7 @@ def test_a_second_layer_of_the_strip_goes_over_the_first(
     second = finished(scene, strip, layer[::-1], tmp_path / "second")
     second.id = "cd" * 16
     for job in (first, second):
-        compositor.layer_over(scene, strip, job, 20)
+        compositor.layers_over(scene, strip, job, 20)
     expected = studio.over(layer[-2], studio.over(layer[1], clip[1]))
     assert np.abs(shown(scene, 21, tmp_path) - expected).max() <= 2
 

@@ -15,7 +15,7 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 
 from test_extract import make_meta  # noqa: E402
 
-from blender_addon.blender import compat, layers  # noqa: E402
+from blender_addon.blender import compat, layers, placing, versions  # noqa: E402
 from blender_addon.core import png  # noqa: E402
 from blender_addon.core.delivery import file_name  # noqa: E402
 from blender_addon.core.jobs import PLACING, Job  # noqa: E402
@@ -61,7 +61,7 @@ def test_layer_is_an_exact_over(
     scene: Any, movie: Path, clip: Any, layer: Any, tmp_path: Path
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
-    layers.place(finished(scene, strip, layer, tmp_path / "layer"))
+    placing.place(finished(scene, strip, layer, tmp_path / "layer"))
     studio.show_exactly(scene, (96, 64))
     for frame in (20, 24, 27):
         shown = studio.render_frame(scene, frame, tmp_path / "shown.png")
@@ -76,7 +76,7 @@ def test_layer_strip_is_marked_and_set_up(
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20, channel=3)
     job = finished(scene, strip, layer, tmp_path / "layer")
-    placed = layers.place(job)
+    (placed,) = placing.place(job)
     assert compat.span(placed) == (20, 28)
     assert placed.channel == 4
     assert (placed.blend_type, placed.alpha_mode) == ("ALPHA_OVER", "STRAIGHT")
@@ -92,7 +92,7 @@ def test_an_occupied_channel_is_passed_over(
     strip = studio.movie_strip(scene, movie, frame_start=20)
     studio.image_strip(scene, pictures, "later", channel=2, frame_start=27)
     studio.image_strip(scene, pictures, "before", channel=3, frame_start=12)
-    placed = layers.place(finished(scene, strip, layer, tmp_path / "layer"))
+    (placed,) = placing.place(finished(scene, strip, layer, tmp_path / "layer"))
     assert placed.channel == 3
 
 
@@ -103,7 +103,7 @@ def test_a_full_timeline_is_said_and_the_files_stay(
     studio.image_strip(scene, pictures, "top", channel=128)
     job = finished(scene, strip, layer, tmp_path / "layer")
     with pytest.raises(jobs.JobError, match="above channel 127"):
-        layers.place(job)
+        placing.place(job)
     assert all(path.exists() for path in job.files)
 
 
@@ -121,7 +121,7 @@ def test_layer_follows_the_strips_transform(
     studio.show_exactly(scene, (160, 120))
     before = studio.render_frame(scene, 3, tmp_path / "before.png")
     opaque = np.concatenate([255 - clip, np.full((*clip.shape[:3], 1), 255, np.uint8)], axis=3)
-    placed = layers.place(finished(scene, strip, opaque, tmp_path / "layer"))
+    (placed,) = placing.place(finished(scene, strip, opaque, tmp_path / "layer"))
     strip.mute = True
     after = studio.render_frame(scene, 3, tmp_path / "after.png")
     shown = before.any(axis=2)
@@ -136,7 +136,7 @@ def test_a_smaller_layer_is_scaled_up(scene: Any, movie: Path, layer: Any, tmp_p
     strip = studio.movie_strip(scene, movie)
     strip.transform.scale_x = 2.0
     strip.crop.min_x = 10
-    placed = layers.place(finished(scene, strip, layer[:, ::2, ::2], tmp_path / "layer"))
+    (placed,) = placing.place(finished(scene, strip, layer[:, ::2, ::2], tmp_path / "layer"))
     assert placed.transform.scale_x == pytest.approx(4.0)
     assert placed.transform.scale_y == pytest.approx(2.0)
     assert placed.crop.min_x == 5
@@ -148,7 +148,7 @@ def test_a_layer_of_a_strip_in_a_meta_lies_in_the_meta(
     strip = studio.movie_strip(scene, movie, frame_start=20)
     meta = make_meta(scene, [strip])
     strip = compat.all_strips(scene.sequence_editor)["shot"]
-    placed = layers.place(finished(scene, strip, layer, tmp_path / "layer"))
+    (placed,) = placing.place(finished(scene, strip, layer, tmp_path / "layer"))
     assert placed.parent_meta() == meta
     assert compat.span(meta) == (20, 28)
     studio.show_exactly(scene, (96, 64))
@@ -165,7 +165,7 @@ def test_a_moved_trimmed_and_renamed_strip_keeps_its_layer_in_step(
     strip.channel = 5
     compat.set_span(strip, 22, 28)
     compat.slide(strip, 30)
-    placed = layers.place(job)
+    (placed,) = placing.place(job)
     assert compat.span(placed) == (50, 58)
     assert placed.channel == 6
 
@@ -177,7 +177,7 @@ def test_a_copy_of_the_strip_does_not_get_the_layer(
     job = finished(scene, strip, layer, tmp_path / "layer")
     copy = studio.movie_strip(scene, movie, "shot.001", frame_start=60)
     copy[layers.UID] = strip[layers.UID]
-    assert compat.span(layers.place(job))[0] == 20
+    assert compat.span(placing.place(job)[0])[0] == 20
 
 
 def replacing(job: Job, layer: np.ndarray) -> Job:
@@ -194,17 +194,17 @@ def test_a_newer_layer_is_shown_in_place_with_what_was_set(
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
     job = finished(scene, strip, layer, tmp_path / "layer")
-    placed = layers.place(job)
+    (placed,) = placing.place(job)
     for frame, opacity in ((20, 0.0), (24, 1.0)):
         placed.blend_alpha = opacity
         placed.keyframe_insert("blend_alpha", frame=frame)
     placed.channel, placed.name = 5, "my name"
-    again = layers.place(replacing(job, layer[::-1]))
+    (again,) = placing.place(replacing(job, layer[::-1]))
     assert again == placed
     assert (placed.channel, placed.name) == (5, "my name")
     assert len(layers.all_layers()) == 1
     assert (layers.find_layer(job.id), layers.find_layer("cd" * 16)) == (None, placed)
-    (before,) = layers.versions(placed)
+    (before,) = versions.earlier(placed)
     assert (before.job, before.frames, before.folder) == (job.id, 8, job.folder)
     assert all(path.exists() for path in job.files)
     studio.show_exactly(scene, (96, 64))
@@ -221,23 +221,23 @@ def test_a_newer_layer_of_other_frames_and_size_stays_over_its_strip(
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
     job = finished(scene, strip, layer, tmp_path / "layer")
-    placed = layers.place(job)
+    (placed,) = placing.place(job)
     compat.set_span(strip, start, end)
     compat.slide(strip, 10)
     compat.slide(placed, 10)
     again = replacing(job, layer[start - 20 : end - 20, ::2, ::2])
     again.anchor = layers.anchor(scene, strip, (96, 64))
-    layers.place(again)
+    placing.place(again)
     assert compat.span(placed) == (start + 10, end + 10)
     assert placed.transform.scale_x == pytest.approx(2.0)
     assert len(placed.elements) == end - start
-    layers.show_earlier(placed)
+    versions.show_earlier(placed)
     assert compat.span(placed) == (30, 38)
     assert placed.transform.scale_x == pytest.approx(1.0)
     assert placed[layers.JOB] == job.id
-    layers.show_earlier(placed)
+    versions.show_earlier(placed)
     assert compat.span(placed) == (start + 10, end + 10)
-    assert [one.job for one in layers.versions(placed)] == [job.id]
+    assert [one.job for one in versions.earlier(placed)] == [job.id]
 
 
 def test_an_earlier_version_that_is_gone_is_said(
@@ -245,11 +245,11 @@ def test_an_earlier_version_that_is_gone_is_said(
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
     job = finished(scene, strip, layer, tmp_path / "layer")
-    placed = layers.place(job)
-    again = layers.place(replacing(job, layer))
+    (placed,) = placing.place(job)
+    (again,) = placing.place(replacing(job, layer))
     shutil.rmtree(job.folder)
     with pytest.raises(jobs.JobError) as caught:
-        layers.show_earlier(again)
+        versions.show_earlier(again)
     assert caught.value.problem.code == "version_gone"
     assert placed[layers.JOB] == "cd" * 16
 
@@ -259,10 +259,10 @@ def test_a_newer_layer_without_the_earlier_one_is_placed_anew(
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
     job = finished(scene, strip, layer, tmp_path / "layer")
-    compat.strips(scene.sequence_editor).remove(layers.place(job))
-    placed = layers.place(replacing(job, layer))
+    compat.strips(scene.sequence_editor).remove(placing.place(job)[0])
+    (placed,) = placing.place(replacing(job, layer))
     assert compat.span(placed) == (20, 28)
-    assert layers.versions(placed) == []
+    assert versions.earlier(placed) == []
 
 
 def test_a_deleted_strip_is_said_and_the_files_stay(
@@ -272,7 +272,7 @@ def test_a_deleted_strip_is_said_and_the_files_stay(
     job = finished(scene, strip, layer, tmp_path / "layer")
     compat.strips(scene.sequence_editor).remove(strip)
     with pytest.raises(jobs.JobError) as caught:
-        layers.place(job)
+        placing.place(job)
     assert caught.value.problem.code == "strip_gone"
     assert str(job.folder) in caught.value.problem.hint
     assert all(path.exists() for path in job.files)
@@ -287,7 +287,7 @@ def test_layers_lie_beside_a_saved_file_and_are_named_relative_to_it(
     folder = layers.folder_for("ab" * 16, "blender_addon")
     assert folder == tmp_path / "text2live" / ("ab" * 16)
     strip = studio.movie_strip(scene, movie)
-    placed = layers.place(finished(scene, strip, layer, folder.parent))
+    (placed,) = placing.place(finished(scene, strip, layer, folder.parent))
     assert placed.directory == f"//text2live/{'ab' * 16}/"
     placed_name = placed.name
     bpy.ops.wm.save_mainfile()

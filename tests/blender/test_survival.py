@@ -27,6 +27,7 @@ from blender_addon.blender import (  # noqa: E402
     pending,
     runtime,
     shot,
+    versions,
 )
 from blender_addon.core import jobs as phases  # noqa: E402
 from scripts import blender_studio as studio  # noqa: E402
@@ -397,7 +398,7 @@ def test_earlier_versions_and_analyses_move_along(unsaved: Desk, tmp_path: Path)
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "film.blend"))
     assert not list((tmp_path / "user" / "layers").iterdir())
     (layer,) = layers.all_layers()
-    layers.show_earlier(layer)
+    versions.show_earlier(layer)
     assert layer[layers.JOB] == jobs[0].id
     assert layers.hide_incomplete() == []
     found = shot.analysis(unsaved.strip, settings)

@@ -35,6 +35,27 @@ def test_equal_frames_are_fetched_once(studio: Studio) -> None:
     assert np.array_equal(png.read(studio.job.files[3]), first)
 
 
+def test_of_both_each_layer_is_fetched_and_not_the_one_they_make(studio: Studio) -> None:
+    studio.begin()
+    front, back, whole = (layers_of(6)[start : start + 2] for start in (0, 2, 4))
+    refs = [tuple(map(reference, one)) for one in (front, back, whole)]
+    result = Result(layer=refs[2], parts={"foreground": refs[0], "background": refs[1]})
+    studio.tell(state="done", result=result)
+    studio.answer([*front, *back])
+    assert studio.job.phase == phases.PLACING
+    assert studio.job.parts == ("background", "foreground")
+    assert [path.name for path in studio.job.pictures_of("background")] == [
+        "background_0001.png",
+        "background_0002.png",
+    ]
+    for part, pictures in (("foreground", front), ("background", back)):
+        for path, picture in zip(studio.job.pictures_of(part), pictures, strict=True):
+            assert np.array_equal(png.read(path), picture)
+    assert read_record(studio.job.folder)["parts"] == ["background", "foreground"]
+    fetched = {asked[1] for asked in studio.client.asked if asked[0] == "fetch"}
+    assert not fetched & set(refs[2])
+
+
 def test_a_layer_is_nowhere_until_it_is_whole(studio: Studio) -> None:
     studio.begin()
     layers = layers_of(2)
