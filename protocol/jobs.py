@@ -159,6 +159,8 @@ class EditJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     background's own prompt and source text then (default: prompt; nothing); the other texts are the
     object's.
     strength: how far the edit may go, 0.25 to 2; 1 is as the recipe has it.
+    detail: how much of the footage's own fine detail the layer takes on, 0 (none) to 2; none given:
+    as preset and recipe have it.
     after: id of an edit that is done, of the same clip, layer and preset, to start from.
     An atlas of the same clip, objects, preset, seed and atlas_engine is reused.
     """
@@ -180,6 +182,7 @@ class EditJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     background: tuple[str, ...] = ()
     background_source: tuple[str, ...] = ()
     strength: float = 1.0
+    detail: float | None = None
     after: str = ""
 
 

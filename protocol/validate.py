@@ -26,6 +26,7 @@ from .prompts import check_model, check_prompts, check_words
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
 STRENGTHS = (0.25, 2.0)
+MOST_DETAIL = 2.0
 """How weak and how strong an edit may be asked for."""
 TEXTS = (
     *("prompt", "source", "screen", "region", "avoid"),
@@ -126,6 +127,12 @@ def _check_manner(spec: EditJob) -> None:
             "bad_strength",
             f"The strength {spec.strength:g} is out of range.",
             f"Use {STRENGTHS[0]:g} to {STRENGTHS[1]:g}; 1 is ordinary.",
+        )
+    if spec.detail is not None and not 0 <= spec.detail <= MOST_DETAIL:
+        raise JobError(
+            "bad_detail",
+            f"The detail {spec.detail:g} is out of range.",
+            f"Use 0 to {MOST_DETAIL:g}, or give none to leave it to the preset.",
         )
     if spec.after and not _JOB_ID.fullmatch(spec.after):
         raise JobError(

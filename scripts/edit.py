@@ -107,6 +107,12 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--strength", type=float, default=1.0, help="how far the edit may go: 0.25 to 2")
     p.add_argument(
+        "--detail",
+        type=float,
+        help="how much of the footage's own fine detail the layer takes on: 0 to 2 (default: as "
+        "preset and recipe have it)",
+    )
+    p.add_argument(
         "--after",
         default="",
         metavar="JOB",
@@ -184,6 +190,7 @@ def run(args: argparse.Namespace) -> Result:
         background=tuple(args.background),
         background_source=tuple(args.background_source),
         strength=args.strength,
+        detail=args.detail,
         after=args.after,
         masks=masks_of(args, objects),
         behind=behind_of(args, objects),

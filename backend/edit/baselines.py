@@ -17,19 +17,31 @@ from backend.atlas.interface import LayeredAtlas
 from backend.atlas.layers import visibility
 from backend.clip.model import TextImageModel
 from backend.edit.config import EditConfig, EditTexts
+from backend.edit.crops import MIN_CROP
+from backend.edit.detail import Detail
 from backend.edit.generator import Generator
 from backend.edit.image import edit_image
 from backend.edit.matte import clear_haze
 from backend.edit.places import places_of
 from backend.edit.preview import preview_of
 from backend.edit.texts import TextTargets
-from backend.edit.train import Criterion, Shot, autocast, beating, resize, to_image, train
-from backend.edit.video import MIN_CROP, Footage, over, premultiply
+from backend.edit.train import (
+    Criterion,
+    Shot,
+    autocast,
+    beating,
+    resize,
+    to_image,
+    to_tensor,
+    train,
+)
+from backend.edit.video import Footage, over, premultiply
 from backend.edit.views import apply_colour, jitter
 from backend.progress import Reporter
 
-VERSION = "baselines-1"
+VERSION = "baselines-2"
 """Raised when the same settings come to train otherwise."""
+NOTHING = -30.0  # logit of an α that is none
 SHOTS = 4  # what a step of edit_atlas judges: three frames and one of them directly
 
 
@@ -86,9 +98,9 @@ def edit_frames_alone(
         side=min(MIN_CROP, *footage.size), seed=config.seed,
     ).to(device)  # fmt: skip
 
-    def layer_of(source: Tensor) -> Tensor:
+    def layer_of(source: Tensor, detail: Tensor) -> Tensor:
         with autocast(config, device):
-            made: Tensor = network(source)
+            made: Tensor = network(source, detail)
         return made
 
     def shot(t: int) -> Shot:
@@ -102,7 +114,10 @@ def edit_frames_alone(
                 frame = apply_colour(
                     frame, colour[None].to(frame), frame.new_full((1, 1, 1, 1), contrast)
                 )
-        made = layer_of(frame.flip(-1)).flip(-1) if mirrored else layer_of(frame)
+        if mirrored:
+            made = layer_of(frame.flip(-1), view.detail.flip(-1)).flip(-1)
+        else:
+            made = layer_of(frame, view.detail)
         layer_14HW = premultiply(made) * view.opacity
         return Shot(
             source=frame, output=over(layer_14HW, frame),
@@ -117,21 +132,29 @@ def edit_frames_alone(
     @torch.no_grad()
     def finished(t: int) -> Tensor:
         """The layer of a frame, made where training looked: on the object and its margin."""
-        frame = footage.frames[t : t + 1]
-        whole = frame.new_zeros(1, 4, *footage.size)
-        area = footage.area(t)
-        area.cut(whole).copy_(clear_haze(layer_of(area.cut(frame)), config))
-        return whole
+        frame, area = footage.frames[t : t + 1], footage.area(t)
+        logits = frame.new_full((1, 4, *footage.size), NOTHING)
+        with autocast(config, device):
+            area.cut(logits).copy_(network.logits(area.cut(frame)))
+        if not config.detail:
+            return clear_haze(logits.sigmoid(), config)
+        full, share = to_tensor(frames[t], device), visibility(atlas, layer, moment(t))
+        own = Detail(frame, footage.opacity[t : t + 1], config)
+        return clear_haze(own.finest(logits, full, share), config)
+
+    def moment(t: int) -> Tensor:
+        return torch.tensor([t], device=device)
 
     def preview() -> NDArray[np.uint8]:
         t = len(frames) // 2
-        seen = premultiply(finished(t)) * footage.opacity[t : t + 1]
+        made = resize(finished(t), footage.size)
+        seen = premultiply(made) * footage.opacity[t : t + 1]
         return preview_of(over(seen, footage.frames[t : t + 1]), seen[:, 3:], config)
 
     train(network, shots_of, criterion, config, report, preview)
     layers = []
     for t in range(len(frames)):
         made = resize(finished(t), (frames.shape[1], frames.shape[2]))
-        share = visibility(atlas, layer, torch.tensor([t], device=device))
+        share = visibility(atlas, layer, moment(t))
         layers.append(to_image(torch.cat([made[:, :3], made[:, 3:] * share], dim=1)))
     return layers

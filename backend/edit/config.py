@@ -140,6 +140,12 @@ class EditConfig:
     green: tuple[float, float, float] = (0.0, 177 / 255, 64 / 255)
     """Colour of the green screen, sRGB 0..1."""
 
+    # --- the layer ------------------------------------------------------------------------------
+    detail: float = 0.0
+    """Weight of the footage's own fine detail in the layer's colours (see backend.edit.detail).
+    Ours; 0: none, as the paper has it."""
+    detail_radius: float = 0.04
+    """How coarse detail may be: the standard deviation of what is none, as a share of size."""
     matte: tuple[float, float] = (0.08, 0.95)
     """α of the finished layer is stretched so that these become 0 and 1; (0, 1) leaves it."""
 
@@ -218,13 +224,15 @@ def _shortened(
 ) -> EditConfig:
     """A run too short to find its own way: it starts where the edit belongs and fades that out.
 
-    Left alone, a short run settles on the first part of the object that satisfies the text.
+    Left alone, a short run settles on the first part of the object that satisfies the text. It
+    learns no detail either, and is given the footage's.
     """
     config = replace(
         config,
         steps=steps,
         bootstrap=10.0,
         bootstrap_steps=steps,
+        detail=1.0,
         views=replace(config.views, count=min(config.views.count, views)),
         preview_every=preview_every,
     )

@@ -75,8 +75,12 @@ class Generator(nn.Module):
                 nn.init.ones_(module.weight)
                 nn.init.zeros_(module.bias)
 
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        """x: sRGB 0..1, any size → layer of the same size."""
+    def forward(self, x_BCHW: Tensor, detail_B1HW: Tensor | None = None) -> Tensor:
+        """x: sRGB 0..1, any size → layer of the same size. detail: see `finished`."""
+        return finished(self.logits(x_BCHW), detail_B1HW)
+
+    def logits(self, x_BCHW: Tensor) -> Tensor:
+        """The layer before its sigmoid."""
         skips = []
         # Channels beside each other in memory: convolutions take half the time on CPUs.
         h_BCHW = x_BCHW.contiguous(memory_format=torch.channels_last)
@@ -91,11 +95,19 @@ class Generator(nn.Module):
         out_BCHW = self.head(h_BCHW).float()
         rgb_from_colour = self.get_buffer("rgb_from_colour")
         rgb_BCHW = torch.einsum("rc,bchw->brhw", rgb_from_colour, out_BCHW[:, :3])
-        return torch.cat([rgb_BCHW, out_BCHW[:, 3:]], dim=1).sigmoid()
+        return torch.cat([rgb_BCHW, out_BCHW[:, 3:]], dim=1)
 
     def _beat(self) -> None:
         if self.pulse is not None:
             self.pulse()
+
+
+def finished(logits_B4HW: Tensor, detail_B1HW: Tensor | None = None) -> Tensor:
+    """The layer of logits; detail is added to those of its colours, not to α's."""
+    if detail_B1HW is None:
+        return logits_B4HW.sigmoid()
+    rgb_B3HW = logits_B4HW[:, :3] + detail_B1HW
+    return torch.cat([rgb_B3HW, logits_B4HW[:, 3:]], dim=1).sigmoid()
 
 
 def levels(side: int, wanted: int) -> int:

@@ -14,6 +14,7 @@ from torch import Tensor
 from backend.checkpoint import Checkpoint
 from backend.clip.model import TextImageModel
 from backend.edit.config import EditConfig, EditTexts
+from backend.edit.detail import Detail
 from backend.edit.generator import Generator
 from backend.edit.matte import clear_haze
 from backend.edit.preview import preview_of
@@ -56,6 +57,9 @@ def edit_image(
     full = to_tensor(image, device)
     size = fit_size(image.shape[0], image.shape[1], config.size)
     inside = None if mask is None else _mask(mask, size, device)
+    allowed = torch.ones_like(full[:, :1])
+    if mask is not None:
+        allowed = _mask(mask, (image.shape[0], image.shape[1]), device)
     with beating(clip, config, report):
         targets = TextTargets(clip, texts, config.screen_templates)
         picture = Picture(resize(full, size), inside, targets, clip, config)
@@ -70,10 +74,10 @@ def edit_image(
     ).to(device)  # fmt: skip
     weights.start(network)
 
-    def layer_of(source: Tensor, mask_11HW: Tensor) -> Tensor:
+    def layer_of(sample: Tensor) -> Tensor:
         with autocast(config, device):
-            layer_14HW: Tensor = network(source)
-        return torch.cat([layer_14HW[:, :3], layer_14HW[:, 3:] * mask_11HW], dim=1)
+            layer_14HW: Tensor = network(sample[:, :3], sample[:, 6:])
+        return torch.cat([layer_14HW[:, :3], layer_14HW[:, 3:] * sample[:, 3:4]], dim=1)
 
     def shots_of(step: int) -> list[Shot]:
         samples = [picture.sample(random)] if config.internal else [picture.whole]
@@ -81,8 +85,7 @@ def edit_image(
             samples.append(picture.whole)
         shots = []
         for sample in samples:
-            source, mask_11HW = sample[:, :3], sample[:, 3:4]
-            layer = layer_of(source, mask_11HW)
+            source, layer = sample[:, :3], layer_of(sample)
             shots.append(
                 Shot(
                     source=source, output=compose(layer, source),
@@ -95,28 +98,30 @@ def edit_image(
         return shots
 
     @torch.no_grad()
-    def finished() -> Tensor:
-        return clear_haze(layer_of(picture.whole[:, :3], picture.whole[:, 3:4]), config)
+    def coarse() -> Tensor:
+        return clear_haze(layer_of(picture.whole), config)
+
+    @torch.no_grad()
+    def finest() -> Tensor:
+        with autocast(config, device):
+            logits = network.logits(picture.whole[:, :3])
+        return clear_haze(picture.detail.finest(logits, full, allowed), config)
 
     def preview() -> NDArray[np.uint8]:
-        layer = finished()
+        layer = coarse()
         return preview_of(compose(layer, picture.whole[:, :3]), layer[:, 3:], config)
 
     train(network, shots_of, criterion, config, report, preview, checkpoint)
     weights.keep(network)
-    layer = resize(finished(), (image.shape[0], image.shape[1]))
-    if mask is not None:
-        layer = torch.cat(
-            [layer[:, :3], layer[:, 3:] * _mask(mask, tuple(mask.shape[:2]), device)], dim=1
-        )
-    return to_image(layer)
+    layer = resize(finest() if config.detail else coarse(), (image.shape[0], image.shape[1]))
+    return to_image(torch.cat([layer[:, :3], layer[:, 3:] * allowed], dim=1))
 
 
 class Picture:
     """The internal dataset: the picture with its mask and relevancy maps, whole or in crops.
 
-    whole: [1,6,H,W], channels RGB, mask, relevancy, avoid, all 0..1. The artist's mask, where there
-    is one, says better than any relevancy map where the edit starts.
+    whole: [1,7,H,W], channels RGB, mask, relevancy, avoid, all 0..1, and detail as logits. The
+    artist's mask, where there is one, says better than any relevancy map where the edit starts.
     """
 
     def __init__(
@@ -142,12 +147,15 @@ class Picture:
         self.has_avoid = avoid is not None
         if relevancy is not None:
             relevancy = relevancy * config.bootstrap_level
+        inside = torch.ones_like(nothing) if mask is None else mask
+        self.detail = Detail(source, inside, config)
         self.whole = torch.cat(
             [
                 source,
-                torch.ones_like(nothing) if mask is None else mask,
+                inside,
                 nothing if relevancy is None else relevancy,
                 nothing if avoid is None else avoid,
+                self.detail.map,
             ],
             dim=1,
         )
@@ -163,7 +171,7 @@ class Picture:
         )
 
     def sample(self, random: torch.Generator) -> Tensor:
-        """A random crop, scaled, maybe flipped, its colours maybe jittered: [1,6,H',W']."""
+        """A random crop, scaled, maybe flipped, its colours maybe jittered: [1,7,H',W']."""
         config = self.config
         height, width = self.whole.shape[-2:]
         share = _between(config.internal_crop, random), _between(config.internal_crop, random)

@@ -35,6 +35,8 @@ def config_of(spec: EditJob, *, video: bool, layer: str, warm: bool = False) -> 
     """
     config = presets.preset(spec.preset, video=video, layer=layer, seed=spec.seed)
     config = stronger(recipe(spec.recipe, config), spec.strength)
+    if spec.detail is not None:
+        config = replace(config, detail=spec.detail)
     says_where = any(text.strip() for text in (*spec.region, *spec.avoid))
     if video and says_where:
         config = bootstrapped(config)
@@ -61,6 +63,7 @@ def effect(config: EditConfig) -> EditConfig:
 
     What lies below stays readable by the structure loss; sparsity takes the layer away where the
     text asks for nothing, so that flames stand on their own. α is hardly stretched: it is meant.
+    The footage shows through with its detail; the layer has none of it.
     """
     return replace(
         bootstrapped(config),
@@ -71,6 +74,7 @@ def effect(config: EditConfig) -> EditConfig:
         bootstrap_level=0.5,
         opaque=3.0,
         opaque_above=0.6,
+        detail=0.0,
         matte=(0.04, 1.0),
     )
 

@@ -22,6 +22,8 @@ from backend.atlas.layers import BACKGROUND, visibility
 from backend.checkpoint import Checkpoint
 from backend.clip.model import TextImageModel
 from backend.edit.config import EditConfig, EditTexts
+from backend.edit.crops import MIN_CROP, Window, box, crop_span, span
+from backend.edit.detail import Detail
 from backend.edit.extents import Extent, Extents
 from backend.edit.generator import Generator
 from backend.edit.matte import clear_haze
@@ -43,32 +45,6 @@ from backend.edit.transfer import send
 from backend.edit.views import apply_colour, jitter
 from backend.edit.warm import Weights
 from backend.progress import Reporter
-
-# Smallest side of an atlas or frame crop, pixels: less gives the U-Net nothing to halve.
-MIN_CROP = 48
-
-
-@dataclass(frozen=True)
-class Window:
-    """A rectangle of pixels: rows top..bottom, columns left..right (end excluded)."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    def grown(self, margin: int, height: int, width: int) -> Window:
-        """The rectangle with a margin, inside a picture height×width."""
-        return Window(
-            max(0, self.top - margin),
-            max(0, self.left - margin),
-            min(height, self.bottom + margin),
-            min(width, self.right + margin),
-        )
-
-    def cut(self, x_BCHW: Tensor) -> Tensor:
-        """The rectangle of a picture or map [B,C,H,W]."""
-        return x_BCHW[..., self.top : self.bottom, self.left : self.right]
 
 
 def edit_atlas(
@@ -105,9 +81,9 @@ def edit_atlas(
     ).to(device)  # fmt: skip
     weights.start(network)
 
-    def layer_of(source: Tensor) -> Tensor:
+    def layer_of(source: Tensor, detail: Tensor) -> Tensor:
         with autocast(config, device):
-            made: Tensor = network(source)
+            made: Tensor = network(source, detail)
         return made
 
     def shots_of(step: int) -> list[Shot]:
@@ -118,7 +94,11 @@ def edit_atlas(
         # The internal dataset's flip: the generator sees the crop mirrored, the clip does not.
         draw = float(torch.rand((), generator=random))
         mirrored = config.internal and draw < config.internal_flip
-        made = layer_of(source.flip(-1)).flip(-1) if mirrored else layer_of(source)
+        detail = area.cut(footage.detail.map)
+        if mirrored:
+            made = layer_of(source.flip(-1), detail.flip(-1)).flip(-1)
+        else:
+            made = layer_of(source, detail)
         shots = []
         for view in views:
             local = footage.local(view.uv, area)
@@ -130,30 +110,38 @@ def edit_atlas(
         if config.direct:
             view = views[int(torch.randint(len(views), (), generator=random))]
             frame = _jittered(view.frame, config, random)
-            seen = premultiply(layer_of(frame)) * view.opacity
+            seen = premultiply(layer_of(frame, view.detail)) * view.opacity
             shots.append(_shot(seen, frame, green, view.wanted, view.avoid))
         if step % config.whole_every == 0:
-            picture, coverage = footage.whole()
-            seen = premultiply(layer_of(picture)) * coverage
+            picture, coverage, detail = footage.whole()
+            seen = premultiply(layer_of(picture, detail)) * coverage
             wanted, avoid = places.in_atlas((picture.shape[-2], picture.shape[-1]))
             whole = _shot(seen, picture, green, wanted, avoid)
             shots.append(replace(whole, name="whole"))
         return shots
 
     @torch.no_grad()
-    def finished() -> Tensor:
-        made = layer_of(footage.atlas)
+    def coarse() -> Tensor:
+        made = layer_of(footage.atlas, footage.detail.map)
         return clear_haze(torch.cat([made[:, :3], made[:, 3:] * footage.coverage], dim=1), config)
+
+    @torch.no_grad()
+    def finest() -> Tensor:
+        with autocast(config, device):
+            logits = network.logits(footage.atlas)
+        picture, coverage = footage.finest()
+        made = footage.detail.finest(logits, picture, coverage)
+        return clear_haze(torch.cat([made[:, :3], made[:, 3:] * coverage], dim=1), config)
 
     def preview() -> NDArray[np.uint8]:
         t = len(frames) // 2
         uv, opacity = footage.uv[t : t + 1], footage.opacity[t : t + 1]
-        seen = sample(premultiply(finished()), uv.permute(0, 2, 3, 1)) * opacity
+        seen = sample(premultiply(coarse()), uv.permute(0, 2, 3, 1)) * opacity
         return preview_of(over(seen, footage.frames[t : t + 1]), seen[:, 3:], config)
 
     train(network, shots_of, criterion, config, report, preview, checkpoint)
     weights.keep(network)
-    return finished()
+    return finest() if config.detail else coarse()
 
 
 @dataclass(frozen=True)
@@ -162,6 +150,7 @@ class View:
 
     extent: what of the atlas it shows.
     wanted, avoid: where the bootstrap wants the layer, and where not, [1,1,h,w].
+    detail: the crop's own, as logits [1,1,h,w].
     """
 
     frame: Tensor
@@ -170,6 +159,7 @@ class View:
     extent: Extent
     wanted: Tensor
     avoid: Tensor | None
+    detail: Tensor
 
 
 class Footage:
@@ -206,12 +196,15 @@ class Footage:
                 self.extents.add(maps[-1], opacities[-1])
             self.frames, self.uv = torch.cat(pictures), torch.cat(maps)
             self.opacity = torch.cat(opacities)
-            image = atlas.image(layer).to(device).float()
+            image = atlas.image(layer).to(device).float().clamp(0, 1)
             size = self._atlas_size((image.shape[-2], image.shape[-1]))
-            self.atlas = resize(image, size).clamp(0, 1)
-            self.coverage = resize(atlas.coverage(layer).to(device).float(), size).clamp(0, 1)
+            coverage = atlas.coverage(layer).to(device).float().clamp(0, 1)
+            self.atlas, self.coverage = resize(image, size), resize(coverage, size)
+            self._full = image, coverage
+            self.detail = Detail(self.atlas, self.coverage, config)
+            self.details = Detail(self.frames, self.opacity, config)
             self._whole = self._scaled(config.atlas_whole_scale)
-        self.boxes = [_box(self.opacity[t, 0] > 0.5) for t in range(count)]
+        self.boxes = [box(self.opacity[t, 0] > 0.5) for t in range(count)]
         middles = range(self.neighbours, count - self.neighbours)
         self.middles = [t for t in middles if (self.opacity[t] > 0.5).any()] or list(middles)
 
@@ -233,7 +226,7 @@ class Footage:
                 visibility(atlas, layer, torch.tensor([t], device=device), whole)[0, 0] > 0.5
                 for t in range(count)
             ]
-        boxes = [_box(visible) for visible in shown if visible.any()] or [Window(0, 0, *whole)]
+        boxes = [box(visible) for visible in shown if visible.any()] or [Window(0, 0, *whole)]
         longest = max(max(box.bottom - box.top, box.right - box.left) for box in boxes)
         share = longest / max(whole) + 2 * self.config.object_margin
         return fit_size(height, width, round(self.config.size / min(1.0, share)))
@@ -260,8 +253,8 @@ class Footage:
         area = self.area(t)
         keep = config.object_crop if self.foreground else config.frame_crop
         keep = keep if config.internal else 1.0
-        top, bottom = _crop_span(area.top, area.bottom, keep, height, random)
-        left, right = _crop_span(area.left, area.right, keep, width, random)
+        top, bottom = crop_span(area.top, area.bottom, keep, height, random)
+        left, right = crop_span(area.left, area.right, keep, width, random)
         window = Window(top, left, bottom, right)
         return View(
             window.cut(self.frames[t : t + 1]),
@@ -270,6 +263,7 @@ class Footage:
             self.extents.of(t, top, left, bottom, right),
             window.cut((places.wanted.frames if places else self.opacity)[t : t + 1]),
             window.cut(places.avoid.frames[t : t + 1]) if places and places.avoid else None,
+            window.cut(self.details.map[t : t + 1]),
         )
 
     def atlas_window(self, views: list[View]) -> Window:
@@ -281,17 +275,25 @@ class Footage:
         rows = ((edge + 1) / 2 * height for edge in (extent.top, extent.bottom))
         columns = ((edge + 1) / 2 * width for edge in (extent.left, extent.right))
         (first, last), (left, right) = rows, columns
-        top, bottom = _span(first - 3, last + 3, height)
-        left, right = _span(left - 3, right + 3, width)
+        top, bottom = span(first - 3, last + 3, height)
+        left, right = span(left - 3, right + 3, width)
         return Window(top, left, bottom, right)
 
-    def whole(self) -> tuple[Tensor, Tensor]:
-        """The whole atlas as a picture of its own, and its coverage."""
+    def whole(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The whole atlas as a picture of its own, its coverage and its detail."""
         return self._whole
 
-    def _scaled(self, scale: float) -> tuple[Tensor, Tensor]:
+    def finest(self) -> tuple[Tensor, Tensor]:
+        """The atlas and its coverage at their own resolution, or the edit's if that is finer."""
+        image, coverage = self._full
+        height, width = max(one.shape[-2:] for one in (image, self.atlas))
+        return resize(image, (height, width)), resize(coverage, (height, width))
+
+    def _scaled(self, scale: float) -> tuple[Tensor, Tensor, Tensor]:
         height, width = (max(MIN_CROP, round(n * scale)) for n in self.atlas.shape[-2:])
-        return resize(self.atlas, (height, width)), resize(self.coverage, (height, width))
+        whole = self.atlas, self.coverage, self.detail.map
+        picture, coverage, detail = (resize(one, (height, width)) for one in whole)
+        return picture, coverage, detail
 
     def local(self, uv_12HW: Tensor, area: Window) -> Tensor:
         """Atlas coordinates −1..1 as coordinates of an atlas window: grid [1,h,w,2]."""
@@ -359,28 +361,3 @@ def _jittered(x_13HW: Tensor, config: EditConfig, random: torch.Generator) -> Te
     return apply_colour(
         x_13HW, send(colour[None], x_13HW.device), x_13HW.new_full((1, 1, 1, 1), contrast)
     )
-
-
-def _box(visible_HW: Tensor) -> Window:
-    """The smallest window around what is visible; the whole where nothing is."""
-    rows, columns = visible_HW.any(1).nonzero(), visible_HW.any(0).nonzero()
-    if len(rows) == 0:
-        return Window(0, 0, *visible_HW.shape)
-    return Window(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
-
-
-def _crop_span(
-    start: int, end: int, keep: float, limit: int, random: torch.Generator
-) -> tuple[int, int]:
-    """A random part, at least `keep`, of start..end along one side."""
-    draw_length, draw_place = torch.rand(2, generator=random).tolist()
-    length = (end - start) * (keep + (1 - keep) * draw_length)
-    first = start + draw_place * (end - start - length)
-    return _span(first, first + length, limit)
-
-
-def _span(start: float, end: float, limit: int) -> tuple[int, int]:
-    """Whole pixels around start..end inside 0..limit, at least MIN_CROP where there is room."""
-    missing = max(0.0, MIN_CROP - (end - start))
-    first = min(max(0, int(start - missing / 2)), max(0, limit - MIN_CROP))
-    return first, min(limit, max(first + MIN_CROP, int(end + missing / 2) + 1))

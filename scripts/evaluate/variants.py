@@ -56,6 +56,10 @@ def without_internal(config: EditConfig, still: bool) -> EditConfig:
     return replace(config, internal=False)
 
 
+def without_detail(config: EditConfig, still: bool) -> EditConfig:
+    return replace(config, detail=0.0)
+
+
 def reference(config: EditConfig, still: bool) -> EditConfig:
     return variants.reference(config, video=not still)
 
@@ -81,6 +85,7 @@ VARIANTS = {
     "no sparsity": Variant(about="a large layer costs nothing", change=without_sparsity),
     "no structure": Variant(about="the shape may change", change=without_structure),
     "no screen": Variant(about="the layer alone need show nothing", change=without_screen),
+    "no detail": Variant(about="the layer's detail is its own", change=without_detail),
     "no internal": Variant(about="the same input every step", change=without_internal),
 }  # fmt: skip
 """Name → variant."""

@@ -85,6 +85,19 @@ def test_the_frames_alone_see_the_frames_and_no_atlas():
     assert not np.array_equal(made, framewise(clip_frames=frames(seed=1)))
 
 
+def test_the_frames_alone_take_on_their_own_detail():
+    """Each frame is a mesh of columns, twice as fine as what is edited."""
+    mesh = np.full((T, H, W, 3), 102, np.uint8)
+    mesh[:, :, ::2] = 153
+    step = float(torch.tensor(0.6).logit() - torch.tensor(0.4).logit())
+    for weight in (0.0, 1.0):
+        config = replace(TINY, size=24, object_margin=0.0, detail=weight)
+        made = framewise(config, clip_frames=mesh)[:, 14:42, 20:44, :3] / 255
+        columns = torch.from_numpy(made).logit()
+        gap = float((columns[:, :, ::2] - columns[:, :, 1::2]).mean())
+        assert gap == pytest.approx(weight * step, abs=0.1 * step)
+
+
 def test_the_frames_alone_are_edited_each_by_itself():
     """Two equal frames get equal layers, whatever lies between them."""
     shown = frames()

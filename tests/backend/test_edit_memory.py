@@ -97,7 +97,7 @@ def test_a_picture_that_the_generator_cannot_hold_is_not_tried_again(
 ) -> None:
     tries = []
 
-    def full(self: object, x: object) -> None:
+    def full(self: object, x: object, detail: object) -> None:
         tries.append(x)
         raise torch.OutOfMemoryError("CUDA out of memory.")
 

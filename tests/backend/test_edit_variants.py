@@ -65,3 +65,4 @@ def test_sizes_stay_the_presets(variant, video: bool) -> None:
     assert {name for name in SIZES if before[name] != after[name]} == set()
     assert after["views"] == before["views"] | {"shape": "picture"}
     assert after["matte"] == (0.0, 1.0)
+    assert before["detail"] > after["detail"] == 0

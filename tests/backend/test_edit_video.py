@@ -9,19 +9,12 @@ from panning import CPU, STEP, TINY, H, Panning, T, W
 from tiny_clip import tiny_model
 
 from backend.edit.config import EditTexts
+from backend.edit.crops import MIN_CROP, Window
 from backend.edit.extents import CELL
 from backend.edit.places import Place, Places
 from backend.edit.preview import GAP
 from backend.edit.train import PHASE
-from backend.edit.video import (
-    MIN_CROP,
-    Footage,
-    Window,
-    edit_atlas,
-    over,
-    premultiply,
-    sample,
-)
+from backend.edit.video import Footage, edit_atlas, over, premultiply, sample
 from backend.progress import Cancelled, Silent
 
 TEXTS = EditTexts(prompt=("golden wall",), source=("wall",))
@@ -83,6 +76,19 @@ def test_a_crop_of_the_atlas_seen_through_the_map_is_the_frame():
         for view in views:
             seen = sample(area.cut(made.atlas), made.local(view.uv, area))
             torch.testing.assert_close(seen, view.frame, atol=5e-3, rtol=0)
+
+
+def test_a_crop_has_the_detail_that_the_atlas_has_there():
+    made = footage(config=replace(TINY, detail=1.0, detail_radius=0.02))
+    random = torch.Generator().manual_seed(0)
+    for _ in range(5):
+        views = [made.view(t, random) for t in made.moments(random)]
+        area = made.atlas_window(views)
+        for view in views:
+            seen = sample(area.cut(made.detail.map), made.local(view.uv, area))
+            both = torch.stack([seen.flatten(), view.detail.flatten()])
+            assert torch.corrcoef(both)[0, 1] > 0.9
+            assert both.std(1).min() > 0.05
 
 
 def test_the_extent_of_a_crop_is_what_its_visible_pixels_look_at():
@@ -200,6 +206,22 @@ def test_result_is_an_rgba_atlas_and_the_atlas_is_untouched():
     assert 0 <= float(made.min()) <= float(made.max()) <= 1
     assert not made.requires_grad
     assert torch.equal(atlas.colours, before)
+
+
+def test_a_layer_with_the_footages_detail_has_all_that_the_atlas_shows():
+    """Over the atlas lies a mesh of columns, so fine that what is edited shows none of it."""
+    atlas, step = Panning(factor=2), 0.8
+    grey = atlas.colours.mean(1, keepdim=True).clamp(0.2, 0.8).logit()
+    grey[..., ::2] += step
+    atlas.colours = grey.sigmoid().repeat(1, 3, 1, 1)
+    for weight, wanted in ((0.0, 0.0), (1.0, step), (0.5, step / 2)):
+        config = replace(TINY, detail=weight, matte=(0.0, 1.0))
+        made = edited(config=config, atlas=atlas, frames=Panning().clip())
+        full = torch.nn.functional.interpolate(made, (2 * H, 200))
+        columns = full[:, :3, 20:-20, 20:-20].logit()
+        gap = columns[..., ::2] - columns[..., 1::2]
+        assert float(gap.mean()) == pytest.approx(wanted, rel=0.1, abs=0.02)
+        assert made.shape[-2:] == ((2 * H, 200) if weight else (H, 100))
 
 
 def test_no_gradient_reaches_the_atlas_or_the_text_image_model():

@@ -103,6 +103,7 @@ def test_both_layers_get_a_folder_each_and_the_job_can_be_gone_on_from(
     monkeypatch.setattr(edit, "check", sent.append)
     out = tmp_path / "out"
     words = ["--layer", "both", "--background", "snow", "--recipe", "effect", "--strength", "0.5"]
+    words += ["--detail", "0.25"]
     words += ["--background-source", "grass", "--prompt", "golden swan"]
     assert run(connection, frames, out, *words) == 0
     joined, *parts = (
@@ -112,9 +113,9 @@ def test_both_layers_get_a_folder_each_and_the_job_can_be_gone_on_from(
     *_, job = capsys.readouterr().out.split()
     assert run(connection, frames, out, "--prompt", "wooden swan", "--after", job) == 0
     first, second = sent
-    assert (first.recipe, first.strength, first.after) == ("effect", 0.5, "")
+    assert (first.recipe, first.strength, first.detail, first.after) == ("effect", 0.5, 0.25, "")
     assert (first.background, first.background_source) == (("snow",), ("grass",))
-    assert second.after == job
+    assert (second.detail, second.after) == (None, job)
 
 
 def test_masks_travel_with_the_job(connection: Path, frames: Path, tmp_path: Path) -> None:
@@ -132,6 +133,7 @@ def test_masks_travel_with_the_job(connection: Path, frames: Path, tmp_path: Pat
         (["--prompt", "x", "--preset", "best"], "no preset"),
         (["--prompt", "x", "--recipe", "cartoon"], "no kind of edit"),
         (["--prompt", "x", "--strength", "9"], "strength 9 is out of range"),
+        (["--prompt", "x", "--detail", "9"], "detail 9 is out of range"),
         (["--prompt", "x", "--background", "snow"], "layer is foreground"),
         (["--prompt", "x", "--after", "yesterday"], "32 hex digits"),
         (["--prompt", "x", "--key-mask", "mask.png"], "does not say which frame"),

@@ -49,7 +49,7 @@ def with_masks(mode: str, *keys: KeyMask) -> EditJob:
     return replace(EDIT, masks=Masks(mode=mode, keys=keys))  # type: ignore[arg-type]
 
 
-NEW = ("recipe", "background", "background_source", "strength", "after")
+NEW = ("recipe", "background", "background_source", "strength", "detail", "after")
 """Fields of an edit that its first version had not."""
 
 GOOD = {
@@ -88,6 +88,8 @@ GOOD = {
     ),
     "the weakest edit": replace(EDIT, strength=0.25),
     "the strongest edit": replace(EDIT, strength=2.0),
+    "no detail of the footage": replace(EDIT, detail=0.0),
+    "all its detail, twice": replace(EDIT, detail=2.0),
     "a later edit": replace(EDIT, after="0" * 32),
     "a path of 1024 letters": replace(EDIT, masks=Masks(weights="x" * 1024)),
 }
@@ -101,6 +103,7 @@ BAD = {
     "prompt_too_long": replace(EDIT, screen=("x" * 2001,)),
     "unknown_recipe": replace(EDIT, recipe="cartoon"),
     "bad_strength": replace(EDIT, strength=2.01),
+    "bad_detail": replace(EDIT, detail=2.01),
     "background_unused": replace(EDIT, background=("snow",)),
     "bad_job_id": replace(EDIT, after="../journal"),
     "unknown_layer": replace(EDIT, layer="sky"),
@@ -167,6 +170,8 @@ def test_a_bad_job_is_refused_in_words(code, spec):
         replace(with_masks("none"), layer="both"),
         replace(EDIT, strength=float("nan")),
         replace(EDIT, strength=0.2),
+        replace(EDIT, detail=float("nan")),
+        replace(EDIT, detail=-0.1),
         replace(EDIT, layer="background", background_source=("snow",)),
         replace(EDIT, layer="both", background=("x" * 2001,)),
         replace(EDIT, layer="both", background_source=("x",) * 33),
