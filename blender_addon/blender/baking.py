@@ -1,27 +1,166 @@
-"""A layer as one movie file instead of many pictures: FFV1, lossless, with its alpha."""
+"""A layer as one movie file instead of many pictures: FFV1, lossless, with its alpha.
+
+Another Blender writes the movie meanwhile; here the layer is looked at and its strip replaced.
+"""
 
 from __future__ import annotations
 
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import bpy
 
 from ..core.delivery import part_in
+from ..core.movie import MovieWriter, Order
 from ..wire import jobs
-from . import compat, layers, placing
-from .extract import isolated_copy, source_files
+from . import compat, layers, placing, write_movie
+from .extract import source_files
 from .folders import folder_of, written
+from .problems import as_error, problem_of
 
 MOVIE = "layer.mkv"
 
 
-def bake(scene: Any, layer: Any) -> Any:
-    """Write a layer's pictures into a movie and have a movie strip take its strip's place.
+@dataclass(frozen=True, kw_only=True)
+class Bake:
+    """A layer that is being baked. pictures: what its strip showed at the beginning."""
 
-    The new strip has the old one's name, channel, keyframes and settings; the pictures stay on
-    disk. Blocks for as long as Blender takes to render the layer alone. Raises JobError.
+    job: str
+    part: str
+    name: str
+    pictures: tuple[Path, ...]
+    writer: MovieWriter
+
+    def layer(self) -> Any:
+        """The layer's strip as it is now; None if it is gone or shows something else."""
+        for strip in layers.strips_of(self.job):
+            ours = strip.type == "IMAGE" and strip.get(layers.PART, "") == self.part
+            if ours and tuple(source_files(strip)) == self.pictures:
+                return strip
+        return None
+
+
+class Bakes:
+    """The layers that are being baked."""
+
+    def __init__(self) -> None:
+        self.under_way: list[Bake] = []
+
+    @property
+    def written(self) -> list[Bake]:
+        """Those whose movie is there, or will not be."""
+        return [bake for bake in self.under_way if bake.writer.state != "writing"]
+
+    def begin(self, layer: Any) -> Bake:
+        """Begin to bake a layer; raises JobError."""
+        if self.of(layer) is not None:
+            raise jobs.JobError(
+                "being_baked", f"{layer.name} is being baked.", "Wait for it, or cancel it."
+            )
+        bake = begin(layer)
+        self.under_way.append(bake)
+        return bake
+
+    def of(self, layer: Any) -> Bake | None:
+        """The bake of a layer that is under way, or None."""
+        return next((one for one in self.under_way if one.layer() == layer), None)
+
+    def poll(self) -> bool:
+        """See how far they are; True when anything changed."""
+        changed = [bake.writer.poll() for bake in self.under_way]
+        return any(changed)
+
+    def finish(self, bake: Bake) -> Any:
+        """Put the movie in the layer's place, one undo step; gives its strip. Raises JobError."""
+        self.under_way.remove(bake)
+        if bake.writer.problem is not None:
+            raise as_error(bake.writer.problem)
+        bpy.ops.ed.undo_push(message="Before Text2LIVE Bake")
+        movie = finish(bake)
+        bpy.ops.ed.undo_push(message="Text2LIVE Bake")
+        return movie
+
+    def settle(self) -> jobs.Problem | None:
+        """Finish those that are written; what went wrong with the last that did not go well."""
+        problem = None
+        for bake in self.written:
+            try:
+                self.finish(bake)
+            except Exception as error:
+                problem = problem_of(error)
+        return problem
+
+    def cancel(self, bake: Bake) -> None:
+        """Stop it; the layer stays as it is."""
+        bake.writer.stop()
+        self.under_way.remove(bake)
+
+    def cancel_all(self) -> None:
+        """Stop all of them."""
+        for bake in list(self.under_way):
+            self.cancel(bake)
+
+
+def begin(layer: Any) -> Bake:
+    """Have another Blender begin to write a layer's pictures into a movie; raises JobError."""
+    _check(layer)
+    scene, part = layer.id_data, part_in(layer.elements[0].filename)
+    pictures = tuple(source_files(layer))
+    width, height = layer[layers.SIZE]
+    order = Order(
+        pictures=tuple(map(str, pictures)),
+        size=(int(width), int(height)),
+        fps=scene.render.fps,
+        fps_base=scene.render.fps_base,
+        path=str(folder_of(layer) / (f"{part}_{MOVIE}" if part else MOVIE)),
+    )
+    return Bake(
+        job=str(layer[layers.JOB]),
+        part=str(layer.get(layers.PART, "")),
+        name=layer.name,
+        pictures=pictures,
+        writer=MovieWriter(_command(), order),
+    )
+
+
+def finish(bake: Bake) -> Any:
+    """Have a movie strip take the layer's place; gives it. Raises JobError.
+
+    It has the old strip's name, channel, keyframes and settings; the pictures stay on disk.
     """
+    layer = bake.layer()
+    if layer is None:
+        bake.writer.path.unlink(missing_ok=True)
+        raise jobs.JobError(
+            "layer_changed",
+            f"{bake.name} was removed, or shows other pictures, since it began to be baked.",
+            "Bake it again when it is as you want it.",
+        )
+    _check(layer)
+    scene = layer.id_data
+    editor = scene.sequence_editor
+    active, selected = editor.active_strip == layer, layer.select
+    movie = _beside(scene, layer, bake.writer.path)
+    _take_over(scene, layer, movie)
+    movie.select = selected
+    if active:
+        editor.active_strip = movie
+    return movie
+
+
+def _command() -> list[str]:
+    """What runs write_movie.py in another Blender of this kind."""
+    script = str(Path(write_movie.__file__).resolve())
+    if not bpy.app.binary_path:  # Blender as a Python module
+        return [sys.executable, script]
+    command = [bpy.app.binary_path, "--background", "--factory-startup", "--python", script]
+    return [*command, "--"]
+
+
+def _check(layer: Any) -> None:
+    """Refuse what a movie strip would not look like; raises JobError."""
     if layer.type != "IMAGE":
         raise jobs.JobError("baked", f"{layer.name} is a movie already.", "There is nothing to do.")
     if layer.modifiers:
@@ -30,6 +169,12 @@ def bake(scene: Any, layer: Any) -> Any:
             f"{layer.name} has modifiers, which a new strip cannot take over.",
             "Remove them, bake, and add them again.",
         )
+    if not compat.plays_straight(layer):
+        raise jobs.JobError(
+            "retimed",
+            f"{layer.name} is retimed, which a new strip cannot take over.",
+            "Set its speed back, bake, and retime it again.",
+        )
     missing = next((path for path in source_files(layer) if not path.exists()), None)
     if missing is not None:
         raise jobs.JobError(
@@ -37,34 +182,6 @@ def bake(scene: Any, layer: Any) -> Any:
             f"A picture of {layer.name} is missing: {missing}.",
             "Connect to the backend and open the file again: it is fetched once more.",
         )
-    part = part_in(layer.elements[0].filename)
-    path = _write(scene, layer, folder_of(layer) / (f"{part}_{MOVIE}" if part else MOVIE))
-    movie = _beside(scene, layer, path)
-    _take_over(scene, layer, movie)
-    return movie
-
-
-def _write(scene: Any, layer: Any, path: Path) -> Path:
-    """Render the layer alone, all of it, as it is on disk."""
-    width, height = layer[layers.SIZE]
-    copy = isolated_copy(scene, layer.name, (int(width), int(height)))
-    try:
-        alone = compat.all_strips(copy.sequence_editor)[layer.name]
-        copy.frame_start = round(compat.content_start(alone))
-        copy.frame_end = copy.frame_start + len(alone.elements) - 1
-        compat.set_span(alone, copy.frame_start, copy.frame_end + 1)
-        compat.set_lossless_movie(copy.render)
-        copy.render.filepath = str(path)
-        bpy.ops.render.render(animation=True, scene=copy.name)
-    except RuntimeError as error:
-        raise jobs.JobError(
-            "not_baked",
-            f"Blender did not write {path}: {error}.",
-            "Make room on that disk, then try again.",
-        ) from error
-    finally:
-        bpy.data.scenes.remove(copy)
-    return path
 
 
 def _beside(scene: Any, layer: Any, path: Path) -> Any:
@@ -72,12 +189,11 @@ def _beside(scene: Any, layer: Any, path: Path) -> Any:
     siblings = compat.siblings(scene, layer)
     movie = siblings.new_movie(
         name=f"{layer.name} movie",
-        filepath=str(path),
+        filepath=written(path.parent) + path.name,  # set later, it would be opened twice
         channel=placing.channel_above(siblings, layer, layer.channel),
         frame_start=round(compat.content_start(layer)),
         fit_method="ORIGINAL",
     )
-    movie.filepath = written(path.parent) + path.name
     movie.alpha_mode = "STRAIGHT"
     movie.colorspace_settings.name = "sRGB"
     for name in (
@@ -89,6 +205,7 @@ def _beside(scene: Any, layer: Any, path: Path) -> Any:
         "color_multiply",
         "use_flip_x",
         "use_flip_y",
+        "use_reverse_frames",
         "strobe",
     ):
         setattr(movie, name, getattr(layer, name))

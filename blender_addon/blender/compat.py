@@ -53,6 +53,27 @@ def content_start(strip: Any) -> float:
     return float(strip.frame_start)
 
 
+def plays_straight(strip: Any) -> bool:
+    """Whether a strip shows one picture after another, one a frame: neither retimed nor resampled.
+
+    A movie of another frame rate that was added by hand is resampled, which only its length tells.
+    """
+    if getattr(strip, "speed_factor", 1.0) != 1.0 or len(getattr(strip, "retiming_keys", ())):
+        return False
+    if hasattr(strip, "left_handle_offset"):
+        whole = strip.left_handle_offset + strip.duration + strip.right_handle_offset
+    else:
+        whole = strip.frame_offset_start + strip.frame_final_duration + strip.frame_offset_end
+    return round(whole) == content_frames(strip)
+
+
+def content_frames(strip: Any) -> int:
+    """Pictures a strip has, trimmed away or not."""
+    if hasattr(strip, "content_duration"):
+        return int(strip.content_duration)
+    return int(strip.frame_duration)
+
+
 def slide(strip: Any, frames: int) -> None:
     """Move a strip along the timeline."""
     if hasattr(strip, "content_start"):

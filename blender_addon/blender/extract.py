@@ -25,6 +25,7 @@ from ..core.frames import FrameStore, flatten, with_edges
 from ..core.planning import percentage
 from ..wire import jobs
 from . import compat
+from .exact import render_exactly
 
 IN_WORK = 3  # frames that are rendered and not yet kept
 COPY_NAME = ".text2live_frames"
@@ -262,24 +263,6 @@ def _show_plainly(strip: Any) -> None:
     strip.use_flip_x = strip.use_flip_y = False
     for modifier in strip.modifiers:
         modifier.mute = True
-
-
-def render_exactly(scene: Any, size: tuple[int, int]) -> None:
-    scene.display_settings.display_device = "sRGB"
-    scene.sequencer_colorspace_settings.name = "sRGB"
-    view = scene.view_settings
-    view.view_transform, view.look = "Standard", "None"
-    view.exposure, view.gamma, view.use_curve_mapping = 0.0, 1.0, False
-    scene.frame_step = 1
-    render = scene.render
-    render.resolution_x, render.resolution_y = size
-    render.resolution_percentage = 100
-    render.pixel_aspect_x = render.pixel_aspect_y = 1.0
-    render.use_sequencer, render.use_compositing = True, False
-    render.use_border = render.use_multiview = render.use_stamp = False
-    render.use_overwrite, render.use_placeholder, render.use_file_extension = True, False, True
-    render.dither_intensity = 0.0
-    compat.set_still_format(render)
 
 
 def check_source(strip: Any) -> None:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from ..core import tga
 from ..wire import jobs
 from . import compat
-from .extract import MARK, find, render_exactly
+from .exact import render_exactly
+from .extract import MARK, find
 
 _NAME = ".text2live_mask"
 

@@ -24,6 +24,7 @@ from ..wire import client as wire_client
 from ..wire import jobs
 from . import backends, compat, folders, layers, pending, placing, recall, shot, versions
 from .backends import PACKAGE
+from .baking import Bakes
 from .problems import file_closed, problem_of
 from .reading import Reading
 
@@ -38,6 +39,7 @@ class Runtime:
         self.problem: jobs.Problem | None = None
         self.local: LocalBackend | None = None
         self.history = History(Path(compat.user_folder(PACKAGE)) / backends.HISTORY)
+        self.bakes = Bakes()
         self._readings: dict[str, Reading] = {}
         self._remembered: set[str] = set()  # jobs that the file may name
         self._mover = folders.Mover(folders.home(PACKAGE))
@@ -212,6 +214,10 @@ class Runtime:
             self.file_opened()
         changed = self._watch_local() or self.session.drain(budget_s)
         busy = compat.rendering()
+        changed |= self.bakes.poll()
+        if self.bakes.written and not busy:
+            self.problem = self.bakes.settle() or self.problem
+            changed = True
         if self._readings and not busy:
             self._read(time.monotonic() + READ_FOR_S, wait)
             changed = True
@@ -230,7 +236,7 @@ class Runtime:
         if self._readings:
             return 0.005 if next(iter(self._readings.values())).waiting else 0.0
         moving = self.local is not None and self.local.state in ("starting", "stopping")
-        waiting = self.running or self.session.view.state == "connecting"
+        waiting = self.running or self.bakes.under_way or self.session.view.state == "connecting"
         return 0.1 if waiting or moving else 0.5
 
     def _read(self, deadline: float, wait: bool) -> None:
@@ -314,6 +320,7 @@ class Runtime:
         for job_id in list(self._readings):
             self._drop_reading(job_id)
             self.session.fail(self.session.jobs[job_id], file_closed())
+        self.bakes.cancel_all()
         self._mover.clean()
 
     def file_opened(self) -> None:
@@ -353,6 +360,7 @@ class Runtime:
         for reading in self._readings.values():
             reading.abandon()
         self._readings.clear()
+        self.bakes.cancel_all()
         self.session.close()
         if self.local is not None:
             self.local.close()

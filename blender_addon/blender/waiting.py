@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..core import jobs as phases
 from ..core.jobs import Job
@@ -11,9 +11,19 @@ from ..wire import jobs
 from .problems import as_error, no_answer
 
 if TYPE_CHECKING:
+    from .baking import Bake
     from .runtime import Runtime
 
 CONNECT_WITHIN_S = 10.0
+
+
+def wait_for_bake(state: Runtime, bake: Bake) -> Any:
+    """Block until a layer is baked (for scripts); gives its movie strip. Raises JobError."""
+    while bake.writer.state == "writing":
+        bake.writer.poll()
+        time.sleep(0.01)
+    with state.session.standing_still():
+        return state.bakes.finish(bake)
 
 
 def wait(state: Runtime, job: Job, timeout: float = 0.0) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from ..blender import baking, compat, handlers, layers, runtime, versions
+from ..blender import compat, handlers, layers, runtime, versions, waiting
 from ..wire import jobs
 from .base import refuse
 from .preferences import longest
@@ -62,16 +62,38 @@ class T2L_OT_show_earlier(OnLayer, bpy.types.Operator):
 
 
 class T2L_OT_bake(OnLayer, bpy.types.Operator):
-    """Write the layer into one lossless movie (FFV1) that takes its place. Blender waits for it"""
+    """Write the layer into one lossless movie (FFV1) that takes its place. Blender stays free"""
 
     bl_idname = "text2live.bake"
     bl_label = "Bake to Movie"
-    bl_options = {"REGISTER", "UNDO"}
 
-    def act(self, _context: Any, scene: Any, layer: Any) -> None:
-        """Bake; Blender waits until the movie is written."""
-        with runtime.current().session.standing_still():
-            scene.sequence_editor.active_strip = baking.bake(scene, layer)
+    def invoke(self, context: Any, _event: Any) -> set[str]:
+        """Begin and return at once; the timer carries it on."""
+        try:
+            runtime.current().bakes.begin(compat.active_strip(context))
+        except jobs.JobError as error:
+            return refuse(self, error.problem)
+        handlers.redraw()
+        return {"FINISHED"}
+
+    def act(self, _context: Any, _scene: Any, layer: Any) -> None:
+        """Bake and wait for the end (for scripts)."""
+        state = runtime.current()
+        waiting.wait_for_bake(state, state.bakes.begin(layer))
 
 
-CLASSES = (T2L_OT_make_again, T2L_OT_show_earlier, T2L_OT_bake)
+class T2L_OT_cancel_bake(OnLayer, bpy.types.Operator):
+    """Stop baking; the layer stays as it is"""
+
+    bl_idname = "text2live.cancel_bake"
+    bl_label = "Cancel Baking"
+
+    def act(self, _context: Any, _scene: Any, layer: Any) -> None:
+        """Stop it, if it is still under way."""
+        bakes = runtime.current().bakes
+        bake = bakes.of(layer)
+        if bake is not None:
+            bakes.cancel(bake)
+
+
+CLASSES = (T2L_OT_make_again, T2L_OT_show_earlier, T2L_OT_bake, T2L_OT_cancel_bake)

@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from ..blender import compat, layers, versions
+from ..blender import compat, layers, runtime, versions
 from .base import PARENT, InSequencer
 
 
@@ -28,13 +28,26 @@ class T2L_PT_layer(InSequencer, bpy.types.Panel):
         layout, layer = self.layout, compat.active_strip(context)
         if layer.get(layers.HIDDEN):
             layout.label(text="Pictures are missing: hidden", icon="ERROR")
-        column = layout.column(align=True)
         if layer.type == "IMAGE":
+            column = layout.column(align=True)
             column.operator("text2live.make_again", icon="FILE_REFRESH")
             if versions.earlier(layer):
                 column.operator("text2live.show_earlier", icon="LOOP_BACK")
-            column.operator("text2live.bake", icon="FILE_MOVIE")
-        column.prop(layer, "blend_alpha", text="Opacity")
+            draw_bake(layout, layer)
+        layout.prop(layer, "blend_alpha", text="Opacity")
+
+
+def draw_bake(layout: Any, layer: Any) -> None:
+    """The button that bakes, or how far that is and the button that stops it."""
+    bake = runtime.current().bakes.of(layer)
+    if bake is None:
+        layout.operator("text2live.bake", icon="FILE_MOVIE")
+        return
+    writer = bake.writer
+    row = layout.row(align=True)
+    row.label(text=f"Baking frame {writer.done} of {writer.total}", icon="FILE_MOVIE")
+    row.operator("text2live.cancel_bake", text="", icon="X")
+    compat.show_progress(layout, writer.done / writer.total, "Baking")
 
 
 CLASSES = (T2L_PT_layer,)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import types
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,20 @@ import pytest
 
 bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy module")
 
+from recorder import drawn  # noqa: E402
 from test_extract import make_meta  # noqa: E402
 from test_layers import finished  # noqa: E402
 
-from blender_addon.blender import baking, compat, layers, placing  # noqa: E402
+from blender_addon.blender import (  # noqa: E402
+    compat,
+    handlers,
+    layers,
+    placing,
+    runtime,
+    waiting,
+)
+from blender_addon.blender.folders import folder_of  # noqa: E402
+from blender_addon.ui import operators_layer  # noqa: E402
 from blender_addon.wire import jobs  # noqa: E402
 from scripts import blender_studio as studio  # noqa: E402
 
@@ -22,6 +34,12 @@ from scripts import blender_studio as studio  # noqa: E402
 def layer() -> np.ndarray:
     """Every alpha there is, over noise: uint8 [8,64,96,4]."""
     return np.random.default_rng(2).integers(0, 256, (8, 64, 96, 4), np.uint8)
+
+
+def bake(layer: Any) -> Any:
+    """Bake and wait, as a script does; gives the movie's strip."""
+    state = runtime.current()
+    return waiting.wait_for_bake(state, state.bakes.begin(layer))
 
 
 def rendered(scene: Any, frames: tuple[int, ...], folder: Path) -> np.ndarray:
@@ -42,7 +60,7 @@ def test_a_baked_layer_looks_the_same_and_keeps_what_was_set(
     compat.set_span(placed, 21, 27)
     name, channel = placed.name, placed.channel
     before = rendered(scene, (20, 21, 24, 26, 27), tmp_path)
-    baked = baking.bake(scene, placed)
+    baked = bake(placed)
     assert (baked.type, baked.name, baked.channel) == ("MOVIE", name, channel)
     assert compat.span(baked) == (21, 27)
     assert layers.all_layers() == [baked]
@@ -60,7 +78,7 @@ def test_an_unweakened_baked_layer_is_exact(
     strip = studio.movie_strip(scene, movie, frame_start=20)
     (placed,) = placing.place(finished(scene, strip, layer, tmp_path / "layer"))
     before = rendered(scene, (20, 27), tmp_path)
-    baking.bake(scene, placed)
+    bake(placed)
     assert np.array_equal(rendered(scene, (20, 27), tmp_path), before)
 
 
@@ -71,7 +89,7 @@ def test_a_baked_layer_stays_in_its_meta(
     strip = compat.all_strips(scene.sequence_editor)["shot"]
     (placed,) = placing.place(finished(scene, strip, layer, tmp_path / "layer"))
     before = rendered(scene, (23,), tmp_path)
-    baked = baking.bake(scene, placed)
+    baked = bake(placed)
     assert baked.parent_meta() == meta
     assert np.array_equal(rendered(scene, (23,), tmp_path), before)
 
@@ -82,11 +100,11 @@ def test_what_cannot_be_baked_is_said(scene: Any, movie: Path, layer: Any, tmp_p
     (placed,) = placing.place(job)
     job.files[2].unlink()
     with pytest.raises(jobs.JobError) as caught:
-        baking.bake(scene, placed)
+        bake(placed)
     assert caught.value.problem.code == "media_missing"
     assert placed.type == "IMAGE"
     with pytest.raises(jobs.JobError) as caught:
-        baking.bake(scene, strip)
+        bake(strip)
     assert caught.value.problem.code == "baked"
 
 
@@ -99,3 +117,118 @@ def test_the_buttons_of_a_layer(scene: Any, movie: Path, layer: Any, tmp_path: P
         studio.editor(scene).active_strip = placed
         assert bpy.ops.text2live.bake() == {"FINISHED"}
         assert studio.editor(scene).active_strip.type == "MOVIE"
+
+
+# -- while Blender stays free
+
+
+@pytest.fixture
+def placed(scene: Any, movie: Path, layer: Any, tmp_path: Path) -> Any:
+    """A layer on the timeline, and active."""
+    strip = studio.movie_strip(scene, movie, frame_start=20)
+    (placed,) = placing.place(finished(scene, strip, layer, tmp_path / "layer"))
+    studio.editor(scene).active_strip = placed
+    return placed
+
+
+def press(scene: Any) -> None:
+    """The button: begin and come back."""
+    button = types.SimpleNamespace(report=lambda _level, text: pytest.fail(text))
+    with studio.sequencer(scene):
+        begun = operators_layer.T2L_OT_bake.invoke(button, bpy.context, None)
+        assert begun == {"FINISHED"}
+
+
+def until_done() -> None:
+    bakes = runtime.current().bakes
+    assert studio.tick_until(handlers.on_timer, lambda: not bakes.under_way, 60.0)
+
+
+def test_the_button_comes_back_and_the_movie_takes_the_place_later(
+    scene: Any, placed: Any, tmp_path: Path
+) -> None:
+    bpy.ops.ed.undo_push(message="before")
+    before = rendered(scene, (22,), tmp_path)
+    press(scene)
+    (bake,) = runtime.current().bakes.under_way
+    assert placed.type == "IMAGE"
+    assert "Baking frame 0 of 8" in drawn(scene, "T2L_PT_layer")
+    with studio.sequencer(scene), pytest.raises(RuntimeError, match="is being baked"):
+        bpy.ops.text2live.bake()
+    runtime.current().problem = None
+    until_done()
+    assert bake.writer.done == 8
+    movie = studio.editor(scene).active_strip
+    assert (movie.type, runtime.current().problem) == ("MOVIE", None)
+    assert np.array_equal(rendered(scene, (22,), tmp_path), before)
+    bpy.ops.ed.undo()
+    assert [strip.type for strip in layers.all_layers()] == ["IMAGE"]
+
+
+def test_a_layer_that_was_moved_meanwhile_is_baked_where_it_is(scene: Any, placed: Any) -> None:
+    press(scene)
+    placed.channel, placed.name = 6, "my name"
+    compat.slide(placed, 5)
+    until_done()
+    (movie,) = layers.all_layers()
+    assert (movie.type, movie.channel, movie.name) == ("MOVIE", 6, "my name")
+    assert compat.span(movie) == (25, 33)
+
+
+def test_baking_is_cancelled(scene: Any, placed: Any) -> None:
+    press(scene)
+    folder = folder_of(placed)
+    with studio.sequencer(scene):
+        assert bpy.ops.text2live.cancel_bake() == {"FINISHED"}
+    assert runtime.current().bakes.under_way == []
+    assert layers.all_layers() == [placed]
+    assert not list(folder.glob("*.mkv"))
+
+
+def test_a_layer_that_was_removed_meanwhile_is_said(scene: Any, placed: Any) -> None:
+    press(scene)
+    folder = folder_of(placed)
+    compat.strips(scene.sequence_editor).remove(placed)
+    until_done()
+    assert runtime.current().problem.code == "layer_changed"
+    assert not list(folder.glob("*.mkv"))
+
+
+def test_closing_the_file_ends_the_baking(scene: Any, placed: Any) -> None:
+    press(scene)
+    (bake,) = runtime.current().bakes.under_way
+    bpy.ops.wm.read_homefile(use_empty=True)
+    assert bake.writer.state == "stopped"
+    assert runtime.current().bakes.under_way == []
+
+
+def test_a_movie_that_cannot_be_written_is_said(scene: Any, placed: Any) -> None:
+    folder = folder_of(placed)
+    press(scene)
+    (bake,) = runtime.current().bakes.under_way
+    shutil.rmtree(folder)
+    until_done()
+    assert bake.writer.state == "failed"
+    assert "0001.png is missing" in runtime.current().problem.message
+    assert runtime.current().problem.code == "not_baked"
+    assert layers.all_layers() == [placed]
+
+
+def test_a_saved_file_names_the_movie_relative_to_itself(
+    scene: Any, movie: Path, layer: Any, tmp_path: Path
+) -> None:
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "film.blend"))
+    strip = studio.movie_strip(bpy.context.scene, movie, frame_start=20)
+    folder = tmp_path / "text2live"
+    (placed,) = placing.place(finished(bpy.context.scene, strip, layer, folder))
+    before = rendered(bpy.context.scene, (22,), tmp_path)
+    baked = bake(placed)
+    assert baked.filepath == f"//text2live/{'ab' * 16}/layer.mkv"
+    assert np.array_equal(rendered(bpy.context.scene, (22,), tmp_path), before)
+
+
+def test_a_reversed_layer_stays_reversed(scene: Any, placed: Any, tmp_path: Path) -> None:
+    placed.use_reverse_frames = True
+    before = rendered(scene, (20, 25), tmp_path)
+    bake(placed)
+    assert np.array_equal(rendered(scene, (20, 25), tmp_path), before)

@@ -13,10 +13,10 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 
 from desk import Desk  # noqa: E402
 from recorder import drawn  # noqa: E402
+from test_baking import bake  # noqa: E402
 from test_layers import finished  # noqa: E402
 
 from blender_addon.blender import (  # noqa: E402
-    baking,
     compat,
     compositor,
     layers,
@@ -210,7 +210,7 @@ def test_both_are_baked_beside_each_other(
     placed = placing.place(job)
     before = shown(scene, 26, tmp_path)
     studio.show_exactly(scene, (96, 64))
-    baked = [baking.bake(scene, one) for one in placed]
+    baked = [bake(one) for one in placed]
     assert len({one.filepath for one in baked}) == 2
     assert np.array_equal(shown(scene, 26, tmp_path), before)
     assert layers.missing(job) == []

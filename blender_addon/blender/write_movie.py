@@ -1,0 +1,82 @@
+"""Run by another Blender: write the pictures of an order (core/movie.py) into a movie.
+
+    blender --background --factory-startup --python write_movie.py -- ORDER
+
+It has none of the add-on's packages, so it takes nothing of the add-on but what needs bpy alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+HERE = Path(__file__).resolve()
+
+
+def main(file: str) -> None:
+    """Write the movie; raises RuntimeError when it is not all there."""
+    sys.path.append(str(HERE.parents[2]))
+    package = HERE.parents[1].name
+    compat = importlib.import_module(f"{package}.blender.compat")
+    exact = importlib.import_module(f"{package}.blender.exact")
+    order = json.loads(Path(file).read_text(encoding="utf-8"))
+    _check(order["pictures"])
+    with contextlib.suppress(AttributeError, OSError):
+        os.nice(5)  # the Blender that is worked in comes first
+    scene = bpy.data.scenes.new("movie")
+    strips = compat.strips(scene.sequence_editor_create())
+    _pictures(strips, order["pictures"])
+    exact.render_exactly(scene, tuple(order["size"]))
+    compat.set_lossless_movie(scene.render)
+    scene.render.fps, scene.render.fps_base = order["fps"], order["fps_base"]
+    scene.frame_start, scene.frame_end = 1, len(order["pictures"])
+    scene.render.filepath = order["path"]
+    bpy.app.handlers.render_write.append(_tell)
+    bpy.ops.render.render(animation=True, scene=scene.name)
+    _check(order["pictures"])
+    written = strips.new_movie(name="movie", filepath=order["path"], channel=2, frame_start=1)
+    if compat.content_frames(written) != len(order["pictures"]):
+        raise RuntimeError(f"only {compat.content_frames(written)} frames were written")
+
+
+def _check(pictures: list[str]) -> None:
+    for picture in pictures:
+        if not Path(picture).is_file():  # Blender would write magenta, and say nothing
+            raise RuntimeError(f"{picture} is missing")
+
+
+def _pictures(strips: Any, paths: list[str]) -> None:
+    strip = strips.new_image(
+        name="pictures", filepath=paths[0], channel=1, frame_start=1, fit_method="ORIGINAL"
+    )
+    for path in paths[1:]:
+        strip.elements.append(Path(path).name)
+    strip.blend_type, strip.alpha_mode = "REPLACE", "STRAIGHT"
+    strip.colorspace_settings.name = "sRGB"
+
+
+def _tell(*_about: Any) -> None:
+    print("\ntext2live wrote a frame", flush=True)
+
+
+def _end_with_input() -> None:
+    sys.stdin.buffer.read()
+    os._exit(2)
+
+
+if __name__ == "__main__":
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    try:
+        main(sys.argv[-1])
+    except Exception as error:
+        print(f"\n{error}", flush=True)
+        os._exit(1)
+    os._exit(0)  # the bpy module may crash or hang at its own exit
