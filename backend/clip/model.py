@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backend.clip.edges import follow_edges
+from backend.clip.perceptron import perceptron
 
 # Few enough to be stopped between, in a large model on a CPU.
 TEXTS_AT_ONCE = 8
@@ -279,7 +280,7 @@ def _after_attention(block: Any, h_BLE: Tensor, mixed_BALW: Tensor) -> Tensor:
     """The block's rest: heads joined, both residual sums, the perceptron."""
     mixed_BLE = mixed_BALW.transpose(1, 2).flatten(2)
     h_BLE = h_BLE + block.ls_1(block.attn.out_proj(mixed_BLE))
-    after: Tensor = h_BLE + block.ls_2(block.mlp(block.ln_2(h_BLE)))
+    after: Tensor = h_BLE + block.ls_2(perceptron(block.mlp, block.ln_2(h_BLE)))
     return after
 
 
