@@ -21,7 +21,7 @@ from backend.edit.transfer import constant
 
 LUMA = (0.299, 0.587, 0.114)
 DARKEST = 0.03  # luma below which, and above 1 − which, differences are noise
-STRONGEST = 1.5  # logits that detail stays within: a glint may not become a hole
+STRONGEST = 1.0  # logits that detail stays within: a glint may not become a hole
 
 
 class Detail:
