@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.atlas import appearance, fields
+from backend.atlas import appearance, fields, pursuit
 from backend.atlas.flow import F32, Flows, Mask, pull, without
 from backend.atlas.settle import settle, tidy
 from backend.progress import Reporter
@@ -195,15 +195,18 @@ def _next(
     if run.pace is not None and _followed(flows, last, t, inside) < enough:
         # It leaves the frame faster than flow can see: it goes on as it went.
         own = run.pace
-        small = np.array([own.shape[1] / flows.size[1], own.shape[0] / flows.size[0]], np.float32)
-        way = fields.full(fields.inverse(own * small) / small, flows.size)
-        shape = pull(signed_distance(masks[last]), way)
+        shape = pull(signed_distance(masks[last]), fields.inverse(own))
     if shape is None or own is None:
         shape = signed_distance(masks[last])
         own = np.zeros((2, 2, 2), np.float32)
-    run.pace = own
     rest = own if rest is None else rest
     own, rest = fields.full(own, flows.size), fields.full(rest, flows.size)
+    seen = masks[last] & ~hidden[last]
+    step = pursuit.pursue(frames[last], frames[t], seen, own, rest, run.pace)
+    if step is not None:
+        own = pursuit.field(step, flows.size)
+        shape = pull(signed_distance(masks[last]), pursuit.field(pursuit.back(step), flows.size))
+    run.pace = own
     rough = shape < 0
     if rough.sum() < min(GONE, 0.1 * run.area):
         return np.zeros(flows.size, np.bool_)
