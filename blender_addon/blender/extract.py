@@ -129,9 +129,14 @@ class Reader:
         """Have the thread that keeps the frames do something else, when they are kept."""
         return self._worker.submit(task)
 
-    def picture(self, frame: int) -> NDArray[np.uint8]:
-        """One frame of the timeline by itself: uint8 [H,W,3]; raises JobError."""
-        return flatten(_load(self._render(self._copy(), frame), frame, self._mends))
+    def picture(self, frame: int, keep: Callable[[NDArray[np.uint8]], T]) -> Future[T]:
+        """One frame of the timeline by itself, rendered now: what the thread makes of it.
+
+        keep: gets it, uint8 [H,W,3]. Raises JobError, or the Future does.
+        """
+        path, mends = self._render(self._copy(), frame), self._mends
+        self.drop_copy()
+        return self.work(lambda: keep(flatten(_load(path, frame, mends))))
 
     def drop_copy(self) -> None:
         """Remove the copy of the scene; the next frame makes a new one."""

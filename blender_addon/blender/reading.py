@@ -12,11 +12,14 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core import png
 from ..core.canvas import mask_over, paint_over
 from ..core.frames import FrameStore, mask_of
 from ..core.masking import masks_of, sources
 from ..core.request import Settings, check, check_before_reading, job_spec
 from ..wire import jobs
+from . import shot
+from .easel import CANVAS
 from .extract import Reader, check_source, read_picture
 from .masks import MaskDrawing, pixels_of
 
@@ -46,6 +49,8 @@ class Reading:
             check_before_reading(settings, size, self.reader.total, indices, self._fps, start)
             # Taken now: the artist may paint on while frames are read.
             self._painted = pixels_of(image) if image else None
+            self._ground = int(bpy.data.images[image].get(CANVAS, 0)) if image else 0
+            self._atlas = self._atlas_below(strip) if self._ground else None
             if settings.mask_mode == "image":
                 self._mask_image = pixels_of(settings.mask_name)
             elif settings.mask_mode in ("mask", "strip"):
@@ -111,10 +116,20 @@ class Reading:
         """Keep the paint; in the reader's thread."""
         assert self._painted is not None
         frame = self._settings.paint_frame
-        if frame is None:
+        if frame is not None:
+            below = self._frame(frame - self.reader.start)
+        elif self._atlas is not None:
+            below = png.read(self._atlas)[..., :3]
+        else:
             return self.frames.add(self._painted)
-        below = self._frame(frame - self.reader.start)
-        return self.frames.add(paint_over(self._painted, below, self._image))
+        return self.frames.add(paint_over(self._painted, below, self._image, self._ground))
+
+    def _atlas_below(self, strip: Any) -> Path | None:
+        """The atlas that was painted on, if it was one."""
+        if self._settings.paint_frame is not None:
+            return None
+        found = shot.analysis(strip, self._settings)
+        return found.pictures.get(f"{self._settings.layer}_atlas") if found else None
 
     def _in_thread(self, task: Callable[[], T]) -> Generator[jobs.JobSpec | None, None, T]:
         """What a task gives, worked out beside Blender: large pictures take their time."""

@@ -25,6 +25,7 @@ from ..wire import jobs
 from . import backends, compat, folders, layers, pending, placing, recall, shot, versions
 from .backends import PACKAGE
 from .baking import Bakes
+from .easel import Easel
 from .problems import file_closed, problem_of
 from .reading import Reading
 
@@ -39,7 +40,7 @@ class Runtime:
         self.problem: jobs.Problem | None = None
         self.local: LocalBackend | None = None
         self.history = History(Path(compat.user_folder(PACKAGE)) / backends.HISTORY)
-        self.bakes = Bakes()
+        self.bakes, self.easel = Bakes(), Easel()
         self._readings: dict[str, Reading] = {}
         self._remembered: set[str] = set()  # jobs that the file may name
         self._mover = folders.Mover(folders.home(PACKAGE))
@@ -215,6 +216,9 @@ class Runtime:
         changed = self._watch_local() or self.session.drain(budget_s)
         busy = compat.rendering()
         changed |= self.bakes.poll()
+        if self.easel.ready:
+            self.problem = self.easel.settle() or self.problem
+            changed = True
         if self.bakes.written and not busy:
             self.problem = self.bakes.settle() or self.problem
             changed = True
@@ -236,6 +240,8 @@ class Runtime:
         if self._readings:
             return 0.005 if next(iter(self._readings.values())).waiting else 0.0
         moving = self.local is not None and self.local.state in ("starting", "stopping")
+        if self.easel.busy:
+            return 0.02
         waiting = self.running or self.bakes.under_way or self.session.view.state == "connecting"
         return 0.1 if waiting or moving else 0.5
 
@@ -247,7 +253,7 @@ class Runtime:
             while spec is None and not reading.waiting and time.monotonic() < deadline:
                 spec = reading.step(wait)
         except Exception as error:
-            self._drop_reading(job_id)
+            self._readings.pop(job_id).abandon()
             self.session.fail(job, problem_of(error))
             return
         job.done, job.total = reading.done, reading.total
@@ -256,9 +262,6 @@ class Runtime:
             self.session.submit(job, spec, reading.frames)
             pending.remember(job)
             self._remembered.add(job.id)
-
-    def _drop_reading(self, job_id: str) -> None:
-        self._readings.pop(job_id).abandon()
 
     def _try_insert(self, job: Job) -> None:
         there = layers.strips_of(job.id)
@@ -318,9 +321,10 @@ class Runtime:
     def file_closing(self) -> None:
         """Before another file is loaded: readings end, jobs at the backend go on."""
         for job_id in list(self._readings):
-            self._drop_reading(job_id)
+            self._readings.pop(job_id).abandon()
             self.session.fail(self.session.jobs[job_id], file_closed())
         self.bakes.cancel_all()
+        self.easel.clear()
         self._mover.clean()
 
     def file_opened(self) -> None:
@@ -357,10 +361,10 @@ class Runtime:
 
     def close(self) -> None:
         """Stop everything; jobs at the backend go on."""
-        for reading in self._readings.values():
-            reading.abandon()
-        self._readings.clear()
+        while self._readings:
+            self._readings.popitem()[1].abandon()
         self.bakes.cancel_all()
+        self.easel.clear()
         self.session.close()
         if self.local is not None:
             self.local.close()

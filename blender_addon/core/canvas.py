@@ -1,7 +1,9 @@
 """What an artist painted by hand: over a copy of a frame, or as a picture with transparency.
 
-A copy of a frame that was painted on is compared with the frame: what differs is paint, as the
-artist sees it there. A picture that has transparency of its own is taken as it is.
+What is opened for painting is a copy whose alpha is GROUND everywhere, shown without its alpha. A
+brush raises the alpha as it covers the copy, so that each pixel tells how much of it is paint, and
+of which colour: a soft stroke stays soft. An opaque copy is compared with the frame: what differs
+is paint. A picture that has transparency of its own is taken as it is.
 """
 
 from __future__ import annotations
@@ -11,12 +13,29 @@ from numpy.typing import NDArray
 
 from ..wire import jobs
 
+GROUND = 192  # less leaves finer steps of alpha, more shows a soft stroke as it will be
+_RETOUCHED = 8  # levels that a copy differs by without more alpha: smeared, not a brush's last rim
+
+
+def canvas_of(picture_HWC: NDArray[np.uint8], ground: int = GROUND) -> NDArray[np.uint8]:
+    """A copy to be painted on, uint8 [H,W,4], of a picture [H,W,3|4]."""
+    alpha = np.full((*picture_HWC.shape[:2], 1), ground, np.uint8)
+    return np.concatenate([picture_HWC[..., :3], alpha], -1)
+
 
 def paint_over(
-    picture_HW4: NDArray[np.uint8], frame_HW3: NDArray[np.uint8], name: str
+    picture_HW4: NDArray[np.uint8], frame_HW3: NDArray[np.uint8], name: str, ground: int = 0
 ) -> NDArray[np.uint8]:
-    """The paint alone: uint8 [H,W,4] straight alpha; raises JobError when there is none."""
+    """The paint alone: uint8 [H,W,4] straight alpha; raises JobError when there is none.
+
+    ground: alpha that the copy was opened with; 0: it was not opened as one.
+    """
     _check_size(picture_HW4, frame_HW3, name)
+    if ground:
+        paint = _lifted(picture_HW4, frame_HW3, ground)
+        if not paint[..., 3].any():
+            raise _nothing(name)
+        return paint
     if _has_transparency(picture_HW4):
         alpha = picture_HW4[..., 3]
     else:
@@ -39,6 +58,32 @@ def mask_over(
     if not inside.any():
         raise _nothing(name)
     return inside.astype(np.uint8)
+
+
+def _lifted(
+    picture_HW4: NDArray[np.uint8], frame_HW3: NDArray[np.uint8], ground: int
+) -> NDArray[np.uint8]:
+    """The paint off a canvas: laid over the frame again, it looks as it does on the canvas.
+
+    A brush lays its colour C at opacity a straight over the frame F of alpha g: the canvas has then
+    alpha R = a + g (1 - a) and shows w C + (1 - w) F with w = a / R.
+    """
+    paint = np.zeros_like(picture_HW4)
+    rows, columns = np.nonzero((picture_HW4 != canvas_of(frame_HW3, ground)).any(-1))
+    seen = picture_HW4[rows, columns].astype(np.float32)
+    below = frame_HW3[rows, columns].astype(np.float32)
+    covered = (seen[:, 3:] - ground) / (255 - ground)
+    much = np.clip(covered * 255 / np.maximum(seen[:, 3:], 1), 0, 1)
+    colour = below + (seen[:, :3] - below) / np.maximum(much, 1e-3)
+    # What no colour over this frame could show was erased in part: it keeps the colour it shows.
+    outside = np.maximum(-colour, colour - 255).max(-1, keepdims=True) * much > _RETOUCHED
+    smeared = (covered == 0) & (np.abs(seen[:, :3] - below).max(-1, keepdims=True) > _RETOUCHED)
+    colour = np.where(outside | smeared, seen[:, :3], colour)
+    much = np.where(smeared, 1, much)
+    colour = np.where(much > 0, colour, 0)
+    lifted = np.concatenate([colour, much * 255], -1)
+    paint[rows, columns] = np.rint(lifted.clip(0, 255)).astype(np.uint8)
+    return paint
 
 
 def _has_transparency(picture_HW4: NDArray[np.uint8]) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 from bpy.props import FloatProperty, StringProperty
 
-from ..blender import compat, compositor, easel, handlers, layers, runtime, waiting
+from ..blender import compat, compositor, handlers, layers, runtime, waiting
 from ..blender.extract import check_source
 from ..core.jobs import Job
 from ..core.request import Kind
@@ -25,14 +25,6 @@ def begin(context: Any, kind: Kind = "edit", image: str = "") -> Job:
     check_source(strip)
     settings = scene.text2live.collect(longest(context), kind)
     return runtime.current().start(scene, strip, settings, image)
-
-
-def frame_to_paint(context: Any, purpose: str) -> Any:
-    """A copy of the current frame of the strip that is worked on, as an image; raises JobError."""
-    scene, strip = compat.sequencer_scene(context), subject(context)
-    check_source(strip)
-    with runtime.current().session.standing_still():
-        return easel.frame_image(scene, strip, scene.frame_current, longest(context), purpose)
 
 
 class NeedsStrip:

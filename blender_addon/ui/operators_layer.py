@@ -69,8 +69,10 @@ class T2L_OT_bake(OnLayer, bpy.types.Operator):
 
     def invoke(self, context: Any, _event: Any) -> set[str]:
         """Begin and return at once; the timer carries it on."""
+        state = runtime.current()
+        state.problem = None
         try:
-            runtime.current().bakes.begin(compat.active_strip(context))
+            state.bakes.begin(compat.active_strip(context))
         except jobs.JobError as error:
             return refuse(self, error.problem)
         handlers.redraw()

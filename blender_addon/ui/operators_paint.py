@@ -8,18 +8,20 @@ import bpy
 from bpy.props import EnumProperty
 
 from ..blender import compat, easel, shot
+from ..blender.easel import Opening
 from ..blender.extract import check_source
 from ..core.jobs import Job
 from ..wire import jobs
-from .base import refuse, subject
-from .operators import NeedsStrip, OnStrip, begin, frame_to_paint
+from .base import subject
+from .opening import Chooser, OpensImage
+from .operators import OnStrip, begin
 from .preferences import longest
 from .properties import PAINT_LAYERS
 
 NAMES = {"foreground": "object", "background": "background"}
 
 
-class T2L_OT_open_atlas(NeedsStrip, bpy.types.Operator):
+class T2L_OT_open_atlas(OpensImage, bpy.types.Operator):
     """Open the layer's atlas of the analysed shot as an image to paint on"""
 
     bl_idname = "text2live.open_atlas"
@@ -29,44 +31,40 @@ class T2L_OT_open_atlas(NeedsStrip, bpy.types.Operator):
         name="Layer", description="The layer whose atlas is opened", items=PAINT_LAYERS
     )
 
-    def execute(self, context: Any) -> set[str]:
-        """Load it, and choose it for Map to Shot."""
-        scene, strip = compat.sequencer_scene(context), subject(context)
-        settings = scene.text2live
-        plain = settings.collect(longest(context), "paint")
+    def open(self, context: Any) -> tuple[Opening, Chooser]:
+        """The atlas, for Map to Shot; one that was opened before comes back as it was left."""
+        scene, strip, layer = compat.sequencer_scene(context), subject(context), self.layer
+        plain = scene.text2live.collect(longest(context), "paint")
         found = shot.analysis(strip, plain)
-        picture = found.pictures.get(f"{self.layer}_atlas") if found else None
+        picture = found.pictures.get(f"{layer}_atlas") if found else None
         if picture is None:
-            return refuse(self, _not_analysed(self.layer))
-        name = f"{strip.name} {NAMES[self.layer]} atlas"
-        try:
-            image = easel.atlas_image(picture, name, shot.fingerprint(strip, plain))
-        except jobs.JobError as error:
-            return refuse(self, error.problem)
-        settings.paint_image, settings.paint_layer = image, self.layer
-        settings.paint_onto = "atlas"
-        easel.show(image, paint=True)
-        return {"FINISHED"}
+            raise _raised(_not_analysed(layer))
+
+        def choose(settings: Any, image: Any) -> None:
+            settings.paint_image, settings.paint_layer = image, layer
+            settings.paint_onto = "atlas"
+
+        name = f"{strip.name} {NAMES[layer]} atlas"
+        return easel.open_atlas(picture, name, shot.fingerprint(strip, plain)), choose
 
 
-class T2L_OT_paint_frame(NeedsStrip, bpy.types.Operator):
-    """Open a copy of the current frame to paint on; what you change is carried to all the others"""
+class T2L_OT_paint_frame(OpensImage, bpy.types.Operator):
+    """Open a copy of the current frame to paint on; what you paint is carried to all the others"""
 
     bl_idname = "text2live.paint_frame"
     bl_label = "Paint on This Frame"
 
-    def execute(self, context: Any) -> set[str]:
-        """Copy the frame, and choose it for Map to Shot."""
+    def open(self, context: Any) -> tuple[Opening, Chooser]:
+        """A copy of the frame, for Map to Shot."""
         scene = compat.sequencer_scene(context)
-        settings, frame = scene.text2live, scene.frame_current
-        try:
-            image = frame_to_paint(context, "paint")
-        except jobs.JobError as error:
-            return refuse(self, error.problem)
-        settings.paint_image, settings.paint_onto = image, "frame"
-        settings.paint_frame = frame
-        easel.show(image, paint=True)
-        return {"FINISHED"}
+        frame = scene.frame_current
+
+        def choose(settings: Any, image: Any) -> None:
+            settings.paint_image, settings.paint_onto = image, "frame"
+            settings.paint_frame = frame
+
+        opened = easel.open_frame(scene, subject(context), frame, longest(context), "paint")
+        return opened, choose
 
 
 class T2L_OT_map_paint(OnStrip, bpy.types.Operator):

@@ -6,13 +6,15 @@ from typing import Any
 
 import bpy
 
-from ..blender import compat, easel, handlers, layers, shot
+from ..blender import compat, easel, handlers, image_editor, layers, shot
+from ..blender.easel import Opening
 from ..blender.extract import check_source, source_size
 from ..core.planning import box_between, to_picture
 from ..wire import jobs
 from . import box_overlay
 from .base import refuse, subject
-from .operators import NeedsStrip, frame_to_paint
+from .opening import Chooser, OpensImage
+from .operators import NeedsStrip
 from .preferences import longest
 
 
@@ -86,24 +88,25 @@ def take(context: Any, corners: list[tuple[float, float]]) -> None:
     settings.mask_mode = "box"
 
 
-class T2L_OT_paint_mask(NeedsStrip, bpy.types.Operator):
+class T2L_OT_paint_mask(OpensImage, bpy.types.Operator):
     """Open a copy of the current frame: paint over the object in any colour that stands out"""
 
     bl_idname = "text2live.paint_mask"
     bl_label = "Paint Mask on This Frame"
 
-    def execute(self, context: Any) -> set[str]:
-        """Copy the frame, and choose it as the mask."""
+    def open(self, context: Any) -> tuple[Opening, Chooser]:
+        """A copy of the frame, which becomes the mask."""
         scene = compat.sequencer_scene(context)
-        settings, frame = scene.text2live, scene.frame_current
-        try:
-            image = frame_to_paint(context, "mask")
-        except jobs.JobError as error:
-            return refuse(self, error.problem)
-        settings.mask_mode, settings.mask_image = "image", image
-        settings.mask_frame = frame
-        easel.show(image, paint=True)
-        return {"FINISHED"}
+        frame = scene.frame_current
+
+        def choose(settings: Any, image: Any) -> None:
+            settings.mask_mode, settings.mask_image = "image", image
+            settings.mask_frame = frame
+
+        opened = easel.open_frame(
+            scene, subject(context), frame, longest(context), "mask", easel.OPAQUE
+        )
+        return opened, choose
 
 
 class T2L_OT_open_report(NeedsStrip, bpy.types.Operator):
@@ -119,7 +122,7 @@ class T2L_OT_open_report(NeedsStrip, bpy.types.Operator):
         if found is None or "report" not in found.pictures:
             return {"CANCELLED"}
         image = bpy.data.images.load(str(found.pictures["report"]), check_existing=True)
-        easel.show(image, paint=False)
+        image_editor.show(image, paint=False)
         return {"FINISHED"}
 
 

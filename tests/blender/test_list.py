@@ -13,6 +13,7 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 
 from desk import PYTHON, Desk  # noqa: E402
 from recorder import drawn  # noqa: E402
+from test_shot import paint  # noqa: E402
 
 from blender_addon.blender import compat, handlers, layers, masks, runtime, shot  # noqa: E402
 from blender_addon.core import jobs as phases  # noqa: E402
@@ -224,12 +225,16 @@ def test_an_atlas_is_opened_painted_and_mapped_to_the_shot(table: Table) -> None
         assert bpy.ops.text2live.open_atlas(layer="foreground") == {"FINISHED"}
     image = table.settings.paint_image
     atlas = png.read(analysis.pictures["foreground_atlas"])
-    assert np.array_equal(masks.pixels_of(image.name), atlas)
+    assert np.array_equal(masks.pixels_of(image.name)[..., :3], atlas[..., :3])
     assert (image.is_float, image.alpha_mode) == (False, "STRAIGHT")
     assert (table.settings.paint_onto, table.settings.paint_layer) == ("atlas", "foreground")
     with studio.sequencer(table.scene):  # opened again, it is as it was left
         bpy.ops.text2live.open_atlas(layer="foreground")
     assert table.settings.paint_image == image
+    with studio.sequencer(table.scene), pytest.raises(RuntimeError, match="Nothing is painted"):
+        bpy.ops.text2live.map_paint()
+    bpy.ops.text2live.remove()
+    paint(image, slice(10, 20), slice(20, 30), (1, 0, 0, 0.5))
     job = table.finish(operators_paint.T2L_OT_map_paint)
     assert (job.kind, job.title, job.analysed) == ("paint", "v1 Paint on object atlas", True)
     assert compat.span(layers.find_layer(job.id)) == (20, 28)

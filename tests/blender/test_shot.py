@@ -11,7 +11,7 @@ import pytest
 
 bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy module")
 
-from blender_addon.blender import compat, easel, extract, layers, masks, reading  # noqa: E402
+from blender_addon.blender import compat, extract, layers, masks, reading  # noqa: E402
 from blender_addon.core.planning import to_canvas  # noqa: E402
 from blender_addon.ui import box_overlay, operators_shot  # noqa: E402
 from blender_addon.wire import jobs  # noqa: E402
@@ -107,12 +107,15 @@ def test_a_mask_on_every_frame_and_on_one(scene: Any, strip: Any) -> None:
 
 
 def paint(image: Any, rows: slice, columns: slice, colour: tuple[float, ...]) -> None:
-    """As a brush would: rows from the top."""
+    """As Blender's brush blends into straight alpha: colour over the image; rows from the top."""
     width, height = image.size
     pixels = np.empty(width * height * 4, np.float32)
     image.pixels.foreach_get(pixels)
     picture = pixels.reshape(height, width, 4)[::-1]
-    picture[rows, columns] = colour
+    below, much = picture[rows, columns].copy(), colour[3]
+    alpha = much + below[..., 3:] * (1 - much)
+    mixed = much * np.array(colour[:3]) + (1 - much) * below[..., 3:] * below[..., :3]
+    picture[rows, columns] = np.concatenate([mixed / alpha, alpha], -1)
     image.pixels.foreach_set(np.ascontiguousarray(picture[::-1]).ravel())
 
 
@@ -132,39 +135,6 @@ def test_a_mask_is_what_was_painted_on_a_copy_of_the_frame(
     (key,) = spec.masks.keys
     assert (spec.masks.mode, key.frame) == ("key", 2)
     assert np.argwhere(store(key.mask.digest)[..., 0])[[0, -1]].tolist() == [[10, 30], [19, 49]]
-
-
-def test_paint_on_a_frame_is_sent_alone(scene: Any, strip: Any) -> None:
-    scene.frame_set(25)
-    with studio.sequencer(scene):
-        assert bpy.ops.text2live.paint_frame() == {"FINISHED"}
-    settings = scene.text2live
-    assert (settings.paint_onto, settings.paint_frame) == ("frame", 25)
-    paint(settings.paint_image, slice(5, 9), slice(40, 60), (1, 0, 0, 1))
-    spec, store = read(
-        scene, strip, settings.paint_image.name, mask_mode="auto", paint_layer="background"
-    )
-    assert isinstance(spec, jobs.PaintJob)
-    assert (spec.frame, spec.layer) == (5, "background")
-    picture = store(spec.image.digest)
-    assert np.argwhere(picture[..., 3])[[0, -1]].tolist() == [[5, 40], [8, 59]]
-    assert picture[6, 50].tolist() == [255, 0, 0, 255]
-
-
-def test_a_frame_outside_of_the_strip_cannot_be_painted_on(scene: Any, strip: Any) -> None:
-    scene.frame_set(19)
-    with studio.sequencer(scene), pytest.raises(RuntimeError, match="shows frames 20 to 27"):
-        bpy.ops.text2live.paint_frame()
-
-
-def test_images_are_kept_as_they_are(scene: Any) -> None:
-    random = np.random.default_rng(0)
-    picture = random.integers(0, 256, (9, 13, 4), np.uint8)
-    image = easel.new_image("p", picture)
-    assert np.array_equal(masks.pixels_of("p"), picture)
-    assert image.packed_file is not None
-    with pytest.raises(jobs.JobError, match="no image q"):
-        masks.pixels_of("q")
 
 
 # the box

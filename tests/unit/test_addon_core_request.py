@@ -238,6 +238,45 @@ def test_nothing_painted_and_another_size_are_said() -> None:
         canvas.paint_over(picture[:5], frame, "p")
 
 
+def brushed(colours: np.ndarray, much: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A canvas that a brush went over, as Blender blends bytes with straight alpha; its frame."""
+    frame = np.random.default_rng(1).integers(0, 256, (*much.shape, 3), np.uint8)
+    image = canvas.canvas_of(frame).astype(float)
+    alpha = much[..., None] + image[..., 3:] / 255 * (1 - much[..., None])
+    mixed = much[..., None] * colours + (1 - much[..., None]) * image[..., 3:] / 255 * frame
+    image[..., :3], image[..., 3:] = mixed / alpha, alpha * 255
+    return np.rint(image).astype(np.uint8), frame
+
+
+def test_paint_is_lifted_off_a_canvas_with_its_softness_and_its_colour() -> None:
+    much = np.linspace(0, 1, 60).reshape(6, 10)
+    picture, frame = brushed(np.array([200.0, 40.0, 90.0]), much)
+    paint = canvas.paint_over(picture, frame, "p", canvas.GROUND).astype(float)
+    assert not paint[0, 0].any()
+    assert paint[-1, -1].tolist() == [200, 40, 90, 255]
+    share = paint[..., 3:] / 255
+    composed = paint[..., :3] * share + frame * (1 - share)
+    assert np.abs(composed - picture[..., :3]).max() <= 1
+    assert (np.diff(paint[..., 3].ravel()) >= 0).all()
+    assert np.abs(paint[3:, :, :3] - [200, 40, 90]).max() <= 4
+
+
+def test_what_was_smeared_or_erased_on_a_canvas_is_not_lost_and_not_garish() -> None:
+    picture, frame = brushed(np.array([200.0, 40.0, 90.0]), np.zeros((6, 8)))
+    picture[1, 1, :3] = 255 - picture[1, 1, :3]  # smeared: no more alpha
+    picture[2, 2, :3] ^= 1  # the last rim of a brush
+    picture[3, 3] = (200, 40, 90, 200)  # painted fully, then erased for the most part
+    picture[4, 4] = (200, 40, 90, 100)  # erased
+    paint = canvas.paint_over(picture, frame, "p", canvas.GROUND)
+    assert paint[1, 1].tolist() == [*picture[1, 1, :3], 255]
+    assert not paint[2, 2].any()
+    assert paint[3, 3, :3].tolist() == [200, 40, 90]
+    assert 0 < paint[3, 3, 3] < 255
+    assert not paint[4, 4].any()
+    with pytest.raises(JobError, match="Nothing is painted"):
+        canvas.paint_over(canvas.canvas_of(frame), frame, "p", canvas.GROUND)
+
+
 # quality
 
 

@@ -1,0 +1,50 @@
+"""The Image Editor that shows a picture, to be looked at or painted on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from . import runtime
+
+
+def show(image: Any, *, paint: bool) -> bool:
+    """Show an image in an Image Editor, in a new window if there is none; False without windows."""
+    if bpy.app.background:
+        return False
+    if _image_editor() is None:
+        bpy.ops.wm.window_new()
+        window = bpy.context.window_manager.windows[-1]
+        widest = max(window.screen.areas, key=lambda one: one.width * one.height)
+        widest.type = "IMAGE_EDITOR"
+    area = _image_editor()[1]
+    space = area.spaces.active
+    space.image = image
+    space.mode = "PAINT" if paint else "VIEW"
+    # A canvas' alpha says how much of it is paint (core/canvas.py); it is not meant to be seen.
+    space.display_channels = "COLOR" if paint else "COLOR_ALPHA"
+    space.show_region_tool_header = space.show_region_ui = paint  # brush and colour
+    area.tag_redraw()
+    bpy.app.timers.register(_fit, first_interval=0.2)  # not before the editor has its size
+    return True
+
+
+def _fit() -> None:
+    found = _image_editor()
+    if found is None:
+        return
+    window, area = found
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    override = bpy.context.temp_override(window=window, area=area, region=region)
+    with runtime.current().session.standing_still(), override:
+        bpy.ops.image.view_all(fit_view=True)
+
+
+def _image_editor() -> tuple[Any, Any] | None:
+    """An Image Editor and its window, or None."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "IMAGE_EDITOR":
+                return window, area
+    return None

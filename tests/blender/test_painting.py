@@ -1,0 +1,144 @@
+"""Images to paint on, and what is sent of what was painted on them."""
+
+from __future__ import annotations
+
+import threading
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy module")
+
+from test_shot import paint, read  # noqa: E402
+
+from blender_addon.blender import easel, handlers, masks, runtime  # noqa: E402
+from blender_addon.core import png  # noqa: E402
+from blender_addon.ui import opening, operators_paint  # noqa: E402
+from blender_addon.wire import jobs  # noqa: E402
+from scripts import blender_studio as studio  # noqa: E402
+
+
+@pytest.fixture
+def strip(scene: Any, movie: Path) -> Any:
+    studio.editor(scene).active_strip = studio.movie_strip(scene, movie, frame_start=20)
+    return studio.editor(scene).active_strip
+
+
+def pressed() -> Any:
+    """A button for painting on a frame, as it is pressed."""
+    return types.SimpleNamespace(
+        open=lambda context: operators_paint.T2L_OT_paint_frame.open(None, context),
+        _begin=lambda context, wait: opening.OpensImage._begin(pressed(), context, wait=wait),
+        report=lambda _level, text: pytest.fail(text),
+    )
+
+
+def test_paint_on_a_frame_is_sent_alone(scene: Any, strip: Any) -> None:
+    scene.frame_set(25)
+    with studio.sequencer(scene):
+        assert bpy.ops.text2live.paint_frame() == {"FINISHED"}
+    settings = scene.text2live
+    assert (settings.paint_onto, settings.paint_frame) == ("frame", 25)
+    paint(settings.paint_image, slice(5, 9), slice(40, 60), (1, 0, 0, 1))
+    spec, store = read(
+        scene, strip, settings.paint_image.name, mask_mode="auto", paint_layer="background"
+    )
+    assert isinstance(spec, jobs.PaintJob)
+    assert (spec.frame, spec.layer) == (5, "background")
+    picture = store(spec.image.digest)
+    assert np.argwhere(picture[..., 3])[[0, -1]].tolist() == [[5, 40], [8, 59]]
+    assert picture[6, 50].tolist() == [255, 0, 0, 255]
+
+
+def test_a_soft_stroke_on_a_frame_stays_soft(scene: Any, strip: Any, clip: Any) -> None:
+    """The layer has the brush's colour, not the footage's, and looks as it did when painted."""
+    scene.frame_set(25)
+    with studio.sequencer(scene):
+        bpy.ops.text2live.paint_frame()
+    settings = scene.text2live
+    image = settings.paint_image
+    for column in range(40, 60):
+        paint(image, slice(5, 9), slice(column, column + 1), (0.8, 0.2, 0.4, (column - 40) / 19))
+    bpy.ops.wm.save_as_mainfile(filepath=str(Path(bpy.app.tempdir) / "painted.blend"))
+    seen = masks.pixels_of(image.name)[..., :3].astype(int)
+    spec, store = read(scene, strip, image.name, mask_mode="auto")
+    layer = store(spec.image.digest)
+    assert not layer[..., 3][:, :40].any()
+    alpha = layer[6, 40:60, 3].astype(int)
+    assert (np.diff(alpha) > 0).all()
+    assert (alpha[0], alpha[-1]) == (0, 255)
+    strong = alpha > 80
+    assert np.abs(layer[6, 40:60, :3][strong] - np.array([204.0, 51.0, 102.0])).max() <= 6
+    composed = studio.over(layer, clip[5]).astype(int)
+    assert np.abs(composed - seen).max() <= 1
+
+
+def test_opening_a_frame_does_not_wait_for_its_picture(
+    scene: Any, strip: Any, clip: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, write = threading.Event(), easel.png.write
+
+    def late(*about: Any, **more: Any) -> None:
+        assert threading.current_thread() is not threading.main_thread()
+        writing.wait(10)
+        write(*about, **more)
+
+    monkeypatch.setattr(easel.png, "write", late)
+    scene.frame_set(22)
+    with studio.sequencer(scene):
+        began = operators_paint.T2L_OT_paint_frame.invoke(pressed(), bpy.context, None)
+    assert began == {"FINISHED"}
+    state = runtime.current()
+    handlers.on_timer()
+    assert scene.text2live.paint_image is None
+    assert state.interval() < 0.1
+    assert len(bpy.data.scenes) == 1
+    scene.frame_set(27)  # the artist goes on meanwhile
+    writing.set()
+    assert studio.tick_until(handlers.on_timer, lambda: not state.easel.busy, 10.0)
+    image = scene.text2live.paint_image
+    assert np.array_equal(masks.pixels_of(image.name)[..., :3], clip[2])
+    assert scene.text2live.paint_frame == 22
+
+
+def test_a_picture_that_cannot_be_kept_is_said(
+    scene: Any, strip: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_about: Any, **_more: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(easel.png, "write", full)
+    scene.frame_set(22)
+    with studio.sequencer(scene):
+        operators_paint.T2L_OT_paint_frame.invoke(pressed(), bpy.context, None)
+    state = runtime.current()
+    assert studio.tick_until(handlers.on_timer, lambda: not state.easel.busy, 10.0)
+    assert "No space left" in state.problem.message
+    assert scene.text2live.paint_image is None
+
+
+def test_a_frame_outside_of_the_strip_cannot_be_painted_on(scene: Any, strip: Any) -> None:
+    scene.frame_set(19)
+    with studio.sequencer(scene), pytest.raises(RuntimeError, match="shows frames 20 to 27"):
+        bpy.ops.text2live.paint_frame()
+
+
+def test_images_are_kept_as_they_are(scene: Any, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    picture = random.integers(0, 256, (9, 13, 4), np.uint8)
+    png.write(tmp_path / "p.png", picture)
+    image = easel.load("p", tmp_path / "p.png")
+    for _ in range(2):
+        assert np.array_equal(masks.pixels_of("p"), picture)
+        assert (image.packed_file is not None, image.filepath, image.is_float) == (True, "", False)
+        assert (image.alpha_mode, image.colorspace_settings.name) == ("STRAIGHT", "sRGB")
+        image.use_fake_user = True
+        bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "film.blend"))
+        bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "film.blend"))
+        image = bpy.data.images["p"]
+    assert not (tmp_path / "p.png").exists()
+    with pytest.raises(jobs.JobError, match="no image q"):
+        masks.pixels_of("q")
