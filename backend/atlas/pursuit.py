@@ -26,6 +26,7 @@ LIKELY = 0.15  # of MOST², that a place costs at the end of that range: the las
 SEEN = 0.3  # share of the object that must be inside the frame
 SIDE = 40.0  # √pixels of an object, above which it is looked for in smaller pictures
 DEEP = 2.5  # pixels from its edge at which an object's colours are its own
+ASKED = 4000  # pixels of it, at most, that are compared when it is moved
 LEAST = 12  # pixels of an object that can be recognised
 STEPS = (1.0, 0.5, 0.25)  # pixels by which a shift, a turn and a scale are tried
 TURNS = 0.2  # of its radius: how far turning and growing may move its rim in a step
@@ -88,7 +89,7 @@ class _Piece:
 
     def __init__(self, looks: F32, mask: Mask) -> None:
         weights = _weights(mask)
-        y, x = np.nonzero(mask)
+        y, x = (one[:: 1 + int(mask.sum()) // ASKED] for one in np.nonzero(mask))
         self.size = mask.shape
         self.at = np.stack([x, y], -1).astype(np.float32)
         self.colour, self.weight = looks[y, x], weights[y, x]

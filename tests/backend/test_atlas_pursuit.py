@@ -120,6 +120,10 @@ def test_a_large_object_is_looked_for_in_small_pictures() -> None:
     assert step is not None
     moved = pursuit.field(step, size[:2])[mask].mean(0)
     assert np.abs(moved - (90, 30)).max() < 3
+    whole = np.ones((300, 400), np.bool_)  # more pixels than OpenCV looks up in a row
+    grey = np.full((300, 400, 3), 90, np.uint8)
+    own = np.zeros((300, 400, 2), np.float32)
+    assert pursuit.pursue(grey, grey + 60, whole, own, own, None) is None
 
 
 def test_what_is_painted_on_the_wall_is_not_the_object() -> None:
