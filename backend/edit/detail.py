@@ -33,9 +33,10 @@ class Detail:
 
     def __init__(self, picture_B3HW: Tensor, share_B1HW: Tensor, config: EditConfig) -> None:
         self.weight = config.detail
-        self._smooth_B1HW = smooth(
-            tone(picture_B3HW), share_B1HW, config.detail_radius * config.size
-        )
+        if self.weight:
+            self._smooth_B1HW = smooth(
+                tone(picture_B3HW), share_B1HW, config.detail_radius * config.size
+            )
         self.map = self._of(picture_B3HW, share_B1HW)
 
     def finest(self, logits_B4HW: Tensor, picture_B3HW: Tensor, share_B1HW: Tensor) -> Tensor:
@@ -45,7 +46,7 @@ class Detail:
 
     def _of(self, picture_B3HW: Tensor, share_B1HW: Tensor) -> Tensor:
         if not self.weight:
-            return torch.zeros_like(share_B1HW)
+            return share_B1HW.new_zeros(1).expand_as(share_B1HW)  # takes no memory
         above = tone(picture_B3HW) - enlarged(self._smooth_B1HW, picture_B3HW.shape[-2:])
         return self.weight * share_B1HW * STRONGEST * (above / STRONGEST).tanh()
 

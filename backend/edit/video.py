@@ -129,7 +129,7 @@ def edit_atlas(
     def finest() -> Tensor:
         with autocast(config, device):
             logits = network.logits(footage.atlas)
-        picture, coverage = footage.finest()
+        picture, coverage = footage.finest(atlas, layer)
         made = footage.detail.finest(logits, picture, coverage)
         return clear_haze(torch.cat([made[:, :3], made[:, 3:] * coverage], dim=1), config)
 
@@ -167,8 +167,9 @@ class Footage:
 
     frames [T,3,h,w], uv [T,2,h,w] in −1..1, opacity [T,1,h,w] of the layer as the frame shows it
     (what those in front of it leave), atlas [1,3,Ha,Wa] scaled so that one of its pixels is about
-    one of the frame's, coverage [1,1,Ha,Wa], extents: what of the atlas each frame shows, middles:
-    frames with both neighbours that show the layer (all of them if none does).
+    one of the frame's, coverage [1,1,Ha,Wa], detail of the atlas, details of the frames ([1,1,h,w]
+    each), extents: what of the atlas each frame shows, middles: frames with both neighbours that
+    show the layer (all of them if none does).
     """
 
     def __init__(
@@ -184,7 +185,7 @@ class Footage:
         self.config, self.foreground = config, layer != BACKGROUND
         self.size = self._working_size(atlas, layer, height, width, count, device)
         self.neighbours = min(config.neighbours, (count - 1) // 2)
-        pictures, maps, opacities = [], [], []
+        pictures, maps, opacities, details = [], [], [], []
         self.extents = Extents()
         with torch.no_grad():
             for t in range(count):
@@ -193,16 +194,14 @@ class Footage:
                 pictures.append(resize(to_tensor(frames[t], device), self.size))
                 maps.append(atlas.uv(layer, moment, self.size).permute(0, 3, 1, 2).float())
                 opacities.append(visibility(atlas, layer, moment, self.size).float())
+                details.append(Detail(pictures[-1], opacities[-1], config).map)
                 self.extents.add(maps[-1], opacities[-1])
             self.frames, self.uv = torch.cat(pictures), torch.cat(maps)
-            self.opacity = torch.cat(opacities)
-            image = atlas.image(layer).to(device).float().clamp(0, 1)
+            self.opacity, self.details = torch.cat(opacities), details
+            image, coverage = _full(atlas, layer, device)
             size = self._atlas_size((image.shape[-2], image.shape[-1]))
-            coverage = atlas.coverage(layer).to(device).float().clamp(0, 1)
             self.atlas, self.coverage = resize(image, size), resize(coverage, size)
-            self._full = image, coverage
             self.detail = Detail(self.atlas, self.coverage, config)
-            self.details = Detail(self.frames, self.opacity, config)
             self._whole = self._scaled(config.atlas_whole_scale)
         self.boxes = [box(self.opacity[t, 0] > 0.5) for t in range(count)]
         middles = range(self.neighbours, count - self.neighbours)
@@ -263,7 +262,7 @@ class Footage:
             self.extents.of(t, top, left, bottom, right),
             window.cut((places.wanted.frames if places else self.opacity)[t : t + 1]),
             window.cut(places.avoid.frames[t : t + 1]) if places and places.avoid else None,
-            window.cut(self.details.map[t : t + 1]),
+            window.cut(self.details[t]),
         )
 
     def atlas_window(self, views: list[View]) -> Window:
@@ -283,9 +282,9 @@ class Footage:
         """The whole atlas as a picture of its own, its coverage and its detail."""
         return self._whole
 
-    def finest(self) -> tuple[Tensor, Tensor]:
+    def finest(self, atlas: LayeredAtlas, layer: str) -> tuple[Tensor, Tensor]:
         """The atlas and its coverage at their own resolution, or the edit's if that is finer."""
-        image, coverage = self._full
+        image, coverage = _full(atlas, layer, self.atlas.device)
         height, width = max(one.shape[-2:] for one in (image, self.atlas))
         return resize(image, (height, width)), resize(coverage, (height, width))
 
@@ -321,6 +320,12 @@ class Footage:
         longest = min(wanted, self.config.atlas_limit, 2 * max(full))
         factor = longest / max(full)
         return max(MIN_CROP, round(full[0] * factor)), max(MIN_CROP, round(full[1] * factor))
+
+
+def _full(atlas: LayeredAtlas, layer: str, device: torch.device) -> tuple[Tensor, Tensor]:
+    """A layer's picture and coverage, [1,3,Ha,Wa] and [1,1,Ha,Wa] in 0..1."""
+    image, coverage = (one(layer).to(device).float() for one in (atlas.image, atlas.coverage))
+    return image.clamp(0, 1), coverage.clamp(0, 1)
 
 
 def sample(x_BCHW: Tensor, grid_BHW2: Tensor) -> Tensor:

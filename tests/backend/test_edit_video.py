@@ -210,8 +210,8 @@ def test_result_is_an_rgba_atlas_and_the_atlas_is_untouched():
 
 def test_a_layer_with_the_footages_detail_has_all_that_the_atlas_shows():
     """Over the atlas lies a mesh of columns, so fine that what is edited shows none of it."""
-    atlas, step = Panning(factor=2), 0.8
-    grey = atlas.colours.mean(1, keepdim=True).clamp(0.2, 0.8).logit()
+    atlas, step = Panning(factor=2), 0.4
+    grey = atlas.colours.mean(1, keepdim=True).clamp(0.4, 0.6).logit()
     grey[..., ::2] += step
     atlas.colours = grey.sigmoid().repeat(1, 3, 1, 1)
     for weight, wanted in ((0.0, 0.0), (1.0, step), (0.5, step / 2)):
