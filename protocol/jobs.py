@@ -160,7 +160,7 @@ class EditJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     object's.
     strength: how far the edit may go, 0.25 to 2; 1 is as the recipe has it.
     detail: how much of the footage's own fine detail the layer takes on, 0 (none) to 2; none given:
-    as preset and recipe have it.
+    as the recipe has it.
     after: id of an edit that is done, of the same clip, layer and preset, to start from.
     An atlas of the same clip, objects, preset, seed and atlas_engine is reused.
     """

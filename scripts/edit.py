@@ -109,8 +109,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--detail",
         type=float,
-        help="how much of the footage's own fine detail the layer takes on: 0 to 2 (default: as "
-        "preset and recipe have it)",
+        help="how much of the footage's own fine detail the layer takes on: 0 to 2 (default: 1, "
+        "none in effects)",
     )
     p.add_argument(
         "--after",

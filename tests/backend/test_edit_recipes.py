@@ -71,12 +71,13 @@ def test_strength_weighs_texts_against_what_holds_them_back() -> None:
     )
 
 
-def test_short_runs_are_given_the_footages_detail_unless_they_are_effects() -> None:
+def test_every_preset_keeps_the_footages_detail_and_an_effect_has_none() -> None:
     def detail(**changed: object) -> float:
         return config_of(with_fields(SPEC, **changed), video=True, layer="foreground").detail
 
-    assert detail() == detail(preset="preview") == detail(recipe="style") > 0
-    assert detail(preset="final") == detail(recipe="effect") == 0
+    assert detail() == detail(preset="preview") == detail(preset="final") > 0
+    assert detail(recipe="style") == detail()
+    assert detail(recipe="effect") == 0
     for recipe_ in RECIPES:
         assert detail(recipe=recipe_, detail=0.25, preset="final") == 0.25
         assert detail(recipe=recipe_, detail=0.0) == 0
