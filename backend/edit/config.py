@@ -209,8 +209,8 @@ def preset(name: str, *, video: bool, layer: str, seed: int = 0) -> EditConfig:
             f"Choose one of {', '.join(LAYERS)}.",
         )
     config = _video(layer, seed) if video else EditConfig(seed=seed)
-    # Runs of 100 and of 400 steps learnt no detail of their own. A final one has it too, or what was
-    # seen in the preview would be gone in the shot.
+    # Runs of 100 and of 400 steps learnt no detail of their own. A final one has it too: what was
+    # seen in the preview shall not be gone in the shot.
     config = replace(config, preset=name, precision="bfloat16", detail=1.0)
     if name == "preview":
         config = _shortened(config, video, steps=400, views=8, preview_every=20)
