@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +24,14 @@ class Reporter(Protocol):
 
     def note(self, text: str) -> None:
         """Tell the artist something: one plain sentence."""
+
+
+Tick = Callable[[], None]
+"""Called within one piece of work, at least every 0.2 s: may raise Cancelled."""
+
+
+def nothing() -> None:
+    """A Tick for work that is not to be stopped."""
 
 
 class Silent:

@@ -10,6 +10,7 @@ it is, is its confidence.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -20,7 +21,7 @@ from backend.atlas.boxes import Boxed, from_box
 from backend.atlas.carry import carry, signed_distance
 from backend.atlas.flow import F32, Flows, Mask, pull
 from backend.atlas.hints import Relevancy
-from backend.progress import Reporter
+from backend.progress import Reporter, Tick
 from protocol.jobs import JobError
 
 PHASE = "Finding the object"
@@ -72,16 +73,17 @@ def suggest(
     found: list[list[Proposal]] = []
     anything = relevancy is not None
     for i, t in enumerate(looks):
-        report.step(PHASE, len(looks) + i, 2 * len(looks))
+        tick = partial(report.step, PHASE, len(looks) + i, 2 * len(looks))
+        tick()
         score = np.asarray(cv2.resize(scores[t], size), np.float32)
         blob = None if relevancy is None else relevancy(frames[t])
         seen = _Seen(proposals.softened(frames[t]), score, blob)
-        move = motion_masks.pieces(frames[t], score, steps, LEAST / 2)
+        move = motion_masks.pieces(frames[t], score, steps, LEAST / 2, tick)
         anything |= bool(move)
-        masks = move + _pieces(frames[t])
+        masks = move + _pieces(frames[t], tick)
         if blob is not None:
             masks.append(textual.from_blob(frames[t], blob))
-        found.append(_likeliest(t, masks, seen))
+        found.append(_likeliest(t, masks, seen, tick))
     every = [one for frame in found for one in frame]
     if not anything or not every:
         raise JobError(
@@ -94,7 +96,7 @@ def suggest(
         one.score * (ALONE + (1 - ALONE) * share) for one, share in zip(every, again, strict=True)
     ]
     best = every[int(np.argmax(worth))]
-    worked_out = _worked_out(best, frames, flows)
+    worked_out = _worked_out(best, frames, flows, partial(report.step, PHASE, 0, len(frames)))
     hard = carry(frames, {best.frame: worked_out.mask}, flows, report)
     likely = min(1.0, max(worth) / SURE)
     if best.moves < 2 * STILL:
@@ -105,22 +107,23 @@ def suggest(
     return np.stack([hard[t] for t in range(count)]), sure
 
 
-def _worked_out(one: Proposal, frames: NDArray[np.uint8], flows: Flows) -> Boxed:
+def _worked_out(one: Proposal, frames: NDArray[np.uint8], flows: Flows, tick: Tick) -> Boxed:
     """A proposal decided as if it had been boxed; left as it is where that is another thing."""
     ys, xs = np.nonzero(one.mask)
     wide, high = SLACK * (np.ptp(xs) + 1), SLACK * (np.ptp(ys) + 1)
     box = (xs.min() - wide, ys.min() - high, xs.max() + 1 + wide, ys.max() + 1 + high)
-    boxed = from_box(one.frame, box, frames, flows, one.mask)
+    boxed = from_box(one.frame, box, frames, flows, one.mask, tick)
     alike = proposals.alike(boxed.mask, one.mask)
     return boxed if alike > 0.5 else Boxed(one.mask, alike)
 
 
-def _pieces(frame: NDArray[np.uint8]) -> list[Mask]:
+def _pieces(frame: NDArray[np.uint8], tick: Tick) -> list[Mask]:
     """Connected unions of colours of a believable size, each once."""
     h, w = frame.shape[:2]
     seen: set[tuple[int, ...]] = set()
     out: list[Mask] = []
-    for union in proposals.by_colour(frame, np.ones((h, w), np.bool_), LEAST):
+    for union in proposals.by_colour(frame, np.ones((h, w), np.bool_), LEAST, tick):
+        tick()
         count, label, stats, _ = cv2.connectedComponentsWithStats(union.astype(np.uint8))
         for i in range(1, count):
             share = stats[i, cv2.CC_STAT_AREA] / (h * w)
@@ -131,13 +134,17 @@ def _pieces(frame: NDArray[np.uint8]) -> list[Mask]:
     return out
 
 
-def _likeliest(t: int, masks: list[Mask], seen: _Seen) -> list[Proposal]:
+def _likeliest(t: int, masks: list[Mask], seen: _Seen, tick: Tick) -> list[Proposal]:
     """The KEPT proposals most like an object, best first."""
-    placed = [_placed(one, seen) for one in masks]
+    placed: list[float] = []
+    for one in masks:
+        tick()
+        placed.append(_placed(one, seen))
     out: list[Proposal] = []
     for i in sorted(range(len(masks)), key=lambda one: -placed[one]):
         if placed[i] == 0 or (len(out) == KEPT and placed[i] < out[-1].score):
             break  # colours only take away from this
+        tick()
         score = placed[i] * proposals.contrast(seen.lab, masks[i]) * _apart(masks[i], seen)
         out.append(Proposal(t, masks[i], score, _moves(masks[i], seen)))
         out = sorted(out, key=lambda one: -one.score)[:KEPT]

@@ -34,6 +34,7 @@ from backend.atlas.proposals import (
 )
 from backend.atlas.settle import settle, tidy
 from backend.atlas.strokes import BACKGROUND, OBJECT
+from backend.progress import Tick, nothing
 
 CUTS = 5  # GrabCut's rounds
 ROUNDS = 2  # times that place, colour and motion decide
@@ -68,10 +69,11 @@ def from_box(
     frames: NDArray[np.uint8],
     flows: Flows,
     guess: Mask | None = None,
+    tick: Tick = nothing,
 ) -> Boxed:
     """The mask of what a box on frame t holds. box: x0 y0 x1 y1, working pixels.
 
-    guess: a mask of it, which is weighed with the others.
+    guess: a mask of it, which is weighed with the others. tick: called now and then.
     """
     h, w = flows.size
     x0, y0 = (max(0, int(np.floor(v))) for v in box[:2])
@@ -87,6 +89,7 @@ def from_box(
     soft = softened(frames[t])
 
     def likely(mask: Mask) -> float:
+        tick()
         return (
             fills(mask, tight)
             * solid(mask)
@@ -95,15 +98,17 @@ def from_box(
             * moves_alone(moving, mask, around)
         )
 
-    cuts = _cuts(frames[t], allowed, moving) + ([] if guess is None else [guess & allowed])
-    colours = sorted(by_colour(frames[t], allowed, LEAST), key=likely, reverse=True)[:TRIED]
+    cuts = _cuts(frames[t], allowed, moving, tick) + ([] if guess is None else [guess & allowed])
+    colours = sorted(by_colour(frames[t], allowed, LEAST, tick), key=likely, reverse=True)[:TRIED]
     guesses: list[Mask] = []
     found: list[Mask] = []
     for one in cuts + colours:
         same = (k for k, other in enumerate(guesses) if alike(one, other) > SAME)
         twin = next(same, None)
         guesses.append(one)
-        found.append(work_out(t, frames, flows, one, allowed) if twin is None else found[twin])
+        found.append(
+            work_out(t, frames, flows, one, allowed, tick=tick) if twin is None else found[twin]
+        )
     votes = [
         0.0
         if one.sum() < LEAST * allowed.sum()
@@ -113,7 +118,7 @@ def from_box(
     best = max(votes, default=0.0)
     if best == 0:
         ellipse = _ellipse((h, w), (x0, y0, x1, y1))
-        return Boxed(work_out(t, frames, flows, ellipse, allowed), LOST)
+        return Boxed(work_out(t, frames, flows, ellipse, allowed, tick=tick), LOST)
     votes_N = np.array(votes) / best
     shares_N = votes_N**SHARP
     mask = tidy(np.tensordot(shares_N, np.stack(found), 1) > 0.5 * shares_N.sum())
@@ -121,7 +126,7 @@ def from_box(
     return Boxed(mask, float(np.average(agree_N, weights=votes_N**2)))
 
 
-def _cuts(frame: NDArray[np.uint8], allowed: Mask, moving: F32) -> list[Mask]:
+def _cuts(frame: NDArray[np.uint8], allowed: Mask, moving: F32, tick: Tick) -> list[Mask]:
     """GrabCut from all of a box, from what moves in it, and from what its sides do not lead to."""
     ys, xs = np.nonzero(allowed)
     pad = max(8, round(0.25 * max(np.ptp(ys) + 1, np.ptp(xs) + 1)))
@@ -130,7 +135,7 @@ def _cuts(frame: NDArray[np.uint8], allowed: Mask, moving: F32) -> list[Mask]:
     for seed in (allowed, _upper(moving, allowed), _upper(far, allowed)):
         label = np.where(allowed, cv2.GC_PR_BGD, cv2.GC_BGD).astype(np.uint8)
         label[seed] = cv2.GC_PR_FGD
-        found = cut(frame, label, CUTS, pad)
+        found = cut(frame, label, CUTS, pad, tick)
         if found is not None and found.any():
             out.append(found)
     return out
@@ -145,11 +150,15 @@ def _upper(values: F32, allowed: Mask) -> Mask:
 
 
 def from_strokes(
-    t: int, strokes: NDArray[np.uint8], frames: NDArray[np.uint8], flows: Flows
+    t: int,
+    strokes: NDArray[np.uint8],
+    frames: NDArray[np.uint8],
+    flows: Flows,
+    tick: Tick = nothing,
 ) -> Mask:
     """The mask of what strokes on frame t mark: bool [h,w]. strokes: uint8 [h,w], see strokes.py.
 
-    Without a background stroke the frame's border is taken for one.
+    Without a background stroke the frame's border is taken for one. tick: called now and then.
     """
     sure, never = strokes == OBJECT, strokes == BACKGROUND
     if not sure.any():
@@ -162,11 +171,11 @@ def from_strokes(
     nearer = geodesic(frames[t], sure) < geodesic(frames[t], rest)
     label = np.where(nearer, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     label[sure], label[rest] = cv2.GC_FGD, cv2.GC_BGD
-    first = cut(frames[t], label, CUTS, max(flows.size))
+    first = cut(frames[t], label, CUTS, max(flows.size), tick)
     if first is None:
         first = nearer
     joined = _touching(first, sure)
-    return np.asarray(work_out(t, frames, flows, joined, ~never, sure) | sure)
+    return np.asarray(work_out(t, frames, flows, joined, ~never, sure, tick) | sure)
 
 
 def work_out(
@@ -176,6 +185,7 @@ def work_out(
     first: Mask,
     allowed: Mask,
     sure: Mask | None = None,
+    tick: Tick = nothing,
 ) -> Mask:
     """A first mask of frame t weighed again by place, colour and motion, inside what is allowed."""
     sure = np.zeros_like(allowed) if sure is None else sure
@@ -186,9 +196,11 @@ def work_out(
     for _ in range(ROUNDS):
         if not found.any() or found.all():
             break
+        tick()
         distance = signed_distance(found)
         known = appearance.draw(feature, distance, KNOWN, around, rng, gap=DOUBT)
         looks = appearance.votes(feature, allowed, [known])
+        tick()
         moves = fields.motion_votes(t, len(frames), flows, found)
         evidence = np.clip(-distance / 6, -FIRST, FIRST) + np.clip(looks, -LOOKS, LOOKS)
         evidence = evidence + np.clip(moves, -MOVES, MOVES)

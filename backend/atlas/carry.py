@@ -114,8 +114,11 @@ class _Progress:
     done: int = 0
 
     def tick(self) -> None:
-        self.report.step(PHASE, min(self.done, self.work), self.work)
+        self.again()
         self.done += 1
+
+    def again(self) -> None:
+        self.report.step(PHASE, min(self.done, self.work), self.work)
 
 
 @dataclass
@@ -159,7 +162,7 @@ def _one_way(
             run.order.append(t)
             continue
         feature = appearance.features(frames[t])
-        out[t] = _next(t, frames, out, flows, hidden, run, (recent, feature), rng)
+        out[t] = _next(t, frames, out, flows, hidden, run, (recent, feature), rng, progress)
         recent = feature
         run.order.append(t)
     return out
@@ -183,6 +186,7 @@ def _next(
     run: _Run,
     looks: tuple[F32, F32],
     rng: np.random.Generator,
+    progress: _Progress,
 ) -> Mask:
     """The mask of frame t from those before it. looks: features of the last frame and of t."""
     last = run.order[-1]
@@ -207,6 +211,7 @@ def _next(
         own = pursuit.field(step, flows.size)
         shape = pull(signed_distance(masks[last]), pursuit.field(pursuit.back(step), flows.size))
     run.pace = own
+    progress.again()
     rough = shape < 0
     if rough.sum() < min(GONE, 0.1 * run.area):
         return np.zeros(flows.size, np.bool_)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.atlas.flow import Mask
+from backend.progress import Tick, nothing
 
 ROUNDS = 2
 SAME = 0.75  # a result that overlaps the rough mask less than this is a failure of the colours
@@ -38,12 +39,17 @@ def refine(frame: NDArray[np.uint8], rough: Mask) -> Mask:
 
 
 def cut(
-    frame: NDArray[np.uint8], label: NDArray[np.uint8], rounds: int = ROUNDS, pad: int = PAD
+    frame: NDArray[np.uint8],
+    label: NDArray[np.uint8],
+    rounds: int = ROUNDS,
+    pad: int = PAD,
+    tick: Tick = nothing,
 ) -> Mask | None:
     """GrabCut (Rother et al., 2004) of a labelled picture.
 
     frame: uint8 [h,w,3]. label: uint8 [h,w] of cv2.GC_*. pad: pixels round what may be the object
-    from which the background's colours are learnt. None where one of both sides is missing.
+    from which the background's colours are learnt. tick: called before every round. None where one
+    of both sides is missing.
     """
     unsure = label != cv2.GC_BGD
     if not unsure.any():
@@ -51,20 +57,17 @@ def cut(
     ys, xs = np.nonzero(unsure)
     y0, y1 = max(0, int(ys.min()) - pad), int(ys.max()) + pad + 1
     x0, x1 = max(0, int(xs.min()) - pad), int(xs.max()) + pad + 1
-    part = np.ascontiguousarray(label[y0:y1, x0:x1])
+    part = label[y0:y1, x0:x1].copy()
     fg = np.isin(part, (cv2.GC_FGD, cv2.GC_PR_FGD))
     if fg.sum() < 10 or (~fg).sum() < 10:  # five colours a side are learnt
         return None
+    picture = np.ascontiguousarray(frame[y0:y1, x0:x1])
+    behind, own = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.setRNGSeed(0)  # its colour clusters start from random centres
-    out, _, _ = cv2.grabCut(
-        np.ascontiguousarray(frame[y0:y1, x0:x1]),
-        part,
-        (0, 0, 0, 0),
-        np.zeros((1, 65)),
-        np.zeros((1, 65)),
-        rounds,
-        cv2.GC_INIT_WITH_MASK,
-    )
+    for done in range(rounds):
+        tick()
+        how = cv2.GC_EVAL if done else cv2.GC_INIT_WITH_MASK
+        cv2.grabCut(picture, part, (0, 0, 0, 0), behind, own, 1, how)  # writes into all three
     found = np.zeros(label.shape, np.bool_)
-    found[y0:y1, x0:x1] = np.isin(out, (cv2.GC_FGD, cv2.GC_PR_FGD))
+    found[y0:y1, x0:x1] = np.isin(part, (cv2.GC_FGD, cv2.GC_PR_FGD))
     return found

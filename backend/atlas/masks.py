@@ -6,6 +6,8 @@ source's masks are judged, and doubtful ones are told and shown.
 
 from __future__ import annotations
 
+from functools import partial
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -88,14 +90,15 @@ def _given(
     given = {t: _to_size(mask, size) for t, mask in keys.items()}
     _check_frames([*given, *hints.boxes, *hints.strokes], len(frames))
     sure = dict.fromkeys(given, 1.0)
+    tick = partial(report.step, PHASE, 0, len(frames))
     for t, box in hints.boxes.items():
-        boxed = from_box(t, _scaled(box, hints, size), frames, flows)
+        boxed = from_box(t, _scaled(box, hints, size), frames, flows, tick=tick)
         given[t], sure[t] = boxed.mask, boxed.sure
     beside: dict[int, Mask] = {}
     for t, picture in hints.strokes.items():
         strokes = read_strokes(picture, size)
         if (strokes == OBJECT).any():
-            given[t] = from_strokes(t, strokes, frames, flows)
+            given[t] = from_strokes(t, strokes, frames, flows, tick)
         elif (strokes == BACKGROUND).any():
             beside[t] = strokes == BACKGROUND
     if not any(mask.any() for mask in given.values()):
@@ -134,7 +137,9 @@ def _kept_off(
     out = dict(given)
     for t, stroked in beside.items():
         if carried[t].any():
-            out[t] = work_out(t, frames, flows, carried[t] & ~stroked, ~stroked) & ~stroked
+            tick = partial(report.step, PHASE, t, len(frames))
+            found = work_out(t, frames, flows, carried[t] & ~stroked, ~stroked, tick=tick)
+            out[t] = found & ~stroked
     return out
 
 

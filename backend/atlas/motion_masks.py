@@ -15,7 +15,7 @@ from backend.atlas import fields
 from backend.atlas.flow import F32, Flows, Mask, pull
 from backend.atlas.grabcut import cut
 from backend.atlas.motion import homography, matches
-from backend.progress import Reporter
+from backend.progress import Reporter, Tick, nothing
 
 PHASE = "Finding the object"
 
@@ -49,10 +49,12 @@ def levels(scores: list[F32]) -> list[float]:
     return [low, 0.5 * (low + high), high, 0.5 * (high + 1)]
 
 
-def pieces(frame: NDArray[np.uint8], score: F32, steps: list[float], least: float) -> list[Mask]:
+def pieces(
+    frame: NDArray[np.uint8], score: F32, steps: list[float], least: float, tick: Tick = nothing
+) -> list[Mask]:
     """Masks of the largest pieces that move at least so much, cut out by their colours.
 
-    score: [h,w], 0..1. least: share of the frame that a piece has.
+    score: [h,w], 0..1. least: share of the frame that a piece has. tick: called now and then.
     """
     out: list[Mask] = []
     for step in steps:
@@ -60,18 +62,18 @@ def pieces(frame: NDArray[np.uint8], score: F32, steps: list[float], least: floa
         area = stats[:, cv2.CC_STAT_AREA]
         for i in sorted(range(1, count), key=lambda one: -area[one])[:BIGGEST]:
             if area[i] >= least * score.size:
-                out.append(_coloured(frame, label == i))
+                out.append(_coloured(frame, label == i, tick))
     return [one for one in out if one.any()]
 
 
-def _coloured(frame: NDArray[np.uint8], piece: Mask) -> Mask:
+def _coloured(frame: NDArray[np.uint8], piece: Mask, tick: Tick) -> Mask:
     """The part of a piece and what is next to it that has its colours."""
     side = float(np.sqrt(piece.sum()))
     label = np.full(piece.shape, cv2.GC_BGD, np.uint8)
     label[fields.dilate(piece, max(4, round(NEAR * side)))] = cv2.GC_PR_BGD
     label[piece] = cv2.GC_PR_FGD
     label[fields.erode(piece, max(2, round(DEEP * side)))] = cv2.GC_FGD
-    found = cut(frame, label)
+    found = cut(frame, label, tick=tick)
     return piece if found is None else _largest(found)
 
 

@@ -12,6 +12,7 @@ from backend.atlas import fields
 from backend.atlas.carry import signed_distance
 from backend.atlas.flow import F32, Mask
 from backend.atlas.settle import tidy
+from backend.progress import Tick, nothing
 
 Box = tuple[float, float, float, float]
 
@@ -23,10 +24,13 @@ BIN = 8.0  # CIELAB units that are one colour of a histogram
 NEAR_BORDER = 4  # pixels; an edge along the frame's border shows nothing
 
 
-def by_colour(frame: NDArray[np.uint8], allowed: Mask, least: float) -> list[Mask]:
+def by_colour(
+    frame: NDArray[np.uint8], allowed: Mask, least: float, tick: Tick = nothing
+) -> list[Mask]:
     """Masks of one to three colours inside what is allowed: bool [h,w] each.
 
-    frame: uint8 [h,w,3]. least: share of the allowed area that a proposal has.
+    frame: uint8 [h,w,3]. least: share of the allowed area that a proposal has. tick: called for
+    each.
     """
     lab = cv2.cvtColor(cv2.GaussianBlur(frame, (0, 0), 1.2).astype(np.float32) / 255,
                        cv2.COLOR_RGB2Lab)  # fmt: skip
@@ -43,6 +47,7 @@ def by_colour(frame: NDArray[np.uint8], allowed: Mask, least: float) -> list[Mas
         nearest = np.argmin(np.stack([((lab - centre) ** 2).sum(-1) for centre in centres]), axis=0)
         for size in range(1, UNION + 1):
             for chosen in combinations(range(count), size):
+                tick()
                 mask = whole(np.isin(nearest, chosen) & allowed)
                 if least * area < mask.sum() < 0.97 * area:
                     out.append(mask)

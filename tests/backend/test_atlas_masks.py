@@ -12,10 +12,11 @@ import torch
 from backend.atlas import confidence, flow, masks
 from backend.atlas.boxes import Boxed, from_box
 from backend.atlas.carry import carry
+from backend.atlas.grabcut import cut
 from backend.atlas.hints import Hints
 from backend.atlas.segmenters.base import Click, Prompts, Segmented, load_segmenter
 from backend.atlas.strokes import BACKGROUND, NOTHING, OBJECT, read_strokes
-from backend.progress import Silent
+from backend.progress import Cancelled, Silent
 from protocol.jobs import JobError
 from scripts import measure_masks
 
@@ -83,6 +84,37 @@ def test_a_box_whose_guesses_differ_says_so(scene) -> None:
     assert clear.sure > 0.9
     assert doubtful.sure < clear.sure - 0.03
     assert overlap(doubtful.mask, truth[2]) < overlap(clear.mask, truth[2])
+
+
+def test_a_box_can_be_stopped_at_any_time(scene) -> None:
+    frames, _, flows = scene
+    box = (26.0, 17.0, 57.0, 48.0)
+    times: list[float] = []
+    from_box(2, box, frames, flows, tick=lambda: times.append(0))
+    assert len(times) > 80, "cuts, proposals and rounds, each"
+
+    class Stop(Silent):
+        def step(self, phase: str, done: int, total: int) -> None:
+            times.pop()
+            if not times:
+                raise Cancelled
+
+    with pytest.raises(Cancelled):
+        masks.resolve_masks(frames, {}, Hints("key", boxes={2: box}), flows, Stop())
+
+
+def test_rounds_of_grabcut_one_by_one_are_the_same(scene) -> None:
+    frames, truth, _ = scene
+    label = np.where(truth[0], cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    label[:8] = cv2.GC_BGD
+    given, ticks = label.copy(), []
+    ours = cut(frames[0], label, 4, pad=200, tick=lambda: ticks.append(0))
+    assert len(ticks) == 4
+    assert (label == given).all(), "what is given is left alone"
+    cv2.setRNGSeed(0)
+    whole, _, _ = cv2.grabCut(frames[0].copy(), given, (0, 0, 0, 0), np.zeros((1, 65)),
+                              np.zeros((1, 65)), 4, cv2.GC_INIT_WITH_MASK)  # fmt: skip
+    assert (ours == np.isin(whole, (cv2.GC_FGD, cv2.GC_PR_FGD))).all()
 
 
 def test_a_frame_is_as_sure_as_what_is_given_next_to_it(scene, monkeypatch) -> None:
