@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -64,7 +65,22 @@ def plays_straight(strip: Any) -> bool:
         whole = strip.left_handle_offset + strip.duration + strip.right_handle_offset
     else:
         whole = strip.frame_offset_start + strip.frame_final_duration + strip.frame_offset_end
-    return round(whole) == content_frames(strip)
+    if round(whole) != content_frames(strip):
+        return False
+    if strip.type != "MOVIE" or not Path(bpy.path.abspath(strip.filepath)).is_file():
+        return True
+    # From 4.5 on the length is that on the timeline; the file's own is told by an image alone.
+    image = bpy.data.images.load(bpy.path.abspath(strip.filepath))
+    frames = image.frame_duration
+    bpy.data.images.remove(image)
+    return bool(round(whole) + sum(held_back(strip)) == frames)
+
+
+def held_back(strip: Any) -> tuple[int, int]:
+    """Pictures of the file, at its beginning and end, that are not the strip's (Hold Offset)."""
+    if hasattr(strip, "content_trim_start"):
+        return int(strip.content_trim_start), int(strip.content_trim_end)
+    return int(strip.animation_offset_start), int(strip.animation_offset_end)
 
 
 def content_frames(strip: Any) -> int:

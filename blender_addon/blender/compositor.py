@@ -13,6 +13,8 @@ from typing import Any
 import bpy
 
 from ..core.jobs import Job
+from ..core.planning import Anchor
+from ..wire import jobs
 from . import compat, layers, placing, versions
 from .extract import source_files
 
@@ -22,16 +24,47 @@ COLUMN = 220.0
 def layers_over(scene: Any, strip: Any, job: Job, start: int) -> list[Any]:
     """Build or update the groups that put a job's layers over its strip; gives their nodes.
 
-    One for each layer, the hindmost first. start: the layers' first frame on the timeline. A group
-    of the same layer shows the new pictures and keeps its strength, its mask and its links. The
-    source is taken as the file plays, at its own size.
+    One for each layer, the hindmost first. start: the layers' first frame on the timeline, where no
+    strip says it. A group of the same layer shows the new pictures and keeps its strength, its mask
+    and its links. The source is taken as the file plays, at its own size: JobError for a strip that
+    does not play so, and for a layer's.
     """
+    _check_plain(strip, source=True)
+    for part in job.parts:
+        layer = layers.find_layer(job.id, part)
+        if layer is not None:
+            _check_plain(layer, source=False)
     return [_layer_over(scene, strip, job, part, start) for part in job.parts]
+
+
+def _check_plain(strip: Any, *, source: bool) -> None:
+    """Refuse a strip whose frames nodes cannot follow; raises JobError."""
+    start, end = compat.span(strip)
+    first = compat.content_start(strip)
+    told = ""
+    if strip.use_reverse_frames:
+        told = "plays backwards"
+    elif not compat.plays_straight(strip):
+        told = "is retimed, or its movie has another frame rate"
+    elif strip.strobe > 1:
+        told = "holds its frames (Strobe)"
+    elif not source and (start, end) != (first, first + compat.content_frames(strip)):
+        told = "is trimmed or extended"
+    if told:
+        raise jobs.JobError(
+            "not_in_nodes",
+            f"{strip.name} {told}, which the compositor's nodes cannot show.",
+            "Render it to a movie or pictures, and edit a strip of those."
+            if source
+            else "Set it back, add the nodes, and keyframe their Strength instead.",
+        )
 
 
 def _layer_over(scene: Any, strip: Any, job: Job, part: str, start: int) -> Any:
     tree, output = compat.compositor(scene)
     layer = layers.find_layer(job.id, part)
+    if layer is not None:  # it may have been moved
+        start = round(compat.content_start(layer))
     earlier = [shown.job for shown in versions.earlier(layer)] if layer is not None else []
     node = _group_node(tree, {job.id, *earlier}, job.layer_name(part))
     if node is not None:
@@ -46,8 +79,7 @@ def _layer_over(scene: Any, strip: Any, job: Job, part: str, start: int) -> Any:
         node.inputs["Strength"].default_value = layer.blend_alpha
     below = _layers_below(output, job)
     if below is None:
-        first = start - round(compat.content_start(strip))
-        below = _picture_node(tree, source_files(strip), job.anchor.frames, start, first)
+        below = _source_node(tree, strip, job.anchor, start)
         below.image.colorspace_settings.name = strip.colorspace_settings.name
         left = min((n.location.x for n in tree.nodes), default=0.0)
         below.location = (left - 3 * COLUMN, output.location.y)
@@ -137,10 +169,11 @@ def _convert(group: Any, way: str) -> Any:
     return node
 
 
-def _picture_node(tree: Any, files: list[Path], frames: int, start: int, first: int) -> Any:
-    """An image node for a movie or a picture sequence; first: frames left out at its beginning."""
+def _source_node(tree: Any, strip: Any, anchor: Anchor, start: int) -> Any:
+    """An image node that shows what the strip does, from a frame on."""
     node = tree.nodes.new("CompositorNodeImage")
-    _set_pictures(node, files, frames, start, first)
+    first = start - round(compat.content_start(strip)) + compat.held_back(strip)[0]
+    _set_pictures(node, source_files(strip), anchor.frames, start, first)
     return node
 
 

@@ -173,10 +173,10 @@ class T2L_OT_compose(JobOperator, bpy.types.Operator):
         try:
             scene, strip = layers.source_of(job)
             check_source(strip)
+            start = job.anchor.first_frame(compat.content_start(strip))
+            compositor.layers_over(scene, strip, job, start)
         except jobs.JobError as error:
             return refuse(self, error.problem)
-        start = job.anchor.first_frame(compat.content_start(strip))
-        compositor.layers_over(scene, strip, job, start)
         self.report({"INFO"}, "Nodes ready. A render shows them when Sequencer is off in Output")
         return {"FINISHED"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from test_layers import finished  # noqa: E402
 
 from blender_addon.blender import compat, compositor, placing, runtime  # noqa: E402
 from blender_addon.core import jobs as phases  # noqa: E402
+from blender_addon.wire import jobs  # noqa: E402
 from scripts import blender_studio as studio  # noqa: E402
 
 
@@ -145,3 +147,126 @@ def test_the_button_builds_and_updates(scene: Any, movie: Path, layer: Any, tmp_
     assert bpy.ops.text2live.compose() == {"FINISHED"}
     again, same = compat.compositor(scene)
     assert (again, same, len(again.nodes)) == (tree, output, nodes)
+
+
+# -- strips that do not play as their file does
+
+
+def retime(scene: Any, strip: Any) -> None:
+    """As the artist does it: twice as fast."""
+    if hasattr(strip, "speed_factor"):
+        strip.speed_factor = 2.0
+        return
+    with studio.sequencer(scene):
+        for one in compat.all_strips(scene.sequence_editor):
+            one.select = one == strip
+        studio.editor(scene).active_strip = strip
+        bpy.ops.sequencer.retiming_segment_speed_set(speed=200.0)
+
+
+def reverse(_scene: Any, strip: Any) -> None:
+    strip.use_reverse_frames = True
+
+
+def hold(_scene: Any, strip: Any) -> None:
+    strip.strobe = 2
+
+
+def trim(_scene: Any, strip: Any) -> None:
+    compat.set_span(strip, 22, 26)
+
+
+def shorten(_scene: Any, strip: Any) -> None:
+    """Cut off at the file's beginning and end, as Hold Offset does."""
+    named = "content_trim" if hasattr(strip, "content_trim_start") else "animation_offset"
+    setattr(strip, f"{named}_start", 2)
+    setattr(strip, f"{named}_end", 1)
+
+
+def slide(_scene: Any, strip: Any) -> None:
+    compat.slide(strip, 7)
+
+
+def agrees(scene: Any, folder: Path) -> bool:
+    """On every frame of the lowest strip."""
+    lowest = min(compat.strips(scene.sequence_editor), key=lambda strip: strip.channel)
+    for frame in range(*compat.span(lowest)):
+        composed = shown(scene, frame, folder)
+        scene.render.use_sequencer, scene.render.use_compositing = True, False
+        sequenced = studio.render_frame(scene, frame, folder / "sequenced.png")
+        if np.abs(composed - sequenced).max() > 2:
+            return False
+    return True
+
+
+def built(scene: Any, strip: Any, job: Any) -> bool:
+    """Whether the nodes are built; where not, why is said and there are none."""
+    said = None
+    try:
+        compositor.layers_over(scene, strip, job, 20)
+    except jobs.JobError as error:
+        said = error.problem
+    tree, _output = compat.compositor(scene)
+    groups = [node for node in tree.nodes if node.bl_idname == "CompositorNodeGroup"]
+    assert bool(groups) == (said is None)
+    assert said is None or (said.code == "not_in_nodes" and said.hint)
+    return said is None
+
+
+@pytest.mark.parametrize("kind", ["movie", "pictures"])
+@pytest.mark.parametrize("change", [trim, shorten, slide, reverse, hold, retime])
+def test_a_changed_source_agrees_or_is_refused(
+    scene: Any, movie: Path, pictures: Any, layer: Any, tmp_path: Path, kind: str, change: Any
+) -> None:
+    if kind == "movie":
+        strip = studio.movie_strip(scene, movie, frame_start=20)
+    else:
+        strip = studio.image_strip(scene, pictures, frame_start=20)
+    if change is retime and not (hasattr(strip, "speed_factor") or hasattr(strip, "retiming_keys")):
+        pytest.skip("this Blender retimes movies alone")
+    change(scene, strip)
+    start, end = compat.span(strip)
+    job = finished(scene, strip, layer[: end - start], tmp_path / "layer")
+    placing.place(job)
+    if built(scene, strip, job):
+        assert change in (trim, shorten, slide)
+        assert agrees(scene, tmp_path)
+    else:
+        assert change in (reverse, hold, retime)
+
+
+@pytest.mark.parametrize("change", [trim, slide, reverse, hold])
+def test_a_changed_layer_agrees_or_is_refused(
+    scene: Any, movie: Path, layer: Any, tmp_path: Path, change: Any
+) -> None:
+    strip = studio.movie_strip(scene, movie, frame_start=20)
+    job = finished(scene, strip, layer[:6], tmp_path / "layer")
+    job.anchor = dataclasses.replace(job.anchor, frames=6)
+    (placed,) = placing.place(job)
+    if change is slide:
+        compat.slide(placed, 2)
+        compat.set_span(strip, 22, 28)
+    else:
+        change(scene, placed)
+    assert built(scene, strip, job) == (change is slide)
+    if change is slide:
+        assert agrees(scene, tmp_path)
+
+
+@pytest.mark.skipif(
+    bpy.app.version >= (5, 0, 0), reason="this module crashes when a movie is added"
+)
+def test_a_movie_of_another_frame_rate_added_by_hand_is_refused(
+    scene: Any, clip: Any, layer: Any, tmp_path: Path
+) -> None:
+    movie = studio.encode_movie(clip, tmp_path / "fast.mkv", fps=48)
+    scene.render.fps = 24
+    studio.editor(scene)
+    with studio.sequencer(scene):
+        bpy.ops.sequencer.movie_strip_add(
+            filepath=str(movie), frame_start=20, channel=1, use_framerate=False
+        )
+    strip = studio.editor(scene).active_strip
+    assert compat.span(strip) == (20, 24)
+    job = finished(scene, strip, layer[:4], tmp_path / "layer")
+    assert not built(scene, strip, job)
