@@ -41,7 +41,8 @@ _REASONS = {
 class View:
     """What the panel says about the connection.
 
-    jobs: the backend has to do, everybody's. free_bytes, total_bytes: of its device; 0: not known.
+    jobs: the backend has to do, everybody's. others: those among them that are not ours, in words.
+    free_bytes, total_bytes: of its device; 0: not known.
     """
 
     state: State = "off"
@@ -50,6 +51,7 @@ class View:
     model: str = ""
     problem: jobs.Problem | None = None
     jobs: int = 0
+    others: tuple[str, ...] = ()
     free_bytes: int = 0
     total_bytes: int = 0
 

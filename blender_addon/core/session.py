@@ -168,6 +168,7 @@ class Session:
                 device=event.device,
                 model=event.model,
                 jobs=self.view.jobs,
+                others=self.view.others if event.state == "ready" else (),
                 free_bytes=self.view.free_bytes,
                 total_bytes=self.view.total_bytes,
             )
@@ -178,6 +179,9 @@ class Session:
                 free_bytes=event.free_bytes,
                 total_bytes=event.total_bytes,
             )
+            self._ask_for_others(event.jobs)
+        elif isinstance(event, wire_client.JobList):
+            self.view = dataclasses.replace(self.view, others=self._others(event.jobs))
         elif isinstance(event, wire_client.Fetched):
             self._fetched(event)
         elif isinstance(event, wire_client.JobEvent):
@@ -191,6 +195,22 @@ class Session:
                 return  # a picture on the way or a tidier list: nothing depends on it
             job_id = event.tag[0] if event.what == "fetch" else event.job_id
             self._on(job_id, lambda job: self._request_failed(job, event))
+
+    def _ask_for_others(self, count: int) -> None:
+        """Whose are the jobs that are not ours? A count alone does not say how long to wait."""
+        if count > sum(not job.ended for job in self.jobs.values()):
+            self._client.list_jobs()
+        else:
+            self.view = dataclasses.replace(self.view, others=())
+
+    def _others(self, listed: tuple[Any, ...]) -> tuple[str, ...]:
+        """Jobs that are not ours and not at their end, the oldest first."""
+        waiting = ("uploading", "queued", "interrupted")
+        return tuple(
+            f"{info.title or info.kind} ({'waits' if info.state in waiting else 'at work'})"
+            for info in reversed(listed)
+            if info.job not in self.jobs and info.state not in jobs.FINAL_STATES
+        )
 
     def _fetched(self, event: Any) -> None:
         if isinstance(event.tag, Preview):

@@ -14,6 +14,8 @@ from .base import PARENT, InSequencer
 
 _MENDED_IN_PREFERENCES = ("wrong_key", "not_allowed", "not_a_backend", "bad_address", "no_answer")
 
+OTHERS = 3  # jobs from elsewhere that are named
+
 
 class T2L_PT_connection(InSequencer, bpy.types.Panel):
     """The backend that does the work"""
@@ -49,6 +51,10 @@ def draw_state(layout: Any, view: View, width: int) -> None:
         for text in (view.backend, view.memory, view.queue):
             if text:
                 column.label(text=text, icon="BLANK1")
+        for text in view.others[:OTHERS]:
+            words.paragraph(column, f"Not from here: {text}", width, "USER")
+        if len(view.others) > OTHERS:
+            column.label(text=f"and {len(view.others) - OTHERS} more", icon="BLANK1")
     elif view.problem is not None:
         box = layout.box()
         words.problem(box, view.problem, width)

@@ -33,8 +33,8 @@ def story() -> Story:
     yield from analyse(hands, album, area)
     yield from edit(hands, album, area)
     yield from compose(hands, album, area)
-    yield from paint(hands, album, area)
     yield from compare(hands, album, area)
+    yield from paint(hands, album, area)
 
 
 def connect(hands: Hands, album: Album, area: Any) -> Story:
@@ -101,6 +101,7 @@ def paint(hands: Hands, album: Album, area: Any) -> Story:
     yield 0.5
     yield from hands.drag((border, level), (border - 760, level))
     yield from hands.press(area, "text2live.open_atlas(", columns=(0.3,))  # the object's
+    yield lambda: hands.window.scene.text2live.paint_image is not None
     yield 1.0
     paints = hands.window.scene.tool_settings.unified_paint_settings
     paints.use_unified_color, paints.color, paints.size = True, (0.9, 0.05, 0.05), 14
@@ -119,13 +120,18 @@ def paint(hands: Hands, album: Album, area: Any) -> Story:
     yield lambda: newest().ended
     yield from frame_all(hands, area)
     yield from hands.find(area, "text2live.show_version(")
-    yield from hands.click(hands.at[0], hands.at[1] - ROW)  # the paint alone
+    yield from hands.click(hands.at[0], hands.at[1] - 2 * ROW)  # the paint alone
     yield from album.take(hands, "painted", area)
 
 
 def compare(hands: Hands, album: Album, area: Any) -> Story:
-    """The two layers of the strip, one above the other: the first alone."""
-    yield from hands.press(area, "text2live.show_version(")
+    """Another edit of the strip, above the first; the second alone."""
+    yield from hands.fill(area, "prompt", "a wooden swan")
+    yield from hands.press(area, "text2live.edit(")
+    yield lambda: newest().ended
+    yield from frame_all(hands, area)
+    yield from hands.find(area, "text2live.show_version(")
+    yield from hands.click(hands.at[0], hands.at[1] - ROW)
     yield from album.take(hands, "versions", area)
 
 

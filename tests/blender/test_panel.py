@@ -62,6 +62,13 @@ def test_the_backend_says_how_busy_it_is(scene: Any, state: Any) -> None:
     seen = drawn(scene, "T2L_PT_connection")
     assert "1.5 of 4.0 GiB free" in seen
     assert "2 jobs in its queue" in seen
+    assert "Not from here" not in seen
+    others = tuple(f"a boat {number} (waits)" for number in range(5))
+    state.session.view = View(state="ready", jobs=5, others=others)
+    seen = drawn(scene, "T2L_PT_connection")
+    assert "Not from here: a boat 2 (waits)" in seen
+    assert "boat 3" not in seen
+    assert "and 2 more" in seen
 
 
 @pytest.mark.parametrize(

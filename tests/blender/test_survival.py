@@ -13,7 +13,6 @@ import types
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy module")
@@ -26,8 +25,6 @@ from blender_addon.blender import (  # noqa: E402
     layers,
     pending,
     runtime,
-    shot,
-    versions,
 )
 from blender_addon.core import jobs as phases  # noqa: E402
 from scripts import blender_studio as studio  # noqa: E402
@@ -336,104 +333,3 @@ def test_two_blenders_follow_one_job(desk: Desk, tmp_path: Path) -> None:
     assert (job.problem, job.placed) == (None, True)
     assert f"PLACED {job.id}" in said, said
     assert layers.hide_incomplete() == []
-
-
-# -- where the pictures lie
-
-
-@pytest.fixture
-def unsaved(desk: Desk, movie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """The desk with a file that was never saved, and a user's folder of its own."""
-    monkeypatch.setattr(compat, "user_folder", lambda _package: str(tmp_path / "user"))
-    runtime.start()
-    bpy.ops.wm.read_homefile(use_empty=True)
-    desk.set_up(bpy.context.scene, movie)
-    return desk
-
-
-def save(target: Path) -> None:
-    """Once, or twice in a Blender that says only afterwards where a file went."""
-    bpy.ops.wm.save_as_mainfile(filepath=str(target))
-    if bpy.app.version < (4, 0, 0):
-        bpy.ops.wm.save_mainfile()
-
-
-def shown(desk: Desk, folder: Path) -> np.ndarray:
-    return studio.render_frame(desk.scene, 23, folder / "shown.png")
-
-
-def test_layers_of_an_unsaved_file_move_beside_it_when_it_is_saved(
-    unsaved: Desk, tmp_path: Path
-) -> None:
-    job = unsaved.press()
-    unsaved.until(lambda: job.ended)
-    layer = layers.find_layer(job.id)
-    first = Path(layer.directory)
-    assert first == tmp_path / "user" / "layers" / job.id
-    before = shown(unsaved, tmp_path)
-    target = tmp_path / "project" / "film.blend"
-    target.parent.mkdir()
-    save(target)
-    layer = layers.find_layer(job.id)
-    assert layer.directory == f"//text2live/{job.id}/"
-    assert job.folder == target.parent / "text2live" / job.id
-    assert all(path.parent == job.folder and path.exists() for path in job.files)
-    assert np.array_equal(shown(unsaved, tmp_path), before)
-    assert first.exists()  # undo may bring back a strip that shows it
-    bpy.ops.wm.open_mainfile(filepath=str(target))
-    assert not first.exists()
-    assert layers.find_layer(job.id).directory == f"//text2live/{job.id}/"
-    assert np.array_equal(shown(unsaved, tmp_path), before)
-
-
-def test_earlier_versions_and_analyses_move_along(unsaved: Desk, tmp_path: Path) -> None:
-    jobs = [unsaved.press()]
-    unsaved.until(lambda: jobs[0].ended)
-    jobs.append(runtime.current().retry(jobs[0]))
-    unsaved.until(lambda: jobs[1].ended)
-    with studio.sequencer(unsaved.scene):
-        assert bpy.ops.text2live.analyse() == {"FINISHED"}
-        settings = unsaved.scene.text2live.collect(0, "atlas")
-    save(tmp_path / "film.blend")
-    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "film.blend"))
-    assert not list((tmp_path / "user" / "layers").iterdir())
-    (layer,) = layers.all_layers()
-    versions.show_earlier(layer)
-    assert layer[layers.JOB] == jobs[0].id
-    assert layers.hide_incomplete() == []
-    found = shot.analysis(unsaved.strip, settings)
-    assert found is not None
-    assert found.pictures
-    assert all(path.is_relative_to(tmp_path / "text2live") for path in found.pictures.values())
-
-
-def test_a_file_saved_while_a_job_runs_gets_the_layer_beside_it(
-    unsaved: Desk, tmp_path: Path
-) -> None:
-    job = unsaved.press()
-    unsaved.until(lambda: job.phase == phases.WORKING)
-    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "late.blend"))
-    unsaved.until(lambda: job.ended)
-    assert layers.find_layer(job.id).directory == f"//text2live/{job.id}/"
-    assert not (tmp_path / "user" / "layers" / job.id).exists()
-
-
-def test_missing_pictures_are_not_magenta_and_are_fetched_again(
-    desk: Desk, clip: Any, tmp_path: Path
-) -> None:
-    job = desk.press()
-    desk.until(lambda: job.ended)
-    bpy.ops.wm.save_mainfile()
-    with_layer = shown(desk, tmp_path)
-    job.files[3].unlink()
-    runtime.start()
-    preferences, desk.preferences.connection_file = desk.preferences.connection_file, "nowhere"
-    bpy.ops.wm.open_mainfile(filepath=str(desk.blend))
-    assert layers.find_layer(job.id).mute
-    assert np.array_equal(shown(desk, tmp_path), clip[3])
-    desk.preferences.connection_file = preferences
-    runtime.current().connect()
-    desk.until(lambda: not layers.find_layer(job.id).mute)
-    settle()
-    assert len(layers.all_layers()) == 1
-    assert np.array_equal(shown(desk, tmp_path), with_layer)

@@ -51,6 +51,9 @@ class PlayedClient:
     def forget(self, job_id: str) -> None:
         self.asked.append(("forget", job_id))
 
+    def list_jobs(self) -> None:
+        self.asked.append(("list",))
+
     def fetch(self, ref: object, tag: object = None) -> None:
         self.asked.append(("fetch", ref, tag))
 

@@ -14,10 +14,12 @@ from protocol.client import (
     BackendStatus,
     ConnectionChanged,
     JobEvent,
+    JobList,
     RequestFailed,
     Uploading,
 )
 from protocol.jobs import Event, Problem, Result, reference
+from protocol.messages import JobInfo
 
 
 def test_the_connection_is_told_as_it_is(studio: Studio) -> None:
@@ -190,6 +192,23 @@ def test_how_busy_the_backend_is_outlives_other_news(studio: Studio) -> None:
     assert (view.jobs, view.free_bytes, view.total_bytes, view.device) == (3, 5, 9, "cpu")
     studio.session.disconnect()
     assert studio.session.view.total_bytes == 0
+
+
+def test_jobs_from_elsewhere_are_told_in_words(studio: Studio) -> None:
+    studio.begin()
+    studio.say(BackendStatus(1))
+    assert ("list",) not in studio.client.asked  # that one is ours
+    studio.say(BackendStatus(4))
+    assert studio.client.asked[-1] == ("list",)
+    infos = [("j9", "queued", ""), ("j8", "running", "a boat"), ("j7", "done", "x"), ("j1",) * 3]
+    listed = tuple(
+        JobInfo(job=job, kind="atlas", state=state, created=0.0, seq=1, title=title)
+        for job, state, title in infos
+    )
+    studio.say(JobList(listed))
+    assert studio.session.view.others == ("a boat (at work)", "atlas (waits)")
+    studio.say(BackendStatus(1))
+    assert studio.session.view.others == ()
 
 
 def test_why_there_was_not_even_an_attempt(studio: Studio) -> None:
