@@ -36,7 +36,9 @@ from scripts.evaluate.variants import OURS, VARIANTS
 
 CLIPS = Path(__file__).resolve().parents[3] / "shared" / "clips"
 SOURCE = "source"
-SHOWS_TEXT = ("similarity", "direction", "named", "structure", "edges", "coverage", "density")
+SHOWS_TEXT = (
+    "similarity", "direction", "named", "structure", "edges", "fine_edges", "coverage", "density",
+)  # fmt: skip
 KEEPS_REST = ("psnr_outside", "alpha_outside", "flicker", "drift", "seconds", "peak_mb")
 JPEG = 82
 LEAST_ROOM = 100_000_000  # bytes

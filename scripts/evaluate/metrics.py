@@ -21,7 +21,7 @@ F32 = NDArray[np.float32]
 
 UNCHANGED_DB = 100.0  # of pixels that are equal: the formula's infinity
 SEEN = 0.1  # α from which a layer counts as being there
-EDGE_BLUR = 0.02  # of the object's size: finer than that is texture, which an edit is to change
+EDGE_BLUR = 0.02  # of the object's size: finer than that is texture, not outline
 
 
 # --- does it show the text? ----------------------------------------------------------------------
@@ -66,18 +66,21 @@ def self_similarity_distance(output_TLE: F32, source_TLE: F32) -> float:
     return float(np.sqrt(np.square(gap).mean()))
 
 
-def edge_distance(frames: Pixels, composites: Pixels, inside: Bools) -> float:
+def edge_distance(
+    frames: Pixels, composites: Pixels, inside: Bools, size: float = EDGE_BLUR
+) -> float:
     """1 − correlation of the gradients' lengths inside the object, 0..2; lower is better.
 
-    Needs no model: luma, blurred by EDGE_BLUR of the object's size (the square root of its area),
-    Sobel, Pearson's correlation over the object's pixels; mean over the frames that show it. 0: the
-    same edges. 1: edges that have nothing to do with each other, or none.
+    Needs no model: luma, blurred by a share (size) of the object's (the square root of its area),
+    by half a pixel at least; Sobel, Pearson's correlation over the object's pixels; mean over the
+    frames that show it. 0: the same edges. 1: edges that have nothing to do with each other, or
+    none. With size 0 it looks at the finest there is: feathers, knit, seams.
     """
     found = []
     for frame, composite, mask in zip(frames, composites, inside, strict=True):
         if not mask.any():
             continue
-        blur = max(0.5, EDGE_BLUR * float(np.sqrt(mask.sum())))
+        blur = max(0.5, size * float(np.sqrt(mask.sum())))
         one, other = (_slopes(picture, blur)[mask] for picture in (frame, composite))
         spread = float(one.std() * other.std())
         both = float(((one - one.mean()) * (other - other.mean())).mean())

@@ -1,5 +1,6 @@
 """The evaluation's measures, against their formulas and on pictures whose answer is known."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -78,6 +79,15 @@ def test_edges_that_stay_and_edges_that_go():
     elsewhere = np.where(inside[..., None], frames, noise(T, H, W, 3, seed=2))
     assert metrics.edge_distance(frames, elsewhere, inside) < 0.35
     assert metrics.edge_distance(frames, elsewhere, np.zeros_like(inside)) == 0
+
+
+def test_a_blur_takes_the_fine_edges_and_leaves_the_coarse_ones():
+    coarse = cv2.resize(noise(8, 10, 3, seed=2), (100, 80), interpolation=cv2.INTER_NEAREST)
+    knit = np.stack([coarse // 2 + 60 * (np.arange(100) // 2 % 2)[:, None].astype(np.uint8)] * 2)
+    smooth = np.stack([cv2.GaussianBlur(one, (0, 0), 1.5) for one in knit])
+    inside = np.ones((2, 80, 100), bool)
+    assert metrics.edge_distance(knit, smooth, inside) < 0.1
+    assert metrics.edge_distance(knit, smooth, inside, 0.0) > 0.2
 
 
 # --- outside and inside --------------------------------------------------------------------------
