@@ -5,12 +5,15 @@
     python -m scripts.benchmark_edit --quick
 
 image: 512² pixels, 16 views. video: 70 frames of 768×432, 6 views, a flat atlas. Both with the full
-generator (128 channels, 7 scales) and a text-image model of ViT-B/32's size with random weights, in
-one process, a step of ours and a plain one in turn; medians, the first of each left out. The plain
-loop is scripts/plain_edit.py; --texts-once spares it encoding its texts at every step. On a CPU
-seconds are CPU time of the process, which a busy machine does not change much; of one thread unless
---threads says more. On a GPU, --block steps are timed together, so that nothing waits within. Peak
-memory is the process' on a CPU, the tensors' on a GPU; both loops' weights are in either.
+generator (128 channels, 7 scales) and a text-image model of ViT-B/32's size with random weights.
+The plain loop is scripts/plain_edit.py; --texts-once spares it encoding its texts at every step. It
+runs in a process of its own, as PyTorch is when nothing is set; ours keeps the memory it freed, as
+the backend's worker does (backend/memory.py). The two take a step in turn, over the same pictures:
+of random sizes in the image case, as in training, or always 512² with --fixed. The first of each
+is left out; ratios are of the sums, and the median of the pairs'. On a CPU seconds are CPU time of
+the process, which a busy machine changes less than the clock's; of one thread unless --threads
+says more. On a GPU, --block steps are timed together, so that nothing waits within. Peak memory is
+the process' on a CPU, the tensors' on a GPU.
 
 --arithmetic counts a step of ours instead: operations of matrix products and convolutions, bytes
 that pass through memory if every operation reads and writes all it touches, and calls of
@@ -20,13 +23,16 @@ operations; and what that would take on an H100 (SXM) at 40 % of its peaks.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import platform
 import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -44,6 +50,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from backend.clip.model import TextImageModel
 from backend.edit import image, train, video
 from backend.edit.config import EditConfig, EditTexts, preset
+from backend.memory import keep_freed
 from backend.progress import Silent
 from scripts.plain_edit import PlainGenerator, PlainLoop
 
@@ -55,7 +62,7 @@ QUICK_CLIP = {
 }
 # H100 SXM: dense bfloat16 tensor cores, and memory. A call costs the host about this much.
 PEAK_FLOPS, PEAK_BYTES, SHARE, CALL = 989e12, 3.35e12, 0.4, 5e-6
-TIMED = "| case | ours, s/step | steps/s | peak GB | plain, s/step | steps/s | peak GB | ratio |"
+TIMED = "| case | ours, s/step | peak GB | plain, s/step | peak GB | ratio | median | by clock |"
 COUNTED = "| case | TFLOP | GB | calls | products, ms | memory, ms | calls, ms | whole run, s |"
 
 
@@ -110,7 +117,12 @@ def prepare(case: str, model: TextImageModel, config: EditConfig, generator: typ
     room = image if case == "image" else video
 
     def catch(network: Any, shots_of: Any, criterion: Any, *_: Any) -> None:
-        raise _Caught(Prepared(network, shots_of, criterion))
+        def drawn(step: int) -> list[train.Shot]:
+            criterion.generator.manual_seed(step)  # whatever else is drawn from it meanwhile
+            shots: list[train.Shot] = shots_of(step)
+            return shots
+
+        raise _Caught(Prepared(network, drawn, criterion))
 
     random, side = np.random.default_rng(0), config.size
     common = (TEXTS, model, config, model.device, Silent())
@@ -129,53 +141,41 @@ def prepare(case: str, model: TextImageModel, config: EditConfig, generator: typ
     raise AssertionError("the training was never begun")
 
 
-class Turns(Silent):
-    """Between our steps, times them and runs as many plain ones."""
+@dataclass(frozen=True)
+class Cost:
+    """Of a block of steps: seconds a step, of the CPU (or GPU) and by the clock, and GB at most."""
 
-    def __init__(self, plain: PlainLoop, device: torch.device, block: int) -> None:
-        self.plain, self.device, self.block = plain, device, block
-        self.ours: list[float] = []
-        self.theirs: list[float] = []
-        self.peaks: dict[str, list[float]] = {"ours": [], "plain": []}
-        self._since, self._done = 0.0, 0
+    seconds: float
+    clock: float
+    peak: float
 
-    def step(self, phase: str, done: int, total: int) -> None:
-        """Called before every step of ours, and within."""
-        if done and (done == self._done or done % self.block):
-            return
-        if done:
-            self.ours.append((self._now() - self._since) / self.block)
-            self.peaks["ours"].append(self._peak())
-            self._forget()
-            started = self._now()
-            for number in range(self._done, done):
-                self.plain.step(number)
-            self.theirs.append((self._now() - started) / self.block)
-            self.peaks["plain"].append(self._peak())
-            print(
-                f"{self.ours[-1]:.2f} s, plain {self.theirs[-1]:.2f} s", file=sys.stderr, flush=True
-            )
-        elif self._since:
-            return
-        self._done = done
-        self._forget()
-        self._since = self._now()
 
-    def _now(self) -> float:
-        if self.device.type == "cpu":
-            return time.process_time()
-        torch.cuda.synchronize()
-        return time.perf_counter()
+class Meter:
+    """Costs from `begin` on."""
 
-    def _forget(self) -> None:
-        """Begin a new peak."""
+    def __init__(self, device: torch.device, block: int) -> None:
+        self.device, self.block = device, block
+
+    def begin(self) -> None:
+        """A block starts."""
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
         elif Path("/proc/self/clear_refs").exists():
             Path("/proc/self/clear_refs").write_text("5")
+        self._since = self._now()
+
+    def cost(self) -> Cost:
+        """The block is done."""
+        seconds, clock = (b - a for a, b in zip(self._since, self._now(), strict=True))
+        return Cost(seconds / self.block, clock / self.block, self._peak())
+
+    def _now(self) -> tuple[float, float]:
+        if self.device.type == "cpu":
+            return time.process_time(), time.perf_counter()
+        torch.cuda.synchronize()
+        return time.perf_counter(), time.perf_counter()
 
     def _peak(self) -> float:
-        """GB since `_forget`."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated() / 1e9
         status = Path("/proc/self/status")
@@ -185,22 +185,89 @@ class Turns(Silent):
         return int(lines["VmHWM"].split()[0]) * 1024 / 1e9
 
 
-def compare(case: str, model: TextImageModel, config: EditConfig, args: Any) -> str:
-    """A row of the table."""
-    ours = prepare(case, model, config, image.Generator)
-    theirs = prepare(case, model, replace(config, precision="float32"), PlainGenerator)
-    plain = PlainLoop(
-        theirs.network, theirs.shots_of, model, TEXTS, theirs.criterion.config,
+def plain_steps(pipe: Connection, args: argparse.Namespace) -> None:
+    """The other process: told a case and its config, it runs a block for every step it is told."""
+    torch.set_num_threads(args.threads)
+    meter = Meter(torch.device(args.device), args.block)
+    with suppress(EOFError):  # our process is done
+        while True:
+            case, config = pipe.recv()
+            plain = plain_loop(case, config, args)
+            while (first := pipe.recv()) is not None:
+                meter.begin()
+                for number in range(first, first + args.block):
+                    plain.step(number)
+                pipe.send(meter.cost())
+
+
+def plain_loop(case: str, config: EditConfig, args: argparse.Namespace) -> PlainLoop:
+    """With a model of its own: it hooks into it."""
+    model = clip_of_size(args.quick, torch.device(args.device))
+    made = prepare(case, model, replace(config, precision="float32"), PlainGenerator)
+    return PlainLoop(
+        made.network, made.shots_of, model, TEXTS, made.criterion.config,
         texts_once=args.texts_once,
     )  # fmt: skip
-    turns = Turns(plain, model.device, args.block)
-    empty = np.zeros((8, 8, 3), np.uint8)
+
+
+@contextmanager
+def beside_plain(args: argparse.Namespace) -> Iterator[Connection]:
+    """The plain loop's process: a fresh one, without our settings."""
+    pipe, end = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=plain_steps, args=(end, args))
+    process.start()
+    end.close()
+    try:
+        yield pipe
+    finally:
+        pipe.close()
+        process.join()
+
+
+class Turns(Silent):
+    """Between our steps, times them and has as many plain ones run."""
+
+    def __init__(self, pipe: Connection, device: torch.device, block: int) -> None:
+        self.pipe, self.block = pipe, block
+        self.meter = Meter(device, block)
+        self.pairs: list[tuple[Cost, Cost]] = []
+        self._done = -1
+
+    def step(self, phase: str, done: int, total: int) -> None:
+        """Called before every step of ours, and within."""
+        if done == self._done or done % self.block:
+            return
+        if done:
+            ours = self.meter.cost()
+            self.pipe.send(done - self.block)
+            plain = self.pipe.recv()
+            self.pairs.append((ours, plain))
+            print(f"{ours.seconds:.2f} s, plain {plain.seconds:.2f} s", file=sys.stderr, flush=True)
+        self._done = done
+        self.meter.begin()
+
+
+def compare(
+    case: str, model: TextImageModel, config: EditConfig, block: int, pipe: Connection
+) -> str:
+    """A row of the table. pipe: to the plain loop's process."""
+    ours = prepare(case, model, config, image.Generator)
+    pipe.send((case, config))
+    turns, empty = Turns(pipe, model.device, block), np.zeros((8, 8, 3), np.uint8)
     train.train(ours.network, ours.shots_of, ours.criterion, config, turns, lambda: empty)
-    a, b = statistics.median(turns.ours[1:]), statistics.median(turns.theirs[1:])
-    peaks = {name: statistics.median(seen[1:]) for name, seen in turns.peaks.items()}
+    pipe.send(None)
+    return row_of(case, turns.pairs[1:])
+
+
+def row_of(case: str, pairs: list[tuple[Cost, Cost]]) -> str:
+    """A row of the table. pairs: ours, plain."""
+    a, b = (sum(pair[side].seconds for pair in pairs) / len(pairs) for side in (0, 1))
+    median = statistics.median(plain.seconds / ours.seconds for ours, plain in pairs)
+    clock = sum(plain.clock for _, plain in pairs) / sum(ours.clock for ours, _ in pairs)
+    peaks = [max(pair[side].peak for pair in pairs) for side in (0, 1)]
     return (
-        f"| {case} | {a:.2f} | {1 / a:.3f} | {peaks['ours']:.1f} | {b:.2f} | {1 / b:.3f} "
-        f"| {peaks['plain']:.1f} | {b / a:.2f} |"
+        f"| {case} | {a:.2f} | {peaks[0]:.1f} | {b:.2f} | {peaks[1]:.1f} | {b / a:.2f} "
+        f"| {median:.2f} | {clock:.2f} |"
     )
 
 
@@ -255,13 +322,15 @@ def clip_of_size(quick: bool, device: torch.device) -> TextImageModel:
     )  # fmt: skip
 
 
-def config_of(case: str, args: Any) -> EditConfig:
+def config_of(case: str, args: argparse.Namespace) -> EditConfig:
     """The reference's settings, with what the command line changes."""
     config = preset("final", video=case == "video", layer="background")
     config = replace(config, bootstrap=0.0, precision=args.precision, preview_every=10**9)
     if args.quick:
         config = replace(config, size=64, channels=8, scales=3)
         config = replace(config, views=replace(config.views, count=2))
+    if args.fixed:
+        config = replace(config, internal_scale=(1.0, 1.0), internal_crop=(1.0, 1.0))
     if args.size:
         config = replace(config, size=args.size)
     if args.views:
@@ -281,6 +350,7 @@ def main(words: list[str] | None = None) -> int:
     p.add_argument("--views", type=int, default=0)
     p.add_argument("--threads", type=int, default=1, help="of a CPU")
     p.add_argument("--texts-once", action="store_true")
+    p.add_argument("--fixed", action="store_true", help="pictures of one size")
     p.add_argument("--quick", action="store_true", help="small sizes: does it run at all?")
     p.add_argument("--arithmetic", action="store_true")
     args = p.parse_args(words)
@@ -291,13 +361,16 @@ def main(words: list[str] | None = None) -> int:
     print(f"{machine(device)}, torch {torch.__version__}, {args.precision}\n")
     print(COUNTED if args.arithmetic else TIMED)
     print("|---|---|---|---|---|---|---|---|")
-    for case in [args.case] if args.case else ["image", "video"]:
-        config = config_of(case, args)
-        if args.arithmetic:
-            print(count(case, model, config), flush=True)
-            continue
-        config = replace(config, steps=(args.steps + 1) * args.block)
-        print(compare(case, model, config, args), flush=True)
+    cases = [args.case] if args.case else ["image", "video"]
+    if args.arithmetic:
+        for case in cases:
+            print(count(case, model, config_of(case, args)), flush=True)
+        return 0
+    keep_freed()
+    with beside_plain(args) as pipe:
+        for case in cases:
+            config = replace(config_of(case, args), steps=(args.steps + 1) * args.block)
+            print(compare(case, model, config, args.block, pipe), flush=True)
     return 0
 
 

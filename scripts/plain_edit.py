@@ -37,8 +37,8 @@ class PlainGenerator(Generator):
         super().__init__(**sizes)
         self.to(memory_format=torch.contiguous_format)
 
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        """x: sRGB 0..1, any size → layer of the same size."""
+    def logits(self, x_BCHW: Tensor) -> Tensor:
+        """x: sRGB 0..1, any size → layer of the same size, before its sigmoid."""
         skips = []
         h = x_BCHW.contiguous()
         for skip, down in zip(self.skip, self.down, strict=True):
@@ -52,7 +52,7 @@ class PlainGenerator(Generator):
             h = up(torch.cat([h, beside], dim=1))
         h = self.head(h)
         rgb = torch.einsum("rc,bchw->brhw", self.get_buffer("rgb_from_colour"), h[:, :3])
-        return torch.cat([rgb, h[:, 3:]], dim=1).sigmoid()
+        return torch.cat([rgb, h[:, 3:]], dim=1)
 
 
 class PlainLoop:

@@ -26,9 +26,30 @@ def test_both_cases_are_timed(capsys: pytest.CaptureFixture[str]) -> None:
     assert benchmark_edit.main(["--quick", "--steps", "1", "--device", "cpu"]) == 0
     found = rows(capsys.readouterr().out)
     assert set(found) == {"image", "video"}
-    for ours, rate, peak, plain, plain_rate, plain_peak, ratio in found.values():
-        assert min(ours, plain, rate, plain_rate, peak, plain_peak) > 0
+    for ours, peak, plain, plain_peak, ratio, median, clock in found.values():
+        assert min(ours, plain, peak, plain_peak, median, clock) > 0
         assert ratio == pytest.approx(plain / ours, rel=0.3)
+
+
+def test_ratios_are_of_sums_of_pairs_and_of_the_clock() -> None:
+    pairs = [
+        (benchmark_edit.Cost(*ours, peak=1), benchmark_edit.Cost(*plain, peak=2))
+        for ours, plain in (((1, 2), (2, 2)), ((2, 4), (6, 3)), ((1, 2), (4, 3)))
+    ]
+    row = benchmark_edit.row_of("image", pairs)
+    assert row == "| image | 1.33 | 1.0 | 4.00 | 2.0 | 3.00 | 3.00 | 1.00 |"
+
+
+def test_both_loops_see_the_same_pictures() -> None:
+    model = benchmark_edit.clip_of_size(True, CPU)
+    config = replace(EditConfig(), size=64, channels=6, scales=3, views=STILL, bootstrap=0.0)
+    one, other = (
+        benchmark_edit.prepare("image", model, config, kind) for kind in (Generator, PlainGenerator)
+    )
+    for step in (1, 2):
+        ours = one.shots_of(step)[0].source
+        one.criterion(one.shots_of(step), step)  # draws views from the same numbers
+        torch.testing.assert_close(other.shots_of(step)[0].source, ours)
 
 
 def test_the_arithmetic_grows_with_the_picture(capsys: pytest.CaptureFixture[str]) -> None:
