@@ -24,7 +24,8 @@ class Settings:
     frame on the timeline that the mask or box is for. mask_box: x, y of its upper left corner,
     width, height, in pixels of the strip's picture, y downwards. mask_every: draw the mask on every
     frame, not on mask_frame alone. paint_frame: the frame on the timeline that was painted over;
-    None: the atlas. longest: long side frames are reduced to; 0: never. after: id of the edit to
+    None: the atlas. detail: of the footage's own that the layer takes on; None: as the backend has
+    it. longest: long side frames are reduced to; 0: never. after: id of the edit to
     start from.
     """
 
@@ -40,6 +41,7 @@ class Settings:
     layer: str = "foreground"
     preset: str = "preview"
     strength: float = 1.0
+    detail: float | None = None
     seed: int = 0
     model: str = ""
     engine: str = "explicit"
@@ -209,6 +211,7 @@ def job_spec(
         layer=settings.layer,
         preset=settings.preset,
         strength=settings.strength,
+        detail=settings.detail,
         seed=settings.seed,
         model=settings.clip_model,
         atlas_engine=settings.engine,

@@ -49,9 +49,13 @@ class T2L_PT_advanced(InSequencer, bpy.types.Panel):
         scene = compat.sequencer_scene(context)
         if scene is None:
             return
-        column = self.layout.column()
-        for name in ("screen", "region", "avoid", "model", "engine"):
-            field(column, scene.text2live, name)
+        column, settings = self.layout.column(), scene.text2live
+        for name in ("screen", "region", "avoid", "detail_auto"):
+            field(column, settings, name)
+        if not settings.detail_auto:
+            field(column, settings, "detail", slider=True)
+        for name in ("model", "engine"):
+            field(column, settings, name)
 
 
 def draw_words(layout: Any, settings: Any) -> None:

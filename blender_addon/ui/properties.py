@@ -126,6 +126,20 @@ class T2L_PG_settings(bpy.types.PropertyGroup):
         max=2.0,
         step=5,
     )
+    detail_auto: BoolProperty(  # type: ignore[valid-type]
+        name="Auto Detail",
+        description="Take on as much of the footage's own fine detail as kind and quality have it. "
+        "Off: as much as you say",
+        default=True,
+    )
+    detail: FloatProperty(  # type: ignore[valid-type]
+        name="Detail",
+        description="How much of the footage's own fine detail the layer takes on; 0: none",
+        default=1.0,
+        min=0.0,
+        max=2.0,
+        step=5,
+    )
     seed: IntProperty(  # type: ignore[valid-type]
         name="Seed", description="Another number gives another result of the same words", min=0
     )
@@ -242,6 +256,7 @@ class T2L_PG_settings(bpy.types.PropertyGroup):
             layer="background" if mode == "none" else chosen,
             preset=self.preset,
             strength=self.strength,
+            detail=None if self.detail_auto else self.detail,
             seed=self.seed,
             model=self.model,
             engine=self.engine,
@@ -262,6 +277,9 @@ class T2L_PG_settings(bpy.types.PropertyGroup):
         for name in _PLAIN:
             setattr(self, name, getattr(settings, name))
         self.after_title = ""
+        self.detail_auto = settings.detail is None
+        if settings.detail is not None:
+            self.detail = settings.detail
         mode = settings.mask_mode
         if mode in ("key", "all"):
             setattr(self, {"key": "mask_file", "all": "mask_folder"}[mode], settings.mask_path)

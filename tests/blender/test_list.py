@@ -148,8 +148,11 @@ def test_settings_of_a_job_come_back(table: Table) -> None:
     settings.source, settings.seed, settings.recipe, settings.strength = "a car", 5, "effect", 0.5
     settings.mask_mode, settings.mask_corner, settings.mask_size = "box", (3, 4), (50, 40)
     settings.mask_frame = 22
+    settings.detail_auto, settings.detail = False, 0.5
     job = table.finish()
     asked = settings.collect()
+    assert asked.detail == 0.5
+    settings.detail_auto, settings.detail = True, 2.0
     settings.prompt, settings.source, settings.seed, settings.mask_mode = "x", "", 0, "auto"
     settings.recipe, settings.strength, settings.mask_size = "style", 2.0, (1, 1)
     settings.mask_frame = 27

@@ -106,7 +106,8 @@ def test_what_the_backend_would_refuse(fields: dict[str, object], code: str) -> 
 def test_an_edit_carries_all_that_was_said() -> None:
     said = settings(
         source="a car", screen="rust", region="the roof", avoid="sky", recipe="effect",
-        strength=0.5, preset="draft", seed=7, after="a" * 32, engine="mlp", model="ViT-B-32:openai",
+        strength=0.5, detail=0.25, preset="draft", seed=7, after="a" * 32, engine="mlp",
+        model="ViT-B-32:openai",
     )  # fmt: skip
     spec = job_spec(said, CLIP, Masks(mode="auto"), 25.0, START)
     assert isinstance(spec, EditJob)
@@ -114,7 +115,7 @@ def test_an_edit_carries_all_that_was_said() -> None:
     assert texts == (("a red car",), ("a car",), ("rust",), ("the roof",), ("sky",))
     chosen = (spec.recipe, spec.strength, spec.preset, spec.seed, spec.after, spec.atlas_engine)
     assert chosen == ("effect", 0.5, "draft", 7, "a" * 32, "mlp")
-    assert (spec.model.pretrained, spec.clip.fps) == ("openai", 25.0)
+    assert (spec.model.pretrained, spec.clip.fps, spec.detail) == ("openai", 25.0, 0.25)
 
 
 def test_texts_of_the_background_belong_to_an_edit_of_both() -> None:
