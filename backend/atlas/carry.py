@@ -2,9 +2,10 @@
 
 Each next mask is first the earlier ones moved by the object's own motion (never by the flow of what
 it uncovers), then within a band round that edge it is decided anew by three kinds of evidence:
-shape, appearance (the given mask's pixels, moved along, and the last frame's) and motion. An
-object may leave: beyond the frame's border there is nothing to carry back in. Where something in
-front hides it, its shape goes on as it moves, and nothing there speaks for or against it.
+shape, appearance (the given mask's pixels, moved along, and the last frame's) and motion. What flow
+loses is followed by its looks; an object may leave, and is known by them when it comes back. Where
+something in front hides it, its shape goes on as it moves, and nothing there speaks for or against
+it.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ LOST = 0.1  # share of trusted flow below which an object is taken to go on as i
 LEAVING = 0.5  # the same where it touches the frame's border, behind which flow sees nothing
 COVERED = 0.35  # the same where something in front hides some of it
 COST = 20.0  # frames' worth of drift that a frame costs on which all of it is hidden
+WELL = 0.5  # of the given mask's area, that a mask has from which an object is known again
 GONE = 25  # pixels; a carried mask smaller than this has left
 DEEP = -60.0, 60.0  # signed distances are cut off here before they are blended
 
@@ -157,11 +159,15 @@ def _one_way(
             continue
         progress.tick()
         last = run.order[-1]
+        feature = appearance.features(frames[t])
         if not out[last].any():
-            out[t] = np.zeros(flows.size, np.bool_)
+            out[t] = _returned(t, frames, out, flows, hidden, run, feature)
+            if out[t].any():
+                distance = _shown(signed_distance(out[t]), hidden[t])
+                run.known = appearance.draw(feature, distance, KNOWN, _around(run.area), rng)
+            recent = feature
             run.order.append(t)
             continue
-        feature = appearance.features(frames[t])
         out[t] = _next(t, frames, out, flows, hidden, run, (recent, feature), rng, progress)
         recent = feature
         run.order.append(t)
@@ -225,6 +231,34 @@ def _next(
     reach = float(np.clip(BAND * np.sqrt(rough.sum()), BAND_LEAST, BAND_MOST))
     free = (np.abs(shape) < reach) & ~hidden[t]
     return decide(t, frames, flows, shape, free, known, looks[1])
+
+
+def _returned(
+    t: int,
+    frames: NDArray[np.uint8],
+    masks: dict[int, Mask],
+    flows: Flows,
+    hidden: NDArray[np.bool_],
+    run: _Run,
+    feature: F32,
+) -> Mask:
+    """The mask of frame t of an object that is gone in the last one: empty while it stays away."""
+    last = run.order[-1]
+    nothing = np.zeros(flows.size, np.bool_)
+    whole = [k for k in run.order if masks[k].sum() > WELL * run.area and not _at_border(masks[k])]
+    rest = fields.field(flows, last, t, ~nothing)
+    if rest is None or hidden[t].any():
+        return nothing
+    seen = whole[-1] if whole else run.order[0]
+    pace = 0.0 if run.pace is None else float(np.linalg.norm(run.pace, axis=-1).max())
+    rest = fields.full(rest, flows.size)
+    step = pursuit.returned(frames[seen], masks[seen], frames[last], frames[t], rest, pace)
+    if step is None:
+        return nothing
+    run.pace = None
+    shape = pull(signed_distance(masks[seen]), pursuit.field(pursuit.back(step), flows.size))
+    free = np.abs(shape) < BAND_LEAST
+    return decide(t, frames, flows, shape, free, [], feature)
 
 
 def decide(

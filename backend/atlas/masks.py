@@ -26,7 +26,7 @@ from protocol.jobs import JobError
 __all__ = ["PHASE", "resolve_masks", "signed_distance"]
 
 PHASE = "Finding the object"
-VERSION = "masks-3"
+VERSION = "masks-4"
 """Part of an atlas' identity: raise it when the same hints give other masks."""
 MODES = ("auto", "key", "all", "text", "segment")
 

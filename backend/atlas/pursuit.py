@@ -21,6 +21,8 @@ UNLIKE = 3.5  # CIELAB units by which a well followed object differs from frame 
 BETTER = 0.75  # of flow's error, that what is found may have at most
 MOST = 25.0  # CIELAB units beyond which colours are wholly different
 CLEAR = 0.2  # of MOST², by which a place must look more like the object than like what is behind
+CLEARLY = 0.4  # the same where it may be anywhere
+AGAIN = 7.0  # CIELAB units by which an object that comes back differs, at most
 RANGE = 0.12  # of the frame's longer side: how far it is looked for, besides its last step
 LIKELY = 0.15  # of MOST², that a place costs at the end of that range: the last step is likelier
 SEEN = 0.3  # share of the object that must be inside the frame
@@ -53,10 +55,41 @@ def pursue(
     if error < UNLIKE:
         return None
     pace = np.zeros(2) if before is None else np.median(before[mask], axis=0).astype(np.float64)
-    tried = [_find(first, then, mask, rest, pace), None if before is None else pace]
+    behind = _behind(first, then, mask, rest)
+    tried = [_find(first, then, mask, behind, pace), None if before is None else pace]
     steps = [piece.refined(then, _shifted(shift)) for shift in tried if shift is not None]
     step, least = min(steps, key=lambda one: one[1], default=(np.eye(3), MOST))
     return step if least < BETTER * error else None
+
+
+def returned(
+    here: NDArray[np.uint8],
+    mask: Mask,
+    last: NDArray[np.uint8],
+    there: NDArray[np.uint8],
+    rest: F32,
+    pace: float,
+) -> F64 | None:
+    """Where an object comes back that had left the frame: similarity [3,3]; None while it does not.
+
+    here: the frame that it was last seen in well, with its mask. last, there: the frame before, and
+    the one in which it is looked for. rest: motion between these. pace: pixels of its last step.
+    """
+    if mask.sum() < LEAST:
+        return None
+    first, then = _looks(here), _looks(there)
+    behind = _behind(_looks(last), then, np.zeros_like(mask), rest)
+    found = _find(first, then, mask, behind, None)
+    if found is None:
+        return None
+    step, error = _Piece(first, mask).refined(then, _shifted(found))
+    y, x = np.nonzero(mask)
+    at = np.stack([x, y], -1) @ step[:2, :2].T + step[:2, 2]
+    size = float(np.ptp(at, axis=0).max())
+    # It comes from outside: in one step it cannot get far in.
+    ends = np.array([mask.shape[1] - 1, mask.shape[0] - 1])
+    inner = np.minimum(at.min(0), ends - at.max(0)).min()
+    return step if error < AGAIN and inner < pace + 0.5 * size else None
 
 
 def back(step: F64) -> F64:
@@ -154,14 +187,13 @@ def _shifted(shift: F64) -> F64:
     return out
 
 
-def _find(here: F32, there: F32, mask: Mask, rest: F32, before: F64) -> F64 | None:
+def _find(here: F32, there: F32, mask: Mask, behind: F32, before: F64 | None) -> F64 | None:
     """How far an object moved as a whole, x and y in pixels; None where it is not surely seen.
 
-    here, there: looks of both frames. rest: motion of what is behind it, [h,w,2]. before: its last
-    step.
+    here, there: looks of both frames. behind: see `_behind`. before: its last step; None where it
+    may be anywhere, and must be clearer.
     """
     scale = min(1.0, SIDE / float(np.sqrt(mask.sum())))
-    behind = _behind(here, there, mask, rest)
     weights = _weights(mask)
     if scale < 1:
         size = round(mask.shape[1] * scale), round(mask.shape[0] * scale)
@@ -169,13 +201,15 @@ def _find(here: F32, there: F32, mask: Mask, rest: F32, before: F64) -> F64 | No
             np.asarray(cv2.resize(one, size, interpolation=cv2.INTER_AREA), np.float32)
             for one in (here, there, behind, weights)
         )
-        before = before * scale
+        before = None if before is None else before * scale
     h, w = weights.shape
     ys, xs = np.nonzero(weights > 0)
     y0, y1, x0, x1 = int(ys.min()), int(ys.max()) + 1, int(xs.min()), int(xs.max()) + 1
-    far = RANGE * max(h, w) + float(np.hypot(*before))
+    far = max(h, w) if before is None else RANGE * max(h, w) + float(np.hypot(*before))
     reach = int(np.ceil(far))
-    top, left, bottom, right = y0 - reach, x0 - reach, y1 + reach, x1 + reach
+    # No further out of the frame than wholly.
+    top, left = max(y0 - reach, y0 - y1), max(x0 - reach, x0 - x1)
+    bottom, right = min(y1 + reach, h + y1 - y0), min(x1 + reach, w + x1 - x0)
     inside = np.zeros((bottom - top, right - left), np.float32)
     padded = np.zeros((*inside.shape, 4), np.float32)
     rows, columns = slice(max(0, top), min(h, bottom)), slice(max(0, left), min(w, right))
@@ -194,12 +228,15 @@ def _find(here: F32, there: F32, mask: Mask, rest: F32, before: F64) -> F64 | No
         + cv2.matchTemplate(inside, (piece**2).sum(-1) * weight, ccorr)
     ) / total
     new = cv2.matchTemplate(padded[..., 3] * inside, weight, ccorr) / total
-    dy, dx = np.mgrid[: same.shape[0], : same.shape[1]].astype(np.float32) - reach
-    away = ((dx - before[0]) ** 2 + (dy - before[1]) ** 2) / far**2
+    dy, dx = np.mgrid[: same.shape[0], : same.shape[1]].astype(np.float32)
+    dy, dx = dy + (top - y0), dx + (left - x0)
+    away, enough = np.zeros_like(dx), CLEARLY
+    if before is not None:
+        away, enough = ((dx - before[0]) ** 2 + (dy - before[1]) ** 2) / far**2, CLEAR
     clear = new - same
     worth = np.where(seen > SEEN, clear - LIKELY * MOST**2 * away, -np.inf)
     j, i = np.unravel_index(int(worth.argmax()), worth.shape)
-    if clear[j, i] < CLEAR * MOST**2 * seen[j, i]:
+    if clear[j, i] < enough * MOST**2 * seen[j, i]:
         return None
     return np.array([dx[j, i], dy[j, i]], np.float64) / scale
 

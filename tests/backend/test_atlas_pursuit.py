@@ -24,15 +24,22 @@ def wall() -> Pixels:
 
 
 def flown(
-    step: tuple[float, float], grow: float = 1.0, start: tuple[float, float] = (20, 30)
+    step: tuple[float, float],
+    grow: float = 1.0,
+    start: tuple[float, float] = (20, 30),
+    turns: float = 1e9,
 ) -> tuple[Pixels, Pixels]:
-    """A red and blue bird of about 18×10 pixels before a panned wall: frames and its masks."""
+    """A red and blue bird of about 18×10 pixels before a panned wall: frames and its masks.
+
+    turns: x at which it turns back.
+    """
     frames, masks = [], []
     for t in range(T):
         frame = wall()[:, PAN * t : PAN * t + W].copy()
         mask = np.zeros((H, W), np.uint8)
         size = 16 * grow**t  # sixteenths of a pixel
-        at = round(16 * (start[0] + step[0] * t)), round(16 * (start[1] + step[1] * t))
+        x = start[0] + step[0] * t
+        at = round(16 * min(x, 2 * turns - x)), round(16 * (start[1] + step[1] * t))
         body = at, (round(9 * size), round(5 * size)), 0, 0, 360
         head = (at[0] + round(4 * size), at[1]), round(3 * size)
         for picture, colour, blue in ((frame, (200, 30, 40), (30, 40, 190)), (mask, 255, 255)):
@@ -133,3 +140,28 @@ def test_what_is_painted_on_the_wall_is_not_the_object() -> None:
     first, empty = frames[3].copy(), wall()[:, PAN * 4 : PAN * 4 + W].copy()
     first[y + 12, x + 14], empty[y + 12, x + 14 - PAN] = bird, bird
     assert pursuit.pursue(first, empty, masks[3], pan(), pan(), None) is None
+
+
+@pytest.mark.parametrize("turns", [W + 30, W + 400], ids=["comes back", "stays away"])
+def test_an_object_that_left_is_known_again(turns: int) -> None:
+    frames, truth = flown((22, 3), start=(W - 56, 30), turns=turns)
+    assert not truth[3].any()
+    assert truth[6:].any() == (turns == W + 30)
+    flows = flow.estimate(frames, (1, 2, 4), 1.0, Silent())
+    found = carry(frames, {0: truth[0]}, flows, Silent())
+    for t in range(T):
+        if truth[t].sum() > 100:
+            assert overlap(found[t], truth[t]) > 0.6, t
+        elif not truth[t].any():
+            assert not found[t].any(), t
+
+
+@pytest.mark.parametrize(("x", "back"), [(12, True), (90, False)], ids=["at the border", "inside"])
+def test_what_comes_back_comes_from_outside(x: int, back: bool) -> None:
+    frames, masks = flown((16, 5))
+    there = flown((0, 0), start=(x, 40))[0][4]
+    empty = wall()[:, PAN * 3 : PAN * 3 + W].copy()
+    step = pursuit.returned(frames[2], masks[2], empty, there, pan(), 10.0)
+    assert (step is not None) == back
+    other = np.where(there != wall()[:, PAN * 4 : PAN * 4 + W], there[..., ::-1], there)
+    assert pursuit.returned(frames[2], masks[2], empty, other, pan(), 10.0) is None
