@@ -61,11 +61,11 @@ def masks_of(
             y1=(y + height) * scale[1],
         )
         return jobs.Masks(mode="key", boxes=(box,))
-    if mode == "text":
+    if mode in ("text", "auto"):
         texts = settings.mask_texts
         model = settings.clip_model if texts else jobs.ClipModel(name="")
-        return jobs.Masks(mode="text", texts=texts, model=model)
-    if mode in ("auto", "none"):
+        return jobs.Masks(mode=mode, texts=texts, model=model)
+    if mode == "none":
         return jobs.Masks(mode=mode)
     every = mode == "all" or (mode in ("mask", "strip") and settings.mask_every)
     return jobs.Masks(mode="all" if every else "key", keys=keys)

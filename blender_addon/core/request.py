@@ -70,10 +70,15 @@ class Settings:
 
     @property
     def mask_texts(self) -> tuple[str, ...]:
-        """What the object is called, where it is found by text."""
-        return (
-            alternatives(self.mask_text) or alternatives(self.region) or alternatives(self.source)
-        )
+        """What the object is called, where it is found by text or a text may help.
+
+        A text alone must say something, and takes the edit's. The automatic search may not: with
+        every other edit it would find another object, and analyse the shot anew.
+        """
+        called = alternatives(self.mask_text)
+        if self.mask_mode != "text":
+            return called
+        return called or alternatives(self.region) or alternatives(self.source)
 
     @property
     def clip_model(self) -> jobs.ClipModel:
@@ -107,7 +112,7 @@ class Settings:
             used["frame"] = self.mask_frame
         if self.mask_mode == "box":
             used["box"] = list(self.mask_box)
-        if self.mask_mode == "text":
+        if self.mask_mode == "text" or (self.mask_mode == "auto" and self.mask_texts):
             used |= {"texts": self.mask_texts, "model": self.model}
         return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -66,7 +66,7 @@ def draw_object(layout: Any, scene: Any, settings: Any, width: int) -> None:
         column.operator("text2live.paint_mask", icon="BRUSH_DATA")
         field(column, settings, "mask_image")
         field(column, settings, "mask_frame")
-    elif mode == "text":
+    elif mode in ("text", "auto"):
         field(column, settings, "mask_text")
     elif mode == "mask":
         field(column, settings, "mask_data")

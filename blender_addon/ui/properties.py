@@ -205,7 +205,8 @@ class T2L_PG_settings(bpy.types.PropertyGroup):
     )
     mask_text: StringProperty(  # type: ignore[valid-type]
         name="Called",
-        description="What the object is called, for example: black swan. Empty: what is there now",
+        description="What the object is called, for example: black swan. Empty: a text search "
+        "takes what is there now, the automatic one goes by motion and colours alone",
         maxlen=2000,
     )
     mask_file: StringProperty(  # type: ignore[valid-type]

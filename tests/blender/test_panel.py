@@ -77,7 +77,7 @@ def test_the_backend_says_how_busy_it_is(scene: Any, state: Any) -> None:
         ("box", "No box yet", "[Folder]"),
         ("image", "<Paint Mask on This Frame>", "[Folder]"),
         ("text", "[Called]", "[On Frame]"),
-        ("auto", "[Object]", "[On Frame]"),
+        ("auto", "[Called]", "[On Frame]"),
         ("mask", "[On Every Frame]", "[On Frame]"),
         ("strip", "[Mask Strip]", "[On Frame]"),
         ("key", "[On Frame]", "[Folder]"),

@@ -69,6 +69,17 @@ def test_an_object_found_by_text(fields: dict[str, str], texts: tuple[str, ...])
     assert (masks.mode, masks.texts, masks.model.name) == ("text", texts, "ViT-B-32")
 
 
+def test_a_name_helps_the_automatic_search_and_the_edits_words_do_not() -> None:
+    said = settings(mask_mode="auto", model="ViT-B-32", region="the roof", source="a car")
+    masks = masking.masks_of(said, (), START)
+    assert (masks.mode, masks.texts, masks.model.name) == ("auto", (), "")
+    called = dataclasses.replace(said, mask_text="a car")
+    masks = masking.masks_of(called, (), START)
+    assert (masks.mode, masks.texts, masks.model.name) == ("auto", ("a car",), "ViT-B-32")
+    assert dataclasses.replace(said, source="a van").decomposition() == said.decomposition()
+    assert called.decomposition() != said.decomposition()
+
+
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
