@@ -119,7 +119,7 @@ def test_rounds_of_grabcut_one_by_one_are_the_same(scene) -> None:
 
 def test_a_frame_is_as_sure_as_what_is_given_next_to_it(scene, monkeypatch) -> None:
     frames, truth, flows = scene
-    monkeypatch.setattr(masks, "from_box", lambda *_: Boxed(truth[0], 0.4))
+    monkeypatch.setattr(masks, "from_box", lambda *_, tick: Boxed(truth[0], 0.4))
     hints = Hints("key", boxes={0: (20.0, 17.0, 50.0, 48.0)}, size=(H, W))
     masks.resolve_masks(frames, {}, hints, flows, Silent())
     assert hints.numbers["mask_confidence"] == pytest.approx(0.4, abs=0.03)
