@@ -26,7 +26,7 @@ from protocol.jobs import JobError
 __all__ = ["PHASE", "resolve_masks", "signed_distance"]
 
 PHASE = "Finding the object"
-VERSION = "masks-4"
+VERSION = "masks-5"
 """Part of an atlas' identity: raise it when the same hints give other masks."""
 MODES = ("auto", "key", "all", "text", "segment")
 
@@ -164,7 +164,8 @@ def _carried(
             f"mask on frame {hints.first + furthest + 1}."
         )
     hard = carry(frames, given, flows, report, hints.hidden) if missing else given
-    return np.stack([hard[t] for t in range(count)])
+    masks = np.stack([hard[t] for t in range(count)])
+    return _without_gaps(frames, masks, hints, flows, report) if hints.mode == "all" else masks
 
 
 def _from_text(
@@ -248,6 +249,25 @@ def fill_gaps(
     known = {t: masks[t] for t in range(len(masks)) if t not in gaps}
     whole = carry(frames, known, flows, report, hidden)
     return np.stack([whole[t] for t in range(len(masks))])
+
+
+def _without_gaps(
+    frames: NDArray[np.uint8],
+    masks: NDArray[np.bool_],
+    hints: Hints,
+    flows: Flows,
+    report: Reporter,
+) -> NDArray[np.bool_]:
+    """Given masks whose single empty frames are filled; the artist is told which."""
+    whole = fill_gaps(frames, masks, flows, report, hints.hidden)
+    filled = [t for t in range(len(masks)) if whole[t].any() and not masks[t].any()]
+    if filled:
+        named = ", ".join(str(hints.first + t + 1) for t in filled)
+        report.note(
+            f"The mask of frame {named} is empty between two that are not: it was carried over "
+            "from them. Where the object is really gone for one frame, fade the layer there."
+        )
+    return whole
 
 
 def _scale(hints: Hints, size: tuple[int, int]) -> tuple[float, float]:

@@ -218,6 +218,19 @@ def test_a_text_finds_the_object_by_its_relevancy(scene) -> None:
     assert min(overlap(a > 0.5, b) for a, b in zip(out, truth, strict=True)) > 0.8
 
 
+def test_a_gap_of_one_frame_in_all_masks_is_filled_and_a_longer_one_is_meant(scene) -> None:
+    frames, truth, flows = scene
+    given = {t: mask.astype(np.uint8) * 255 for t, mask in enumerate(truth)}
+    one = given | {2: np.zeros_like(given[2])}
+    diary = Diary()
+    out = masks.resolve_masks(frames, one, Hints("all", first=10), flows, diary)
+    assert overlap(out[2] > 0.5, truth[2]) > 0.85
+    assert any("frame 13 is empty between two" in note for note in diary.notes)
+    two = one | {3: np.zeros_like(given[3])}
+    out = masks.resolve_masks(frames, two, Hints("all"), flows, Silent())
+    assert not (out[2:4] > 0.5).any()
+
+
 class Pretender:
     """A segmenter that misses one frame, and remembers what it was asked."""
 
