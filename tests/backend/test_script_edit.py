@@ -211,6 +211,8 @@ def test_ctrl_c_cancels_the_job_and_says_so(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # What a shell puts in the background ignores the signal, and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as script:
         assert script.stdout is not None
         assert any("running" in line for line in script.stdout)
