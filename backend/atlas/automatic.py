@@ -91,7 +91,10 @@ def suggest(
             "No object was found that moves against the background.",
             "Give a mask or a box of the object on at least one frame.",
         )
-    again = [_found_again(one, found, flows) for one in every]
+    again = []
+    for one in every:
+        report.step(PHASE, 2 * len(looks), 2 * len(looks))
+        again.append(_found_again(one, found, flows))
     worth = [
         one.score * (ALONE + (1 - ALONE) * share) for one, share in zip(every, again, strict=True)
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 from backend.atlas.flow import Mask
 from backend.progress import Tick, nothing
 
+TICK = 0.2  # seconds between two ticks
 ROUNDS = 2
 SAME = 0.75  # a result that overlaps the rough mask less than this is a failure of the colours
 PAD = 16  # pixels round what may be the object from which the background's colours are learnt
@@ -48,8 +51,8 @@ def cut(
     """GrabCut (Rother et al., 2004) of a labelled picture.
 
     frame: uint8 [h,w,3]. label: uint8 [h,w] of cv2.GC_*. pad: pixels round what may be the object
-    from which the background's colours are learnt. tick: called before every round. None where one
-    of both sides is missing.
+    from which the background's colours are learnt. tick: called before every round and several
+    times a second. None where one of both sides is missing.
     """
     unsure = label != cv2.GC_BGD
     if not unsure.any():
@@ -63,11 +66,18 @@ def cut(
         return None
     picture = np.ascontiguousarray(frame[y0:y1, x0:x1])
     behind, own = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.setRNGSeed(0)  # its colour clusters start from random centres
-    for done in range(rounds):
-        tick()
-        how = cv2.GC_EVAL if done else cv2.GC_INIT_WITH_MASK
-        cv2.grabCut(picture, part, (0, 0, 0, 0), behind, own, 1, how)  # writes into all three
+    # A round of a large picture takes seconds and hears nothing: a thread has it meanwhile.
+    aside = ThreadPoolExecutor(1, initializer=cv2.setRNGSeed, initargs=(0,))  # random first centres
+    try:
+        for done in range(rounds):
+            how = cv2.GC_EVAL if done else cv2.GC_INIT_WITH_MASK
+            tick()
+            told = aside.submit(cv2.grabCut, picture, part, (0, 0, 0, 0), behind, own, 1, how)
+            while wait([told], TICK).not_done:
+                tick()
+            told.result()  # it wrote into part, behind and own
+    finally:
+        aside.shutdown(wait=False)
     found = np.zeros(label.shape, np.bool_)
     found[y0:y1, x0:x1] = np.isin(part, (cv2.GC_FGD, cv2.GC_PR_FGD))
     return found

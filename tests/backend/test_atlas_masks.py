@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import cv2
@@ -92,6 +93,7 @@ def test_a_box_can_be_stopped_at_any_time(scene) -> None:
     times: list[float] = []
     from_box(2, box, frames, flows, tick=lambda: times.append(0))
     assert len(times) > 80, "cuts, proposals and rounds, each"
+    del times[len(times) * 3 // 4 :]
 
     class Stop(Silent):
         def step(self, phase: str, done: int, total: int) -> None:
@@ -109,7 +111,7 @@ def test_rounds_of_grabcut_one_by_one_are_the_same(scene) -> None:
     label[:8] = cv2.GC_BGD
     given, ticks = label.copy(), []
     ours = cut(frames[0], label, 4, pad=200, tick=lambda: ticks.append(0))
-    assert len(ticks) == 4
+    assert len(ticks) >= 4
     assert (label == given).all(), "what is given is left alone"
     cv2.setRNGSeed(0)
     whole, _, _ = cv2.grabCut(frames[0].copy(), given, (0, 0, 0, 0), np.zeros((1, 65)),
@@ -321,3 +323,23 @@ def test_real_objects_are_found_from_one_box_and_from_nothing(
         keys, hints = measure_masks.given(source, truth)
         out = masks.resolve_masks(frames, keys, hints, flows, Silent()) > 0.5
         assert np.mean([overlap(a, b) for a, b in zip(out, truth, strict=True)]) > least, source
+
+
+def test_a_long_round_of_grabcut_is_stopped_while_it_lasts(scene, monkeypatch) -> None:
+    frames, truth, _ = scene
+    ended, ticks = threading.Event(), []
+
+    def long(*_: object) -> None:
+        ended.wait(20)
+
+    def tick() -> None:
+        ticks.append(0)
+        if len(ticks) == 3:
+            raise Cancelled
+
+    monkeypatch.setattr(cv2, "grabCut", long)
+    label = np.where(truth[0], cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    with pytest.raises(Cancelled):
+        cut(frames[0], label, 1, pad=200, tick=tick)
+    assert len(ticks) == 3, "one before the round, two while it lasted"
+    ended.set()
