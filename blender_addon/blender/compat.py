@@ -158,19 +158,31 @@ def set_lossless_movie(render: Any) -> None:
     render.use_file_extension = False
 
 
-def curves(scene: Any) -> list[Any]:
-    """The scene's animation curves and drivers."""
-    animation = scene.animation_data
+def curves(owner: Any) -> list[Any]:
+    """The animation curves and drivers of a scene or a node tree."""
+    return [curve for collection in _curve_collections(owner) for curve in collection]
+
+
+def remove_curve(owner: Any, curve: Any) -> None:
+    """Take an animation curve away."""
+    for collection in _curve_collections(owner):
+        if any(one == curve for one in collection):
+            collection.remove(curve)
+
+
+def _curve_collections(owner: Any) -> list[Any]:
+    animation = owner.animation_data
     if animation is None:
         return []
-    found = list(animation.drivers)
     action = animation.action
     if action is None:
-        return found
-    if hasattr(action, "fcurves"):
-        return [*found, *action.fcurves]
+        return [animation.drivers]
+    if not hasattr(animation, "action_slot_handle"):
+        return [animation.drivers, action.fcurves]
+    # From 4.4 on an action may hold the curves of several owners, of a scene and its nodes too.
     bags = [bag for layer in action.layers for strip in layer.strips for bag in strip.channelbags]
-    return [*found, *(curve for bag in bags for curve in bag.fcurves)]
+    own = [bag.fcurves for bag in bags if bag.slot_handle == animation.action_slot_handle]
+    return [animation.drivers, *own]
 
 
 def show_progress(layout: Any, fraction: float, text: str) -> None:

@@ -7,18 +7,23 @@ behind our back), and turns the result into linear values again.
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import bpy
+import numpy as np
 
 from ..core.jobs import Job
-from ..core.planning import Anchor
+from ..core.planning import Anchor, Placement, fit
 from ..wire import jobs
 from . import compat, layers, placing, versions
 from .extract import source_files
 
 COLUMN = 220.0
+FADED = "text2live_faded"  # on a group: the keyframes of its strength are the layer's own
+_POINT = ("interpolation", "easing", "amplitude", "back", "period")
+_HANDLES = ("handle_left_type", "handle_right_type", "handle_left", "handle_right")
 
 
 def layers_over(scene: Any, strip: Any, job: Job, start: int) -> list[Any]:
@@ -26,14 +31,16 @@ def layers_over(scene: Any, strip: Any, job: Job, start: int) -> list[Any]:
 
     One for each layer, the hindmost first. start: the layers' first frame on the timeline, where no
     strip says it. A group of the same layer shows the new pictures and keeps its strength, its mask
-    and its links. The source is taken as the file plays, at its own size: JobError for a strip that
-    does not play so, and for a layer's.
+    and its links; a layer that is faded with keyframes fades in its group with the same ones. The
+    source is taken as the file plays, at its own size: JobError for a strip that does not play so,
+    and for a layer's.
     """
     _check_plain(strip, source=True)
     for part in job.parts:
         layer = layers.find_layer(job.id, part)
         if layer is not None:
             _check_plain(layer, source=False)
+            _check_fade(layer)
     return [_layer_over(scene, strip, job, part, start) for part in job.parts]
 
 
@@ -60,6 +67,46 @@ def _check_plain(strip: Any, *, source: bool) -> None:
         )
 
 
+def left_out(strip: Any, job: Job) -> list[str]:
+    """What the Sequencer does to a strip and a job's layers that the nodes do not, in words."""
+    size = (job.anchor.width, job.anchor.height)
+    found = _changes(strip, Placement())
+    if strip.blend_alpha != 1.0 or _fade(strip) is not None:
+        found.append(f"the opacity of {strip.name}")
+    for part in job.parts:
+        layer = layers.find_layer(job.id, part)
+        if layer is not None:
+            found += _changes(layer, fit(layers.placement_of(strip), size, job.layer_size))
+            if layer.blend_type != "ALPHA_OVER":
+                found.append(f"the blend mode of {layer.name}")
+    return found
+
+
+def _changes(strip: Any, place: Placement) -> list[str]:
+    now = layers.placement_of(strip)
+    told = {
+        "the place": not all(map(_alike, astuple(now), astuple(place))),
+        "the colours": (strip.color_saturation, strip.color_multiply) != (1.0, 1.0),
+        "the modifiers": any(not one.mute for one in strip.modifiers),
+    }
+    return [f"{what} of {strip.name}" for what, changed in told.items() if changed]
+
+
+def _alike(one: Any, other: Any) -> bool:
+    return bool(np.allclose(one, other, atol=1e-3))
+
+
+def _check_fade(layer: Any) -> None:
+    """Refuse an opacity that keyframes cannot follow; raises JobError."""
+    fade = _fade(layer)
+    if fade is not None and fade.driver is not None:
+        raise jobs.JobError(
+            "not_in_nodes",
+            f"The opacity of {layer.name} has a driver, which the compositor's nodes cannot show.",
+            "Replace the driver by keyframes, or remove it and give the nodes' Strength one.",
+        )
+
+
 def _layer_over(scene: Any, strip: Any, job: Job, part: str, start: int) -> Any:
     tree, output = compat.compositor(scene)
     layer = layers.find_layer(job.id, part)
@@ -69,6 +116,8 @@ def _layer_over(scene: Any, strip: Any, job: Job, part: str, start: int) -> Any:
     node = _group_node(tree, {job.id, *earlier}, job.layer_name(part))
     if node is not None:
         _show(node.node_tree, job, part, start)
+        if layer is not None:
+            _fade_with(node, layer)
         return node
     node = tree.nodes.new("CompositorNodeGroup")
     kind = f" {placing.WORDS.get(part, part)}" if part else ""
@@ -77,6 +126,7 @@ def _layer_over(scene: Any, strip: Any, job: Job, part: str, start: int) -> Any:
     node.width = COLUMN
     if layer is not None:
         node.inputs["Strength"].default_value = layer.blend_alpha
+        _fade_with(node, layer)
     below = _layers_below(output, job)
     if below is None:
         below = _source_node(tree, strip, job.anchor, start)
@@ -97,6 +147,52 @@ def _group_node(tree: Any, job_ids: set[str], layer: str) -> Any:
         if ours and group.get(layers.PART, layer) == layer:
             return node
     return None
+
+
+def _fade(layer: Any) -> Any:
+    """The curve of a layer's opacity, or None."""
+    path = f'_all["{bpy.utils.escape_identifier(layer.name)}"].blend_alpha'
+    found = (one for one in compat.curves(layer.id_data) if one.data_path.endswith(path))
+    return next((one for one in found if not one.mute), None)
+
+
+def _fade_with(node: Any, layer: Any) -> None:
+    """Give a group's strength the keyframes of the layer's opacity; the artist's own stay.
+
+    Copied, since a driver on an opacity stands still during a render.
+    """
+    tree, group, strength = node.id_data, node.node_tree, node.inputs["Strength"]
+    path = strength.path_from_id("default_value")
+    fade = _fade(layer)
+    there = next((one for one in compat.curves(tree) if one.data_path == path), None)
+    if there is not None:
+        if not group.get(FADED):
+            return
+        compat.remove_curve(tree, there)
+        strength.default_value = layer.blend_alpha
+    group[FADED] = fade is not None
+    if fade is not None:
+        strength.keyframe_insert("default_value", frame=0)
+        curve = next(one for one in compat.curves(tree) if one.data_path == path)
+        _copy_curve(fade, curve, compat.span(layer))
+
+
+def _copy_curve(source: Any, curve: Any, span: tuple[int, int]) -> None:
+    """The same keyframes in a curve that has one; a value a frame where modifiers change them."""
+    points = list(source.keyframe_points)
+    if not points or any(not one.mute for one in source.modifiers):
+        frames = range(*span)
+        curve.keyframe_points.add(len(frames) - 1)
+        for frame, point in zip(frames, curve.keyframe_points, strict=True):
+            point.co, point.interpolation = (frame, source.evaluate(frame)), "LINEAR"
+    else:
+        curve.keyframe_points.add(len(points) - 1)
+        for old, new in zip(points, curve.keyframe_points, strict=True):
+            new.co = old.co
+            for name in (*_POINT, *_HANDLES):
+                setattr(new, name, getattr(old, name))
+        curve.extrapolation, curve.auto_smoothing = source.extrapolation, source.auto_smoothing
+    curve.update()
 
 
 def _layers_below(output: Any, job: Job) -> Any:

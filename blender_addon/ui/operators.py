@@ -177,7 +177,13 @@ class T2L_OT_compose(JobOperator, bpy.types.Operator):
             compositor.layers_over(scene, strip, job, start)
         except jobs.JobError as error:
             return refuse(self, error.problem)
-        self.report({"INFO"}, "Nodes ready. A render shows them when Sequencer is off in Output")
+        left_out = compositor.left_out(strip, job)
+        if left_out:
+            said = f"Nodes ready. They take the footage as it is, without {', '.join(left_out)}"
+            self.report({"WARNING"}, said)
+        else:
+            said = "Nodes ready. A render shows them when Sequencer is off in Output"
+            self.report({"INFO"}, said)
         return {"FINISHED"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import types
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 
 from test_layers import finished  # noqa: E402
 
-from blender_addon.blender import compat, compositor, placing, runtime  # noqa: E402
+from blender_addon.blender import compat, compositor, layers, placing, runtime  # noqa: E402
 from blender_addon.core import jobs as phases  # noqa: E402
+from blender_addon.core import png  # noqa: E402
+from blender_addon.ui import operators  # noqa: E402
 from blender_addon.wire import jobs  # noqa: E402
 from scripts import blender_studio as studio  # noqa: E402
 
@@ -147,6 +150,112 @@ def test_the_button_builds_and_updates(scene: Any, movie: Path, layer: Any, tmp_
     assert bpy.ops.text2live.compose() == {"FINISHED"}
     again, same = compat.compositor(scene)
     assert (again, same, len(again.nodes)) == (tree, output, nodes)
+
+
+def test_what_the_nodes_leave_out_is_said(scene: Any, movie: Path, job: Any) -> None:
+    runtime.current().session.add(job)
+    job.enter(phases.DONE)
+    strip, placed = layers.source_of(job)[1], layers.find_layer(job.id)
+    said: list[Any] = []
+    button = types.SimpleNamespace(
+        job=lambda candidates: candidates[-1], report=lambda level, text: said.append((level, text))
+    )
+    press = operators.T2L_OT_compose.execute
+    assert press(button, bpy.context) == {"FINISHED"}
+    assert (len(said), said[0][0], compositor.left_out(strip, job)) == (1, {"INFO"}, [])
+    strip.use_flip_x = placed.use_flip_x = True
+    strip.blend_alpha, placed.color_multiply, placed.blend_type = 0.5, 2.0, "ADD"
+    assert press(button, bpy.context) == {"FINISHED"}
+    assert said[1][0] == {"WARNING"}
+    names = ["place of shot", "opacity of shot"]
+    names += ['colours of fire "v2"', 'blend mode of fire "v2"']
+    assert said[1][1].endswith("without " + ", ".join(f"the {name}" for name in names))
+    placed.transform.offset_x = 5
+    assert 'the place of fire "v2"' in compositor.left_out(strip, job)
+
+
+# -- a layer that is faded
+
+
+def fade(placed: Any, *keys: tuple[int, float]) -> Any:
+    """Keyframes of the layer's opacity; gives their curve."""
+    for frame, opacity in keys:
+        placed.blend_alpha = opacity
+        placed.keyframe_insert("blend_alpha", frame=frame)
+    return next(c for c in compat.curves(placed.id_data) if c.data_path.endswith("blend_alpha"))
+
+
+def strength_curves(scene: Any) -> list[Any]:
+    return compat.curves(compat.compositor(scene)[0])
+
+
+@pytest.fixture
+def job(scene: Any, movie: Path, layer: Any, tmp_path: Path) -> Any:
+    """A layer on the timeline, of a name that has to be quoted."""
+    strip = studio.movie_strip(scene, movie, frame_start=20)
+    job = finished(scene, strip, layer, tmp_path / "layer")
+    placing.place(job)[0].name = 'fire "v2"'
+    return job
+
+
+def composed(scene: Any, job: Any) -> Any:
+    (node,) = compositor.layers_over(scene, layers.source_of(job)[1], job, 20)
+    return node
+
+
+def test_a_faded_layer_fades_in_its_group(scene: Any, clip: Any, job: Any, tmp_path: Path) -> None:
+    """Eased, with handles of its own, and at rest before and after."""
+    placed = layers.find_layer(job.id)
+    curve = fade(placed, (21, 0.1), (26, 0.9))
+    curve.keyframe_points[0].handle_right_type = "FREE"
+    curve.keyframe_points[0].handle_right = (25, 0.1)
+    composed(scene, job)
+    assert [len(one.keyframe_points) for one in strength_curves(scene)] == [2]
+    assert agrees(scene, tmp_path)
+    quiet = studio.over(weaker(png.read(job.files[0]), 0.1), clip[0])
+    assert np.abs(shown(scene, 20, tmp_path) - quiet).max() <= 2
+
+
+def test_a_fade_with_a_modifier_is_followed(scene: Any, job: Any, tmp_path: Path) -> None:
+    curve = fade(layers.find_layer(job.id), (20, 0.0), (22, 1.0))
+    curve.modifiers.new("CYCLES")
+    composed(scene, job)
+    assert agrees(scene, tmp_path)
+    assert not np.array_equal(shown(scene, 22, tmp_path), shown(scene, 23, tmp_path))
+
+
+def test_a_fade_that_was_changed_is_taken_over_again(
+    scene: Any, clip: Any, job: Any, tmp_path: Path
+) -> None:
+    placed = layers.find_layer(job.id)
+    fade(placed, (20, 0.0), (27, 1.0))
+    node = composed(scene, job)
+    fade(placed, (20, 1.0), (23, 0.5), (27, 0.0))
+    assert composed(scene, job) == node
+    assert [len(one.keyframe_points) for one in strength_curves(scene)] == [3]
+    assert agrees(scene, tmp_path)
+    curve = fade(placed, (20, 0.5))
+    compat.remove_curve(scene, curve)
+    placed.blend_alpha = 0.25
+    composed(scene, job)
+    assert strength_curves(scene) == []
+    assert node.inputs["Strength"].default_value == 0.25
+    assert agrees(scene, tmp_path)
+
+
+def test_keyframes_of_the_groups_own_strength_stay(scene: Any, job: Any) -> None:
+    node = composed(scene, job)
+    node.inputs["Strength"].default_value = 0.75
+    node.inputs["Strength"].keyframe_insert("default_value", frame=20)
+    fade(layers.find_layer(job.id), (20, 0.0), (27, 1.0))
+    composed(scene, job)
+    (curve,) = strength_curves(scene)
+    assert [tuple(point.co) for point in curve.keyframe_points] == [(20, 0.75)]
+
+
+def test_a_driver_on_the_opacity_is_refused(scene: Any, job: Any) -> None:
+    layers.find_layer(job.id).driver_add("blend_alpha").driver.expression = "frame / 30"
+    assert not built(scene, layers.source_of(job)[1], job)
 
 
 # -- strips that do not play as their file does
