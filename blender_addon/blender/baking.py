@@ -83,14 +83,12 @@ class Bakes:
         return movie
 
     def settle(self) -> jobs.Problem | None:
-        """Finish those that are written; what went wrong with the last that did not go well."""
-        problem = None
-        for bake in self.written:
-            try:
-                self.finish(bake)
-            except Exception as error:
-                problem = problem_of(error)
-        return problem
+        """Finish one that is written; what went wrong, if anything did."""
+        try:
+            self.finish(self.written[0])
+        except Exception as error:
+            return problem_of(error)
+        return None
 
     def cancel(self, bake: Bake) -> None:
         """Stop it; the layer stays as it is."""
@@ -187,15 +185,16 @@ def _check(layer: Any) -> None:
 def _beside(scene: Any, layer: Any, path: Path) -> Any:
     """A movie strip like the layer's, on a channel of its own for now."""
     siblings = compat.siblings(scene, layer)
-    movie = siblings.new_movie(
+    movie = open_movie(
+        siblings,
         name=f"{layer.name} movie",
         filepath=written(path.parent) + path.name,  # set later, it would be opened twice
         channel=placing.channel_above(siblings, layer, layer.channel),
         frame_start=round(compat.content_start(layer)),
-        fit_method="ORIGINAL",
     )
     movie.alpha_mode = "STRAIGHT"
-    movie.colorspace_settings.name = "sRGB"
+    if movie.colorspace_settings.name != "sRGB":  # setting it has the movie opened once more
+        movie.colorspace_settings.name = "sRGB"
     for name in (
         "blend_type",
         "blend_alpha",
@@ -215,6 +214,11 @@ def _beside(scene: Any, layer: Any, path: Path) -> Any:
         if key in layer:
             movie[key] = layer[key]
     return movie
+
+
+def open_movie(siblings: Any, **how: Any) -> Any:
+    """A new movie strip. Blender reads the movie's first pictures here, as long as that takes."""
+    return siblings.new_movie(fit_method="ORIGINAL", **how)
 
 
 def _take_over(scene: Any, layer: Any, movie: Any) -> None:

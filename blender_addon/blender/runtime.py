@@ -213,14 +213,15 @@ class Runtime:
         """
         if not self._looked:  # enabled while a file was open
             self.file_opened()
-        changed = self._watch_local() or self.session.drain(budget_s)
         busy = compat.rendering()
-        changed |= self.bakes.poll()
+        changed = self.bakes.poll()
+        if self.bakes.written and not busy:
+            # Blender opens the movie: a tick of its own, nothing else is added to it.
+            self.problem = self.bakes.settle() or self.problem
+            return True
+        changed |= self._watch_local() or self.session.drain(budget_s)
         if self.easel.ready:
             self.problem = self.easel.settle() or self.problem
-            changed = True
-        if self.bakes.written and not busy:
-            self.problem = self.bakes.settle() or self.problem
             changed = True
         if self._readings and not busy:
             self._read(time.monotonic() + READ_FOR_S, wait)
@@ -335,7 +336,7 @@ class Runtime:
         self._looked = True
         for job in self.jobs:
             waited = job.phase == phases.DONE and job.files and not job.placed
-            if waited and layers.find_source(job.anchor) and not layers.find_layer(job.id):
+            if waited and layers.find_source(job.anchor):
                 self._try_insert(job)
         wanted = pending.found(PACKAGE) + recall.fetched_again(layers.hide_incomplete())
         followed = [self._follow(job) for job in wanted]

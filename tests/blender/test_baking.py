@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 import types
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,28 @@ def test_the_button_comes_back_and_the_movie_takes_the_place_later(
     assert np.array_equal(rendered(scene, (22,), tmp_path), before)
     bpy.ops.ed.undo()
     assert [strip.type for strip in layers.all_layers()] == ["IMAGE"]
+
+
+def test_a_tick_that_opens_a_movie_does_nothing_else(
+    scene: Any, placed: Any, layer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blender reads the movie's first pictures then, which nobody can make shorter."""
+    strip = compat.all_strips(scene.sequence_editor)["shot"]
+    other = finished(scene, strip, layer, tmp_path / "other")
+    other.id = "cd" * 16
+    state = runtime.current()
+    for one in (placed, *placing.place(other)):
+        state.bakes.begin(one)
+    for bake in state.bakes.under_way:
+        while bake.writer.state == "writing":
+            bake.writer.poll()
+            time.sleep(0.01)
+    ticks = []
+    monkeypatch.setattr(state.session, "drain", lambda _budget: bool(ticks.append("drained")))
+    for _ in range(3):
+        handlers.on_timer()
+        ticks.append(sum(one.type == "MOVIE" for one in layers.all_layers()))
+    assert ticks == [1, 2, "drained", 2]
 
 
 def test_a_layer_that_was_moved_meanwhile_is_baked_where_it_is(scene: Any, placed: Any) -> None:
