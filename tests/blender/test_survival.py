@@ -69,6 +69,36 @@ def test_a_layer_that_a_revert_took_away_comes_back(desk: Desk) -> None:
     assert [strip[layers.JOB] for strip in layers.all_layers()] == [job.id]
 
 
+def test_a_file_that_knew_nothing_of_a_job_gets_its_layer_too(desk: Desk) -> None:
+    """It was saved before the job began, and closed without being saved again."""
+    bpy.ops.wm.save_mainfile()
+    job = desk.press()
+    desk.until(lambda: job.phase == phases.WORKING)
+    bpy.ops.wm.read_homefile(use_empty=True)
+    desk.until(lambda: job.ended)
+    assert job.problem.code == "strip_gone"
+    for _ in range(2):
+        bpy.ops.wm.open_mainfile(filepath=str(desk.blend))
+        assert pending.named() == set()
+        assert [strip[layers.JOB] for strip in layers.all_layers()] == [job.id]
+        assert (job.problem, job.placed) == (None, True)
+        bpy.ops.wm.save_mainfile()
+
+
+def test_a_job_whose_layer_is_there_is_not_followed(desk: Desk) -> None:
+    """As in a file that was restored from between the two."""
+    job = desk.press()
+    desk.until(lambda: job.phase == phases.WORKING)
+    named = desk.scene[pending.PENDING]
+    desk.until(lambda: job.ended)
+    desk.scene[pending.PENDING] = named
+    bpy.ops.wm.save_mainfile()
+    reopen(desk)
+    assert [job.phase for job in runtime.current().jobs] == [phases.DONE]
+    settle()
+    assert [strip[layers.JOB] for strip in layers.all_layers()] == [job.id]
+
+
 def test_the_file_holds_no_secret(desk: Desk) -> None:
     keys = json.loads(desk.backend.file.read_text())
     secrets = [value for name, value in keys.items() if name != "address"]
