@@ -58,6 +58,18 @@ def test_a_job_of_a_reopened_file_is_placed_once(desk: Desk) -> None:
     assert (listed.id, listed.seq) == (job.id, 0)  # the second time there was nothing left to do
 
 
+def test_a_job_that_runs_through_a_revert_is_followed_once(desk: Desk) -> None:
+    job = desk.press()
+    desk.until(lambda: job.phase == phases.WORKING)
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.revert_mainfile()
+    assert runtime.current().jobs[0] is job
+    assert job.phase == phases.WORKING
+    desk.until(lambda: job.ended)
+    settle()
+    assert [strip[layers.JOB] for strip in layers.all_layers()] == [job.id]
+
+
 def test_a_layer_that_a_revert_took_away_comes_back(desk: Desk) -> None:
     job = desk.press()
     desk.until(lambda: job.phase == phases.WORKING)
