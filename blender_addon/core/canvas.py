@@ -15,6 +15,7 @@ from ..wire import jobs
 
 GROUND = 192  # less leaves finer steps of alpha, more shows a soft stroke as it will be
 _RETOUCHED = 8  # levels that a copy differs by without more alpha: smeared, not a brush's last rim
+_RIM = 2  # pixels round what is erased in which paint may happen to have the canvas' own alpha
 
 
 def canvas_of(picture_HWC: NDArray[np.uint8], ground: int = GROUND) -> NDArray[np.uint8]:
@@ -78,12 +79,22 @@ def _lifted(
     # What no colour over this frame could show was erased in part: it keeps the colour it shows.
     outside = np.maximum(-colour, colour - 255).max(-1, keepdims=True) * much > _RETOUCHED
     smeared = (covered == 0) & (np.abs(seen[:, :3] - below).max(-1, keepdims=True) > _RETOUCHED)
+    smeared &= ~_grown(picture_HW4[..., 3] < ground, _RIM)[rows, columns][:, None]
     colour = np.where(outside | smeared, seen[:, :3], colour)
     much = np.where(smeared, 1, much)
     colour = np.where(much > 0, colour, 0)
     lifted = np.concatenate([colour, much * 255], -1)
     paint[rows, columns] = np.rint(lifted.clip(0, 255)).astype(np.uint8)
     return paint
+
+
+def _grown(inside_HW: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
+    """A region and what lies within so many pixels of it, in squares."""
+    for _axis in range(2):
+        padded = np.pad(inside_HW, ((pixels, pixels), (0, 0)))
+        shifted = [padded[step : step + len(inside_HW)] for step in range(2 * pixels + 1)]
+        inside_HW = np.logical_or.reduce(shifted).T
+    return inside_HW
 
 
 def _has_transparency(picture_HW4: NDArray[np.uint8]) -> bool:

@@ -9,6 +9,7 @@ import bpy
 from ..blender import runtime
 from . import (
     box_overlay,
+    erased_overlay,
     panel_connection,
     panel_edit,
     panel_jobs,
@@ -51,6 +52,7 @@ def register() -> None:
     """Make the panels known, in the order in which they are read."""
     thumbs.register()
     box_overlay.register()
+    erased_overlay.register()
     for cls in CLASSES:
         bpy.utils.register_class(cls)
 
@@ -59,5 +61,6 @@ def unregister() -> None:
     """Take the panels away."""
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
+    erased_overlay.unregister()
     box_overlay.unregister()
     thumbs.unregister()

@@ -111,7 +111,13 @@ def paint(hands: Hands, album: Album, area: Any) -> Story:
         yield from hands.drag(
             *((canvas.x + canvas.width * x, canvas.y + canvas.height * y) for x, y in points)
         )
+    brush = hands.window.scene.tool_settings.image_paint.brush
+    brush.blend, paints.size = "ERASE_ALPHA", 8
+    yield from hands.drag(
+        *((canvas.x + canvas.width * x, canvas.y + canvas.height * 0.43) for x in (0.54, 0.6))
+    )
     yield from album.take(hands, "atlas", paper)
+    brush.blend = "MIX"
     yield from hands.drag((paper.x - 1, level), (border, level))
     yield from hands.unfold(area, bpy.types.T2L_PT_paint, "text2live.edit(")
     yield from hands.find(area, "text2live.map_paint(")

@@ -12,11 +12,13 @@ import pytest
 
 bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy module")
 
+import gpu  # noqa: E402
+from mathutils import Matrix  # noqa: E402
 from test_shot import paint, read  # noqa: E402
 
 from blender_addon.blender import easel, handlers, masks, runtime  # noqa: E402
 from blender_addon.core import png  # noqa: E402
-from blender_addon.ui import opening, operators_paint  # noqa: E402
+from blender_addon.ui import erased_overlay, opening, operators_paint  # noqa: E402
 from blender_addon.wire import jobs  # noqa: E402
 from scripts import blender_studio as studio  # noqa: E402
 
@@ -142,3 +144,32 @@ def test_images_are_kept_as_they_are(scene: Any, tmp_path: Path) -> None:
     assert not (tmp_path / "p.png").exists()
     with pytest.raises(jobs.JobError, match="no image q"):
         masks.pixels_of("q")
+
+
+@pytest.mark.skipif(not hasattr(gpu, "init"), reason="draws without a window, from 5.2 on")
+def test_what_is_erased_is_drawn_chequered(scene: Any, tmp_path: Path) -> None:
+    picture = np.full((8, 8, 4), easel.GROUND, np.uint8)
+    picture[1, 2, 3], picture[6, 3:6, 3], picture[6, 6, 3] = easel.GROUND - 1, 0, 255
+    png.write(tmp_path / "p.png", picture)
+    image = easel.load("p", tmp_path / "p.png")
+    image[easel.CANVAS] = easel.GROUND
+    try:
+        gpu.init()
+    except SystemError as why:
+        pytest.skip(f"nothing to draw with: {why}")
+    screen = gpu.types.GPUOffScreen(64, 64)
+    with screen.bind(), gpu.matrix.push_pop():
+        gpu.state.active_framebuffer_get().clear(color=(1, 0, 0, 1))
+        gpu.matrix.load_identity()
+        gpu.matrix.load_projection_matrix(
+            Matrix(((2 / 64, 0, 0, -1), (0, 2 / 64, 0, -1), (0, 0, 1, 0), (0, 0, 0, 1)))
+        )
+        erased_overlay.draw(image, (0, 0, 64, 64))
+        drawn = gpu.state.active_framebuffer_get().read_color(0, 0, 64, 64, 4, 0, "UBYTE")
+    screen.free()
+    drawn.dimensions = 64 * 64 * 4
+    pixels = np.array(drawn, np.uint8).reshape(8, 8, 8, 8, 4)[::-1]
+    untouched = (pixels == [255, 0, 0, 255]).all(axis=(1, 3, 4))
+    assert np.argwhere(~untouched).tolist() == [[1, 2], [6, 3], [6, 4], [6, 5]]
+    greys = np.unique(pixels[6, :, 3:6, :, :3])
+    assert len(greys) == 2

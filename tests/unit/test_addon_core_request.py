@@ -289,6 +289,27 @@ def test_what_was_smeared_or_erased_on_a_canvas_is_not_lost_and_not_garish() -> 
         canvas.paint_over(canvas.canvas_of(frame), frame, "p", canvas.GROUND)
 
 
+def test_a_soft_eraser_leaves_no_rim_of_paint() -> None:
+    """Where it fades out, paint passes through every alpha, the canvas' own among them."""
+    frame = np.full((9, 160, 3), 90, np.uint8)
+    picture = canvas.canvas_of(frame)
+    picture[2:7] = (200, 40, 90, 255)
+    picture[2:7, :, 3] = np.maximum(255 - np.arange(160), 100)
+    paint = canvas.paint_over(picture, frame, "p", canvas.GROUND).astype(int)
+    assert paint[4, 0].tolist() == [200, 40, 90, 255]
+    assert (np.diff(paint[4, :, 3]) <= 0).all()
+    assert not paint[:, 255 - canvas.GROUND :, 3].any()
+
+
+def test_what_is_smeared_beside_erased_paint_stays() -> None:
+    picture, frame = painting()
+    picture = canvas.canvas_of(frame)
+    picture[1, 1, :3] ^= 128
+    picture[1, 4, 3] = 0
+    paint = canvas.paint_over(picture, frame, "p", canvas.GROUND)
+    assert np.argwhere(paint[..., 3]).tolist() == [[1, 1]]
+
+
 # quality
 
 
