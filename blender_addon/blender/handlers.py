@@ -78,12 +78,6 @@ def after_save(*about: Any) -> None:
 
 
 @persistent
-def before_undo(*_args: Any) -> None:
-    """A step is about to be undone or redone."""
-    runtime.current().step_aside()
-
-
-@persistent
 def after_undo(*_args: Any) -> None:
     """A step was undone or redone; it may have brought a temporary scene back."""
     remove_leftovers()
@@ -95,8 +89,6 @@ _HANDLERS = {
     "load_post": after_load,
     "save_pre": before_save,
     "save_post": after_save,
-    "undo_pre": before_undo,
-    "redo_pre": before_undo,
     "undo_post": after_undo,
     "redo_post": after_undo,
 }

@@ -152,7 +152,7 @@ class Reading:
         return job_spec(settings, tuple(self.reader.refs), masks, self._fps, start, image)
 
     def drop_copy(self) -> None:
-        """Leave no trace in the file for a moment (it is being saved or undone)."""
+        """Leave no trace in the file for a moment (it is being saved)."""
         self.reader.drop_copy()
         if self._drawing is not None:
             self._drawing.drop_scene()

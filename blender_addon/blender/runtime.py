@@ -294,7 +294,7 @@ class Runtime:
     # -- what happens to the file
 
     def step_aside(self) -> None:
-        """Before saving and undo: nothing temporary may be in the file."""
+        """Before saving: nothing temporary may be in the file."""
         for reading in self._readings.values():
             reading.drop_copy()
 

@@ -180,6 +180,30 @@ def test_a_copy_of_the_strip_does_not_get_the_layer(
     assert compat.span(placing.place(job)[0])[0] == 20
 
 
+def test_of_two_copies_the_one_of_the_name_gets_the_layer(
+    scene: Any, movie: Path, layer: Any, tmp_path: Path
+) -> None:
+    """Though it was moved, and the copy lies where it was."""
+    strip = studio.movie_strip(scene, movie, frame_start=20)
+    job = finished(scene, strip, layer, tmp_path / "layer")
+    compat.slide(strip, 100)
+    copy = studio.movie_strip(scene, movie, "shot.001", frame_start=20)
+    copy[layers.UID] = strip[layers.UID]
+    assert compat.span(placing.place(job)[0]) == (120, 128)
+
+
+@pytest.mark.parametrize("first", [20, 60])
+def test_of_two_renamed_copies_the_unmoved_one_gets_the_layer(
+    scene: Any, movie: Path, layer: Any, tmp_path: Path, first: int
+) -> None:
+    strips = [studio.movie_strip(scene, movie, frame_start=at) for at in (first, 80 - first)]
+    strip = next(one for one in strips if compat.span(one)[0] == 20)
+    job = finished(scene, strip, layer, tmp_path / "layer")
+    for one in strips:
+        one.name, one[layers.UID] = f"renamed {one.name}", strip[layers.UID]
+    assert compat.span(placing.place(job)[0]) == (20, 28)
+
+
 def replacing(job: Job, layer: np.ndarray) -> Job:
     """A later job whose layer takes the place of an earlier one's."""
     folder = job.folder.with_name("cd" * 16)

@@ -148,9 +148,10 @@ def test_undo_does_not_make_the_file_forget_a_running_job(desk: Desk) -> None:
     job = desk.press()
     bpy.ops.ed.undo_push(message="something")
     desk.until(lambda: job.phase == phases.WORKING)
-    bpy.ops.ed.undo()
-    assert pending.named() == {job.id}
-    assert desk.strip[layers.UID] == job.anchor.strip_uid
+    for step in (bpy.ops.ed.undo, bpy.ops.ed.redo):  # both to before it was sent
+        step()
+        assert pending.named() == {job.id}
+        assert desk.strip[layers.UID] == job.anchor.strip_uid
     bpy.ops.wm.save_mainfile()
     reopen(desk)
     desk.until(lambda: bool(layers.all_layers()))
@@ -229,6 +230,34 @@ def test_a_layer_whose_strip_was_deleted_is_kept_and_offered(desk: Desk) -> None
     layer = layers.find_layer(job.id)
     assert compat.span(layer) == (20, 28)
     assert all(Path(bpy.path.abspath(layer.directory), e.filename).exists() for e in layer.elements)
+
+
+@pytest.mark.usefixtures("one_frame_a_tick")
+def test_a_strip_deleted_while_it_is_read_leaves_the_job_to_the_file(desk: Desk) -> None:
+    job = desk.press()
+    handlers.on_timer()
+    compat.strips(desk.scene.sequence_editor).remove(desk.strip)
+    desk.until(lambda: job.accepted)
+    bpy.ops.wm.save_mainfile()
+    reopen(desk)
+    (again,) = runtime.current().jobs
+    desk.until(lambda: again.ended)
+    assert (again.id, again.problem.code) == (job.id, "strip_gone")
+    assert all(path.exists() for path in again.files)
+
+
+def test_a_layer_that_found_no_strip_is_offered_again_another_day(desk: Desk) -> None:
+    job = desk.press()
+    desk.until(lambda: job.phase == phases.WORKING)
+    compat.strips(desk.scene.sequence_editor).remove(desk.strip)
+    desk.until(lambda: job.ended)
+    settle()
+    bpy.ops.wm.save_mainfile()
+    reopen(desk)
+    (again,) = runtime.current().jobs
+    desk.until(lambda: again.ended)
+    assert bpy.ops.text2live.insert() == {"FINISHED"}
+    assert [strip[layers.JOB] for strip in layers.all_layers()] == [job.id]
 
 
 # -- the connection
