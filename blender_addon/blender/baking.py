@@ -1,6 +1,7 @@
 """A layer as one movie file instead of many pictures: FFV1, lossless, with its alpha.
 
-Another Blender writes the movie meanwhile; here the layer is looked at and its strip replaced.
+Another Blender writes the movie meanwhile; here the layer is looked at and its strip replaced. Where
+the movie is lost, the pictures take its place again.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import bpy
 
 from ..core.delivery import part_in
+from ..core.jobs import Job
 from ..core.movie import MovieWriter, Order
 from ..wire import jobs
 from . import compat, layers, placing, write_movie
@@ -137,15 +139,23 @@ def finish(bake: Bake) -> Any:
             "Bake it again when it is as you want it.",
         )
     _check(layer)
-    scene = layer.id_data
-    editor = scene.sequence_editor
-    active, selected = editor.active_strip == layer, layer.select
-    movie = _beside(scene, layer, bake.writer.path)
-    _take_over(scene, layer, movie)
-    movie.select = selected
-    if active:
-        editor.active_strip = movie
+    movie = _beside(layer.id_data, layer, bake.writer.path)
+    _take_over(layer.id_data, layer, movie)
     return movie
+
+
+def show_again(layer: Any, job: Job) -> None:
+    """Show a layer whose job's pictures are on disk: a movie that is lost gives way to them."""
+    if layer.type == "MOVIE" and not source_files(layer)[0].is_file():
+        named = {job.layer_name(part): part for part in job.parts}
+        paths = job.pictures_of(named.get(layer.get(layers.PART, ""), job.parts[-1]))
+        pictures = _pictures_beside(layer.id_data, layer, paths)
+        if layer.get(layers.HIDDEN):
+            pictures[layers.HIDDEN] = True
+        _take_over(layer.id_data, layer, pictures)
+        layer = pictures
+    if all(path.is_file() for path in source_files(layer)):
+        layers.refresh(layer)
 
 
 def _command() -> list[str]:
@@ -192,9 +202,31 @@ def _beside(scene: Any, layer: Any, path: Path) -> Any:
         channel=placing.channel_above(siblings, layer, layer.channel),
         frame_start=round(compat.content_start(layer)),
     )
-    movie.alpha_mode = "STRAIGHT"
-    if movie.colorspace_settings.name != "sRGB":  # setting it has the movie opened once more
-        movie.colorspace_settings.name = "sRGB"
+    _set_up_like(layer, movie)
+    return movie
+
+
+def _pictures_beside(scene: Any, movie: Any, paths: tuple[Path, ...]) -> Any:
+    """An image strip like a layer's movie, on a channel of its own for now."""
+    siblings = compat.siblings(scene, movie)
+    strip = siblings.new_image(
+        name=f"{movie.name} pictures",
+        filepath=written(paths[0].parent) + paths[0].name,
+        channel=placing.channel_above(siblings, movie, movie.channel),
+        frame_start=round(compat.content_start(movie)),
+        fit_method="ORIGINAL",
+    )
+    for path in paths[1:]:
+        strip.elements.append(path.name)
+    _set_up_like(movie, strip)
+    return strip
+
+
+def _set_up_like(layer: Any, strip: Any) -> None:
+    """Have a new strip look as a layer's does, at the same place, for the same frames."""
+    strip.alpha_mode = "STRAIGHT"
+    if strip.colorspace_settings.name != "sRGB":  # setting it has a movie opened once more
+        strip.colorspace_settings.name = "sRGB"
     for name in (
         "blend_type",
         "blend_alpha",
@@ -207,13 +239,12 @@ def _beside(scene: Any, layer: Any, path: Path) -> Any:
         "use_reverse_frames",
         "strobe",
     ):
-        setattr(movie, name, getattr(layer, name))
-    layers.copy_place(layer, movie)
-    compat.set_span(movie, *compat.span(layer))
+        setattr(strip, name, getattr(layer, name))
+    layers.copy_place(layer, strip)
+    compat.set_span(strip, *compat.span(layer))
     for key in layers.MARKS:
         if key in layer:
-            movie[key] = layer[key]
-    return movie
+            strip[key] = layer[key]
 
 
 def open_movie(siblings: Any, **how: Any) -> Any:
@@ -221,13 +252,17 @@ def open_movie(siblings: Any, **how: Any) -> Any:
     return siblings.new_movie(fit_method="ORIGINAL", **how)
 
 
-def _take_over(scene: Any, layer: Any, movie: Any) -> None:
-    """Give the movie the keyframes, the channel and the name of the layer, which goes."""
+def _take_over(scene: Any, layer: Any, strip: Any) -> None:
+    """Give a strip the keyframes, the channel and the name of the layer's, which goes."""
+    editor = scene.sequence_editor
+    active, selected = editor.active_strip == layer, layer.select
     name, channel = layer.name, layer.channel
-    old, new = (bpy.utils.escape_identifier(strip.name) for strip in (layer, movie))
+    old, new = (bpy.utils.escape_identifier(one.name) for one in (layer, strip))
     for curve in compat.curves(scene):
         # The path as it stands in the file, whatever this Blender calls the list of strips.
         if f'_all["{old}"].' in curve.data_path:
             curve.data_path = curve.data_path.replace(f'_all["{old}"].', f'_all["{new}"].')
     compat.siblings(scene, layer).remove(layer)
-    movie.channel, movie.name = channel, name
+    strip.channel, strip.name, strip.select = channel, name, selected
+    if active:
+        editor.active_strip = strip

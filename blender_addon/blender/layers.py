@@ -154,8 +154,9 @@ def refresh(layer: Any) -> None:
     if layer.get(HIDDEN):
         layer.mute = False
         del layer[HIDDEN]
-    # Blender 5 keeps showing what it has read before unless it is told the folder again.
-    layer.directory = str(layer.directory)
+    # Blender 5 keeps showing what it has read before unless it is told again where that is.
+    place = "filepath" if layer.type == "MOVIE" else "directory"
+    setattr(layer, place, str(getattr(layer, place)))
 
 
 def hide_incomplete() -> list[Any]:

@@ -26,10 +26,15 @@ def finished() -> list[Job]:
 
 
 def fetched_again(strips: list[Any]) -> list[Job]:
-    """Jobs that fetch these layers' pictures once more, into the folders their strips name."""
+    """Jobs that fetch these layers' pictures once more, into the folders their strips name.
+
+    Of a movie that is lost, the pictures may be there: such a job knows its files.
+    """
     found: dict[str, Job] = {}
     for layer in strips:
         job = _recorded(layer) or _unrecorded(layer)
+        files = files_in(job.folder, job.parts, job.anchor.frames)
+        job.files = files if all(path.is_file() for path in files) else ()
         found[job.id] = job
     return list(found.values())
 

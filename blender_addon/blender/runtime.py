@@ -22,7 +22,7 @@ from ..core.request import Settings
 from ..core.session import Session
 from ..wire import client as wire_client
 from ..wire import jobs
-from . import backends, compat, folders, layers, pending, placing, recall, shot, versions
+from . import backends, baking, compat, folders, layers, pending, placing, recall, shot, versions
 from .backends import PACKAGE
 from .baking import Bakes
 from .easel import Easel
@@ -268,17 +268,17 @@ class Runtime:
         there = layers.strips_of(job.id)
         if there:  # its pictures had to be fetched once more
             self._forget(job)
-            for strip in there:
-                layers.refresh(strip)
-            job.placed = True
-            job.enter(phases.DONE)
-            return
-        self.history.remember(job)
+        else:
+            self.history.remember(job)
         try:
-            self.insert(job)
+            for strip in there:
+                baking.show_again(strip, job)
+            if not there:
+                self.insert(job)
+            job.placed = True
         except Exception as error:
-            job.enter(phases.DONE)
             job.problem = problem_of(error)
+        job.enter(phases.DONE)
 
     def _settle(self, job: Job) -> None:
         """A job has ended: the file names it no longer, unless its layer can still be had."""
@@ -353,8 +353,9 @@ class Runtime:
         known = self.session.jobs.get(job.id)
         if known is not None and not known.ended:
             return False
-        if known is not None and known.files and all(path.exists() for path in known.files):
-            self._try_insert(known)
+        here = known if known is not None else job
+        if here.files and all(path.exists() for path in here.files):
+            self._try_insert(here)
             return False
         self.session.attach(job)
         self._remembered.add(job.id)

@@ -13,7 +13,7 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 from desk import Desk  # noqa: E402
 from test_survival import settle  # noqa: E402
 
-from blender_addon.blender import compat, layers, runtime, shot, versions  # noqa: E402
+from blender_addon.blender import compat, layers, runtime, shot, versions, waiting  # noqa: E402
 from blender_addon.core import jobs as phases  # noqa: E402
 from scripts import blender_studio as studio  # noqa: E402
 
@@ -114,3 +114,45 @@ def test_missing_pictures_are_not_magenta_and_are_fetched_again(
     settle()
     assert len(layers.all_layers()) == 1
     assert np.array_equal(shown(desk, tmp_path), with_layer)
+
+
+@pytest.mark.parametrize("pictures", ["there", "lost"])
+def test_a_baked_movie_that_is_lost_gives_way_to_its_pictures(
+    desk: Desk, clip: Any, tmp_path: Path, pictures: str
+) -> None:
+    job = desk.press()
+    desk.until(lambda: job.ended)
+    layer = layers.find_layer(job.id)
+    for frame, opacity in ((20, 0.25), (26, 0.75)):
+        layer.blend_alpha = opacity
+        layer.keyframe_insert("blend_alpha", frame=frame)
+    layer.channel, layer.name = 5, "my name"
+    with_layer = shown(desk, tmp_path)
+    state = runtime.current()
+    waiting.wait_for_bake(state, state.bakes.begin(layer))
+    bpy.ops.wm.save_mainfile()
+    (job.folder / "layer.mkv").unlink()
+    if pictures == "lost":
+        job.files[3].unlink()
+    runtime.start()
+    bpy.ops.wm.open_mainfile(filepath=str(desk.blend))
+    if pictures == "lost":
+        assert layers.find_layer(job.id).mute
+        assert np.array_equal(shown(desk, tmp_path), clip[3])
+        desk.until(lambda: not layers.find_layer(job.id).mute)
+    (layer,) = layers.all_layers()
+    assert (layer.type, layer.name, layer.channel) == ("IMAGE", "my name", 5)
+    assert np.array_equal(shown(desk, tmp_path), with_layer)
+    (listed,) = runtime.current().jobs
+    assert (listed.phase, listed.problem, listed.placed) == (phases.DONE, None, True)
+
+
+def test_a_baked_movie_that_came_back_is_shown(desk: Desk) -> None:
+    job = desk.press()
+    desk.until(lambda: job.ended)
+    state = runtime.current()
+    layer = waiting.wait_for_bake(state, state.bakes.begin(layers.find_layer(job.id)))
+    layer.mute = layer[layers.HIDDEN] = True
+    assert layers.hide_incomplete() == []
+    assert not layer.mute
+    assert layers.HIDDEN not in layer
