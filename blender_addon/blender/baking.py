@@ -1,7 +1,7 @@
 """A layer as one movie file instead of many pictures: FFV1, lossless, with its alpha.
 
-Another Blender writes the movie meanwhile; here the layer is looked at and its strip replaced. Where
-the movie is lost, the pictures take its place again.
+Another Blender writes the movie meanwhile; here the layer is looked at and its strip replaced.
+Where the movie is lost, the pictures take its place again.
 """
 
 from __future__ import annotations

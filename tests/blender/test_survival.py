@@ -329,10 +329,13 @@ def test_a_laptop_that_slept_for_an_hour_goes_on(
 
 
 @mock("ok")
-def test_a_backend_that_restarts_while_frames_are_fetched_finishes_the_job(desk: Desk) -> None:
+@pytest.mark.parametrize("phase", [phases.WORKING, phases.FETCHING])
+def test_a_backend_that_restarts_finishes_the_job(desk: Desk, phase: str) -> None:
     job = desk.press()
-    desk.until(lambda: job.phase == phases.WORKING)
+    desk.until(lambda: job.phase == phase)
     desk.backend.kill()
+    if phase == phases.FETCHING:
+        assert job.done < job.total  # the rest was not even asked for
     desk.backend.start()
     desk.until(lambda: job.ended)
     assert (job.problem, job.placed) == (None, True)
