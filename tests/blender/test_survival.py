@@ -1,4 +1,4 @@
-"""Jobs survive what happens to files, strips, the connection, the add-on and Blender itself."""
+"""Jobs survive what happens to files, the connection, the add-on and Blender itself."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 from desk import Desk, mock  # noqa: E402
 
 from blender_addon.blender import (  # noqa: E402
-    compat,
     handlers,
     layers,
     pending,
     runtime,
 )
 from blender_addon.core import jobs as phases  # noqa: E402
+from protocol.client import Client  # noqa: E402
 from scripts import blender_studio as studio  # noqa: E402
 
 
@@ -169,97 +169,6 @@ def test_undo_does_not_make_the_file_ask_for_a_layer_again(desk: Desk) -> None:
     assert pending.named() == set()
 
 
-# -- the strip
-
-
-def duplicate(desk: Desk) -> Any:
-    """As the artist does it: Shift-D; gives the copy, 40 frames later on its own channel."""
-    with studio.sequencer(desk.scene):
-        for strip in compat.strips(desk.scene.sequence_editor):
-            strip.select = strip.name == "shot"
-        before = {strip.name for strip in compat.strips(desk.scene.sequence_editor)}
-        bpy.ops.sequencer.duplicate()
-    (copy,) = [s for s in compat.strips(desk.scene.sequence_editor) if s.name not in before]
-    compat.slide(copy, 40)
-    return copy
-
-
-def test_a_duplicated_strip_does_not_get_the_layer_too(desk: Desk) -> None:
-    job = desk.press()
-    desk.until(lambda: job.phase == phases.WORKING)
-    assert duplicate(desk)[layers.UID] == desk.strip[layers.UID]
-    bpy.ops.wm.save_mainfile()
-    reopen(desk)
-    assert len(runtime.current().jobs) == 1
-    desk.until(lambda: bool(layers.all_layers()))
-    settle()
-    assert [compat.span(layer) for layer in layers.all_layers()] == [(20, 28)]
-
-
-def test_a_renamed_strip_with_a_duplicate_still_gets_its_layer(desk: Desk) -> None:
-    job = desk.press()
-    desk.until(lambda: job.phase == phases.WORKING)
-    copy = duplicate(desk)
-    copy.name, desk.strip.name = "a copy", "the one"
-    desk.until(lambda: job.ended)
-    assert [compat.span(layer) for layer in layers.all_layers()] == [(20, 28)]
-
-
-def test_a_job_on_the_duplicate_lands_on_the_duplicate(desk: Desk) -> None:
-    layers.strip_uid(desk.strip)
-    copy = duplicate(desk)
-    studio.editor(desk.scene).active_strip = copy
-    job = desk.press()
-    desk.until(lambda: job.ended)
-    assert compat.span(layers.find_layer(job.id)) == compat.span(copy)
-
-
-def test_a_layer_whose_strip_was_deleted_is_kept_and_offered(desk: Desk) -> None:
-    job = desk.press()
-    desk.until(lambda: job.phase == phases.WORKING)
-    compat.strips(desk.scene.sequence_editor).remove(desk.strip)
-    bpy.ops.wm.save_mainfile()
-    reopen(desk)
-    (again,) = runtime.current().jobs
-    desk.until(lambda: again.ended)
-    assert again.problem is not None
-    assert again.problem.code == "strip_gone"
-    assert "Insert Layer" in again.problem.hint
-    assert layers.all_layers() == []
-    assert bpy.ops.text2live.insert() == {"FINISHED"}
-    layer = layers.find_layer(job.id)
-    assert compat.span(layer) == (20, 28)
-    assert all(Path(bpy.path.abspath(layer.directory), e.filename).exists() for e in layer.elements)
-
-
-@pytest.mark.usefixtures("one_frame_a_tick")
-def test_a_strip_deleted_while_it_is_read_leaves_the_job_to_the_file(desk: Desk) -> None:
-    job = desk.press()
-    handlers.on_timer()
-    compat.strips(desk.scene.sequence_editor).remove(desk.strip)
-    desk.until(lambda: job.accepted)
-    bpy.ops.wm.save_mainfile()
-    reopen(desk)
-    (again,) = runtime.current().jobs
-    desk.until(lambda: again.ended)
-    assert (again.id, again.problem.code) == (job.id, "strip_gone")
-    assert all(path.exists() for path in again.files)
-
-
-def test_a_layer_that_found_no_strip_is_offered_again_another_day(desk: Desk) -> None:
-    job = desk.press()
-    desk.until(lambda: job.phase == phases.WORKING)
-    compat.strips(desk.scene.sequence_editor).remove(desk.strip)
-    desk.until(lambda: job.ended)
-    settle()
-    bpy.ops.wm.save_mainfile()
-    reopen(desk)
-    (again,) = runtime.current().jobs
-    desk.until(lambda: again.ended)
-    assert bpy.ops.text2live.insert() == {"FINISHED"}
-    assert [strip[layers.JOB] for strip in layers.all_layers()] == [job.id]
-
-
 # -- the connection
 
 
@@ -306,20 +215,36 @@ class Relay:
             pass
 
 
+@pytest.mark.parametrize("fetching", [False, True])
 def test_a_laptop_that_slept_for_an_hour_goes_on(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, fetching: bool
 ) -> None:
-    """The clock jumps, and the old connection is dead without a word."""
+    """The clock jumps, and the old connection is dead without a word.
+
+    fetching: when the layer's first frames were just asked for.
+    """
     relay = Relay(int(desk.backend.address.rpartition(":")[2]))
     slept = [0.0]
     clock = types.SimpleNamespace(monotonic=lambda: time.monotonic() + slept[0], time=time.time)
     for module in ("client", "session"):
         monkeypatch.setattr(f"protocol.{module}.time", clock)
+    fetch = Client.fetch
+
+    def fetch_frozen(client: Client, ref: Any, tag: Any = None) -> None:
+        if isinstance(tag, tuple) and not slept[0]:  # no preview
+            relay.freeze()
+        fetch(client, ref, tag)
+
     desk.preferences.address = f"127.0.0.1:{relay.port}"
     try:
         job = desk.press()
         desk.until(lambda: job.phase == phases.WORKING)
-        relay.freeze()
+        if fetching:
+            monkeypatch.setattr(Client, "fetch", fetch_frozen)
+            desk.until(lambda: job.phase == phases.FETCHING)
+            settle()  # the question is sent
+        else:
+            relay.freeze()
         slept[0] = 3600.0
         desk.until(lambda: job.ended)
         assert (job.problem, job.placed) == (None, True)
