@@ -1,0 +1,95 @@
+"""A backend that refuses, is too old, breaks or gives half: said, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy module")
+
+from desk import Desk, mock  # noqa: E402
+from recorder import drawn  # noqa: E402
+
+from blender_addon.blender import compat, layers, pending, runtime  # noqa: E402
+from blender_addon.core import jobs as phases  # noqa: E402
+from protocol.keys import new_keypair  # noqa: E402
+
+
+def with_keys(file: Path, target: Path, **keys: str) -> Path:
+    """A copy of a connection file with other keys in it."""
+    target.write_text(json.dumps({**json.loads(file.read_text()), **keys}))
+    os.chmod(target, 0o600)
+    return target
+
+
+def refused(desk: Desk, said: str) -> Any:
+    """A job that is asked for all the same; the panel says why it waits. Gives the job."""
+    job = desk.press()
+    session = runtime.current().session
+    desk.until(lambda: session.view.state == "refused" and job.phase == phases.SENDING)
+    assert said in drawn(desk.scene, "T2L_PT_connection")
+    assert session.view.problem.hint
+    assert not job.ended
+    return job
+
+
+def goes_on(desk: Desk, job: Any) -> None:
+    """With what was wrong mended, the job that waited is done."""
+    runtime.current().connect()
+    desk.until(lambda: job.ended)
+    assert (job.problem, job.placed) == (None, True)
+
+
+@pytest.mark.parametrize("whose", ["client", "server"])
+def test_a_backend_that_knows_us_not_is_said_and_the_job_waits(
+    desk: Desk, tmp_path: Path, whose: str
+) -> None:
+    mine = new_keypair()
+    keys = {"client_public": mine.public, "client_secret": mine.secret}
+    keys = keys if whose == "client" else {"server_key": mine.public}
+    wrong = with_keys(desk.backend.file, tmp_path / "wrong.json", **keys)
+    desk.preferences.connection_file = str(wrong)
+    said = {"client": "Not paired with this backend", "server": "Wrong connection file"}[whose]
+    job = refused(desk, said)
+    assert "<Open the Preferences>" in drawn(desk.scene)
+    desk.preferences.connection_file = str(desk.backend.file)
+    goes_on(desk, job)
+
+
+def test_a_backend_of_an_older_version_is_said_and_the_job_waits(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as newer:
+        newer.setattr("protocol.link.PROTOCOL", 7)
+        job = refused(desk, "Backend too old")
+    goes_on(desk, job)
+
+
+@pytest.mark.parametrize("desk", ["half", "bug"], indirect=True)
+def test_a_job_that_breaks_leaves_nothing_half_done(desk: Desk) -> None:
+    job = desk.press()
+    desk.until(lambda: job.ended)
+    assert job.phase == phases.FAILED
+    assert job.problem.message
+    assert job.problem.hint
+    assert "failed" in drawn(desk.scene)
+    assert not list(job.folder.parent.glob(f"{job.id}*"))
+    assert layers.all_layers() == []
+    assert len(compat.strips(desk.scene.sequence_editor)) == 1
+    assert pending.named() == set()
+
+
+@mock("crash")
+def test_a_worker_that_dies_is_said_and_retry_helps(desk: Desk) -> None:
+    job = desk.press()
+    desk.until(lambda: job.ended)
+    assert job.problem.code == "worker_died"
+    assert "<Retry>" in drawn(desk.scene)
+    assert bpy.ops.text2live.retry(job_id=job.id) == {"FINISHED"}
+    (again,) = runtime.current().jobs
+    desk.until(lambda: again.ended)
+    assert (again.problem, again.placed) == (None, True)
