@@ -1,11 +1,12 @@
 """How long the add-on holds Blender's main thread: every tick of whole jobs, by phase.
 
-A movie strip of each size is edited by a stand-in backend and the layer baked to a movie; the
-add-on's timer function is called as Blender would call it, and every call is timed. What Blender
-itself takes for one call that cannot be divided is shown beside it: rendering a frame of the strip,
-and opening the baked movie, of which it reads the first pictures (--noise: pictures that nothing
-can compress, the longest that can take). The processor's time is what remains of a tick on a
-machine that is not busy with something else. Run it in a Python that has bpy:
+A movie strip of each size, with a Mask drawn on every frame, is edited by a stand-in backend and
+the layer baked to a movie; the add-on's timer function is called as Blender would call it, and
+every call is timed. What Blender itself takes for one call that cannot be divided is shown beside
+it: rendering a frame of the strip or of the Mask, and opening the baked movie, of which it reads
+the first pictures (--noise: pictures that nothing can compress, the longest that can take). The
+processor's time is what remains of a tick on a machine that is not busy with something else. Run
+it in a Python that has bpy:
 
     .venv-blender/bin/python -m scripts.measure_ticks --backend-python .venv/bin/python
 """
@@ -25,7 +26,7 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from blender_addon.blender import baking, extract, handlers, layers, runtime
+from blender_addon.blender import baking, extract, handlers, layers, masks, runtime
 from blender_addon.core import png
 from blender_addon.ui.operators import begin
 from scripts import blender_studio as studio
@@ -68,8 +69,10 @@ def measure(
     scene = bpy.context.scene
     bpy.ops.wm.save_as_mainfile(filepath=str(folder / "shot.blend"))
     studio.editor(scene).active_strip = studio.movie_strip(scene, movie)
-    scene.text2live.prompt, scene.text2live.mask_mode = "a red square", "auto"
-    blender = [_Stopwatch(extract, "render_frame"), _Stopwatch(baking, "open_movie")]
+    scene.text2live.prompt, scene.text2live.mask_mode = "a red square", "mask"
+    scene.text2live.mask_data = square_mask()
+    calls = ((extract, "render_frame"), (masks, "render_frame"), (baking, "open_movie"))
+    blender = [_Stopwatch(*call) for call in calls]
     ticks: dict[str, list[tuple[Times, Times]]] = defaultdict(list)
 
     def tick(phase: str) -> None:
@@ -100,6 +103,18 @@ def measure(
         runtime.current().session.disconnect()
         studio.disable_addon()
     return ticks
+
+
+def square_mask() -> Any:
+    """A Mask in the middle of the picture."""
+    mask = bpy.data.masks.new("square")
+    spline = mask.layers.new().splines.new()
+    spline.use_cyclic = True
+    corners = ((0.3, 0.3), (0.3, 0.7), (0.7, 0.7), (0.7, 0.3))
+    spline.points.add(len(corners) - len(spline.points))
+    for point, corner in zip(spline.points, corners, strict=True):
+        point.co = point.handle_left = point.handle_right = corner
+    return mask
 
 
 def make_noise(pictures: tuple[Path, ...], size: tuple[int, int]) -> None:

@@ -79,6 +79,11 @@ class Reader:
         return len(self.refs) == self.total
 
     @property
+    def folder(self) -> Path:
+        """For files that this thread and the reader's share; gone once the reader is closed."""
+        return Path(self._folder.name)
+
+    @property
     def sent_size(self) -> tuple[int, int]:
         """Width and height the frames will have."""
         scale = self._percentage
@@ -210,7 +215,7 @@ def _not_rendered(frame: int, error: Exception) -> jobs.JobError:
 
 
 def render_frame(copy: Any) -> None:
-    """Blender's own part of reading a frame: render the copy's one frame to disk."""
+    """Blender's own part of reading a frame or a mask: render a scene's one frame to disk."""
     bpy.ops.render.render(animation=True, scene=copy.name)
 
 

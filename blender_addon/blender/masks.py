@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from ..core import tga
 from ..wire import jobs
 from . import compat
 from .exact import render_exactly
-from .extract import MARK, find
+from .extract import MARK, find, render_frame
 
 _NAME = ".text2live_mask"
 
@@ -33,23 +31,16 @@ class MaskDrawing:
         self._mask_name, self._shift = _mask_of(scene, mode, name)
         self._scene_name = ""
 
-    def draw(self, frame: int) -> NDArray[np.uint8]:
-        """The mask on a frame of the timeline: uint8 [H,W,1] of 0 and 255; may be empty."""
+    def draw(self, frame: int, folder: Path) -> Path:
+        """Have the mask on a frame of the timeline drawn; gives the file, for drawn() to read."""
         scene = self._scene()
         scene.frame_start = scene.frame_end = frame
-        with tempfile.TemporaryDirectory(prefix="text2live-", dir=bpy.app.tempdir) as folder:
-            scene.render.filepath = os.path.join(folder, "####")
-            try:
-                bpy.ops.render.render(animation=True, scene=scene.name)
-                picture = tga.read(Path(scene.render.frame_path(frame=frame)))
-            except (OSError, RuntimeError, tga.TgaError) as error:
-                raise jobs.JobError(
-                    "mask_not_drawn",
-                    f"Blender did not draw the mask {self._mask_name}: {error}.",
-                    "Make room on the disk of Blender's temporary folder, then try again.",
-                ) from error
-        inside = (picture[..., :3].max(-1) > 127) & (picture[..., 3] > 127)
-        return (inside * np.uint8(255)).astype(np.uint8)[..., None]
+        scene.render.filepath = str(folder / "mask_####")
+        try:
+            render_frame(scene)
+        except RuntimeError as error:
+            raise _not_drawn(self._mask_name, error) from error
+        return Path(scene.render.frame_path(frame=frame))
 
     def drop_scene(self) -> None:
         """Remove the scene; the next frame makes a new one."""
@@ -76,6 +67,25 @@ class MaskDrawing:
         compat.set_span(strip, -100_000, 200_000)
         self._scene_name = scene.name
         return scene
+
+
+def drawn(path: Path) -> NDArray[np.uint8]:
+    """A mask that was drawn: uint8 [H,W,1] of 0 and 255; may be empty. Removes the file."""
+    try:
+        picture = tga.read(path)
+    except (OSError, tga.TgaError) as error:
+        raise _not_drawn(path.name, error) from error
+    path.unlink()
+    inside = (picture[..., :3].max(-1) > 127) & (picture[..., 3] > 127)
+    return (inside * np.uint8(255)).astype(np.uint8)[..., None]
+
+
+def _not_drawn(name: str, error: Exception) -> jobs.JobError:
+    return jobs.JobError(
+        "mask_not_drawn",
+        f"Blender did not draw the mask {name}: {error}.",
+        "Make room on the disk of Blender's temporary folder, then try again.",
+    )
 
 
 def _mask_of(scene: Any, mode: str, name: str) -> tuple[str, int]:

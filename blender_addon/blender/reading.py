@@ -21,7 +21,7 @@ from ..wire import jobs
 from . import shot
 from .easel import CANVAS
 from .extract import Reader, check_source, read_picture
-from .masks import MaskDrawing, pixels_of
+from .masks import MaskDrawing, drawn, pixels_of
 
 T = TypeVar("T")
 
@@ -108,7 +108,8 @@ class Reading:
             picture, size = read_picture(path), self.reader.size
             return (yield from self._in_thread(lambda: mask_of(picture, size, path.name)))
         if self._drawing is not None:
-            return self._drawing.draw(self.reader.start + index)
+            file = self._drawing.draw(self.reader.start + index, self.reader.folder)
+            return (yield from self._in_thread(lambda: drawn(file)))
         image, name = self._mask_image, self._settings.mask_name
         return (yield from self._in_thread(lambda: mask_over(image, self._frame(index), name)))
 

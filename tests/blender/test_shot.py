@@ -50,10 +50,12 @@ def centre(mask: np.ndarray) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("frame", [1, 20, 27, 500])
-def test_a_mask_of_this_file_is_drawn_over_the_whole_picture(scene: Any, frame: int) -> None:
+def test_a_mask_of_this_file_is_drawn_over_the_whole_picture(
+    scene: Any, frame: int, tmp_path: Path
+) -> None:
     square_mask({20: 0.2})
     drawing = masks.MaskDrawing(scene, "mask", "swan", SIZE)
-    mask = drawing.draw(frame)
+    mask = masks.drawn(drawing.draw(frame, tmp_path))
     drawing.drop_scene()
     assert (mask.shape, mask.dtype) == ((64, 96, 1), np.uint8)
     assert set(np.unique(mask)) == {0, 255}
@@ -62,14 +64,15 @@ def test_a_mask_of_this_file_is_drawn_over_the_whole_picture(scene: Any, frame: 
     assert (x, y) == pytest.approx((0.3 * 96, 32), abs=1.5)
     assert (mask > 0).sum() == pytest.approx(0.2 * 96 * 0.2 * 96, rel=0.15)
     assert len(bpy.data.scenes) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_mask_strip_shows_its_mask_where_it_lies(scene: Any) -> None:
+def test_a_mask_strip_shows_its_mask_where_it_lies(scene: Any, tmp_path: Path) -> None:
     mask = square_mask({1: 0.2})
     strips = compat.strips(studio.editor(scene))
     strips.new_mask(name="over", mask=mask, channel=3, frame_start=30)
     drawing = masks.MaskDrawing(scene, "strip", "over", SIZE)
-    assert drawing.draw(31).any()
+    assert masks.drawn(drawing.draw(31, tmp_path)).any()
     assert drawing._shift == 29
     drawing.drop_scene()
     with pytest.raises(jobs.JobError, match="no mask strip nothing"):
