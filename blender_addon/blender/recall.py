@@ -39,6 +39,23 @@ def fetched_again(strips: list[Any]) -> list[Job]:
     return list(found.values())
 
 
+def anew(job: Job) -> Job:
+    """A finished job as it was when the backend had just taken it, to have its result once more."""
+    return Job(
+        id=job.id,
+        label=job.label,
+        anchor=job.anchor,
+        folder=job.folder,
+        replaces=job.replaces,
+        in_place_of=job.in_place_of,
+        settings=job.settings,
+        version=job.version,
+        server=job.server,
+        shot=job.shot,
+        image=job.image,
+    )
+
+
 def _recorded(layer: Any) -> Job | None:
     """A layer's job as it is kept beside the pictures, or None."""
     folder = folder_of(layer)

@@ -196,6 +196,18 @@ class Runtime:
         shot.remember(job)
         bpy.ops.ed.undo_push(message="Text2LIVE Layer")
 
+    def place_again(self, job: Job) -> None:
+        """Place a finished job's layers, as the artist asks; raises JobError.
+
+        Pictures that are gone from the disk are fetched once more; the tick places them then.
+        """
+        if all(path.exists() for path in job.files):
+            self.insert(job, anywhere=True)
+            return
+        if not self.session.connected:
+            self.connect()
+        self._follow(recall.anew(job))
+
     def _keep_analysis(self, job: Job) -> None:
         """An analysis has no layer: it is written on its strip."""
         self._forget(job)

@@ -146,7 +146,7 @@ class T2L_OT_insert(JobOperator, bpy.types.Operator):
             return {"CANCELLED"}
         try:
             with state.session.standing_still():
-                state.insert(job, anywhere=True)
+                state.place_again(job)
         except jobs.JobError as error:
             return refuse(self, error.problem)
         handlers.redraw()

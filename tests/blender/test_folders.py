@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,22 @@ def test_missing_pictures_are_not_magenta_and_are_fetched_again(
     settle()
     assert len(layers.all_layers()) == 1
     assert np.array_equal(shown(desk, tmp_path), with_layer)
+
+
+def test_a_layer_whose_pictures_are_gone_is_fetched_before_it_is_placed_again(
+    desk: Desk, tmp_path: Path
+) -> None:
+    job = desk.press()
+    desk.until(lambda: job.ended)
+    with_layer = shown(desk, tmp_path)
+    compat.strips(desk.scene.sequence_editor).remove(layers.find_layer(job.id))
+    shutil.rmtree(job.folder)
+    assert bpy.ops.text2live.insert(job_id=job.id) == {"FINISHED"}
+    assert layers.all_layers() == []
+    desk.until(lambda: bool(layers.all_layers()))
+    assert np.array_equal(shown(desk, tmp_path), with_layer)
+    (listed,) = runtime.current().jobs
+    assert (listed.id, listed.title, listed.placed) == (job.id, job.title, True)
 
 
 @pytest.mark.parametrize("pictures", ["there", "lost"])
