@@ -356,7 +356,8 @@ def _find_device(wanted: str) -> tuple[str, str]:
         ) from why
     if device.type == "cpu":
         torch.set_num_threads(_threads())
-        return "cpu", f"cpu ({torch.get_num_threads()} threads)"
+        threads = torch.get_num_threads()
+        return "cpu", f"cpu ({threads} thread{'' if threads == 1 else 's'})"
     if device.type != "cuda":
         raise JobError(
             "bad_device", f"The device {wanted!r} is not supported.", "Use auto, cpu or cuda:0."

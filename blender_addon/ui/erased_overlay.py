@@ -6,6 +6,7 @@ The Image Editor shows such an image without its alpha, which says how much of i
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 import bpy
@@ -32,6 +33,7 @@ _CORNERS = ((0, 0), (1, 0), (1, 1), (0, 0), (1, 1), (0, 1))
 
 _handler: list[Any] = []
 _shader: list[Any] = []
+_failed: list[bool] = []
 
 
 def shader() -> Any:
@@ -86,9 +88,15 @@ def _draw() -> None:
     space, image = context.space_data, context.space_data.image
     if image is None or not image.get(CANVAS) or space.display_channels != "COLOR":
         return
-    if image.has_data:
-        to_region = context.region.view2d.view_to_region
+    if not image.has_data or _failed:
+        return
+    to_region = context.region.view2d.view_to_region
+    try:
         draw(image, (*to_region(0, 0, clip=False), *to_region(1, 1, clip=False)))
+    except Exception:
+        # Graphics that cannot: said once, not at every redraw, and painting goes on.
+        traceback.print_exc()
+        _failed.append(True)
 
 
 def register() -> None:
@@ -103,3 +111,4 @@ def unregister() -> None:
     while _handler:
         bpy.types.SpaceImageEditor.draw_handler_remove(_handler.pop(), "WINDOW")
     _shader.clear()
+    _failed.clear()

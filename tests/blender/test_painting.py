@@ -173,3 +173,27 @@ def test_what_is_erased_is_drawn_chequered(scene: Any, tmp_path: Path) -> None:
     assert np.argwhere(~untouched).tolist() == [[1, 2], [6, 3], [6, 4], [6, 5]]
     greys = np.unique(pixels[6, :, 3:6, :, :3])
     assert len(greys) == 2
+
+
+def test_graphics_that_cannot_draw_it_are_said_once(
+    scene: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = bpy.data.images.new("canvas", 8, 8)
+    image[easel.CANVAS] = easel.GROUND
+    image.pixels[0] = 1.0
+    assert image.has_data
+
+    def draw(*_about: Any) -> None:
+        raise SystemError("no such shader")
+
+    monkeypatch.setattr(erased_overlay, "draw", draw)
+    view = types.SimpleNamespace(view_to_region=lambda x, y, clip: (x, y))
+    context = types.SimpleNamespace(
+        space_data=types.SimpleNamespace(image=image, display_channels="COLOR"),
+        region=types.SimpleNamespace(view2d=view),
+    )
+    monkeypatch.setattr(erased_overlay, "bpy", types.SimpleNamespace(context=context))
+    for _ in range(2):
+        erased_overlay._draw()
+    erased_overlay._failed.clear()
+    assert capsys.readouterr().err.count("SystemError: no such shader") == 1
