@@ -265,8 +265,8 @@ def test_versions_of_both_are_compared_as_one(both: Desk) -> None:
 
 def test_both_come_back_with_the_file_and_after_a_retry(both: Desk, tmp_path: Path) -> None:
     job = made(both)
-    for strip, opacity in zip(layers.strips_of(job.id), (0.25, 0.5), strict=True):
-        strip.blend_alpha = opacity
+    for part, opacity in zip(PARTS, (0.25, 0.5), strict=True):
+        layers.find_layer(job.id, part).blend_alpha = opacity
     bpy.ops.wm.save_mainfile()
     before = shown(both.scene, 25, tmp_path)
     job.files[0].unlink()
