@@ -70,7 +70,13 @@ def _slip(numbers: Mapping[str, float]) -> list[Verdict]:
     slip = numbers.get("slip_fg")
     if slip is None or slip <= SLIP_PX:
         return []
-    return [Verdict(False, f"An edit may slip on the object by {slip:.1f} pixels in 8 frames.")]
+    return [
+        Verdict(
+            False,
+            f"An edit may slip on the object by {slip:.1f} pixels in 8 frames. "
+            "Try the quality Final, or a shorter piece of the shot.",
+        )
+    ]
 
 
 def _folds(numbers: Mapping[str, float]) -> list[Verdict]:
