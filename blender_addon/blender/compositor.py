@@ -153,7 +153,7 @@ def _fade(layer: Any) -> Any:
     """The curve of a layer's opacity, or None."""
     path = f'_all["{bpy.utils.escape_identifier(layer.name)}"].blend_alpha'
     found = (one for one in compat.curves(layer.id_data) if one.data_path.endswith(path))
-    return next((one for one in found if not one.mute), None)
+    return next((one for one in found if not one.mute and not one.is_empty), None)
 
 
 def _fade_with(node: Any, layer: Any) -> None:

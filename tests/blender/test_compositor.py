@@ -235,7 +235,8 @@ def test_a_fade_that_was_changed_is_taken_over_again(
     assert [len(one.keyframe_points) for one in strength_curves(scene)] == [3]
     assert agrees(scene, tmp_path)
     curve = fade(placed, (20, 0.5))
-    compat.remove_curve(scene, curve)
+    for point in reversed(curve.keyframe_points):
+        curve.keyframe_points.remove(point)
     placed.blend_alpha = 0.25
     composed(scene, job)
     assert strength_curves(scene) == []
