@@ -33,8 +33,15 @@ def layers_over(scene: Any, strip: Any, job: Job, start: int) -> list[Any]:
     strip says it. A group of the same layer shows the new pictures and keeps its strength, its mask
     and its links; a layer that is faded with keyframes fades in its group with the same ones. The
     source is taken as the file plays, at its own size: JobError for a strip that does not play so,
-    and for a layer's.
+    for a layer's, and where pictures are missing.
     """
+    missing = next((path for path in job.files if not path.is_file()), None)
+    if missing is not None:
+        raise jobs.JobError(
+            "media_missing",
+            f"A picture of {job.title} is missing: {missing}.",
+            "Connect to the backend and open the file again: it is fetched once more.",
+        )
     _check_plain(strip, source=True)
     for part in job.parts:
         layer = layers.find_layer(job.id, part)

@@ -174,6 +174,13 @@ def test_what_the_nodes_leave_out_is_said(scene: Any, movie: Path, job: Any) -> 
     assert 'the place of fire "v2"' in compositor.left_out(strip, job)
 
 
+def test_pictures_that_are_gone_are_said(scene: Any, job: Any) -> None:
+    job.files[3].unlink()
+    with pytest.raises(jobs.JobError, match=r"is missing: .*0004\.png"):
+        composed(scene, job)
+    assert len(bpy.data.node_groups) == 0
+
+
 # -- a layer that is faded
 
 
