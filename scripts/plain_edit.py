@@ -49,7 +49,7 @@ class PlainGenerator(Generator):
             top = (h.shape[-2] - beside.shape[-2]) // 2
             left = (h.shape[-1] - beside.shape[-1]) // 2
             h = h[..., top : top + beside.shape[-2], left : left + beside.shape[-1]]
-            h = up(torch.cat([h, beside], dim=1))
+            h = up.rest(up.wide(up.norm(torch.cat([h, beside], dim=1))))
         h = self.head(h)
         rgb = torch.einsum("rc,bchw->brhw", self.get_buffer("rgb_from_colour"), h[:, :3])
         return torch.cat([rgb, h[:, 3:]], dim=1)

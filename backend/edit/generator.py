@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from backend.edit.upsampled import normalised_convolution
 
 # Square root of the covariance of ImageNet's colours by SVD, published with Lucid and
 # "Feature Visualization" (Olah et al., Distill 2017): colours move along natural directions.
@@ -46,14 +47,7 @@ class Generator(nn.Module):
                 nn.Sequential(_conv(c, channels, 3, stride=2), _conv(channels, channels, 3))
                 for c in inputs
             )
-            self.up = nn.ModuleList(
-                nn.Sequential(
-                    nn.BatchNorm2d(channels + skip_channels, track_running_stats=False),
-                    _conv(channels + skip_channels, channels, 3),
-                    _conv(channels, channels, 1),
-                )
-                for _ in inputs
-            )
+            self.up = nn.ModuleList(Rise(channels, skip_channels) for _ in inputs)
             self.head = Pointwise(channels, 4, 1)
         self.register_buffer("rgb_from_colour", colour_matrix())
         self.to_empty(device="cpu")
@@ -89,8 +83,7 @@ class Generator(nn.Module):
             h_BCHW = down(h_BCHW)
             self._beat()
         for skip_BCHW, up in zip(reversed(skips), self.up, strict=True):
-            h_BCHW = doubled(h_BCHW, skip_BCHW.shape[-2:])
-            h_BCHW = up(torch.cat([h_BCHW, skip_BCHW], dim=1))
+            h_BCHW = up(h_BCHW, skip_BCHW)
             self._beat()
         out_BCHW = self.head(h_BCHW).float()
         rgb_from_colour = self.get_buffer("rgb_from_colour")
@@ -119,19 +112,43 @@ def levels(side: int, wanted: int) -> int:
 
 
 def _conv(inputs: int, outputs: int, kernel: int, *, stride: int = 1) -> nn.Sequential:
-    """Convolution → BatchNorm → LeakyReLU, reflection padding."""
-    convolution = (
-        Pointwise(inputs, outputs, 1)
-        if kernel == 1
-        else nn.Conv2d(
-            inputs, outputs, kernel, stride=stride, padding=kernel // 2, padding_mode="reflect"
-        )
+    """Convolution → BatchNorm → LeakyReLU."""
+    return nn.Sequential(_convolution(inputs, outputs, kernel, stride), *_settled(outputs))
+
+
+def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    """Of the picture's size, by reflection padding."""
+    if kernel == 1:
+        return Pointwise(inputs, outputs, 1)
+    return nn.Conv2d(
+        inputs, outputs, kernel, stride=stride, padding=kernel // 2, padding_mode="reflect"
     )
-    return nn.Sequential(
-        convolution,
-        nn.BatchNorm2d(outputs, track_running_stats=False),
-        nn.LeakyReLU(0.2, inplace=True),
-    )
+
+
+def _settled(channels: int) -> tuple[nn.Module, ...]:
+    return nn.BatchNorm2d(channels, track_running_stats=False), nn.LeakyReLU(0.2, inplace=True)
+
+
+class Rise(nn.Module):
+    """Twice the size, what was kept of it beside, BatchNorm, 3×3 and 1×1 convolution."""
+
+    def __init__(self, channels: int, skip_channels: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels + skip_channels, track_running_stats=False)
+        self.wide = _convolution(channels + skip_channels, channels, 3)
+        self.rest = nn.Sequential(*_settled(channels), _conv(channels, channels, 1))
+
+    def forward(self, x_BChw: Tensor, beside_BSHW: Tensor) -> Tensor:
+        """beside: of the double height and width, or one less."""
+        if x_BChw.device.type == "cpu":
+            wide_BCHW = normalised_convolution(x_BChw, beside_BSHW, self.norm, self.wide)
+        else:
+            height, width = beside_BSHW.shape[-2:]
+            drawn_BCHW = F.interpolate(x_BChw, scale_factor=2, mode="bilinear")
+            both_BCHW = torch.cat([drawn_BCHW[..., :height, :width], beside_BSHW], dim=1)
+            wide_BCHW = self.wide(self.norm(both_BCHW))
+        made: Tensor = self.rest(wide_BCHW)
+        return made
 
 
 class Pointwise(nn.Conv2d):
@@ -144,37 +161,3 @@ class Pointwise(nn.Conv2d):
         """[B,C,H,W] → [B,C',H,W]."""
         out_BHWC = F.linear(input.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias)
         return out_BHWC.permute(0, 3, 1, 2)
-
-
-def doubled(x_BCHW: Tensor, size: torch.Size) -> Tensor:
-    """Bilinear ×2, cut to a height and width that are the double or one less."""
-    made: Tensor = _Doubled.apply(x_BCHW, size[0], size[1])
-    return made
-
-
-class _Doubled(torch.autograd.Function):
-    """Its gradient without torch's, which goes through another memory layout on CPUs."""
-
-    @staticmethod
-    def forward(ctx: Any, x_BCHW: Tensor, height: int, width: int) -> Tensor:
-        made = F.interpolate(x_BCHW, scale_factor=2, mode="bilinear", align_corners=False)
-        return made[..., :height, :width]
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        return _gathered(_gathered(grads[0], 2), 3), None, None
-
-
-def _gathered(g_BCHW: Tensor, dim: int) -> Tensor:
-    """The gradient of ×2 along one side: each pixel gave ¾ to its two and ¼ to the next ones."""
-    before = (slice(None),) * dim
-    even, odd = g_BCHW[(*before, slice(0, None, 2))], g_BCHW[(*before, slice(1, None, 2))]
-    last, pairs = even.shape[dim] - 1, odd.shape[dim]
-    made = even * 0.75
-    made.narrow(dim, 0, pairs).add_(odd, alpha=0.75)
-    made.narrow(dim, 0, last).add_(even.narrow(dim, 1, last), alpha=0.25)
-    made.narrow(dim, 1, last).add_(odd.narrow(dim, 0, last), alpha=0.25)
-    made.narrow(dim, 0, 1).add_(even.narrow(dim, 0, 1), alpha=0.25)  # beyond the edge is the edge
-    if pairs > last:
-        made.narrow(dim, last, 1).add_(odd.narrow(dim, last, 1), alpha=0.25)
-    return made

@@ -37,7 +37,7 @@ from backend.progress import Reporter
 from protocol.jobs import PRESETS, JobError
 
 PHASE = resume.PHASE
-VERSION = "edit-7"
+VERSION = "edit-8"
 """Raised when the same settings come to train otherwise: what was begun before is begun anew."""
 # The structure loss looks at the whole picture, its long side at most this multiple of the short.
 MAX_STRUCTURE_ASPECT = 380 / 224

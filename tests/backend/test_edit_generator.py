@@ -26,7 +26,7 @@ def test_architecture_is_the_methods():
     first = network.down[0][0][0]
     assert (first.kernel_size, first.stride, first.padding_mode) == ((3, 3), (2, 2), "reflect")
     assert first.bias is not None
-    assert network.up[0][1][0].in_channels == 128 + 4
+    assert network.up[0].wide.in_channels == 128 + 4
     assert network.skip[3][0].kernel_size == (1, 1)
     assert network.head.out_channels == 4
 
