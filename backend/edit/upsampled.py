@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 # Small pixels worked on at once: so much that products are quick and their results stay in a cache.
-ROWS, COLUMNS = 8, 4
+ROWS, COLUMNS = 4, 4
 
 
 def normalised_convolution(
@@ -74,13 +74,14 @@ def taps_of(low: int, high: int) -> Tensor:
 class Strip(NamedTuple):
     """Of the rows: `small` ones become the `high` ones.
 
-    high = there [high, 3·seen] of the taps' results on the small rows `seen`; small gets back
-    [3·small, within] of the gradients at the high rows `within`.
+    high = there [high, 3·(ROWS+2)] of the taps' results on the small rows and one more on either
+    side, of which `fresh` are not known from the strip before; small gets back [3·small, within] of
+    the gradients at the high rows `within`.
     """
 
     small: slice
     high: slice
-    seen: slice
+    fresh: slice
     there: Tensor
     within: slice
     back: Tensor
@@ -90,14 +91,15 @@ class Strip(NamedTuple):
 def strips(low: int, high: int) -> tuple[Strip, ...]:
     """Of all rows."""
     taps, made = taps_of(low, high), []
+    beyond = F.pad(taps, (1, ROWS + 1))  # rows that are not there count nothing
     for first in range(0, low, ROWS):
         last = min(low, first + ROWS)
         here, drawn = slice(first, last), slice(2 * first, min(high, 2 * last))
-        seen = slice(max(0, first - 1), min(low, last + 1))
+        fresh = slice(first + 1 if first else 0, min(low, last + 1))
         within = slice(max(0, 2 * first - 2), min(high, 2 * last + 2))
-        there = taps[drawn, :, seen].flatten(1).contiguous()
+        there = beyond[drawn, :, first : first + ROWS + 2].flatten(1).contiguous()
         back = taps[within, :, here].permute(1, 2, 0).flatten(0, 1).contiguous()
-        made.append(Strip(here, drawn, seen, there, within, back))
+        made.append(Strip(here, drawn, fresh, there, within, back))
     return tuple(made)
 
 
@@ -139,23 +141,26 @@ class _Convolved(torch.autograd.Function):
         out_BHWO = out_BPO.view(-1, height, width, outs)
         there, _ = blocks(w, width)
         x_BhwC, taps = _whole(x_BhwC), taps_3C3O.flatten(2)
-        wide, most = x_BhwC.shape[2], 3 * (ROWS + 2)
+        wide, most = x_BhwC.shape[2], ROWS + 1
         # A block's window may reach into the row before or after, and past either end.
-        tapped = x_BhwC.new_zeros(most * wide + 2, 3 * outs)
-        drawn = x_BhwC.new_empty(most * len(there), 2 * COLUMNS, outs)
+        tapped = x_BhwC.new_zeros(3, most * wide + 2, 3 * outs)
+        drawn = x_BhwC.new_zeros(3, ROWS + 2, 2 * wide * outs)
         each = there.repeat(most, 1, 1)
         for picture_hwC, made_HWO in zip(x_BhwC, out_BHWO, strict=True):
             for strip in strips(low, height):
-                pixels = picture_hwC[strip.seen].view(-1, channels)
-                rows = len(pixels) // wide
-                for k, part in enumerate(tapped[1 : 1 + 3 * rows * wide].view(3, rows * wide, -1)):
-                    torch.mm(pixels, taps[k], out=part)
-                count = 3 * rows * len(there)
-                windows = tapped.as_strided(
-                    (count, (COLUMNS + 2) * 3, outs), (COLUMNS * 3 * outs, outs, 1)
-                )
-                torch.bmm(each[:count], windows, out=drawn[:count])
-                lines = drawn[:count].view(3 * rows, -1)[:, : width * outs]
+                if strip.small.start:
+                    drawn[:, :2] = drawn[:, ROWS:]
+                pixels = picture_hwC[strip.fresh].view(-1, channels)
+                rows, at = len(pixels) // wide, strip.fresh.start - strip.small.start + 1
+                count = rows * len(there)
+                for weights, part, lines in zip(taps, tapped, drawn, strict=True):
+                    torch.mm(pixels, weights, out=part[1 : 1 + rows * wide])
+                    windows = part.as_strided(
+                        (count, (COLUMNS + 2) * 3, outs), (COLUMNS * 3 * outs, outs, 1)
+                    )
+                    made = lines[at : at + rows].view(count, 2 * COLUMNS, outs)
+                    torch.bmm(each[:count], windows, out=made)
+                lines = drawn.flatten(0, 1)[:, : width * outs]
                 made_HWO[strip.high].view(-1, width * outs).addmm_(strip.there, lines)
         return out_BPO
 
@@ -165,32 +170,35 @@ class _Convolved(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, None, None]:
         x_BhwC, taps_3C3O, patches_BKP, beside_KO = ctx.saved_tensors
         grad_BPO, (height, width), outs = grads[0].contiguous(), ctx.high, grads[0].shape[-1]
-        grad_patches = beside_KO @ grad_BPO.transpose(1, 2)
+        products = beside_KO.expand(len(x_BhwC), -1, -1)
+        grad_patches = torch.bmm(products, grad_BPO.transpose(1, 2))
         grad_beside = torch.bmm(patches_BKP, grad_BPO).sum(dim=0)
         grad_bias = grad_BPO.new_ones(grad_BPO[..., 0].numel()) @ grad_BPO.flatten(0, 1)
         _, low, w, channels = x_BhwC.shape
         _, back = blocks(w, width)
         x_BhwC, taps = _whole(x_BhwC), taps_3C3O.flatten(2)
-        wide, most = x_BhwC.shape[2], 3 * ROWS
+        wide = x_BhwC.shape[2]
         grad_BHWO = _wider(grad_BPO.view(-1, height, width, outs), 2 * wide - width)
         grad_x, grad_taps = torch.empty_like(x_BhwC), torch.zeros_like(taps)
-        high = x_BhwC.new_zeros(most * 2 * wide + 4, outs)
-        tapped = x_BhwC.new_empty(most * len(back), COLUMNS * 3, outs)
-        each = back.repeat(most, 1, 1)
+        turned = taps.transpose(1, 2).contiguous()
+        high = x_BhwC.new_zeros(3 * ROWS * 2 * wide + 4, outs)
+        tapped = x_BhwC.new_empty(ROWS * len(back), COLUMNS * 3, outs)
+        each = back.repeat(ROWS, 1, 1)
         for picture_hwC, grad_HWO, made_hwC in zip(x_BhwC, grad_BHWO, grad_x, strict=True):
             for strip in strips(low, height):
                 pixels = picture_hwC[strip.small].view(-1, channels)
+                made = made_hwC[strip.small].view(-1, channels)
                 rows = len(pixels) // wide
+                count = rows * len(back)
                 lines = grad_HWO[strip.within].view(-1, 2 * wide * outs)
                 torch.mm(strip.back, lines, out=high[2 : 2 + 6 * rows * wide].view(3 * rows, -1))
-                count = 3 * rows * len(back)
-                windows = high.as_strided(
-                    (count, 2 * COLUMNS + 4, outs), (2 * COLUMNS * outs, outs, 1)
-                )
-                torch.bmm(each[:count], windows, out=tapped[:count])
-                made = made_hwC[strip.small].view(-1, channels)
-                for k, part in enumerate(tapped[:count].view(3, rows * wide, -1)):
-                    made.addmm_(part, taps[k].T, beta=int(k > 0))
+                for k in range(3):
+                    windows = high[2 * k * rows * wide :].as_strided(
+                        (count, 2 * COLUMNS + 4, outs), (2 * COLUMNS * outs, outs, 1)
+                    )
+                    torch.bmm(each[:count], windows, out=tapped[:count])
+                    part = tapped[:count].view(rows * wide, 3 * outs)
+                    made.addmm_(part, turned[k], beta=int(k > 0))
                     grad_taps[k].addmm_(pixels.T, part)
         grad_x, grad_taps = grad_x[:, :, :w], grad_taps.view_as(taps_3C3O)
         return grad_x, grad_taps, grad_patches, grad_beside, grad_bias, None, None
