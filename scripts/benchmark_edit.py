@@ -48,8 +48,9 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from backend.clip.model import TextImageModel
-from backend.edit import image, train, video
+from backend.edit import generator, image, train, video
 from backend.edit.config import EditConfig, EditTexts, preset
+from backend.edit.upsampled import plain_convolution
 from backend.memory import keep_freed
 from backend.progress import Silent
 from scripts.plain_edit import PlainGenerator, PlainLoop
@@ -112,22 +113,22 @@ class _Caught(Exception):  # noqa: N818  (not an error)
     """Stops the product's code where its training would begin."""
 
 
-def prepare(case: str, model: TextImageModel, config: EditConfig, generator: type) -> Prepared:
+def prepare(case: str, model: TextImageModel, config: EditConfig, network: type) -> Prepared:
     """Everything up to the training's first step, by the product's own code."""
     room = image if case == "image" else video
 
-    def catch(network: Any, shots_of: Any, criterion: Any, *_: Any) -> None:
+    def catch(made: Any, shots_of: Any, criterion: Any, *_: Any) -> None:
         def drawn(step: int) -> list[train.Shot]:
             criterion.generator.manual_seed(step)  # whatever else is drawn from it meanwhile
             shots: list[train.Shot] = shots_of(step)
             return shots
 
-        raise _Caught(Prepared(network, drawn, criterion))
+        raise _Caught(Prepared(made, drawn, criterion))
 
     random, side = np.random.default_rng(0), config.size
     common = (TEXTS, model, config, model.device, Silent())
     try:
-        with mock.patch.multiple(room, train=catch, Generator=generator):
+        with mock.patch.multiple(room, train=catch, Generator=network):
             if case == "image":
                 picture = random.integers(0, 255, (side, side, 3), np.uint8)
                 image.edit_image(picture, *common)
@@ -290,13 +291,14 @@ class Traffic(TorchDispatchMode):
 
 
 def count(case: str, model: TextImageModel, config: EditConfig) -> str:
-    """A row of the arithmetic: a step of ours, without what comes every 75th only."""
+    """A row of the arithmetic: a step of ours on a GPU, without what comes every 75th only."""
     ours = prepare(case, model, config, image.Generator)
     optimizer = train.Madgrad(ours.network.parameters(), momentum=0.9, weight_decay=0.01)
     for weight in ours.network.parameters():
         weight.grad = torch.zeros_like(weight)
     optimizer.step()  # makes its state
-    with FlopCounterMode(display=False) as flops, Traffic() as traffic:
+    as_on_a_gpu = mock.patch.object(generator, "normalised_convolution", plain_convolution)
+    with as_on_a_gpu, FlopCounterMode(display=False) as flops, Traffic() as traffic:
         optimizer.zero_grad(set_to_none=True)
         loss, _ = ours.criterion(ours.shots_of(1), 1)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backend.edit.upsampled import normalised_convolution
+from backend.edit.upsampled import normalised_convolution, plain_convolution
 
 # Square root of the covariance of ImageNet's colours by SVD, published with Lucid and
 # "Feature Visualization" (Olah et al., Distill 2017): colours move along natural directions.
@@ -140,14 +140,9 @@ class Rise(nn.Module):
 
     def forward(self, x_BChw: Tensor, beside_BSHW: Tensor) -> Tensor:
         """beside: of the double height and width, or one less."""
-        if x_BChw.device.type == "cpu":
-            wide_BCHW = normalised_convolution(x_BChw, beside_BSHW, self.norm, self.wide)
-        else:
-            height, width = beside_BSHW.shape[-2:]
-            drawn_BCHW = F.interpolate(x_BChw, scale_factor=2, mode="bilinear")
-            both_BCHW = torch.cat([drawn_BCHW[..., :height, :width], beside_BSHW], dim=1)
-            wide_BCHW = self.wide(self.norm(both_BCHW))
-        made: Tensor = self.rest(wide_BCHW)
+        on_cpu = x_BChw.device.type == "cpu"
+        convolved = normalised_convolution if on_cpu else plain_convolution
+        made: Tensor = self.rest(convolved(x_BChw, beside_BSHW, self.norm, self.wide))
         return made
 
 

@@ -56,6 +56,17 @@ def normalised_convolution(
     return made.view(batch, height, width, -1).permute(0, 3, 1, 2)
 
 
+def plain_convolution(
+    x_BChw: Tensor, beside_BSHW: Tensor, norm: nn.BatchNorm2d, convolution: nn.Conv2d
+) -> Tensor:
+    """The same in the order it is written: for GPUs, and any other device."""
+    height, width = beside_BSHW.shape[-2:]
+    drawn_BCHW = F.interpolate(x_BChw, scale_factor=2, mode="bilinear", align_corners=False)
+    both_BCHW = torch.cat([drawn_BCHW[..., :height, :width], beside_BSHW], dim=1)
+    made: Tensor = convolution(norm(both_BCHW))
+    return made
+
+
 @lru_cache(512)
 def drawn_out(low: int, high: int) -> Tensor:
     """Bilinear ×2 along one side, cut to high: float32 [high,low]."""

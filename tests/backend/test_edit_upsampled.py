@@ -5,7 +5,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from backend.edit.upsampled import COLUMNS, ROWS, drawn_out, normalised_convolution
+from backend.edit.upsampled import (
+    COLUMNS,
+    ROWS,
+    drawn_out,
+    normalised_convolution,
+    plain_convolution,
+)
 
 
 def made(h, w, height, width, *, batch=1, channels=6, outs=5, offset=0.0):
@@ -18,12 +24,6 @@ def made(h, w, height, width, *, batch=1, channels=6, outs=5, offset=0.0):
         for weight in (*norm.parameters(), *conv.parameters()):
             weight.copy_(torch.randn(weight.shape, generator=random))
     return x.requires_grad_(), beside.requires_grad_(), norm, conv
-
-
-def plainly(x, beside, norm, conv):
-    drawn = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-    height, width = beside.shape[-2:]
-    return conv(norm(torch.cat([drawn[..., :height, :width], beside], dim=1)))
 
 
 def with_gradients(way, x, beside, norm, conv):
@@ -51,7 +51,7 @@ def test_values_and_gradients_are_those_of_the_long_way(size, batch):
         x.detach().double().requires_grad_(), beside.detach().double().requires_grad_(),
         *(nn.Module.double(module) for module in made(*size, batch=batch)[2:]),
     ]  # fmt: skip
-    truth = with_gradients(plainly, *double)
+    truth = with_gradients(plain_convolution, *double)
     ours = with_gradients(normalised_convolution, x, beside, norm, conv)
     for one, wanted in zip(ours, truth, strict=True):
         assert one.shape == wanted.shape
