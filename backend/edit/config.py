@@ -154,6 +154,9 @@ class EditConfig:
     internal: bool = True
     """Edit random crops, flips and colours of the picture (the internal dataset); False: the same
     picture every step (video: the drawn frames as they are, the object's box with its margin)."""
+    internal_count: int = 0
+    """How many crops there are in all, each with views of its own: what comes again has no need of
+    its source being looked at again. 0: a new one every step, as the reference. Stills only."""
     internal_scale: tuple[float, float] = (0.8, 1.2)
     internal_crop: tuple[float, float] = (0.85, 1.0)
     internal_flip: float = 0.5
@@ -208,7 +211,7 @@ def preset(name: str, *, video: bool, layer: str, seed: int = 0) -> EditConfig:
             f"There is no layer named “{layer}”.",
             f"Choose one of {', '.join(LAYERS)}.",
         )
-    config = _video(layer, seed) if video else EditConfig(seed=seed)
+    config = _video(layer, seed) if video else EditConfig(seed=seed, internal_count=64)
     # Runs of 100 and of 400 steps learnt no detail of their own. A final one has it too: what was
     # seen in the preview shall not be gone in the shot.
     config = replace(config, preset=name, precision="bfloat16", detail=1.0)

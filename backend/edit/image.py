@@ -32,7 +32,14 @@ from backend.edit.train import (
     train,
 )
 from backend.edit.transfer import send
-from backend.edit.views import apply_colour, crop_matrix, homography_grid, jitter
+from backend.edit.views import (
+    Views,
+    apply_colour,
+    crop_matrix,
+    draw_views,
+    homography_grid,
+    jitter,
+)
 from backend.edit.warm import Weights
 from backend.progress import Reporter
 
@@ -79,12 +86,22 @@ def edit_image(
             layer_14HW: Tensor = network(sample[:, :3], sample[:, 6:])
         return torch.cat([layer_14HW[:, :3], layer_14HW[:, 3:] * sample[:, 3:4]], dim=1)
 
+    def drawn() -> tuple[Tensor, str, Views | None]:
+        """A crop, its name and its views, where it may come again."""
+        if not config.internal_count:
+            return picture.sample(random), "", None
+        number = int(torch.randint(config.internal_count, (), generator=random))
+        own = torch.Generator().manual_seed((config.seed % 2**32 + 1) * 2**20 + number)
+        sample = picture.sample(own)
+        height, width = sample.shape[-2:]
+        return sample, f"crop {number}", draw_views(config.views, height, width, own)
+
     def shots_of(step: int) -> list[Shot]:
-        samples = [picture.sample(random)] if config.internal else [picture.whole]
+        samples = [drawn()] if config.internal else [(picture.whole, "whole", None)]
         if config.internal and step % config.whole_every == 0:
-            samples.append(picture.whole)
+            samples.append((picture.whole, "whole", None))
         shots = []
-        for sample in samples:
+        for sample, name, views in samples:
             source, layer = sample[:, :3], layer_of(sample)
             shots.append(
                 Shot(
@@ -92,7 +109,7 @@ def edit_image(
                     screen=compose(layer, criterion.green_1311), alpha=layer[:, 3:],
                     relevancy=sample[:, 4:5] if picture.has_relevancy else None,
                     avoid=sample[:, 5:6] if picture.has_avoid else None,
-                    name="whole" if sample is picture.whole else "",
+                    name=name, views=views,
                 )
             )  # fmt: skip
         return shots

@@ -37,7 +37,7 @@ from backend.progress import Reporter
 from protocol.jobs import PRESETS, JobError
 
 PHASE = resume.PHASE
-VERSION = "edit-8"
+VERSION = "edit-9"
 """Raised when the same settings come to train otherwise: what was begun before is begun anew."""
 # The structure loss looks at the whole picture, its long side at most this multiple of the short.
 MAX_STRUCTURE_ASPECT = 380 / 224
@@ -50,6 +50,7 @@ class Shot:
     source: before. output: with the layer over it. screen: the layer over green. alpha: what
     sparsity pushes down. relevancy, avoid: where the bootstrap wants the layer, or None. name: of a
     source that is the same whenever it comes again under this name; empty: of one that is not.
+    views: that such a source always comes with; None: new ones are drawn.
     """
 
     source: Tensor
@@ -59,6 +60,7 @@ class Shot:
     relevancy: Tensor | None = None
     avoid: Tensor | None = None
     name: str = ""
+    views: Views | None = None
 
 
 def compose(layer_B4HW: Tensor, background: Tensor) -> Tensor:
@@ -87,6 +89,7 @@ class Criterion:
         self.device = device
         self.green_1311 = torch.tensor(config.green, device=device).reshape(1, 3, 1, 1)
         self._tokens: dict[str, Tensor] = {}
+        self._embedded: dict[str, Tensor] = {}
 
     def __call__(self, shots: Sequence[Shot], step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Total loss (a scalar with gradient) and its weighted parts, without."""
@@ -115,7 +118,7 @@ class Criterion:
     def _text_terms(self, shots: Sequence[Shot]) -> dict[str, Tensor]:
         """Composition and screen: one batch with gradient, one of the sources without."""
         config, texts = self.config, self.targets.draw(self.config.templates, self.generator)
-        views = [self._draw(shot.source) for shot in shots]
+        views = [shot.views or self._draw(shot.source) for shot in shots]
         seen = [(v, shot.output) for v, shot in zip(views, shots, strict=True)]
         if config.screen:
             seen += [(self._draw(shot.screen), shot.screen) for shot in shots]
@@ -125,12 +128,9 @@ class Criterion:
         distance = text_distance(config.distance, output_VD, texts.prompt)
         terms = {"composition": config.composition * distance}
         if config.direction and texts.source is not None:
-            with torch.no_grad():
-                if not config.same_views:
-                    views = [self._draw(shot.source) for shot in shots]
-                source_VD = self.scorer.embed(
-                    [(v, shot.source) for v, shot in zip(views, shots, strict=True)]
-                )
+            if not config.same_views:
+                views = [self._draw(shot.source) for shot in shots]
+            source_VD = self._sources(views, shots)
             terms["direction"] = config.direction * direction_loss(
                 output_VD, source_VD, texts.prompt, texts.source
             )
@@ -139,6 +139,27 @@ class Criterion:
                 config.distance, screen_VD, texts.screen
             )
         return terms
+
+    @torch.no_grad()
+    def _sources(self, views: Sequence[Views], shots: Sequence[Shot]) -> Tensor:
+        """Embeddings of the sources' views; what always comes with the same is looked at once.
+
+        It is looked at alone, for the same reason as `_source_tokens`.
+        """
+        seen = [(v, shot.source) for v, shot in zip(views, shots, strict=True)]
+        kept = [self.config.same_views and bool(shot.views) for shot in shots]
+        for one, shot, again in zip(seen, shots, kept, strict=True):
+            if again and shot.name not in self._embedded:
+                self._embedded[shot.name] = self.scorer.embed([one])
+        fresh = [one for one, again in zip(seen, kept, strict=True) if not again]
+        count = self.config.views.count
+        made = iter(torch.split(self.scorer.embed(fresh), count) if fresh else ())
+        return torch.cat(
+            [
+                self._embedded[shot.name] if again else next(made)
+                for shot, again in zip(shots, kept, strict=True)
+            ]
+        )
 
     def _draw(self, picture: Tensor) -> Views:
         height, width = picture.shape[-2:]

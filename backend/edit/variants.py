@@ -21,7 +21,8 @@ def reference(config: EditConfig, *, video: bool) -> EditConfig:
     """
     config = replace(
         config, distance="spherical", structure_norm="mse", same_views=False, matte=(0.0, 1.0),
-        internal=True, composition=1.0, direction=1.0, screen=1.0, screen_templates=2,
+        internal=True, internal_count=0, composition=1.0, direction=1.0, screen=1.0,
+        screen_templates=2,
         detail=0.0, templates=0.5, views=replace(config.views, shape="picture"),
     )  # fmt: skip
     if video:

@@ -64,6 +64,48 @@ def test_the_structure_of_a_source_that_comes_again_is_read_once():
     torch.testing.assert_close(made, [plain, plain])
 
 
+def test_a_source_that_comes_again_with_its_views_is_looked_at_once(monkeypatch):
+    shot = shot_of(Generator(channels=6, scales=3, side=40))
+    again = replace(shot, name="crop 3", views=drawn_for(shot, 7))
+    other = replace(again, name="crop 4", views=drawn_for(shot, 8))
+    looked = []
+    real = Scorer.embed
+
+    def embed(self, seen):
+        looked.append(len(seen))
+        return real(self, seen)
+
+    monkeypatch.setattr(Scorer, "embed", embed)
+    judge = criterion()
+    first, second = (judge([again, shot], 0)[1]["direction"] for _ in range(2))
+    # Outputs and screens together; the source that is kept; the other one, then that alone.
+    assert looked == [4, 1, 1, 4, 1]
+    looked.clear()
+    judge([other, again], 0)
+    assert looked == [4, 1]
+    assert not torch.equal(first, second)  # the other source's views are new
+    looked.clear()
+    apart = criterion(replace(TINY, same_views=False))
+    for _ in range(2):
+        apart([again], 0)
+    assert looked == [2, 1, 2, 1]
+
+
+def test_what_is_kept_of_a_source_is_what_a_look_gives():
+    shot = shot_of(Generator(channels=6, scales=3, side=40))
+    shot = replace(shot, name="crop 0", views=drawn_for(shot, 0))
+    judge = criterion(replace(TINY, templates=1.0, screen=0.0))
+    made = [judge([shot], 0)[1]["direction"] for _ in range(2)]
+    assert torch.equal(*made)
+    judge._embedded["crop 0"] += 0.1
+    assert not torch.equal(judge([shot], 0)[1]["direction"], made[0])
+
+
+def drawn_for(shot, seed):
+    random = torch.Generator().manual_seed(seed)
+    return draw_views(TINY.views, *shot.source.shape[-2:], random)
+
+
 def test_switched_off_terms_are_absent():
     config = replace(TINY, direction=0.0, screen=0.0, structure=0.0, bootstrap_steps=0)
     _, parts = criterion(config)([shot_of(Generator(channels=6, scales=3, side=40))], 0)

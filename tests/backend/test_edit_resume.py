@@ -55,6 +55,10 @@ def still(report: Silent, checkpoint: Checkpoint | None = None, config: EditConf
     ).tobytes()
 
 
+def still_of_few_crops(report: Silent, checkpoint: Checkpoint | None = None) -> bytes:
+    return still(report, checkpoint, replace(TINY, internal_count=3))
+
+
 class Noise(FlatAtlas):
     """Random colours."""
 
@@ -71,7 +75,7 @@ def moving(report: Silent, checkpoint: Checkpoint | None = None) -> bytes:
     return made.numpy().tobytes()
 
 
-@pytest.mark.parametrize("edit", [still, moving])
+@pytest.mark.parametrize("edit", [still, still_of_few_crops, moving])
 @pytest.mark.parametrize("stops", [(1,), (4, 6)], ids=["once", "twice"])
 def test_an_interrupted_edit_ends_in_the_same_bytes(
     edit: Callable[..., bytes], stops: tuple[int, ...], tmp_path: Path

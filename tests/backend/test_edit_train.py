@@ -8,6 +8,7 @@ import torch
 from tiny_clip import tiny_model
 from tiny_edit import CPU, TEXTS, TINY, Recorder, criterion, disc, edited, shot_of
 
+from backend.edit import image as image_module
 from backend.edit import train as train_module
 from backend.edit.config import EditConfig, EditTexts, ViewConfig
 from backend.edit.generator import Generator
@@ -334,3 +335,31 @@ def test_train_returns_a_loss_for_every_step():
 def test_the_generator_keeps_float32_on_cpus() -> None:
     with autocast(replace(TINY, precision="bfloat16"), torch.device("cpu")):
         assert torch.nn.Conv2d(3, 4, 3)(torch.rand(1, 3, 8, 8)).dtype == torch.float32
+
+
+def test_few_crops_come_again_each_with_its_views(monkeypatch):
+    class Begun(Exception):  # noqa: N818
+        pass
+
+    def begun(network, shots_of, *_):
+        raise Begun(shots_of)
+
+    monkeypatch.setattr(image_module, "train", begun)
+    config = replace(TINY, internal_count=2, whole_every=4)
+    with pytest.raises(Begun) as caught:
+        edit_image(disc(), TEXTS, tiny_model(), config, CPU, Silent())
+    (shots_of,) = caught.value.args
+    found = {}
+    for step in range(9):
+        for shot in shots_of(step):
+            assert (shot.views is None) == (shot.name == "whole")
+            found.setdefault(shot.name, []).append(shot)
+    assert set(found) == {"whole", "crop 0", "crop 1"}
+    for shots in found.values():
+        assert len(shots) > 1
+        for shot in shots[1:]:
+            assert torch.equal(shot.source, shots[0].source)
+            if shot.views is not None:
+                assert torch.equal(shot.views.homography, shots[0].views.homography)
+    one, other = found["crop 0"][0], found["crop 1"][0]
+    assert not torch.equal(one.views.homography, other.views.homography)
