@@ -1,6 +1,6 @@
 """Steps per second and peak memory of the edit, beside a plain loop written the reference's way.
 
-    python -m scripts.benchmark_edit [--case image|video] [--steps 5] [--device cpu|cuda]
+    python -m scripts.benchmark_edit [--case image|video] [--steps 5] [--known] [--device cpu|cuda]
     python -m scripts.benchmark_edit --arithmetic
     python -m scripts.benchmark_edit --quick
 
@@ -9,8 +9,9 @@ generator (128 channels, 7 scales) and a text-image model of ViT-B/32's size wit
 The plain loop is scripts/plain_edit.py; --texts-once spares it encoding its texts at every step. It
 runs in a process of its own, as PyTorch is when nothing is set; ours keeps the memory it freed, as
 the backend's worker does (backend/memory.py). The two take a step in turn, over the same pictures:
-of random sizes in the image case, as in training, or always 512² with --fixed. The first of each
-is left out; ratios are of the sums, and the median of the pairs'. On a CPU seconds are CPU time of
+of random sizes in the image case, as in training, or always 512² with --fixed; new at every step,
+or with --known one that came before, as most do in a still's run of ours. The first of each is left
+out; ratios are of the sums, and the median of the pairs'. On a CPU seconds are CPU time of
 the process, which a busy machine changes less than the clock's; of one thread unless --threads
 says more. On a GPU, --block steps are timed together, so that nothing waits within. Peak memory is
 the process' on a CPU, the tensors' on a GPU.
@@ -328,6 +329,7 @@ def config_of(case: str, args: argparse.Namespace) -> EditConfig:
     """The reference's settings, with what the command line changes."""
     config = preset("final", video=case == "video", layer="background")
     config = replace(config, bootstrap=0.0, precision=args.precision, preview_every=10**9)
+    config = replace(config, internal_count=int(args.known))
     if args.quick:
         config = replace(config, size=64, channels=8, scales=3)
         config = replace(config, views=replace(config.views, count=2))
@@ -353,6 +355,7 @@ def main(words: list[str] | None = None) -> int:
     p.add_argument("--threads", type=int, default=1, help="of a CPU")
     p.add_argument("--texts-once", action="store_true")
     p.add_argument("--fixed", action="store_true", help="pictures of one size")
+    p.add_argument("--known", action="store_true", help="stills: one crop that comes again")
     p.add_argument("--quick", action="store_true", help="small sizes: does it run at all?")
     p.add_argument("--arithmetic", action="store_true")
     args = p.parse_args(words)
