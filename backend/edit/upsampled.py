@@ -67,7 +67,7 @@ def plain_convolution(
     return made
 
 
-@lru_cache(512)
+@lru_cache(32)
 def drawn_out(low: int, high: int) -> Tensor:
     """Bilinear ×2 along one side, cut to high: float32 [high,low]."""
     eye = torch.eye(low)[None]
@@ -75,7 +75,6 @@ def drawn_out(low: int, high: int) -> Tensor:
     return drawn[0].T[:high].contiguous()
 
 
-@lru_cache(512)
 def taps_of(low: int, high: int) -> Tensor:
     """Drawn out, mirrored at its ends, and moved by -1, 0, 1: float32 [high,3,low]."""
     framed = F.pad(drawn_out(low, high).T[None], (1, 1), mode="reflect")[0].T
