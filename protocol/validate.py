@@ -21,7 +21,7 @@ from .jobs import (
 )
 from .layers import POINTED, layers_of, objects_of, of_object, one_object_only
 from .limits import GIB, LIMITS, Limits
-from .prompts import check_model, check_prompts, check_words
+from .mask_prompts import check_model, check_prompts, check_words
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _JOB_ID = re.compile(r"[0-9a-f]{32}")

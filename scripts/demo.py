@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from scripts import edit
+from backend.cli import edit
 from scripts.make_clip import make_clip, write_clip
 
 PROMPT, SOURCE = "a golden swan", "a blue swan"

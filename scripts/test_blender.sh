@@ -32,7 +32,7 @@ if [ -n "${BLENDER:-}" ]; then
       --python-version "$inside" --only-binary=:all: pyzmq msgpack msgspec pytest pytest-timeout
   fi
   exec "$BLENDER" --background --factory-startup --python-exit-code 1 \
-    --python scripts/pytest_in_blender.py -- "$packages" tests/blender "$@"
+    --python scripts/blender/run_pytest.py -- "$packages" tests/blender "$@"
 fi
 
 if [[ "${BPY:-}" == *" "* ]]; then

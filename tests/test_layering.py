@@ -16,7 +16,7 @@ LIGHT_MODULES = [
     *(f"protocol.{path.stem}" for path in sorted((ROOT / "protocol").glob("[!_]*.py"))),
     *("backend.serve", "backend.server", "backend.journal", "backend.store", "backend.scheduler"),
     *("backend.executors.base", "backend.executors.local", "backend.executors.mock"),
-    *("backend.worker", "backend.progress", "backend.atlas.config", "backend.edit.config"),
+    *("backend.worker", "backend.progress", "backend.atlas.explicit.config", "backend.edit.config"),
 ]
 
 
@@ -38,6 +38,100 @@ def name_of(path: Path) -> str:
 
 def files(folder: str) -> list[Path]:
     return sorted((ROOT / folder).rglob("*.py"))
+
+
+def modules() -> dict[str, Path]:
+    """Every module of ours by its dotted name; a package is its __init__."""
+    found = {}
+    for folder in ("protocol", "backend", "blender_addon", "scripts"):
+        for path in files(folder):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def modules_imported(name: str, source: str, known: set[str]) -> set[str]:
+    """Which of the known modules a module names in an import, wherever the import stands.
+
+    Imports for the type checker alone count too: who is typed by another knows it.
+    """
+    found: set[str] = set()
+    package = name.split(".")
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: -node.level] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            found |= {f"{base}.{alias.name}" for alias in node.names} | {base}
+    return (found & known) - {name}
+
+
+def circles(arrows: dict[str, set[str]]) -> list[list[str]]:
+    """Every group of modules that import each other, each as one way round it."""
+    return [
+        _way_round(sorted(group)[0], arrows, group) for group in _groups(arrows) if len(group) > 1
+    ]
+
+
+def _groups(arrows: dict[str, set[str]]) -> list[set[str]]:
+    """Modules that reach each other, by who is reached from where."""
+    reach = {name: _reached(name, arrows) for name in arrows}
+    groups: list[set[str]] = []
+    for name in sorted(arrows):
+        if not any(name in group for group in groups):
+            groups.append({name, *(other for other in reach[name] if name in reach[other])})
+    return groups
+
+
+def _reached(start: str, arrows: dict[str, set[str]]) -> set[str]:
+    found: set[str] = set()
+    left = [start]
+    while left:
+        for other in arrows[left.pop()] - found:
+            found.add(other)
+            left.append(other)
+    return found
+
+
+def _way_round(start: str, arrows: dict[str, set[str]], group: set[str]) -> list[str]:
+    """The shortest way from a module through others back to itself."""
+    ways = [[start]]
+    for way in ways:
+        for other in sorted(arrows[way[-1]] & group):
+            if other == start:
+                return [*way, start]
+            if other not in way:
+                ways.append([*way, other])
+    raise AssertionError(f"{start} is in no circle")
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    known = modules()
+    arrows = {
+        name: modules_imported(name, path.read_text(encoding="utf-8"), set(known))
+        for name, path in known.items()
+    }
+    # A package's own __init__ is run before its modules; naming the package is no arrow to it.
+    for name, path in known.items():
+        if path.stem != "__init__":
+            arrows[name] = {one for one in arrows[name] if known[one].stem != "__init__"}
+    assert [" → ".join(way) for way in circles(arrows)] == []
+
+
+def test_a_circle_is_found_and_named_once():
+    arrows = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set(), "e": {"a"}}
+    assert circles(arrows) == [["a", "b", "c", "a"]]
+
+
+def test_relative_and_lazy_imports_are_arrows():
+    source = (
+        "def f():\n    from ..core import jobs\nfrom . import x\nfrom backend.atlas import render"
+    )
+    known = {"p.core.jobs", "p.ui.x", "backend.atlas.render", "p.ui"}
+    assert modules_imported("p.ui.y", source, known) == {
+        "p.core.jobs", "p.ui.x", "backend.atlas.render", "p.ui",
+    }  # fmt: skip
 
 
 def test_the_server_side_is_imported_without_the_heavy_ones():

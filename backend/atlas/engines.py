@@ -11,15 +11,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from backend.atlas import config as explicit_config
-from backend.atlas import files, fit
+from backend.atlas import files
+from backend.atlas.explicit import config as explicit_config
+from backend.atlas.explicit import fit
+from backend.atlas.explicit.model import Atlas
 from backend.atlas.interface import LayeredAtlas
 from backend.atlas.mlp import config as mlp_config
 from backend.atlas.mlp import train
 from backend.atlas.mlp.model import MlpAtlas
-from backend.atlas.model import Atlas
-from backend.atlas.objects import Given
 from backend.checkpoint import Checkpoint
+from backend.masks.objects import Given
 from backend.progress import Reporter
 from protocol.layers import one_object_only
 

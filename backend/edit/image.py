@@ -16,6 +16,7 @@ from backend.clip.model import TextImageModel
 from backend.edit.config import EditConfig, EditTexts
 from backend.edit.detail import Detail
 from backend.edit.generator import Generator
+from backend.edit.generator_files import Weights
 from backend.edit.matte import clear_haze
 from backend.edit.preview import preview_of
 from backend.edit.texts import TextTargets
@@ -40,7 +41,6 @@ from backend.edit.views import (
     homography_grid,
     jitter,
 )
-from backend.edit.warm import Weights
 from backend.progress import Reporter
 
 

@@ -20,7 +20,7 @@ from backend.clip.model import TextImageModel
 from backend.edit import resume
 from backend.edit.config import EditConfig
 from backend.edit.generator import Generator
-from backend.edit.ledger import Ledger
+from backend.edit.loss_log import Ledger
 from backend.edit.losses import (
     bootstrap_loss,
     direction_loss,

@@ -32,7 +32,7 @@ class LocalExecutor:
         self,
         data: Path,
         devices: tuple[str, ...] = ("auto",),
-        runner: str = "backend.worker:run_job",
+        runner: str = "backend.methods.dispatch:run_job",
         model: ClipModel = ClipModel(),  # noqa: B008  (frozen)
     ) -> None:
         self._slots = {

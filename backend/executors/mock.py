@@ -24,7 +24,7 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.worker import Context
+from backend.context import Context
 from protocol.jobs import (
     BOTH,
     AtlasJob,

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.atlas import engines
-from backend.atlas import masks as mask_room
 from backend.atlas.interface import LayeredAtlas
 from backend.atlas.report import sheet
 from backend.checkpoint import Checkpoint
-from backend.methods import shelf
-from backend.methods.hints import given_of, with_model
+from backend.context import Context
+from backend.masks import resolve
+from backend.methods import atlas_cache
+from backend.methods.mask_prompts import given_of, with_model
 from backend.methods.shots import each_shot
-from backend.worker import Context
 from protocol.jobs import AtlasJob, Clip, Masks, Result
 from protocol.layers import objects_of
 
@@ -65,22 +65,22 @@ def atlas_of(
     objects = tuple(with_model(masks, ctx) for masks in objects)
     identity = (
         engines.VERSIONS[engine],
-        mask_room.VERSION,
+        resolve.VERSION,
         msgspec.to_builtins(clip.frames),
         msgspec.to_builtins(objects),
         engines.settings(engine, preset, seed),
     )
     folder = ctx.atlas_folder(hashlib.sha256(msgpack.packb(identity)).hexdigest())
-    kept = shelf.find(folder, ctx.device, ctx)
+    kept = atlas_cache.find(folder, ctx.device, ctx)
     if kept is not None:
         return kept
-    shelf.sweep(folder.parent)
+    atlas_cache.sweep(folder.parent)
     size = (frames.shape[1], frames.shape[2])
     given = [given_of(masks, size, ctx, first) for masks in objects]
     checkpoint = Checkpoint(folder.with_name(f"{folder.name}.part"), report=ctx)
     atlas = engines.decompose(engine, preset, seed, frames, given, ctx.device, ctx, checkpoint)
     pictures = {layer: picture(atlas, layer) for layer in atlas.layers}
-    kept = shelf.put(atlas, folder, {**pictures, "report": sheet(atlas, frames)})
+    kept = atlas_cache.put(atlas, folder, {**pictures, "report": sheet(atlas, frames)})
     checkpoint.drop()  # not before: what was fitted for hours is to be kept at any moment
     return kept
 

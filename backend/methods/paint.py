@@ -13,9 +13,9 @@ from backend.atlas.brush import on_whole, paint_in
 from backend.atlas.interface import LayeredAtlas
 from backend.atlas.layers import visibility
 from backend.atlas.render import WHOLE, Window, render_layer
+from backend.context import Context
 from backend.methods.atlas import atlas_of, load_clip_frames, picture
 from backend.methods.shots import shots
-from backend.worker import Context
 from protocol.jobs import JobError, PaintJob, Result
 from protocol.layers import objects_of
 from protocol.limits import LIMITS

@@ -10,9 +10,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.atlas.shots import find_cuts
-from backend.methods.both import BACK, FRONT, Layer, alone
-from backend.worker import Context
+from backend.context import Context
+from backend.methods.two_layers import BACK, FRONT, Layer, alone
+from backend.motion.cuts import find_cuts
 from protocol.jobs import BOTH, OBJECTS, AtlasJob, Clip, EditJob, JobError, Masks, ObjectRef, Result
 from protocol.layers import about, objects_of, of_object, suffix
 

@@ -13,7 +13,7 @@ import bpy
 
 from ..core.jobs import Job
 from ..core.planning import Anchor
-from ..core.request import Settings
+from ..core.settings import Settings
 from . import layers
 
 PENDING = "text2live_pending"

@@ -16,7 +16,8 @@ from ..core import png
 from ..core.canvas import mask_over, paint_over
 from ..core.frames import FrameStore, mask_of
 from ..core.masking import masks_of, sources
-from ..core.request import Settings, check, check_before_reading, job_spec
+from ..core.request import check, check_before_reading, job_spec
+from ..core.settings import Settings
 from ..wire import jobs
 from . import shot
 from .easel import CANVAS

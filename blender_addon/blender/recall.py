@@ -8,7 +8,7 @@ from ..core import jobs as phases
 from ..core.delivery import files_in, read_record
 from ..core.jobs import ALONE, Job
 from ..core.planning import Anchor
-from ..core.request import Settings
+from ..core.settings import Settings
 from . import compat, layers
 from .folders import folder_of
 

@@ -18,8 +18,8 @@ from ..core import jobs as phases
 from ..core.history import History
 from ..core.jobs import Job
 from ..core.local_backend import LocalBackend
-from ..core.request import Settings
 from ..core.session import Session
+from ..core.settings import Settings
 from ..wire import client as wire_client
 from ..wire import jobs
 from . import backends, baking, compat, folders, layers, pending, placing, recall, shot, versions

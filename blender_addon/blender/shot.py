@@ -16,7 +16,7 @@ from typing import Any
 import bpy
 
 from ..core.jobs import Job
-from ..core.request import Settings
+from ..core.settings import Settings
 from . import compat, layers
 from .backends import PACKAGE
 from .extract import source_files

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..wire import jobs
 from .planning import Anchor
-from .request import Settings
+from .settings import Settings
 
 READING, SENDING, WAITING, WORKING, FETCHING, PLACING = (
     "reading",

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
 from ..wire import jobs
+from .settings import Settings
 
-if TYPE_CHECKING:
-    from .request import Settings
-
-MaskMode = Literal["box", "image", "text", "auto", "key", "mask", "strip", "all", "none"]
 POINTED = ("box", "image", "key")
 """Modes that point at the object on one frame, and have it carried through the shot."""
 

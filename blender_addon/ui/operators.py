@@ -10,7 +10,7 @@ from bpy.props import FloatProperty, StringProperty
 from ..blender import compat, compositor, handlers, layers, runtime, waiting
 from ..blender.extract import check_source
 from ..core.jobs import Job
-from ..core.request import Kind
+from ..core.settings import Kind
 from ..wire import jobs
 from .base import refuse, subject
 from .preferences import longest

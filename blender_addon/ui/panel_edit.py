@@ -8,7 +8,7 @@ import bpy
 
 from ..blender import compat, runtime
 from ..core.jobs import duration
-from ..core.request import Kind
+from ..core.settings import Kind
 from .base import PARENT, InSequencer, field, subject
 from .preferences import longest
 

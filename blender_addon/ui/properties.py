@@ -16,7 +16,7 @@ from bpy.props import (
 )
 
 from ..blender import compat
-from ..core.request import Kind, Settings
+from ..core.settings import Kind, Settings
 
 LAYERS = [
     ("foreground", "Object", "Change the object that moves in front"),

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from tiny_clip import tiny_model
 
-from backend.atlas import config as atlas_config
+from backend.atlas.explicit import config as atlas_config
+from backend.clip import cache
 from backend.edit import config as edit_config
-from backend.methods import text2live
 
 
 def make_brief(
@@ -32,4 +32,4 @@ def make_brief(
             real_edit(name, **kw), steps=edit_steps, channels=4, scales=3, size=64, atlas_limit=96
         ),
     )
-    monkeypatch.setattr(text2live, "text_image_model", lambda model, device: tiny_model())
+    monkeypatch.setattr(cache, "text_image_model", lambda model, device: tiny_model())

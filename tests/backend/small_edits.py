@@ -7,9 +7,11 @@ from dataclasses import replace
 from tiny_clip import tiny_model
 
 from backend.checkpoint import Checkpoint
+from backend.clip import cache
+from backend.context import Context
 from backend.edit import config as edit_config
-from backend.methods import text2live, unfinished
-from backend.worker import Context, run_job
+from backend.methods import checkpoints
+from backend.methods.dispatch import run_job
 from protocol.jobs import JobSpec, Result
 
 STEPS = 40
@@ -21,6 +23,6 @@ def run(spec: JobSpec, ctx: Context) -> Result:
     edit_config.preset = lambda name, **kw: replace(
         PRESET(name, **kw), steps=STEPS, channels=4, scales=3, size=64
     )
-    text2live.text_image_model = lambda model, device: tiny_model()
-    unfinished.Checkpoint = lambda path, **rest: Checkpoint(path, every=0, **rest)
+    cache.text_image_model = lambda model, device: tiny_model()
+    checkpoints.Checkpoint = lambda path, **rest: Checkpoint(path, every=0, **rest)
     return run_job(spec, ctx)

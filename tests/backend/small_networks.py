@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from tiny_mlp import TINY
 
-from backend import worker
+from backend import context
 from backend.atlas.mlp import config as mlp_config
 from backend.checkpoint import Checkpoint
-from backend.methods import atlas
-from backend.worker import Context
+from backend.context import Context
+from backend.methods import atlas, dispatch
 from protocol.jobs import JobSpec, Result
 
 SMALL = replace(TINY, warm_passes=4, warm_until=0.5, steps=150)
@@ -20,5 +20,5 @@ def run(spec: JobSpec, ctx: Context) -> Result:
     """The real method of the job with networks of a few units."""
     mlp_config.preset = lambda name, seed=0: replace(SMALL, seed=seed)
     atlas.Checkpoint = lambda path, **rest: Checkpoint(path, every=0, **rest)
-    worker.STEP_INTERVAL = 0.0
-    return worker.run_job(spec, ctx)
+    context.STEP_INTERVAL = 0.0
+    return dispatch.run_job(spec, ctx)

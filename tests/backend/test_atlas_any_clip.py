@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from backend.atlas import flow
-from backend.atlas.config import preset
-from backend.atlas.fit import decompose
-from backend.atlas.model import Atlas
+from backend.atlas.explicit.config import preset
+from backend.atlas.explicit.fit import decompose
+from backend.atlas.explicit.model import Atlas
 from backend.atlas.quality import rebuild
 from backend.atlas.render import render_layer
-from backend.atlas.shots import find_cuts
+from backend.motion import flow
+from backend.motion.cuts import find_cuts
 from backend.progress import Silent
 from protocol.jobs import JobError
 from scripts.make_clip import SyntheticClip, make_clip

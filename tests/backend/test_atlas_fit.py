@@ -9,9 +9,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from backend.atlas.config import AtlasConfig, preset
-from backend.atlas.fit import decompose
-from backend.atlas.model import Atlas
+from backend.atlas.explicit.config import AtlasConfig, preset
+from backend.atlas.explicit.fit import decompose
+from backend.atlas.explicit.model import Atlas
 from backend.atlas.quality import rebuild
 from backend.atlas.render import render_layer
 from backend.progress import Cancelled, Silent

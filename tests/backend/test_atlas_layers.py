@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from backend.atlas import hidden, losses
-from backend.atlas.confidence import judge
-from backend.atlas.flow import Flows, without
+from backend.atlas.explicit import losses
+from backend.atlas.explicit.reacquire import reunite
 from backend.atlas.layers import over, shares
-from backend.atlas.motion import _bridged
-from backend.atlas.reunite import reunite
+from backend.masks import occlusion
+from backend.masks.confidence import judge
+from backend.motion.base_maps import _bridged
+from backend.motion.flow import Flows, without
 from backend.progress import Silent
 
 
@@ -43,7 +44,7 @@ def test_one_object_and_the_rest() -> None:
 
 def test_the_front_one_wins() -> None:
     front, behind = (disc(x, 24, 12).astype(np.float32)[None] for x in (24, 36))
-    first, second = hidden.seen([front, behind])
+    first, second = occlusion.seen([front, behind])
     assert np.array_equal(first, front)
     assert not (second[front > 0.5]).any()
     assert np.array_equal(second[front < 0.5], behind[front < 0.5])
@@ -52,7 +53,7 @@ def test_the_front_one_wins() -> None:
 def test_a_mask_goes_on_behind_what_hides_it_and_nowhere_else() -> None:
     whole, front = disc(36, 24, 14), disc(20, 24, 12)
     shown = whole & ~front
-    (found,) = hidden.continued(shown[None], front[None], 6)
+    (found,) = occlusion.continued(shown[None], front[None], 6)
     assert np.array_equal(found & ~front, shown | (found & ~front & ~shown))
     assert (found & ~front & ~shown).sum() < 12, "only where the edges of the two meet"
     under = found & front
@@ -65,11 +66,11 @@ def test_a_mask_goes_on_behind_what_hides_it_and_nowhere_else() -> None:
 def test_a_narrow_gap_between_two_masks_is_no_background() -> None:
     front, shown = np.zeros((2, 20, 40), bool)
     front[:, :18], shown[:, 20:] = True, True
-    (found,) = hidden.continued(shown[None], front[None], 5)
+    (found,) = occlusion.continued(shown[None], front[None], 5)
     assert found[:, 15:].all()
     assert not found[:, :14].any()
     shown[:, :24] = False  # six pixels are no gap
-    (apart,) = hidden.continued(shown[None], front[None], 5)
+    (apart,) = occlusion.continued(shown[None], front[None], 5)
     assert np.array_equal(apart, shown)
 
 

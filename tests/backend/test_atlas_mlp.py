@@ -11,13 +11,13 @@ import pytest
 import torch
 from tiny_mlp import CPU, TINY, H, T, W, footage_of, keys
 
-from backend.atlas import flow
-from backend.atlas.hints import Hints
 from backend.atlas.mlp import losses
 from backend.atlas.mlp.config import PAPER, TUNED, VARIANTS, MlpConfig, preset
 from backend.atlas.mlp.networks import Frame, Networks, encode
 from backend.atlas.mlp.objective import terms
 from backend.atlas.mlp.train import Trainer, gather
+from backend.masks.prompts import Hints
+from backend.motion import flow
 from backend.progress import Silent
 from protocol.jobs import JobError
 from scripts.make_clip import SyntheticClip, make_clip

@@ -14,17 +14,17 @@ import torch
 from house import SLOT, House, is_a
 from tiny_mlp import CPU, TINY, H, T, W, keys
 
-from backend import worker
+from backend import context
 from backend.atlas import engines
 from backend.atlas.mlp import config as mlp_config
 from backend.atlas.mlp.model import MlpAtlas
 from backend.atlas.mlp.train import FITTING, WARMING, decompose_mlp
-from backend.atlas.objects import Given
 from backend.checkpoint import Checkpoint
+from backend.context import Context
 from backend.executors.base import AnyReport, Failed, Finished, Gone, Note, Ready, Step
+from backend.masks.objects import Given
 from backend.methods import atlas as method
 from backend.progress import Cancelled, Silent
-from backend.worker import Context
 from protocol.jobs import AtlasJob, Clip, KeyMask, Masks
 from scripts.make_clip import SyntheticClip, make_clip
 
@@ -215,7 +215,7 @@ def test_a_cancelled_job_that_is_sent_again_goes_on(
     monkeypatch.setattr(
         method, "Checkpoint", lambda path, **rest: Checkpoint(path, every=0, **rest)
     )
-    monkeypatch.setattr("backend.worker.STEP_INTERVAL", 0.0)
+    monkeypatch.setattr("backend.context.STEP_INTERVAL", 0.0)
     whole = Job(clip, tmp_path / "whole")
     method.run(whole.spec, whole.ctx)
     for phase, at in ((WARMING, 2), (FITTING, 3)):
@@ -243,7 +243,7 @@ def test_a_killed_workers_networks_go_on_to_the_same_bytes(
         # Set to what they are: the runner changes them here too, and they are put back.
         short.setattr(mlp_config, "preset", mlp_config.preset)
         short.setattr(method, "Checkpoint", method.Checkpoint)
-        short.setattr(worker, "STEP_INTERVAL", worker.STEP_INTERVAL)
+        short.setattr(context, "STEP_INTERVAL", context.STEP_INTERVAL)
         whole = Job(clip, tmp_path / "whole")
         small_networks.run(whole.spec, whole.ctx)
     spec = job_of(clip, Context("0" * 32, "cpu", tmp_path / "killed", whole.reports.append))

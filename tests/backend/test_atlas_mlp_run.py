@@ -12,18 +12,18 @@ import pytest
 import torch
 from tiny_mlp import CPU, TINY, H, T, W, footage_of, keys
 
-from backend.atlas import config as explicit_config
 from backend.atlas.engines import load_atlas
-from backend.atlas.fit import decompose
+from backend.atlas.explicit import config as explicit_config
+from backend.atlas.explicit.fit import decompose
 from backend.atlas.interface import LayeredAtlas
 from backend.atlas.mlp import config as mlp_config
 from backend.atlas.mlp.model import MlpAtlas
 from backend.atlas.mlp.train import Trainer, decompose_mlp, finish
 from backend.atlas.render import render_layer
+from backend.context import Context
 from backend.executors.base import AnyReport, Note
 from backend.methods import atlas as method
 from backend.progress import Cancelled, Silent
-from backend.worker import Context
 from protocol.jobs import AtlasJob, Clip, JobError, KeyMask, Masks
 from scripts.make_clip import SyntheticClip, make_clip
 

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from backend.atlas import flow, grabcut, losses, masks, motion
-from backend.atlas.config import preset
-from backend.atlas.optim import RowAdam
+from backend.atlas.explicit import losses
+from backend.atlas.explicit.config import preset
+from backend.atlas.explicit.optim import RowAdam
+from backend.atlas.explicit.splines import basis, surface, time_cells
+from backend.atlas.explicit.start import begin
 from backend.atlas.sampling import push_pull, sample, splat
-from backend.atlas.splines import basis, surface, time_cells
-from backend.atlas.start import begin
+from backend.masks import grabcut, resolve
+from backend.motion import base_maps, flow
 from backend.progress import Silent
 from protocol.jobs import JobError
 from scripts.make_clip import SyntheticClip, make_clip
@@ -148,7 +150,7 @@ def test_flow_of_few_frames_has_only_the_gaps_that_fit(clip: SyntheticClip) -> N
 
 def test_background_chain_agrees_with_the_truth(clip: SyntheticClip, flows: flow.Flows) -> None:
     rough = (clip.alpha > 0.5).astype(np.float32)
-    bg, (fg,) = motion.base_maps(flows, [rough], Silent())
+    bg, (fg,) = base_maps.base_maps(flows, [rough], Silent())
     np.testing.assert_allclose(bg[T // 2], np.eye(3), atol=1e-12)
     points = np.array([[20.5, 20.5], [140.5, 20.5], [20.5, 80.5], [140.5, 80.5]])
     for t in (0, T - 1):
@@ -167,7 +169,7 @@ def test_chain_of_steps_meets_its_reference() -> None:
     rng = np.random.default_rng(0)
     steps = [np.eye(3) + rng.normal(0, 0.01, (3, 3)) * [[1, 1, 9], [1, 1, 9], [0, 0, 0]]
              for _ in range(4)]  # fmt: skip
-    maps = motion.chain(steps, 2)
+    maps = base_maps.chain(steps, 2)
     np.testing.assert_allclose(maps[2], np.eye(3))
     np.testing.assert_allclose(maps[0], steps[1] @ steps[0])
     np.testing.assert_allclose(maps[3] @ steps[2], np.eye(3), atol=1e-12)
@@ -176,12 +178,12 @@ def test_chain_of_steps_meets_its_reference() -> None:
 def test_wild_or_missing_fits_are_refused() -> None:
     rng = np.random.default_rng(0)
     few = rng.uniform(0, 100, (5, 2))
-    assert motion.homography(few, few, (100, 100)) is None
-    assert motion.similarity(few, few) is None
+    assert base_maps.homography(few, few, (100, 100)) is None
+    assert base_maps.similarity(few, few) is None
     many = rng.uniform(0, 100, (200, 2))
-    assert motion.similarity(many, many * 3) is None
-    assert motion.homography(many, many * 3, (100, 100)) is None
-    np.testing.assert_allclose(motion.homography(many, many + 2, (100, 100)),
+    assert base_maps.similarity(many, many * 3) is None
+    assert base_maps.homography(many, many * 3, (100, 100)) is None
+    np.testing.assert_allclose(base_maps.homography(many, many + 2, (100, 100)),
                                [[1, 0, 2], [0, 1, 2], [0, 0, 1]], atol=1e-6)  # fmt: skip
 
 
@@ -191,11 +193,11 @@ def test_wild_or_missing_fits_are_refused() -> None:
 def test_signed_distance_is_negative_inside_and_crosses_at_the_edge() -> None:
     mask = np.zeros((20, 20), bool)
     mask[5:15, 5:15] = True
-    distance = masks.signed_distance(mask)
+    distance = resolve.signed_distance(mask)
     assert (distance < 0).tolist() == mask.tolist()
     assert distance[10, 4] == pytest.approx(0.5, abs=0.1)
     assert distance[10, 5] == pytest.approx(-0.5, abs=0.1)
-    assert masks.signed_distance(np.zeros((3, 3), bool)).min() > 100
+    assert resolve.signed_distance(np.zeros((3, 3), bool)).min() > 100
 
 
 def test_grabcut_pulls_a_rough_mask_onto_the_edge(clip: SyntheticClip) -> None:
@@ -216,7 +218,7 @@ def test_key_masks_are_carried_both_ways(
     clip: SyntheticClip, flows: flow.Flows, keys: tuple[int, ...]
 ) -> None:
     given = {t: clip.masks()[t] for t in keys}
-    out = masks.resolve_masks(clip.frames, given, "key", flows, Silent())
+    out = resolve.resolve_masks(clip.frames, given, "key", flows, Silent())
     assert out.shape == (T, H, W)
     assert out.dtype == np.float32
     overlap = [_overlap(out[t] > 0.5, clip.alpha[t] > 0.5) for t in range(T)]
@@ -227,7 +229,7 @@ def test_a_mask_carried_far_is_told(clip: SyntheticClip) -> None:
     still = np.repeat(clip.frames[:1], 30, 0)
     flows = flow.estimate(still, (1,), 1.0, Silent())
     notes = Notes()
-    out = masks.resolve_masks(still, {1: clip.masks()[0]}, "key", flows, notes)
+    out = resolve.resolve_masks(still, {1: clip.masks()[0]}, "key", flows, notes)
     assert _overlap(out[29] > 0.5, clip.alpha[0] > 0.5) > 0.95
     assert len(notes.texts) == 1
     assert "28 frames" in notes.texts[0]
@@ -239,7 +241,7 @@ def test_automatic_masks_find_the_swan() -> None:
     frames, alpha = clip.frames[::2], clip.alpha[::2]
     flows = flow.estimate(frames, (1, 2, 4), 1.0, Silent())
     notes = Notes()
-    out = masks.resolve_masks(frames, {}, "auto", flows, notes)
+    out = resolve.resolve_masks(frames, {}, "auto", flows, notes)
     overlap = [_overlap(out[t] > 0.5, alpha[t] > 0.5) for t in range(len(frames))]
     assert np.mean(overlap) > 0.8
     assert not notes.texts, "nothing to doubt here"
@@ -249,7 +251,7 @@ def test_automatic_masks_say_when_nothing_moves(clip: SyntheticClip) -> None:
     still = np.repeat(clip.frames[:1], 4, 0)
     flows = flow.estimate(still, (1, 2), 1.0, Silent())
     with pytest.raises(JobError) as caught:
-        masks.resolve_masks(still, {}, "auto", flows, Silent())
+        resolve.resolve_masks(still, {}, "auto", flows, Silent())
     assert caught.value.problem.code == "no_foreground"
     assert "mask" in caught.value.problem.hint
 
@@ -259,7 +261,7 @@ def test_missing_masks_of_mode_all_are_carried_and_told(
 ) -> None:
     notes = Notes()
     given = {t: clip.masks()[t] for t in range(T) if t != 4}
-    out = masks.resolve_masks(clip.frames, given, "all", flows, notes)
+    out = resolve.resolve_masks(clip.frames, given, "all", flows, notes)
     assert _overlap(out[4] > 0.5, clip.alpha[4] > 0.5) > 0.95
     assert notes.texts == [
         "1 of 10 frames have no mask; theirs were carried over from the nearest frames that have "

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from backend.atlas.colours import paint
-from backend.atlas.config import preset
-from backend.atlas.fit import decompose
-from backend.atlas.model import Atlas
+from backend.atlas.explicit.colours import paint
+from backend.atlas.explicit.config import preset
+from backend.atlas.explicit.fit import decompose
+from backend.atlas.explicit.model import Atlas
+from backend.atlas.explicit.start import begin, set_canvas
 from backend.atlas.report import examine, sheet, verdict
-from backend.atlas.start import begin, set_canvas
 from backend.progress import Silent
 from scripts.make_clip import SyntheticClip, make_clip
 

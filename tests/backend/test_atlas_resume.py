@@ -10,12 +10,12 @@ import safetensors.torch
 import torch
 
 from backend.atlas import engines
-from backend.atlas.config import preset
-from backend.atlas.fit import decompose
-from backend.atlas.hints import Hints
-from backend.atlas.model import Atlas
-from backend.atlas.objects import Given
+from backend.atlas.explicit.config import preset
+from backend.atlas.explicit.fit import decompose
+from backend.atlas.explicit.model import Atlas
 from backend.checkpoint import Checkpoint, State
+from backend.masks.objects import Given
+from backend.masks.prompts import Hints
 from backend.progress import Cancelled, Silent
 from scripts.make_clip import SyntheticClip, make_clip
 

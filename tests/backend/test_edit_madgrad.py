@@ -10,7 +10,7 @@ from madgrad import MADGRAD
 
 from backend.edit.generator import Generator
 from backend.edit.madgrad import Madgrad
-from scripts.benchmark_edit import Traffic
+from scripts.measure.benchmark_edit import Traffic
 
 
 def trained(kind: type, **settings: Any) -> tuple[list[torch.Tensor], Any]:

@@ -11,10 +11,10 @@ from tiny_clip import tiny_model
 from backend.edit.config import EditTexts
 from backend.edit.crops import MIN_CROP, Window
 from backend.edit.extents import CELL
-from backend.edit.places import Place, Places
+from backend.edit.footage import Footage, Place, Places
 from backend.edit.preview import GAP
 from backend.edit.train import PHASE
-from backend.edit.video import Footage, edit_atlas, over, premultiply, sample
+from backend.edit.video import edit_atlas, over, premultiply, sample
 from backend.progress import Cancelled, Silent
 
 TEXTS = EditTexts(prompt=("golden wall",), source=("wall",))

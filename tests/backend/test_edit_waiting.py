@@ -16,11 +16,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from backend.clip.model import TextImageModel
-from backend.edit import image, ledger, train, video
+from backend.edit import image, loss_log, train, video
 from backend.edit.config import EditConfig, EditTexts, ViewConfig
 from backend.edit.extents import Extents
 from backend.edit.image import edit_image
-from backend.edit.ledger import Ledger
+from backend.edit.loss_log import Ledger
 from backend.edit.video import edit_atlas
 from backend.progress import Silent
 from protocol.jobs import JobError
@@ -130,7 +130,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
 
     for room in (image, video):
         monkeypatch.setattr(room, "train", watched)
-    monkeypatch.setattr(ledger, "PATIENCE", 10)
+    monkeypatch.setattr(loss_log, "PATIENCE", 10)
     monkeypatch.setattr(Extents, "add", adding)
     monkeypatch.setattr(Ledger, "settle", made.paused(Ledger.settle))
     real_init = Ledger.__init__

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from backend import media
-from scripts import edit
-from scripts.local_backend import local_backend
+from backend.cli import edit
+from backend.cli.local_backend import local_backend
 from scripts.make_clip import make_clip
 
 

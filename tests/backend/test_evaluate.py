@@ -18,12 +18,12 @@ from backend.clip.load import DEMO_FOLDER
 from backend.edit import config as edit_config
 from backend.edit.config import EditConfig
 from protocol.jobs import ClipModel, JobError
-from scripts.evaluate import __main__ as script
-from scripts.evaluate import cells, judge, plan, report
-from scripts.evaluate.cases import BUILT_IN, Case, Footage, read_cases, read_footage
-from scripts.evaluate.measure import COLUMNS, Bench
-from scripts.evaluate.report import Row
-from scripts.evaluate.variants import OURS, VARIANTS
+from scripts.measure.evaluate import __main__ as script
+from scripts.measure.evaluate import cells, judge, plan, report
+from scripts.measure.evaluate.cases import BUILT_IN, Case, Footage, read_cases, read_footage
+from scripts.measure.evaluate.measure import COLUMNS, Bench
+from scripts.measure.evaluate.report import Row
+from scripts.measure.evaluate.variants import OURS, VARIANTS
 
 CASE = Case(clip="demo", source="a blue swan", prompts=("a golden swan", "a wooden swan"))
 

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from backend.atlas.flow import Flows
-from scripts.evaluate import metrics
+from backend.motion.flow import Flows
+from scripts.measure.evaluate import metrics
 
 H, W, T = 24, 32, 3
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from brief import make_brief
 
+from backend.context import Context
 from backend.edit.config import EditTexts
 from backend.executors.base import AnyReport, Note, Preview, Step
-from backend.methods import atlas, text2live
+from backend.methods import atlas, edit
 from backend.progress import Cancelled
-from backend.worker import Context
 from protocol.jobs import AtlasJob, Clip, ClipModel, EditJob, JobError, KeyMask, Masks
 from scripts.make_clip import SyntheticClip, make_clip
 
@@ -57,15 +57,15 @@ def spec(job: Job, shot: SyntheticClip, frames: int = 6, **fields: object) -> Ed
     )
 
 
-def atlas_job(edit: EditJob) -> AtlasJob:
-    return AtlasJob(clip=edit.clip, masks=edit.masks, preset=edit.preset, seed=edit.seed)
+def atlas_job(job: EditJob) -> AtlasJob:
+    return AtlasJob(clip=job.clip, masks=job.masks, preset=job.preset, seed=job.seed)
 
 
 def test_an_edit_gives_a_layer_for_every_frame_at_the_clips_own_size(
     tmp_path: Path, shot: SyntheticClip
 ) -> None:
     job = Job(tmp_path)
-    result = text2live.run(spec(job, shot), job.ctx)
+    result = edit.run(spec(job, shot), job.ctx)
     layers = np.stack([job.ctx.load(ref) for ref in result.layer])
     assert layers.shape == (6, 72, 128, 4)
     assert layers.dtype == np.uint8
@@ -81,10 +81,10 @@ def test_the_atlas_of_a_shot_is_made_once(tmp_path: Path, shot: SyntheticClip) -
     wanted = spec(first, shot)
     made = atlas.run(atlas_job(wanted), first.ctx)
     assert set(made.pictures) == {"foreground_atlas", "background_atlas", "report"}
-    text2live.run(wanted, second.ctx)
+    edit.run(wanted, second.ctx)
     assert "atlas made earlier" in second.notes()
     other = spec(third, shot, seed=1)
-    text2live.run(other, third.ctx)
+    edit.run(other, third.ctx)
     assert "atlas made earlier" not in third.notes()
     assert len(list((tmp_path / "atlases").iterdir())) == 2
 
@@ -102,7 +102,7 @@ def test_a_damaged_atlas_is_made_anew(tmp_path: Path, shot: SyntheticClip) -> No
 
 def test_a_background_layer_stays_behind_the_object(tmp_path: Path, shot: SyntheticClip) -> None:
     job = Job(tmp_path)
-    result = text2live.run(spec(job, shot, layer="background"), job.ctx)
+    result = edit.run(spec(job, shot, layer="background"), job.ctx)
     alpha = np.stack([job.ctx.load(ref) for ref in result.layer])[..., 3]
     solid = np.stack([cv2.erode(a, np.ones((9, 9))) for a in shot.alpha]) > 0.99
     assert alpha[shot.alpha == 0].max() > 100
@@ -113,7 +113,7 @@ def test_the_same_seed_gives_the_same_layer(tmp_path: Path, shot: SyntheticClip)
     layers = []
     for data in (tmp_path / "a", tmp_path / "b"):
         job = Job(data)
-        layers.append(text2live.run(spec(job, shot), job.ctx).layer)
+        layers.append(edit.run(spec(job, shot), job.ctx).layer)
     assert layers[0] == layers[1]
 
 
@@ -121,7 +121,7 @@ def test_one_frame_is_edited_as_a_still_inside_its_mask(
     tmp_path: Path, shot: SyntheticClip
 ) -> None:
     job = Job(tmp_path)
-    result = text2live.run(spec(job, shot, frames=1), job.ctx)
+    result = edit.run(spec(job, shot, frames=1), job.ctx)
     layer = job.ctx.load(result.layer[0])
     assert layer.shape == (72, 128, 4)
     assert not layer[..., 3][shot.alpha[0] == 0].any()
@@ -139,9 +139,9 @@ def test_all_five_texts_reach_the_edit(
         caught.append(texts)
         return np.zeros((*image.shape[:2], 4), np.uint8)
 
-    monkeypatch.setattr(text2live, "edit_image", edit_image)
+    monkeypatch.setattr(edit, "edit_image", edit_image)
     job = Job(tmp_path)
-    text2live.run(spec(job, shot, frames=1, **texts), job.ctx)
+    edit.run(spec(job, shot, frames=1, **texts), job.ctx)
     assert caught == [EditTexts(prompt=("golden swan",), source=("blue swan",), **texts)]
 
 
@@ -149,9 +149,9 @@ def test_all_five_texts_reach_the_edit(
 def test_a_clip_of_one_flat_colour_is_refused_in_a_sentence(tmp_path: Path, count: int) -> None:
     job = Job(tmp_path)
     black = job.ctx.store(np.zeros((72, 128, 3), np.uint8))
-    edit = EditJob(clip=Clip(frames=(black,) * count), prompt=("red car",))
+    wanted = EditJob(clip=Clip(frames=(black,) * count), prompt=("red car",))
     with pytest.raises(JobError, match="one flat colour") as why:
-        text2live.run(edit, job.ctx)
+        edit.run(wanted, job.ctx)
     assert why.value.problem.hint
 
 
@@ -162,7 +162,7 @@ def test_missing_weights_are_said_before_any_work(
     job = Job(tmp_path)
     wanted = spec(job, shot, model=ClipModel(name="ViT-B-32", checkpoint=str(tmp_path / "no.pt")))
     with pytest.raises(JobError, match=r"no\.pt") as caught:
-        text2live.run(wanted, job.ctx)
+        edit.run(wanted, job.ctx)
     assert "demo" in caught.value.problem.hint
     assert job.phases() == []
 
@@ -171,7 +171,7 @@ def test_cancel_works_in_every_phase_and_leaves_no_half_atlas(
     tmp_path: Path, shot: SyntheticClip
 ) -> None:
     whole = Job(tmp_path / "whole")
-    text2live.run(spec(whole, shot), whole.ctx)
+    edit.run(spec(whole, shot), whole.ctx)
     phases = whole.phases()
     assert len(phases) >= 5
     for number, phase in enumerate(phases):
@@ -183,8 +183,8 @@ def test_cancel_works_in_every_phase_and_leaves_no_half_atlas(
         job = Job(data, in_phase)
         wanted = spec(job, shot)
         with pytest.raises(Cancelled):
-            text2live.run(wanted, job.ctx)
+            edit.run(wanted, job.ctx)
         assert job.phases()[-1] == phase
         again = Job(data)
-        result = text2live.run(wanted, again.ctx)
+        result = edit.run(wanted, again.ctx)
         assert len(result.layer) == 6

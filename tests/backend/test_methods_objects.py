@@ -10,14 +10,14 @@ import pytest
 from brief import make_brief
 from crossing import Crossing
 
+from backend.cli.local_backend import local_backend
+from backend.cli.mask_options import Objects
+from backend.context import Context
 from backend.executors.base import AnyReport, Note
-from backend.methods import atlas, hints, paint, text2live
+from backend.methods import atlas, edit, mask_prompts, paint
 from backend.methods.shots import each_shot, worst
-from backend.worker import Context
 from protocol.client import new_job_id
 from protocol.jobs import AtlasJob, Clip, EditJob, JobError, KeyMask, Masks, PaintJob, Result
-from scripts.local_backend import local_backend
-from scripts.objects import Objects
 
 T, H, W = 6, 64, 96
 
@@ -88,7 +88,7 @@ def test_the_objects_are_part_of_what_an_atlas_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("layer", ["foreground", "foreground_2", "background"])
 def test_an_edit_of_a_layer_stays_on_what_is_seen_of_it(tmp_path: Path, layer: str) -> None:
     job = Job(tmp_path)
-    result = text2live.run(job.edit(layer), job.ctx)
+    result = edit.run(job.edit(layer), job.ctx)
     alpha, share = job.alphas(result), job.truth.share(layer)
     assert alpha.shape == (T, H, W)
     assert alpha[share > 0.999].mean() > 20
@@ -121,7 +121,7 @@ def test_an_object_that_is_nowhere_fails_the_job_by_name(tmp_path: Path) -> None
     empty = KeyMask(frame=0, mask=job.ctx.store(np.zeros((H, W, 1), np.uint8)))
     spec = job.edit("foreground", behind=(Masks(mode="key", keys=(empty,)),))
     with pytest.raises(JobError, match=r"Object 2 \(foreground_2\)") as caught:
-        text2live.run(spec, job.ctx)
+        edit.run(spec, job.ctx)
     assert caught.value.problem.code == "no_foreground_2"
 
 
@@ -138,7 +138,7 @@ def test_a_still_is_edited_where_it_shows_the_layer(
         caught.append(mask)
         return np.zeros((H, W, 4), np.uint8)
 
-    monkeypatch.setattr(text2live, "edit_image", edit_image)
+    monkeypatch.setattr(edit, "edit_image", edit_image)
     job = Job(tmp_path)
     whole = np.full((H, W, 1), 255, np.uint8)
     behind = Masks(mode="key", keys=(KeyMask(frame=0, mask=job.ctx.store(whole)),))
@@ -146,10 +146,10 @@ def test_a_still_is_edited_where_it_shows_the_layer(
     still = msgspec.structs.replace(spec, clip=Clip(frames=job.clip.frames[:1]))
     front = job.truth.masks("foreground")[0]
     if layer == "background":
-        text2live.run(still, job.ctx)
+        edit.run(still, job.ctx)
         assert not caught[0].any(), "the objects fill the frame"
         return
-    text2live.run(still, job.ctx)
+    edit.run(still, job.ctx)
     assert np.array_equal(caught[0], front if layer == "foreground" else 255 - front)
 
 
@@ -158,7 +158,7 @@ def test_a_still_whose_object_is_hidden_says_which(tmp_path: Path) -> None:
     masks = job.masks("foreground", 0)
     objects = (masks, masks)
     with pytest.raises(JobError, match=r"Object 2 \(foreground_2\): Nothing is seen") as caught:
-        hints.mask_of_layer(objects, "foreground_2", job.frames[0], 96, job.ctx)
+        mask_prompts.mask_of_layer(objects, "foreground_2", job.frames[0], 96, job.ctx)
     assert caught.value.problem.code == "no_foreground_2"
 
 
@@ -166,7 +166,7 @@ def test_texts_of_an_edit_stand_in_for_the_foremost_object_alone() -> None:
     text = Masks(mode="text")
     own = Masks(mode="text", texts=("boat",))
     spec = EditJob(clip=Clip(frames=()), prompt=("x",), source=("car",), masks=text, behind=(own,))
-    first, second = hints.objects_of_edit(spec)
+    first, second = mask_prompts.objects_of_edit(spec)
     assert (first.texts, second.texts) == (("car",), ("boat",))
     assert first.model == second.model == spec.model
 

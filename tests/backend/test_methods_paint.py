@@ -12,14 +12,14 @@ import torch
 from flat_atlas import FlatAtlas
 
 from backend.atlas.brush import on_whole, paint_in
-from backend.atlas.config import preset
-from backend.atlas.fit import decompose
+from backend.atlas.explicit.config import preset
+from backend.atlas.explicit.fit import decompose
 from backend.atlas.render import render_layer
+from backend.context import Context
 from backend.executors.base import AnyReport, Note
 from backend.media import composite
 from backend.methods import paint
 from backend.progress import Silent
-from backend.worker import Context
 from protocol.jobs import Clip, JobError, PaintJob, Result
 from scripts.make_clip import make_clip
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from brief import make_brief
 
-from backend.atlas.hints import Hints
+from backend.context import Context
 from backend.executors.base import AnyReport, Note
-from backend.methods import atlas, hints, paint, text2live
+from backend.masks.prompts import Hints
+from backend.methods import atlas, edit, mask_prompts, paint
 from backend.methods.shots import each_shot, masks_within, worst
-from backend.worker import Context
 from protocol.jobs import (
     AtlasJob,
     BoxKey,
@@ -63,7 +63,7 @@ def shots(tmp_path: Path) -> Shots:
     return Shots(tmp_path)
 
 
-def edit(shots: Shots, keys: Callable[[KeyMask], bool], mode: str = "key") -> EditJob:
+def edit_job(shots: Shots, keys: Callable[[KeyMask], bool], mode: str = "key") -> EditJob:
     masks = Masks(mode=mode, keys=tuple(k for k in shots.keys if keys(k)))  # type: ignore[arg-type]
     return EditJob(
         clip=shots.clip, prompt=("golden swan",), source=("swan",), preset="draft", masks=masks
@@ -81,7 +81,7 @@ def test_each_shot_gets_an_atlas_and_a_report(shots: Shots) -> None:
 
 
 def test_layers_of_all_shots_come_in_a_row(shots: Shots) -> None:
-    result = text2live.run(edit(shots, lambda k: True, "all"), shots.ctx)
+    result = edit.run(edit_job(shots, lambda k: True, "all"), shots.ctx)
     assert len(result.layer) == 9
     for ref, key in zip(result.layer, shots.keys, strict=True):
         alpha, mask = shots.ctx.load(ref)[..., 3], shots.ctx.load(key.mask)[..., 0] > 127
@@ -93,8 +93,8 @@ def test_a_shot_in_which_nothing_is_found_stays_empty_and_says_so(shots: Shots) 
     """The second shot stands still, so nothing moves in it and no mask was given."""
     still = shots.ctx.store(np.ascontiguousarray(shots.frames[6]))
     clip = Clip(frames=(*shots.clip.frames[:5], *[still] * 4))
-    job = msgspec.structs.replace(edit(shots, lambda k: k.frame == 2), clip=clip)
-    result = text2live.run(job, shots.ctx)
+    job = msgspec.structs.replace(edit_job(shots, lambda k: k.frame == 2), clip=clip)
+    result = edit.run(job, shots.ctx)
     assert len(result.layer) == 9
     if "stays empty" in shots.notes():
         assert shots.ctx.load(result.layer[-1]).max() == 0
@@ -156,7 +156,7 @@ def ran(
 def test_a_background_without_an_object_is_edited_as_background_and_it_is_said(
     shots: Shots,
 ) -> None:
-    job = msgspec.structs.replace(edit(shots, lambda k: k.frame == 2), layer="background")
+    job = msgspec.structs.replace(edit_job(shots, lambda k: k.frame == 2), layer="background")
     result, runs = ran(shots, job)
     assert runs == [(0, "key"), (5, "auto"), (5, "none")]
     assert result.layer == shots.clip.frames
@@ -167,7 +167,10 @@ def test_a_background_without_an_object_is_edited_as_background_and_it_is_said(
 
 def test_a_shot_without_an_object_has_a_background_alone_of_both(shots: Shots) -> None:
     job = msgspec.structs.replace(
-        edit(shots, lambda k: k.frame == 2), layer="both", background=("snow",), screen=("gold",)
+        edit_job(shots, lambda k: k.frame == 2),
+        layer="both",
+        background=("snow",),
+        screen=("gold",),
     )
     asked: list[EditJob] = []
 
@@ -189,14 +192,14 @@ def test_a_shot_without_an_object_has_a_background_alone_of_both(shots: Shots) -
 
 
 def test_an_object_that_is_not_in_a_shot_leaves_its_layer_empty(shots: Shots) -> None:
-    result, runs = ran(shots, edit(shots, lambda k: k.frame == 2))
+    result, runs = ran(shots, edit_job(shots, lambda k: k.frame == 2))
     assert runs == [(0, "key"), (5, "auto")]
     assert shots.ctx.load(result.layer[-1]).max() == 0
     assert "Its layer stays empty" in shots.notes()
 
 
 def test_the_worst_frame_is_counted_in_the_whole_clip(shots: Shots) -> None:
-    result, _ = ran(shots, edit(shots, lambda k: True, "all"), without=())
+    result, _ = ran(shots, edit_job(shots, lambda k: True, "all"), without=())
     assert result.numbers["mask_worst_frame"] == 5 + 2
     assert result.numbers["mask_confidence_worst"] == pytest.approx(0.4)
 
@@ -205,13 +208,13 @@ def test_notes_of_a_shot_count_frames_in_the_whole_clip(
     shots: Shots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    real = hints.hints_of
+    real = mask_prompts.hints_of
 
     def hints_of(masks: Masks, size: tuple[int, int], ctx: Context, first: int) -> Hints:
         asked.append(first)
         return real(masks, size, ctx, first)
 
-    monkeypatch.setattr(hints, "hints_of", hints_of)
+    monkeypatch.setattr(mask_prompts, "hints_of", hints_of)
     atlas.run(AtlasJob(clip=shots.clip, masks=Masks(mode="all", keys=shots.keys)), shots.ctx)
     assert asked == [0, 5]
 

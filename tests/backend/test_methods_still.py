@@ -10,10 +10,11 @@ import pytest
 from msgspec.structs import replace
 from tiny_clip import tiny_model
 
-from backend.atlas.segmenters.base import Prompts, Segmented
+from backend.clip import cache
+from backend.context import Context
 from backend.executors.base import AnyReport
-from backend.methods import hints, text2live
-from backend.worker import Context
+from backend.masks.segmenters.base import Prompts, Segmented
+from backend.methods import edit, mask_prompts
 from protocol.jobs import (
     BoxKey,
     ClickKey,
@@ -41,10 +42,10 @@ class Still:
         self.reports: list[AnyReport] = []
         self.ctx = Context("0" * 32, "cpu", data, self.reports.append)
         self.mask: np.ndarray | None = None
-        monkeypatch.setattr(text2live, "edit_image", self._edit)
-        monkeypatch.setattr(text2live, "text_image_model", lambda model, device: tiny_model())
-        monkeypatch.setattr(hints, "_relevancy_of", self._relevancy_of)
-        monkeypatch.setattr(hints, "load_segmenter", lambda *_: self)
+        monkeypatch.setattr(edit, "edit_image", self._edit)
+        monkeypatch.setattr(cache, "text_image_model", lambda model, device: tiny_model())
+        monkeypatch.setattr(mask_prompts, "_relevancy_of", self._relevancy_of)
+        monkeypatch.setattr(mask_prompts, "load_segmenter", lambda *_: self)
 
     def _edit(
         self, image: np.ndarray, *_: object, mask: np.ndarray | None, **__: object
@@ -68,7 +69,7 @@ class Still:
             clip=clip, prompt=("golden swan",), source=("swan",), preset="draft", masks=masks,
             layer=layer,
         )  # fmt: skip
-        return text2live.run(spec, self.ctx)
+        return edit.run(spec, self.ctx)
 
     def picture(self, values: np.ndarray) -> StrokeKey:
         return StrokeKey(frame=0, mask=self.ctx.store(values.astype(np.uint8)[..., None]))
@@ -141,18 +142,20 @@ def test_texts_of_masks_are_read_by_the_jobs_own_model() -> None:
     job = EditJob(clip=Clip(frames=()), prompt=("x",), source=("swan",), model=own)
     for mode in ("auto", "text"):
         masks = Masks(mode=mode, texts=("bird",))  # type: ignore[arg-type]
-        assert hints.objects_of_edit(replace(job, masks=masks))[0].model == own
+        assert mask_prompts.objects_of_edit(replace(job, masks=masks))[0].model == own
         named = replace(masks, model=other)
-        assert hints.objects_of_edit(replace(job, masks=named))[0].model == other
-    assert hints.objects_of_edit(replace(job, masks=Masks(mode="text")))[0].texts == ("swan",)
-    assert hints.objects_of_edit(job) == (Masks(),), "no text, no model"
+        assert mask_prompts.objects_of_edit(replace(job, masks=named))[0].model == other
+    assert mask_prompts.objects_of_edit(replace(job, masks=Masks(mode="text")))[0].texts == (
+        "swan",
+    )
+    assert mask_prompts.objects_of_edit(job) == (Masks(),), "no text, no model"
 
 
 def test_two_models_are_kept_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[ClipModel] = []
-    monkeypatch.setattr(text2live, "load_clip", lambda model, device: loaded.append(model))
-    text2live.text_image_model.cache_clear()
+    monkeypatch.setattr(cache, "load_clip", lambda model, device: loaded.append(model))
+    cache.text_image_model.cache_clear()
     for name in ("a", "b", "a", "b"):
-        text2live.text_image_model(ClipModel(name=name), "cpu")
+        cache.text_image_model(ClipModel(name=name), "cpu")
     assert [model.name for model in loaded] == ["a", "b"]
-    text2live.text_image_model.cache_clear()
+    cache.text_image_model.cache_clear()

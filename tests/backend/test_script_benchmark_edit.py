@@ -10,8 +10,8 @@ import torch
 
 from backend.edit.config import EditConfig, ViewConfig
 from backend.edit.generator import Generator
-from scripts import benchmark_edit
-from scripts.plain_edit import PlainGenerator, PlainLoop
+from scripts.measure import benchmark_edit
+from scripts.measure.plain_edit import PlainGenerator, PlainLoop
 
 CPU = torch.device("cpu")
 STILL = ViewConfig(count=2, crop=(1.0, 1.0), flip=0, affine=0, perspective=0, jitter=0, grey=0)

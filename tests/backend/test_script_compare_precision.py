@@ -11,7 +11,7 @@ from tiny_clip import tiny_model
 
 from backend.edit import train
 from backend.media import read_image
-from scripts import compare_precision
+from scripts.measure import compare_precision
 
 
 class Noise(FlatAtlas):

@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 
 from backend import media
+from backend.cli import edit, local_backend
+from backend.cli.mask_options import Objects
+from backend.cli.progress import Progress
 from protocol.client import Client, ConnectionChanged, JobEvent, JobList, new_job_id
 from protocol.jobs import Clip, EditJob, Event, JobError, Problem
 from protocol.keys import read_connection_file
-from scripts import edit, local_backend
-from scripts.objects import Objects
-from scripts.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,7 +9,7 @@ import pytest
 from test_script_edit import connection, frames  # noqa: F401  (fixtures)
 
 from backend import media
-from scripts import paint
+from backend.cli import paint
 
 
 def run(connection: Path, frames: Path, *more: object) -> int:  # noqa: F811

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from backend.atlas.config import preset
-from scripts.profile_atlas import (
+from backend.atlas.explicit.config import preset
+from scripts.measure.profile_atlas import (
     BANDWIDTH,
     LAUNCH,
     USED,

@@ -9,10 +9,13 @@ import types
 import numpy as np
 import pytest
 
-from backend import worker
+from backend import device as devices
+from backend.context import Context
+from backend.device import MEMORY_STEP, find_device, memory_of
 from backend.executors.base import Note, Preview, Step
+from backend.methods import dispatch
 from backend.progress import Cancelled
-from backend.worker import Context, memory_of, problem_of
+from backend.worker import problem_of
 from protocol.jobs import AtlasJob, Clip, ClipModel, EditJob, JobError, Result
 
 
@@ -79,7 +82,7 @@ def test_the_backends_model_is_for_jobs_that_name_none():
     chosen = ClipModel(name="ViT-B-32", pretrained="openai")
     for name, expected in (("", chosen), ("demo", ClipModel(name="demo"))):
         spec = _edit(ClipModel(name=name))
-        assert worker._with_model(spec, chosen).model == expected
+        assert dispatch._with_model(spec, chosen).model == expected
 
 
 def _edit(model: ClipModel) -> EditJob:
@@ -118,28 +121,28 @@ def test_a_long_mistake_is_cut():
 
 def test_the_device_is_what_was_asked_for_or_an_error():
     torch = pytest.importorskip("torch")
-    assert worker._find_device("none")[0] == "cpu"
-    assert worker._find_device("cpu")[0] == "cpu"
-    chosen, text = worker._find_device("auto")
+    assert find_device("none")[0] == "cpu"
+    assert find_device("cpu")[0] == "cpu"
+    chosen, text = find_device("auto")
     assert chosen == ("cuda:0" if torch.cuda.is_available() else "cpu")
     assert text.startswith(chosen)
     for wrong in ("banana", "mps"):
         with pytest.raises(JobError) as why:
-            worker._find_device(wrong)
+            find_device(wrong)
         assert why.value.problem.code == "bad_device"
     with pytest.raises(JobError) as why:
-        worker._find_device("cuda:99")
+        find_device("cuda:99")
     assert why.value.problem.code == "no_cuda"
 
 
 def test_a_job_goes_to_the_method_of_its_kind(context, monkeypatch):
-    for name in ("atlas", "text2live"):
+    for name in ("atlas", "edit"):
         stand_in = types.ModuleType(f"backend.methods.{name}")
         stand_in.run = lambda spec, ctx, name=name: Result(numbers={name: 1.0})
         monkeypatch.setitem(sys.modules, f"backend.methods.{name}", stand_in)
         monkeypatch.setattr(f"backend.methods.{name}", stand_in, raising=False)
-    assert "atlas" in worker.run_job(AtlasJob(clip=Clip(frames=())), context).numbers
-    assert "text2live" in worker.run_job(_edit(ClipModel()), context).numbers
+    assert "atlas" in dispatch.run_job(AtlasJob(clip=Clip(frames=())), context).numbers
+    assert "edit" in dispatch.run_job(_edit(ClipModel()), context).numbers
 
 
 def test_free_memory_is_what_programs_may_still_take(tmp_path, monkeypatch):
@@ -147,10 +150,10 @@ def test_free_memory_is_what_programs_may_still_take(tmp_path, monkeypatch):
         "MemTotal:       24000000 kB\nMemFree:          100000 kB\nMemAvailable:   12000000 kB\n"
     )
     (tmp_path / "meminfo").write_text(table)
-    monkeypatch.setattr(worker, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(devices, "MEMINFO", tmp_path / "meminfo")
     memory = memory_of("cpu")
     assert memory is not None
     assert memory.total == 24000000 * 1024
-    assert 0 <= 12000000 * 1024 - memory.free < worker.MEMORY_STEP
-    monkeypatch.setattr(worker, "MEMINFO", tmp_path / "no Linux")
+    assert 0 <= 12000000 * 1024 - memory.free < MEMORY_STEP
+    monkeypatch.setattr(devices, "MEMINFO", tmp_path / "no Linux")
     assert memory_of("cpu") is None

@@ -28,7 +28,7 @@ if bpy is not None:
     import desk as desks
 
     from blender_addon.blender import runtime
-    from scripts import blender_studio as studio
+    from scripts.blender import studio
 
 
 @pytest.fixture

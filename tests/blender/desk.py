@@ -14,7 +14,7 @@ import pytest
 from blender_addon.blender import compat, handlers, runtime
 from blender_addon.core.jobs import Job
 from blender_addon.ui import operators
-from scripts import blender_studio as studio
+from scripts.blender import studio
 
 REAL_PYTHON = os.environ.get("TEXT2LIVE_BACKEND_PYTHON", "")
 PYTHON = Path(REAL_PYTHON or sys.executable)

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 
 from blender_addon.ui import panel
-from scripts import blender_studio as studio
+from scripts.blender import studio
 
 
 class Recorder:

@@ -28,7 +28,7 @@ from blender_addon.blender import (  # noqa: E402
 from blender_addon.blender.folders import folder_of  # noqa: E402
 from blender_addon.ui import operators_layer  # noqa: E402
 from blender_addon.wire import jobs  # noqa: E402
-from scripts import blender_studio as studio  # noqa: E402
+from scripts.blender import studio  # noqa: E402
 
 
 @pytest.fixture

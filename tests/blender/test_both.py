@@ -29,7 +29,7 @@ from blender_addon.core import png  # noqa: E402
 from blender_addon.core.delivery import files_in  # noqa: E402
 from blender_addon.core.jobs import Job  # noqa: E402
 from blender_addon.wire import jobs  # noqa: E402
-from scripts import blender_studio as studio  # noqa: E402
+from scripts.blender import studio  # noqa: E402
 
 PARTS = ("background", "foreground")
 

@@ -14,7 +14,7 @@ from test_survival import reopen, settle  # noqa: E402
 
 from blender_addon.blender import compat, handlers, layers, runtime  # noqa: E402
 from blender_addon.core import jobs as phases  # noqa: E402
-from scripts import blender_studio as studio  # noqa: E402
+from scripts.blender import studio  # noqa: E402
 
 
 def duplicate(desk: Desk) -> Any:

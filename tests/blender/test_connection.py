@@ -16,7 +16,7 @@ from recorder import drawn  # noqa: E402
 from blender_addon.blender import compat, runtime  # noqa: E402
 from blender_addon.core.connection import View  # noqa: E402
 from blender_addon.wire import jobs  # noqa: E402
-from scripts import blender_studio as studio  # noqa: E402
+from scripts.blender import studio  # noqa: E402
 
 PYTHON = os.environ.get("TEXT2LIVE_BACKEND_PYTHON", "") or sys.executable
 

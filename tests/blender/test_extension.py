@@ -13,7 +13,7 @@ import pytest
 
 bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy module")
 
-from scripts import blender_studio as studio  # noqa: E402
+from scripts.blender import studio  # noqa: E402
 
 ZIPS = sorted((studio.REPOSITORY / "dist").glob("text2live-[0-9]*-linux-x64.zip"))
 OLD_ZIPS = sorted((studio.REPOSITORY / "dist").glob("text2live-legacy-linux-x64.zip"))

@@ -14,7 +14,7 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 from blender_addon.blender import compat, extract  # noqa: E402
 from blender_addon.core.frames import FrameStore  # noqa: E402
 from blender_addon.wire import jobs  # noqa: E402
-from scripts import blender_studio as studio  # noqa: E402
+from scripts.blender import studio  # noqa: E402
 
 
 def read_all(scene: Any, strip: Any, folder: Path, longest: int = 0) -> np.ndarray:

@@ -16,7 +16,7 @@ from test_survival import settle  # noqa: E402
 
 from blender_addon.blender import compat, layers, runtime, shot, versions, waiting  # noqa: E402
 from blender_addon.core import jobs as phases  # noqa: E402
-from scripts import blender_studio as studio  # noqa: E402
+from scripts.blender import studio  # noqa: E402
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from blender_addon.core import png  # noqa: E402
 from blender_addon.core.delivery import file_name  # noqa: E402
 from blender_addon.core.jobs import PLACING, Job  # noqa: E402
 from blender_addon.wire import jobs  # noqa: E402
-from scripts import blender_studio as studio  # noqa: E402
+from scripts.blender import studio  # noqa: E402
 
 
 def finished(scene: Any, strip: Any, layer: np.ndarray, folder: Path, size=(96, 64)) -> Job:  # type: ignore[no-untyped-def]

@@ -21,7 +21,7 @@ from blender_addon.core import png  # noqa: E402
 from blender_addon.core.history import History  # noqa: E402
 from blender_addon.core.jobs import Job  # noqa: E402
 from blender_addon.ui import operators, operators_paint  # noqa: E402
-from scripts import blender_studio as studio  # noqa: E402
+from scripts.blender import studio  # noqa: E402
 
 
 class Table(Desk):

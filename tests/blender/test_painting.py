@@ -20,7 +20,7 @@ from blender_addon.blender import easel, handlers, masks, runtime  # noqa: E402
 from blender_addon.core import png  # noqa: E402
 from blender_addon.ui import erased_overlay, opening, operators_paint  # noqa: E402
 from blender_addon.wire import jobs  # noqa: E402
-from scripts import blender_studio as studio  # noqa: E402
+from scripts.blender import studio  # noqa: E402
 
 
 @pytest.fixture

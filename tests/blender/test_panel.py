@@ -20,7 +20,7 @@ from blender_addon.core.history import History, Took  # noqa: E402
 from blender_addon.core.jobs import Job  # noqa: E402
 from blender_addon.ui import operators, thumbs  # noqa: E402
 from blender_addon.wire import jobs  # noqa: E402
-from scripts import blender_studio as studio  # noqa: E402
+from scripts.blender import studio  # noqa: E402
 
 REASON = jobs.Problem(code="x", message="The backend is not running.", hint="Start it.")
 

@@ -31,7 +31,7 @@ from blender_addon.blender import (  # noqa: E402
 from blender_addon.core import jobs as phases  # noqa: E402
 from blender_addon.core import png  # noqa: E402
 from protocol.link import Link  # noqa: E402
-from scripts import blender_studio as studio  # noqa: E402
+from scripts.blender import studio  # noqa: E402
 
 
 def test_a_layer_is_made_and_composited_exactly(desk: Desk, clip: Any, tmp_path: Path) -> None:
@@ -326,7 +326,7 @@ def test_a_script_is_told_that_there_is_no_backend(
 @pytest.mark.skipif(not REAL_PYTHON, reason="set TEXT2LIVE_BACKEND_PYTHON to a Python with torch")
 def test_the_script_goes_the_path_with_the_real_methods(tmp_path: Path) -> None:
     """A tiny clip, the draft preset, the embedded model: nothing is stood in for."""
-    command = [sys.executable, "-m", "scripts.blender_roundtrip", "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "scripts.blender.roundtrip", "--out", str(tmp_path)]
     command += ["--backend-python", REAL_PYTHON, "--device", "cpu"]
     command += ["--frames", "3", "--height", "72"]
     done = subprocess.run(command, cwd=studio.REPOSITORY, capture_output=True, text=True)

@@ -15,7 +15,7 @@ from blender_addon.blender import compat, extract, layers, masks, reading  # noq
 from blender_addon.core.planning import to_canvas  # noqa: E402
 from blender_addon.ui import box_overlay, operators_shot  # noqa: E402
 from blender_addon.wire import jobs  # noqa: E402
-from scripts import blender_studio as studio  # noqa: E402
+from scripts.blender import studio  # noqa: E402
 
 SIZE = (96, 64)
 

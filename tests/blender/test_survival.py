@@ -27,7 +27,7 @@ from blender_addon.blender import (  # noqa: E402
 )
 from blender_addon.core import jobs as phases  # noqa: E402
 from protocol.client import Client  # noqa: E402
-from scripts import blender_studio as studio  # noqa: E402
+from scripts.blender import studio  # noqa: E402
 
 
 def reopen(desk: Desk) -> None:

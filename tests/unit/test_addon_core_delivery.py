@@ -14,7 +14,7 @@ from blender_addon.core import jobs as phases
 from blender_addon.core import png
 from blender_addon.core.delivery import IN_FLIGHT, read_record
 from blender_addon.core.jobs import Job
-from blender_addon.core.request import Settings
+from blender_addon.core.settings import Settings
 from protocol.client import Fetched, JobEvent, RequestFailed
 from protocol.jobs import Event, Result, reference
 

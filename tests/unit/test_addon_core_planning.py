@@ -9,6 +9,7 @@ import pytest
 
 from blender_addon.core import connection, frames, jobs, masking, request
 from blender_addon.core.planning import Placement, Taken, fit, free_channel, percentage
+from blender_addon.core.settings import Settings, alternatives, clip_model
 from protocol.jobs import ClipModel, JobError
 from protocol.keys import Connection, new_keypair, write_connection_file
 
@@ -56,8 +57,11 @@ def test_percentage(size: tuple[int, int], longest: int, expected: int) -> None:
 
 
 def test_texts_are_split_into_alternatives() -> None:
-    assert request.alternatives(" a red car ;; a crimson car; ") == ("a red car", "a crimson car")
-    assert request.alternatives(" ; ") == ()
+    assert alternatives(" a red car ;; a crimson car; ") == (
+        "a red car",
+        "a crimson car",
+    )
+    assert alternatives(" ; ") == ()
 
 
 @pytest.mark.parametrize(
@@ -71,25 +75,25 @@ def test_texts_are_split_into_alternatives() -> None:
     ],
 )
 def test_model_names(text: str, model: ClipModel) -> None:
-    assert request.clip_model(text) == model
+    assert clip_model(text) == model
 
 
 def test_an_empty_prompt_is_refused_with_an_example() -> None:
     with pytest.raises(JobError) as caught:
-        request.check(request.Settings(prompt=" ; "))
+        request.check(Settings(prompt=" ; "))
     assert "example" in caught.value.problem.hint
 
 
 @pytest.mark.parametrize(
     ("settings", "size", "count", "code"),
     [
-        (request.Settings(prompt="x" * 3000), (64, 64), 5, "prompt_too_long"),
-        (request.Settings(prompt="x"), (64, 64), 5000, "too_many_frames"),
-        (request.Settings(prompt="x"), (9000, 64), 5, "frame_too_large"),
+        (Settings(prompt="x" * 3000), (64, 64), 5, "prompt_too_long"),
+        (Settings(prompt="x"), (64, 64), 5000, "too_many_frames"),
+        (Settings(prompt="x"), (9000, 64), 5, "frame_too_large"),
     ],
 )
 def test_what_the_backend_would_refuse_is_refused_before_reading(
-    settings: request.Settings, size: tuple[int, int], count: int, code: str
+    settings: Settings, size: tuple[int, int], count: int, code: str
 ) -> None:
     with pytest.raises(JobError) as caught:
         request.check_before_reading(settings, size, count, [], 24.0)
@@ -98,7 +102,7 @@ def test_what_the_backend_would_refuse_is_refused_before_reading(
 
 def test_masks_of_every_kind_pass_the_early_check() -> None:
     for mode, masks in (("auto", []), ("key", [2]), ("all", range(5))):
-        settings = request.Settings(prompt="x", mask_mode=mode)  # type: ignore[arg-type]
+        settings = Settings(prompt="x", mask_mode=mode)  # type: ignore[arg-type]
         request.check_before_reading(settings, (64, 48), 5, list(masks), 24.0)
 
 
@@ -107,9 +111,7 @@ def test_a_key_mask_is_for_its_frame(tmp_path: Path) -> None:
     picture.write_bytes(b"")
 
     def at(frame: int) -> list[tuple[int, Path | None]]:
-        settings = request.Settings(
-            prompt="x", mask_mode="key", mask_path=str(picture), mask_frame=frame
-        )
+        settings = Settings(prompt="x", mask_mode="key", mask_path=str(picture), mask_frame=frame)
         return masking.sources(settings, 20, 8)
 
     assert at(20) == [(0, picture)]
@@ -122,7 +124,7 @@ def test_a_key_mask_is_for_its_frame(tmp_path: Path) -> None:
 def test_masks_in_a_folder_are_counted(tmp_path: Path) -> None:
     for name in ("b.png", "a.PNG", "notes.txt", "c.jpg"):
         (tmp_path / name).write_bytes(b"")
-    settings = request.Settings(prompt="x", mask_mode="all", mask_path=str(tmp_path))
+    settings = Settings(prompt="x", mask_mode="all", mask_path=str(tmp_path))
     names = [path.name if path else None for _index, path in masking.sources(settings, 1, 3)]
     assert names == ["a.PNG", "b.png", "c.jpg"]
     with pytest.raises(JobError, match="holds 3 masks, the strip shows 4 frames"):
@@ -132,7 +134,7 @@ def test_masks_in_a_folder_are_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["key", "all"])
 @pytest.mark.parametrize("path", ["", "/nowhere/at/all"])
 def test_a_missing_mask_is_said(mode: str, path: str) -> None:
-    settings = request.Settings(prompt="x", mask_mode=mode, mask_path=path)  # type: ignore[arg-type]
+    settings = Settings(prompt="x", mask_mode=mode, mask_path=path)  # type: ignore[arg-type]
     with pytest.raises(JobError) as caught:
         masking.sources(settings, 1, 3)
     assert caught.value.problem.hint

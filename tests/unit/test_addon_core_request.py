@@ -11,7 +11,8 @@ import pytest
 
 from blender_addon.core import canvas, masking, quality
 from blender_addon.core.planning import Placement, box_between, to_canvas, to_picture
-from blender_addon.core.request import Settings, check_before_reading, job_spec
+from blender_addon.core.request import check_before_reading, job_spec
+from blender_addon.core.settings import Settings
 from protocol.jobs import AtlasJob, BoxKey, EditJob, JobError, KeyMask, Masks, ObjectRef, PaintJob
 
 START, FRAMES = 20, 8

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
+from backend.cli.mask_options import Objects, add_mask_arguments, behind_of, masks_of
 from protocol.jobs import JobError, Masks
-from scripts.objects import Objects, add_mask_arguments, behind_of, masks_of
 
 
 def parsed(*words: str) -> argparse.Namespace:

@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from backend.atlas.layers import visibility
-from backend.atlas.masks import signed_distance
 from backend.atlas.mlp.footage import Footage
 from backend.atlas.mlp.model import NETWORK, MlpAtlas
 from backend.atlas.mlp.networks import ALPHA_FLOOR, ALPHA_SCALE, Frame, Networks
 from backend.atlas.sampling import splat
+from backend.masks.resolve import signed_distance
 from backend.progress import Reporter
 
 PHASE = "Painting the atlas"
@@ -27,7 +27,7 @@ LATTICE = 4  # working pixels between the points at which the mappings are kept,
 CELLS = 96  # ... or as many cells along the longer side, if that is finer
 CLEAR = 0.5 / 255  # opacity below this is no opacity in 8 bits
 MARGIN = 4.0  # pixels round what is used of an atlas
-SEEN, OWN = 0.05, 0.4  # of a texel: see backend.atlas.colours
+SEEN, OWN = 0.05, 0.4  # of a texel: see backend.atlas.explicit.colours
 BATCH = {"cpu": 2048, "cuda": 1 << 17}  # points put through the networks at once
 LAYERS = (("bg", "background"), ("fg", "foreground"))
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.atlas.flow import Flows
+from backend.motion.flow import Flows
 
 
 @dataclass(frozen=True)

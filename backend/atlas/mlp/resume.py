@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from backend.atlas.optim import RowAdam
+from backend.atlas.explicit.optim import RowAdam
 from backend.checkpoint import State
 
 WARM, JOINT = "warm start", "joint"

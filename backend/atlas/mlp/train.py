@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.atlas import flow as flow_room
-from backend.atlas.colours import held_out_blocks
-from backend.atlas.hints import Hints
+from backend.atlas.explicit.colours import held_out_blocks
+from backend.atlas.explicit.optim import RowAdam
+from backend.atlas.explicit.start import check, working_size
 from backend.atlas.mlp import losses, resume
 from backend.atlas.mlp.bake import bake
 from backend.atlas.mlp.config import MlpConfig
@@ -21,12 +21,12 @@ from backend.atlas.mlp.footage import Footage
 from backend.atlas.mlp.model import MlpAtlas
 from backend.atlas.mlp.networks import Frame, Networks
 from backend.atlas.mlp.objective import terms
-from backend.atlas.objects import Given, resolve
-from backend.atlas.optim import RowAdam
 from backend.atlas.quality import measure, picture
 from backend.atlas.report import examine, verdict
-from backend.atlas.start import check, working_size
 from backend.checkpoint import Checkpoint, State
+from backend.masks.objects import Given, resolve
+from backend.masks.prompts import Hints
+from backend.motion import flow as flow_room
 from backend.progress import Reporter
 
 WARMING = "Laying out the networks"
@@ -185,7 +185,7 @@ def gather(
 ) -> Footage:
     """The clip at its working size with flow, rough masks and what is held out.
 
-    Same rules and errors as the explicit engine's `backend.atlas.fit.decompose`.
+    Same rules and errors as the explicit engine's `backend.atlas.explicit.fit.decompose`.
     """
     (given,) = check(frames, [Given(keys, mode)])
     size = working_size(frames.shape[1], frames.shape[2], config.long_side)

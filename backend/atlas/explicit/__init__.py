@@ -1,0 +1,1 @@
+"""The first engine: an explicit atlas, splines and images fitted directly."""

@@ -1,0 +1,1 @@
+"""The command line: edit, paint, and what they share."""

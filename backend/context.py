@@ -1,0 +1,108 @@
+"""All a method may touch: the store, its device, and how to report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.executors.base import AnyReport, Note, Preview, Step
+from backend.progress import Cancelled
+from backend.store import Store
+from protocol.jobs import ClipModel, ObjectRef
+
+if TYPE_CHECKING:
+    import torch
+
+STEP_INTERVAL = 0.25  # seconds between progress reports of one phase
+
+
+class Context:
+    """All a method may touch: the store, its device, and how to report. Is a Reporter.
+
+    device: the torch device to compute on. data: the backend's folder. model: the backend's own
+    choice of CLIP model.
+    """
+
+    def __init__(
+        self,
+        job: str,
+        device: str,
+        data: Path,
+        send: Callable[[AnyReport], None],
+        cancelled: Callable[[], bool] = lambda: False,
+        model: ClipModel = ClipModel(),  # noqa: B008  (frozen)
+    ) -> None:
+        self.job = job
+        self.data = data
+        self.model = model
+        self._device = device
+        self._send = send
+        self._cancelled = cancelled
+        self._store = Store(data / "objects")
+        self._phase = ""
+        self._began = (0.0, 0)  # time and step at which the phase's pace is measured from
+        self._sent = 0.0
+
+    @property
+    def device(self) -> torch.device:
+        """The device to compute on."""
+        import torch
+
+        return torch.device(self._device)
+
+    def check(self) -> None:
+        """Raise Cancelled if the job was cancelled."""
+        if self._cancelled():
+            raise Cancelled
+
+    def step(self, phase: str, done: int, total: int) -> None:
+        """Report done of total; sent at most four times a second, with the time left."""
+        self.check()
+        now = time.monotonic()
+        if phase != self._phase:
+            self._phase, self._began = phase, (now, done)
+        elif now - self._sent < STEP_INTERVAL and done != total:
+            return
+        self._sent = now
+        self._send(
+            Step(
+                job=self.job, phase=phase, done=done, total=total, eta_s=self._eta(now, done, total)
+            )
+        )
+
+    def _eta(self, now: float, done: int, total: int) -> float | None:
+        since, first = self._began
+        if done <= first or now - since < 0.5:
+            return None
+        return (now - since) / (done - first) * max(total - done, 0)
+
+    def preview(self, image: NDArray[np.uint8]) -> None:
+        """Show a picture: uint8 [H,W,3] or [H,W,4]."""
+        self.check()
+        self._send(Preview(job=self.job, object=self._store.save(image)))
+
+    def note(self, text: str) -> None:
+        """Tell the artist something: one plain sentence."""
+        self.check()
+        self._send(Note(job=self.job, text=text))
+
+    def load(self, ref: ObjectRef) -> NDArray[np.uint8]:
+        """An object as a read-only array [H,W,C]. Raises JobError if it is gone or damaged."""
+        self.check()
+        return self._store.load(ref)
+
+    def store(self, array: NDArray[np.uint8]) -> ObjectRef:
+        """Keep an array uint8 [H,W,C], on the disk when this returns. Raises JobError disk_full."""
+        self.check()
+        return self._store.save(array)
+
+    def atlas_folder(self, key: str) -> Path:
+        """Where the atlas of this key is kept, or is to be; its parent exists."""
+        folder = self.data / "atlases"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / key

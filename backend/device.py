@@ -1,0 +1,80 @@
+"""The device a worker computes on: found by name, never swapped for another, its memory read."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from backend.executors.base import Memory
+from backend.memory import give_back
+from protocol.jobs import JobError
+
+MEMORY_STEP = 2**26  # bytes; smaller changes are not reported
+MEMINFO = Path("/proc/meminfo")
+
+
+def find_device(wanted: str) -> tuple[str, str]:
+    """Torch's name of the device and the same for people. Raises JobError: never falls back."""
+    if wanted == "none":
+        return "cpu", "none (no torch: a stand-in makes the layers)"
+    import torch
+
+    try:
+        device = torch.device(wanted if wanted != "auto" else _best(torch.cuda.is_available()))
+    except RuntimeError as why:
+        raise JobError(
+            "bad_device", f"There is no device {wanted!r}.", "Use auto, cpu, cuda or cuda:0."
+        ) from why
+    if device.type == "cpu":
+        torch.set_num_threads(_threads())
+        threads = torch.get_num_threads()
+        return "cpu", f"cpu ({threads} thread{'' if threads == 1 else 's'})"
+    if device.type != "cuda":
+        raise JobError(
+            "bad_device", f"The device {wanted!r} is not supported.", "Use auto, cpu or cuda:0."
+        )
+    index = device.index or 0
+    if not torch.cuda.is_available() or index >= torch.cuda.device_count():
+        raise JobError(
+            "no_cuda",
+            f"The device {wanted} was asked for, but torch sees {torch.cuda.device_count()} "
+            "CUDA devices.",
+            "Check nvidia-smi and that torch was installed with CUDA, or use --device cpu.",
+        )
+    memory = torch.cuda.get_device_properties(index).total_memory / 2**30
+    return f"cuda:{index}", f"cuda:{index} ({torch.cuda.get_device_name(index)}, {memory:.0f} GiB)"
+
+
+def _threads() -> int:
+    """All cores but one: torch's threads wait by spinning, and crawl where Blender needs a core."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, (cores or 2) - 1)
+
+
+def _best(cuda: bool) -> str:
+    return "cuda:0" if cuda else "cpu"
+
+
+def memory_of(device: str) -> Memory | None:
+    """Free and total memory of a device, in steps of MEMORY_STEP; None where it cannot be known."""
+    if device != "cpu":
+        import torch
+
+        free, total = torch.cuda.mem_get_info(torch.device(device))
+    else:
+        try:
+            lines = MEMINFO.read_text().splitlines()
+        except OSError:  # no Linux
+            return None
+        kib = {name: int(rest.split()[0]) for name, _, rest in (li.partition(":") for li in lines)}
+        free, total = kib["MemAvailable"] * 1024, kib["MemTotal"] * 1024
+    return Memory(free=free // MEMORY_STEP * MEMORY_STEP, total=total)
+
+
+def free_memory() -> None:
+    """Return what the last job allocated, on the host and on a GPU."""
+    give_back()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,122 @@
+"""Colours that remember their place: which known pixels does an unknown one look like.
+
+Samples of known pixels (feature, place, side) are compared with unknown pixels by distance in
+colour AND place together, so a black roof and a black window behind it are told apart by
+where they are. N pixels asked, M samples known, F features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from backend.motion.flow import F32, Mask
+
+PLACE = 0.6  # CIELAB units that a pixel of distance counts
+STRATA = 3  # the distance to a side is the mean over the nearest sample of so many random parts
+NOISE = 2.0  # CIELAB units of distance that mean nothing
+SPREAD = 0.35  # share of the smaller distance that means nothing either
+MOST = 4.0  # largest vote
+AT_ONCE = 512  # pixels asked at once: their distances to all samples fit a core's cache
+
+
+@dataclass
+class Samples:
+    """Known pixels. place: float32 [M,2] x, y. feature: float32 [M,F]. inside: bool [M]."""
+
+    place: F32
+    feature: F32
+    inside: NDArray[np.bool_]
+
+    def moved(self, own: F32, rest: F32) -> Samples:
+        """Carried along by the object's field and by the rest's, each [h,w,2] in pixels."""
+        if not len(self.place):  # everything is hidden: nothing is known
+            return self
+        x, y = self.place[:, :1], self.place[:, 1:]
+        step = [
+            cv2.remap(one, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
+            for one in (rest, own)
+        ]
+        shift = np.where(self.inside[:, None], step[1], step[0])
+        return Samples(self.place + shift, self.feature, self.inside)
+
+
+def features(frame: NDArray[np.uint8]) -> F32:
+    """CIELAB of the pixel and of its surroundings: float32 [h,w,6]. frame: uint8 [h,w,3]."""
+    lab = cv2.cvtColor(frame.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
+    both = [cv2.GaussianBlur(lab, (0, 0), 0.7), 0.7 * cv2.GaussianBlur(lab, (0, 0), 2.5)]
+    return np.asarray(np.concatenate(both, -1), np.float32)
+
+
+def draw(
+    feature: F32, distance: F32, count: int, near: float, rng: np.random.Generator, gap: float = 0
+) -> Samples:
+    """Up to count samples of either side, more often close to the edge.
+
+    distance: signed distance to the mask's edge, negative inside, [h,w]. near: background further
+    away than this is left out. gap: pixels next to the edge that are left out, for doubtful masks.
+    """
+    places, looks, sides = [], [], []
+    for inside, chosen in ((True, distance < -gap), (False, (distance > gap) & (distance < near))):
+        y, x = np.nonzero(chosen)
+        if not len(x):
+            continue
+        often = 1 / (4 + np.abs(distance[y, x]).astype(np.float64))
+        size = min(len(x), count)
+        i = rng.choice(len(x), size, replace=False, p=often / often.sum())
+        places.append(np.stack([x[i], y[i]], -1).astype(np.float32))
+        looks.append(feature[y[i], x[i]])
+        sides.append(np.full(size, inside))
+    if not places:
+        return Samples(
+            np.zeros((0, 2), np.float32),
+            np.zeros((0, feature.shape[2]), np.float32),
+            np.zeros(0, np.bool_),
+        )
+    return Samples(np.concatenate(places), np.concatenate(looks), np.concatenate(sides))
+
+
+def votes(feature: F32, asked: Mask, known: list[Samples], place: float = PLACE) -> F32:
+    """Does a pixel look like the object (above 0) or like what is round it: −4..4, [h,w].
+
+    0 where not asked, and everywhere when one of the sides has no samples. place: CIELAB units that
+    a pixel of distance counts.
+    """
+    out = np.zeros(asked.shape, np.float32)
+    y, x = np.nonzero(asked)
+    here = np.concatenate([feature[y, x], place * np.stack([x, y], -1)], -1).astype(np.float32)
+    own, rest = (_distance(here, known, side, place) for side in (True, False))
+    if own is None or rest is None or not len(x):
+        return out
+    vote = (rest - own) / (NOISE + SPREAD * np.minimum(own, rest))
+    out[y, x] = np.clip(vote, -MOST, MOST)
+    return np.asarray(out, np.float32)
+
+
+def _distance(here: F32, known: list[Samples], side: bool, place: float) -> F32 | None:
+    """Distance to the nearest samples of a side, the smallest of all sets: [N]; None without."""
+    best: F32 | None = None
+    for one in known:
+        mine = one.inside == side
+        size = int(mine.sum()) // STRATA * STRATA
+        if not size:
+            continue
+        at = np.concatenate([one.feature[mine], place * one.place[mine]], -1)[:size]
+        there = torch.from_numpy(np.ascontiguousarray(at, np.float32))
+        middle = there.mean(0)  # numbers near zero keep their digits when squared
+        there = there - middle
+        # |a−b|² = |a|² + (|b|² − 2ab): one product, and only the smallest need a root.
+        there = torch.cat([-2 * there, (there**2).sum(1, keepdim=True)], 1).T.contiguous()
+        parts = []
+        for first in range(0, len(here), AT_ONCE):
+            asked = torch.from_numpy(here[first : first + AT_ONCE]) - middle
+            all_NM = torch.cat([asked, torch.ones(len(asked), 1)], 1) @ there
+            least = all_NM.view(len(asked), STRATA, -1).amin(2) + (asked**2).sum(1, keepdim=True)
+            parts.append(least.clamp_min_(0).sqrt_().mean(1))
+        found = np.asarray(torch.cat(parts).numpy() if parts else np.zeros(0), np.float32)
+        best = found if best is None else np.minimum(best, found)
+    return best

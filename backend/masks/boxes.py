@@ -1,0 +1,228 @@
+"""From a box or a few strokes on one frame to the object's mask on that frame.
+
+Inside a box, GrabCut learns the object's colours against those round the box: from the whole box,
+from what moves against the camera and from what is far from the box's sides by colour. These and
+unions of colours are decided once more by place, colour and motion together; then they vote, each
+as much as it looks like an object that was boxed. Strokes are spread to what they are joined to by
+colour.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.masks import appearance
+from backend.masks.by_motion import against_camera
+from backend.masks.carry import signed_distance
+from backend.masks.geodesic import geodesic
+from backend.masks.grabcut import cut
+from backend.masks.graph_refine import settle, tidy
+from backend.masks.proposals import (
+    Box,
+    alike,
+    by_colour,
+    contrast,
+    fills,
+    moves_alone,
+    separate,
+    softened,
+    solid,
+)
+from backend.masks.strokes import BACKGROUND, OBJECT
+from backend.motion import fields
+from backend.motion.flow import F32, Flows, Mask
+from backend.progress import Tick, nothing
+
+CUTS = 5  # GrabCut's rounds
+ROUNDS = 2  # times that place, colour and motion decide
+KNOWN = 1500  # samples a side
+DOUBT = 2.5  # pixels round the first mask's edge that teach nothing
+RIM = 0.12  # share of the box's size round it that is surely background
+LOOKS, MOVES, FIRST = 2.5, 2.5, 1.0  # most logits of appearance, motion and of the first mask
+TRIED = 4  # unions of colours that are worked out
+ROUND = 0.3  # of the box's longer side: how far round it an object is compared with what is there
+WHOLE = 1.2  # how much likelier GrabCut's is: unions of colours leave out windows and beaks
+SHARP = 8  # power of likelihoods as votes: nearly as good masks count, others hardly
+SAME = 0.95  # overlap of two guesses above which they are worked out once
+LOST = 0.3  # how sure a mask is that is the box's own ellipse, for want of any other
+LEAST = 0.08  # a mask that fills less of its box than this is a failure of the colours
+
+
+@dataclass(frozen=True)
+class Boxed:
+    """What a box holds. mask: bool [h,w]. sure: how far the guesses agree with it, 0..1.
+
+    A real object's mask overlaps the truth about as much as the guesses overlap each other: .8 to
+    .9 where colours are shared with what is round it, 1 where all guesses are the same.
+    """
+
+    mask: Mask
+    sure: float
+
+
+def from_box(
+    t: int,
+    box: Box,
+    frames: NDArray[np.uint8],
+    flows: Flows,
+    guess: Mask | None = None,
+    tick: Tick = nothing,
+) -> Boxed:
+    """The mask of what a box on frame t holds. box: x0 y0 x1 y1, working pixels.
+
+    guess: a mask of it, which is weighed with the others. tick: called now and then.
+    """
+    h, w = flows.size
+    x0, y0 = (max(0, int(np.floor(v))) for v in box[:2])
+    x1, y1 = min(w, int(np.ceil(box[2]))), min(h, int(np.ceil(box[3])))
+    allowed = np.zeros((h, w), np.bool_)
+    allowed[y0:y1, x0:x1] = True
+    if not allowed.any():
+        return Boxed(allowed, 0.0)
+    tight = (float(x0), float(y0), float(x1), float(y1))
+    moving = np.asarray(cv2.resize(against_camera(t, len(frames), flows), (w, h)), np.float32)
+    around = fields.dilate(allowed, max(8, round(ROUND * max(y1 - y0, x1 - x0))))
+
+    soft = softened(frames[t])
+
+    def likely(mask: Mask) -> float:
+        tick()
+        return (
+            fills(mask, tight)
+            * solid(mask)
+            * contrast(soft, mask)
+            * separate(soft, mask, around)
+            * moves_alone(moving, mask, around)
+        )
+
+    cuts = _cuts(frames[t], allowed, moving, tick) + ([] if guess is None else [guess & allowed])
+    colours = sorted(by_colour(frames[t], allowed, LEAST, tick), key=likely, reverse=True)[:TRIED]
+    guesses: list[Mask] = []
+    found: list[Mask] = []
+    for one in cuts + colours:
+        same = (k for k, other in enumerate(guesses) if alike(one, other) > SAME)
+        twin = next(same, None)
+        guesses.append(one)
+        found.append(
+            work_out(t, frames, flows, one, allowed, tick=tick) if twin is None else found[twin]
+        )
+    votes = [
+        0.0
+        if one.sum() < LEAST * allowed.sum()
+        else (WHOLE if k < len(cuts) else 1.0) * likely(one)
+        for k, one in enumerate(found)
+    ]
+    best = max(votes, default=0.0)
+    if best == 0:
+        ellipse = _ellipse((h, w), (x0, y0, x1, y1))
+        return Boxed(work_out(t, frames, flows, ellipse, allowed, tick=tick), LOST)
+    votes_N = np.array(votes) / best
+    shares_N = votes_N**SHARP
+    mask = tidy(np.tensordot(shares_N, np.stack(found), 1) > 0.5 * shares_N.sum())
+    agree_N = np.array([alike(one, mask) for one in found])
+    return Boxed(mask, float(np.average(agree_N, weights=votes_N**2)))
+
+
+def _cuts(frame: NDArray[np.uint8], allowed: Mask, moving: F32, tick: Tick) -> list[Mask]:
+    """GrabCut from all of a box, from what moves in it, and from what its sides do not lead to."""
+    ys, xs = np.nonzero(allowed)
+    pad = max(8, round(0.25 * max(np.ptp(ys) + 1, np.ptp(xs) + 1)))
+    far = geodesic(frame, ~allowed)
+    out: list[Mask] = []
+    for seed in (allowed, _upper(moving, allowed), _upper(far, allowed)):
+        label = np.where(allowed, cv2.GC_PR_BGD, cv2.GC_BGD).astype(np.uint8)
+        label[seed] = cv2.GC_PR_FGD
+        found = cut(frame, label, CUTS, pad, tick)
+        if found is not None and found.any():
+            out.append(found)
+    return out
+
+
+def _upper(values: F32, allowed: Mask) -> Mask:
+    """Where values are of the upper of two classes (Otsu, 1979) inside what is allowed."""
+    scaled = np.clip(255 * values / max(1e-6, float(np.percentile(values[allowed], 98))), 0, 255)
+    inside = scaled[allowed].astype(np.uint8).reshape(-1, 1)
+    level, _ = cv2.threshold(inside, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    return np.asarray(allowed & (scaled > level))
+
+
+def from_strokes(
+    t: int,
+    strokes: NDArray[np.uint8],
+    frames: NDArray[np.uint8],
+    flows: Flows,
+    tick: Tick = nothing,
+) -> Mask:
+    """The mask of what strokes on frame t mark: bool [h,w]. strokes: uint8 [h,w], see strokes.py.
+
+    Without a background stroke the frame's border is taken for one. tick: called now and then.
+    """
+    sure, never = strokes == OBJECT, strokes == BACKGROUND
+    if not sure.any():
+        return np.zeros(flows.size, np.bool_)
+    rest = never
+    if not never.any():
+        rest = np.ones_like(sure)
+        rest[2:-2, 2:-2] = False
+        rest &= ~fields.dilate(sure, 8)
+    nearer = geodesic(frames[t], sure) < geodesic(frames[t], rest)
+    label = np.where(nearer, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    label[sure], label[rest] = cv2.GC_FGD, cv2.GC_BGD
+    first = cut(frames[t], label, CUTS, max(flows.size), tick)
+    if first is None:
+        first = nearer
+    joined = _touching(first, sure)
+    return np.asarray(work_out(t, frames, flows, joined, ~never, sure, tick) | sure)
+
+
+def work_out(
+    t: int,
+    frames: NDArray[np.uint8],
+    flows: Flows,
+    first: Mask,
+    allowed: Mask,
+    sure: Mask | None = None,
+    tick: Tick = nothing,
+) -> Mask:
+    """A first mask of frame t weighed again by place, colour and motion, inside what is allowed."""
+    sure = np.zeros_like(allowed) if sure is None else sure
+    feature = appearance.features(frames[t])
+    rng = np.random.default_rng(0)
+    found = first
+    around = max(20.0, RIM * float(np.sqrt(allowed.sum())) * 2)
+    for _ in range(ROUNDS):
+        if not found.any() or found.all():
+            break
+        tick()
+        distance = signed_distance(found)
+        known = appearance.draw(feature, distance, KNOWN, around, rng, gap=DOUBT)
+        looks = appearance.votes(feature, allowed, [known])
+        tick()
+        moves = fields.motion_votes(t, len(frames), flows, found)
+        evidence = np.clip(-distance / 6, -FIRST, FIRST) + np.clip(looks, -LOOKS, LOOKS)
+        evidence = evidence + np.clip(moves, -MOVES, MOVES)
+        evidence = np.where(allowed, evidence, -10.0)
+        weighed = np.asarray(np.where(sure, 10.0, evidence), np.float32)
+        again = tidy(settle(frames[t], weighed, allowed & ~sure))
+        if again.sum() < 0.3 * found.sum():
+            break
+        found = again
+    return found
+
+
+def _touching(mask: Mask, seeds: Mask) -> Mask:
+    """The pieces of a mask that hold a seed."""
+    _, label = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    kept = np.unique(label[seeds & mask])
+    return np.isin(label, kept[kept > 0]) | seeds
+
+
+def _ellipse(size: tuple[int, int], box: tuple[int, int, int, int]) -> Mask:
+    x0, y0, x1, y1 = box
+    y, x = np.mgrid[: size[0], : size[1]] + 0.5
+    rx, ry = max(1.0, (x1 - x0) / 2), max(1.0, (y1 - y0) / 2)
+    return np.asarray(((x - (x0 + x1) / 2) / rx) ** 2 + ((y - (y0 + y1) / 2) / ry) ** 2 < 0.8)

@@ -1,0 +1,208 @@
+"""How far masks are to be trusted, frame by frame, and what is shown to the artist of the worst.
+
+A good mask is where its neighbours in time say, its two sides look different, flow at its edge is
+sound, and its size does not jump. Each is 0..1; a frame's confidence is their product, softened,
+times what the mask's source says itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.masks import appearance
+from backend.masks.carry import signed_distance
+from backend.motion import fields
+from backend.motion.flow import F32, Flows, Mask, pull
+from backend.progress import Reporter
+
+PHASE = "Checking the mask"
+
+DOUBTFUL = 0.5  # below this the artist is told
+NAMED = 3  # frames that a note names
+ASKED = 700  # pixels a side on which the colours are tried
+PICTURE = 512  # longest side of a preview, pixels
+NO_OPINION = 0.7  # of a measure that has nothing to judge by
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Measures per frame, each float32 [T] in 0..1.
+
+    steady: overlap with the neighbours' masks moved here. apart: share of pixels near the edge that
+    look like their own side. flow: share of trusted flow at the edge. size: how little the area
+    jumps. source: what the mask's source says itself (1 where it says nothing).
+    """
+
+    steady: F32
+    apart: F32
+    flow: F32
+    size: F32
+    source: F32
+
+    @property
+    def confidence(self) -> F32:
+        """Of each frame: float32 [T], 0..1."""
+        steady = np.clip((self.steady - 0.5) / 0.45, 0, 1)
+        apart = np.clip((self.apart - 0.55) / 0.35, 0, 1)
+        total = steady * (0.3 + 0.7 * apart) * (0.8 + 0.2 * self.flow) * self.size
+        return np.asarray(np.sqrt(total) * self.source, np.float32)
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """For a job's result."""
+        each = self.confidence
+        return {
+            "mask_confidence": float(each.mean()),
+            "mask_confidence_worst": float(each.min()),
+            "mask_worst_frame": float(each.argmin()),
+        }
+
+
+def judge(
+    frames: NDArray[np.uint8],
+    masks: NDArray[np.bool_],
+    flows: Flows,
+    report: Reporter,
+    source: F32 | None = None,
+    hidden: NDArray[np.bool_] | None = None,
+) -> Judgement:
+    """Judge masks bool [T,h,w] of frames uint8 [T,h,w,3]. source: its own confidence, [T].
+
+    hidden: bool [T,h,w], what is in front of the object: a mask is judged by what is seen of it.
+    """
+    count = len(frames)
+    front = np.zeros(masks.shape, np.bool_) if hidden is None else hidden
+    masks = masks & ~front
+    rng = np.random.default_rng(0)
+    steady, apart, flow = (np.full(count, NO_OPINION, np.float32) for _ in range(3))
+    for t in range(count):
+        report.step(PHASE, t, count)
+        mask = masks[t]
+        neighbours = [o for o in (t - 1, t + 1) if 0 <= o < count and masks[o].any()]
+        if not mask.any():
+            leaves = [_at_border(masks[o]) for o in neighbours]
+            steady[t] = 1.0 if not neighbours or all(leaves) or front[t].any() else 0.5
+            apart[t] = flow[t] = 1.0
+            continue
+        overlaps = [_moved_overlap(o, t, masks, front, flows) for o in neighbours]
+        if overlaps:
+            steady[t] = max(overlaps)  # beside a bad frame, the other neighbour speaks
+        apart[t] = _apart(frames[t], mask, front[t], rng)
+        flow[t] = _trust_at_edge(t, count, mask, flows)
+    own = np.ones(count, np.float32) if source is None else np.clip(source, 0, 1)
+    return Judgement(steady, apart, flow, _size(masks, front), own.astype(np.float32))
+
+
+def _moved_overlap(
+    start: int, end: int, masks: NDArray[np.bool_], front: NDArray[np.bool_], flows: Flows
+) -> float:
+    """Overlap of a mask with its neighbour's, moved by the object's motion, where both are seen."""
+    there = fields.field(flows, start, end, fields.core(masks[start]))
+    if there is None:
+        return NO_OPINION
+    small = np.array([there.shape[1] / flows.size[1], there.shape[0] / flows.size[0]], np.float32)
+    way = fields.full(fields.inverse(there * small) / small, flows.size)
+    moved = pull(signed_distance(masks[start]), way) < 0
+    uncovered = pull(front[start].astype(np.float32), way) > 0
+    both = ~(front[end] | uncovered)
+    union = float(((moved | masks[end]) & both).sum())
+    return float((moved & masks[end] & both).sum()) / union if union else 1.0
+
+
+def _apart(frame: NDArray[np.uint8], mask: Mask, front: Mask, rng: np.random.Generator) -> float:
+    """Share of pixels at the edge, both sides alike, that look like their own side's others."""
+    # What is in front is on neither side, and its edge is not the object's.
+    rim = fields.dilate(front, 4) if front.any() else front
+    distance = np.where(rim, np.float32(0), signed_distance(mask))
+    feature = appearance.features(frame)
+    far = max(12.0, 0.15 * float(np.sqrt(mask.sum())))
+    known = appearance.draw(feature, distance, ASKED, 2 * far, rng, gap=4.0)
+    near = (np.abs(distance) > 1) & (np.abs(distance) < 4)
+    share = []
+    for inside in (True, False):
+        y, x = np.nonzero(near & (mask == inside))
+        if not len(x) or (known.inside == inside).sum() < appearance.STRATA:
+            return NO_OPINION
+        pick = rng.choice(len(x), min(len(x), ASKED), replace=False)
+        asked = np.zeros(mask.shape, np.bool_)
+        asked[y[pick], x[pick]] = True
+        vote = appearance.votes(feature, asked, [known], place=0.15)[asked]
+        share.append(float(((vote > 0) == inside).mean()))
+    return float(np.mean(share))
+
+
+def _trust_at_edge(t: int, count: int, mask: Mask, flows: Flows) -> float:
+    ring = fields.dilate(mask, 4) & ~fields.erode(mask, 4)
+    shares = []
+    for other in (t - 1, t + 1):
+        if 0 <= other < count and (t, other) in flows.trusted:
+            sure = flows.trusted[t, other]
+            near = cv2.resize(ring.astype(np.uint8), sure.shape[::-1]) > 0
+            if near.any():
+                shares.append(float(sure[near].mean()))
+    return float(np.mean(shares)) if shares else NO_OPINION
+
+
+def _size(masks: NDArray[np.bool_], front: NDArray[np.bool_]) -> F32:
+    """1 where the area is that of the neighbours or something is in front, less where it jumps."""
+    area = masks.sum((1, 2)).astype(np.float64)
+    out = np.ones(len(masks), np.float32)
+    for t in range(1, len(masks) - 1):
+        around = 0.5 * (area[t - 1] + area[t + 1])
+        if any(_touches(masks[o], front[o]) for o in (t - 1, t, t + 1)):
+            continue
+        if around > 0 and area[t] > 0 and area[t - 1] > 0 and area[t + 1] > 0:
+            out[t] = np.exp(-2 * max(0.0, abs(np.log(area[t] / around)) - 0.1))
+    return out
+
+
+def _touches(mask: Mask, front: Mask) -> bool:
+    """Whether what is in front of an object hides some of it, or may."""
+    return bool(front.any() and (not mask.any() or (fields.dilate(front, 2) & mask).any()))
+
+
+def _at_border(mask: Mask) -> bool:
+    return bool(mask[:2].any() or mask[-2:].any() or mask[:, :2].any() or mask[:, -2:].any())
+
+
+def tell(
+    frames: NDArray[np.uint8],
+    masks: NDArray[np.bool_],
+    judgement: Judgement,
+    report: Reporter,
+    first: int = 0,
+) -> None:
+    """Say which frames are doubtful, if any are, and show the worst with its outline.
+
+    first: frames of the whole clip before these; the artist's first frame is 1.
+    """
+    each = judgement.confidence
+    order = np.argsort(each, kind="stable")
+    doubtful = [int(t) for t in order if each[t] < DOUBTFUL]
+    if not doubtful:
+        return
+    named = sorted(doubtful[:NAMED])
+    texts = ", ".join(str(first + t + 1) for t in named)
+    more = f" and {len(doubtful) - len(named)} more" if len(doubtful) > len(named) else ""
+    report.note(
+        f"The mask is doubtful on frame{'s' if len(named) > 1 else ''} {texts}{more} "
+        f"(confidence {each[order[0]]:.2f} on frame {first + int(order[0]) + 1}, "
+        f"{each.mean():.2f} on average). Look at the preview, and give a mask or a box there."
+    )
+    report.preview(outlined(frames[order[0]], masks[order[0]]))
+
+
+def outlined(frame: NDArray[np.uint8], mask: Mask) -> NDArray[np.uint8]:
+    """The frame with the mask's outline drawn: uint8 [h,w,3], long side at most 512."""
+    scale = min(1.0, PICTURE / max(mask.shape))
+    size = (max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale)))
+    out = np.ascontiguousarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
+    inside = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    edges, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(out, edges, -1, (0, 0, 0), 3)
+    cv2.drawContours(out, edges, -1, (255, 60, 200), 1)
+    return np.asarray(out, np.uint8)

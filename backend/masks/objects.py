@@ -1,0 +1,95 @@
+"""The objects of a clip, front to back: each one's masks found, and what is seen of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.masks import occlusion
+from backend.masks.prompts import Hints
+from backend.masks.resolve import resolve_masks
+from backend.motion.flow import F32, Flows
+from backend.progress import Reporter
+from protocol.jobs import JobError
+from protocol.layers import about, of_object, suffix
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is given of one object.
+
+    keys: frame → mask uint8 [H,W] (or [H,W,1]), inside where above 127. mode: ``none`` (it is not
+    there) or one of `masks.resolve_masks`.
+    """
+
+    keys: dict[int, NDArray[np.uint8]]
+    mode: str | Hints
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A Reporter whose notes say which object they are about."""
+
+    report: Reporter
+    number: int
+    count: int
+
+    def step(self, phase: str, done: int, total: int) -> None:
+        self.report.step(phase, done, total)
+
+    def preview(self, image: NDArray[np.uint8]) -> None:
+        self.report.preview(image)
+
+    def note(self, text: str) -> None:
+        self.report.note(about(text, self.number, self.count))
+
+
+def resolve(
+    frames: NDArray[np.uint8], objects: Sequence[Given], flows: Flows, report: Reporter
+) -> tuple[list[F32], dict[str, float]]:
+    """What is seen of each object, front to back, and measures of the masks.
+
+    frames: uint8 [T,h,w,3] at the working size. Returns soft masks float32 [T,h,w], 0..1, of which
+    the one in front wins where they overlap; names of measures end in the object's number, from
+    the second on. JobError of `resolve_masks`, and no_foreground, no_foreground_2, … where an
+    object is on no frame, in words that say which.
+    """
+    whole: list[F32] = []
+    numbers: dict[str, float] = {}
+    count = len(objects)
+    for number, one in enumerate(objects, 1):
+        if one.mode == "none":
+            whole.append(np.zeros(frames.shape[:3], np.float32))
+            continue
+        hints = one.mode if isinstance(one.mode, Hints) else Hints(one.mode)
+        if whole:
+            front = np.logical_or.reduce([mask > 0.5 for mask in whole])
+            hints = replace(hints, hidden=front if front.any() else None)
+        try:
+            named = _Named(report, number, count)
+            whole.append(resolve_masks(frames, one.keys, hints, flows, named))
+        except JobError as why:
+            raise of_object(why, number, count) from why
+        numbers |= {f"{name}{suffix(number)}": value for name, value in hints.numbers.items()}
+    masks = occlusion.seen(whole)
+    for number, (one, mask, visible) in enumerate(zip(objects, whole, masks, strict=True), 1):
+        if one.mode != "none" and not (visible > 0.5).any():
+            raise of_object(_nowhere(bool((mask > 0.5).any())), number, count)
+    return masks, numbers
+
+
+def _nowhere(hidden: bool) -> JobError:
+    if hidden:
+        return JobError(
+            "no_foreground",
+            "The objects in front hide it on every frame.",
+            "Check the masks, and that the objects are told front to back.",
+        )
+    return JobError(
+        "no_foreground",
+        "The mask is empty on every frame, so there is no foreground object.",
+        "Give a mask of the object on at least one frame.",
+    )

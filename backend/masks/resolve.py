@@ -1,0 +1,307 @@
+"""Where the foreground is on every frame: given, carried from a few frames, or found.
+
+The mask decides the layer: the fit sharpens its edge but does not find a missing wing. So every
+source's masks are judged, and doubtful ones are told and shown.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.masks import by_text, confidence
+from backend.masks.automatic import suggest
+from backend.masks.boxes import from_box, from_strokes, work_out
+from backend.masks.carry import carry, signed_distance
+from backend.masks.prompts import Hints
+from backend.masks.segmenters.base import Click, Prompts
+from backend.masks.strokes import BACKGROUND, OBJECT, read_strokes
+from backend.motion.flow import F32, Flows, Mask
+from backend.progress import Reporter
+from protocol.jobs import JobError
+
+__all__ = ["PHASE", "resolve_masks", "signed_distance"]
+
+PHASE = "Finding the object"
+VERSION = "masks-5"
+"""Part of an atlas' identity: raise it when the same hints give other masks."""
+MODES = ("auto", "key", "all", "text", "segment")
+
+BLUR = 0.7  # pixels; a hard edge becomes about one pixel soft
+FAR = 25  # frames; further than this a carried mask has often drifted
+UNCLEAR = 0.45  # agreement of a text's relevancy with its mask below which the text is doubted
+
+
+def resolve_masks(
+    frames: NDArray[np.uint8],
+    keys: dict[int, NDArray[np.uint8]],
+    mode: str | Hints,
+    flows: Flows,
+    report: Reporter,
+) -> F32:
+    """Rough foreground masks of every frame: float32 [T,h,w], 0..1.
+
+    frames: uint8 [T,h,w,3] at the working size. keys: frame → mask of any size, inside where
+    above 127 (bool: where true). mode: a mask mode, or Hints with one and with boxes, strokes, a
+    text's relevancy or a segmenter. ``all``: one mask per frame; frames without are carried, and
+    the artist is told. ``key``: carried from what is given on some frames. ``text``, ``segment``,
+    ``auto``: found. Doubtful masks are told, and the worst frame is shown. JobError no_foreground,
+    mask_missing, mask_frame, mask_mode, mask_text, and those of a segmenter.
+    """
+    hints = mode if isinstance(mode, Hints) else Hints(mode)
+    if hints.mode not in MODES:
+        raise JobError(
+            "mask_mode",
+            f"There is no mask mode “{hints.mode}”.",
+            f"Use one of: {', '.join(MODES)}.",
+        )
+    count = len(frames)
+    source: F32 | None = None
+    if hints.mode == "auto":
+        hard, source = suggest(frames, flows, report, hints.relevancy)
+    elif hints.mode == "text":
+        hard, source = _from_text(frames, hints, flows, report)
+    elif hints.mode == "segment":
+        hard, source = _segmented(frames, hints, flows, report)
+    else:
+        given, sure = _given(frames, keys, hints, flows, report)
+        source = _nearest(sure, count)
+        hard = _carried(frames, given, hints, flows, report)
+    report.step(PHASE, count, count)
+    judgement = confidence.judge(frames, hard, flows, report, source, hints.hidden)
+    hints.numbers.update(judgement.numbers)
+    if hints.mode != "all":  # masks for every frame are the artist's own
+        confidence.tell(frames, hard, judgement, report, hints.first)
+    return np.stack([cv2.GaussianBlur(one, (0, 0), BLUR) for one in hard.astype(np.float32)])
+
+
+def _given(
+    frames: NDArray[np.uint8],
+    keys: dict[int, NDArray[np.uint8]],
+    hints: Hints,
+    flows: Flows,
+    report: Reporter,
+) -> tuple[dict[int, Mask], dict[int, float]]:
+    """Masks, boxes and strokes as masks at the working size, checked; how sure each is, 0..1."""
+    size = flows.size
+    given = {t: _to_size(mask, size) for t, mask in keys.items()}
+    _check_frames([*given, *hints.boxes, *hints.strokes], len(frames))
+    sure = dict.fromkeys(given, 1.0)
+    tick = partial(report.step, PHASE, 0, len(frames))
+    for t, box in hints.boxes.items():
+        boxed = from_box(t, _scaled(box, hints, size), frames, flows, tick=tick)
+        given[t], sure[t] = boxed.mask, boxed.sure
+    beside: dict[int, Mask] = {}
+    for t, picture in hints.strokes.items():
+        strokes = read_strokes(picture, size)
+        if (strokes == OBJECT).any():
+            given[t] = from_strokes(t, strokes, frames, flows, tick)
+        elif (strokes == BACKGROUND).any():
+            beside[t] = strokes == BACKGROUND
+    if not any(mask.any() for mask in given.values()):
+        raise JobError(
+            "no_foreground",
+            "No stroke is on the object and no mask holds it, so there is no foreground object."
+            if beside
+            else "Every mask given is empty, so there is no foreground object.",
+            "Give a mask or a stroke with the object on at least one frame where it is seen.",
+        )
+    if beside:
+        given = _kept_off(frames, given, beside, hints, flows, report)
+    return given, {t: sure.get(t, 1.0) for t in given}
+
+
+def _nearest(sure: dict[int, float], count: int) -> F32:
+    """How sure each frame's mask can be: as the given one that is nearest in time, [T]."""
+    nearest = [min(sure, key=lambda k: abs(k - t)) for t in range(count)]
+    return np.array([sure[k] for k in nearest], np.float32)
+
+
+def _kept_off(
+    frames: NDArray[np.uint8],
+    given: dict[int, Mask],
+    beside: dict[int, Mask],
+    hints: Hints,
+    flows: Flows,
+    report: Reporter,
+) -> dict[int, Mask]:
+    """The given masks and, on frames that have strokes beside the object alone, the carried ones.
+
+    Those are decided again where the strokes leave room: a stroke takes a wrong piece away, and
+    does not say that the object is gone.
+    """
+    carried = carry(frames, given, flows, report, hints.hidden)
+    out = dict(given)
+    for t, stroked in beside.items():
+        if carried[t].any():
+            tick = partial(report.step, PHASE, t, len(frames))
+            found = work_out(t, frames, flows, carried[t] & ~stroked, ~stroked, tick=tick)
+            out[t] = found & ~stroked
+    return out
+
+
+def _carried(
+    frames: NDArray[np.uint8],
+    given: dict[int, Mask],
+    hints: Hints,
+    flows: Flows,
+    report: Reporter,
+) -> NDArray[np.bool_]:
+    count = len(frames)
+    missing = [t for t in range(count) if t not in given]
+    if hints.mode == "all" and missing:
+        report.note(
+            f"{len(missing)} of {count} frames have no mask; theirs were carried over from "
+            "the nearest frames that have one."
+        )
+    distance, furthest = max((min(abs(t - k) for k in given), t) for t in range(count))
+    if distance > FAR:
+        report.note(
+            f"The mask was carried over up to {distance} frames. If its outline drifts, add a "
+            f"mask on frame {hints.first + furthest + 1}."
+        )
+    hard = carry(frames, given, flows, report, hints.hidden) if missing else given
+    masks = np.stack([hard[t] for t in range(count)])
+    return _without_gaps(frames, masks, hints, flows, report) if hints.mode == "all" else masks
+
+
+def _from_text(
+    frames: NDArray[np.uint8], hints: Hints, flows: Flows, report: Reporter
+) -> tuple[NDArray[np.bool_], F32]:
+    if hints.relevancy is None:
+        raise JobError(
+            "mask_text",
+            "The mask is to be found by a text, but there is no text.",
+            "Say what the object is, for example: black swan.",
+        )
+    seen = by_text.best(by_text.look(frames, hints.relevancy, flows, report))
+    if seen is None:
+        raise JobError(
+            "no_foreground",
+            "The text was not found in the clip.",
+            "Use plainer words, or give a mask or a box on one frame.",
+        )
+    if seen.score < UNCLEAR:
+        report.note(
+            "The text-image model does not see clearly where the text is: its relevancy is spread. "
+            "Check the mask, or give a mask or a box on one frame."
+        )
+    hard = carry(frames, {seen.frame: seen.mask}, flows, report, hints.hidden)
+    own = np.full(len(frames), min(1.0, seen.score / 0.7), np.float32)
+    return np.stack([hard[t] for t in range(len(frames))]), own
+
+
+def _segmented(
+    frames: NDArray[np.uint8], hints: Hints, flows: Flows, report: Reporter
+) -> tuple[NDArray[np.bool_], F32]:
+    if hints.segmenter is None:
+        raise JobError(
+            "segmenter_missing",
+            "No segmentation model was loaded.",
+            "Name one and its weights, or give a mask or a box on one frame.",
+        )
+    # A model asked first where the object is not, has nothing to take that away from.
+    marked = {*hints.boxes, *(click.frame for click in hints.clicks if click.inside)}
+    _check_frames([*marked], len(frames))
+    useless = sorted({click.frame for click in hints.clicks} - marked)
+    if useless:
+        named = ", ".join(str(hints.first + t + 1) for t in useless)
+        report.note(
+            "Clicks beside the object help on frames that also have a box or a click on it: those "
+            f"of frame {named} are left out."
+        )
+    size = flows.size
+    scale = _scale(hints, size)
+    prompts = Prompts(
+        {t: _scaled(box, hints, size) for t, box in hints.boxes.items()},
+        tuple(
+            Click(one.frame, one.x * scale[0], one.y * scale[1], one.inside)
+            for one in hints.clicks
+            if one.frame in marked
+        ),
+    )
+    found = hints.segmenter.segment(frames, prompts, report)
+    masks = fill_gaps(frames, found.masks, flows, report, hints.hidden)
+    if not masks.any():
+        raise JobError(
+            "no_foreground",
+            "The segmentation model found no object there.",
+            "Click on its middle, or draw a box round it, on a frame where it is seen well.",
+        )
+    return masks, found.confidence
+
+
+def fill_gaps(
+    frames: NDArray[np.uint8],
+    masks: NDArray[np.bool_],
+    flows: Flows,
+    report: Reporter,
+    hidden: NDArray[np.bool_] | None = None,
+) -> NDArray[np.bool_]:
+    """Masks bool [T,h,w] whose single empty frames between two with the object are carried."""
+    seen = [bool(mask.any()) for mask in masks]
+    gaps = [t for t in range(1, len(masks) - 1) if seen[t - 1] and seen[t + 1] and not seen[t]]
+    if not gaps:
+        return masks
+    known = {t: masks[t] for t in range(len(masks)) if t not in gaps}
+    whole = carry(frames, known, flows, report, hidden)
+    return np.stack([whole[t] for t in range(len(masks))])
+
+
+def _without_gaps(
+    frames: NDArray[np.uint8],
+    masks: NDArray[np.bool_],
+    hints: Hints,
+    flows: Flows,
+    report: Reporter,
+) -> NDArray[np.bool_]:
+    """Given masks whose single empty frames are filled; the artist is told which."""
+    whole = fill_gaps(frames, masks, flows, report, hints.hidden)
+    filled = [t for t in range(len(masks)) if whole[t].any() and not masks[t].any()]
+    if filled:
+        named = ", ".join(str(hints.first + t + 1) for t in filled)
+        report.note(
+            f"The mask of frame {named} is empty between two that are not: it was carried over "
+            "from them. Where the object is really gone for one frame, fade the layer there."
+        )
+    return whole
+
+
+def _scale(hints: Hints, size: tuple[int, int]) -> tuple[float, float]:
+    """Working pixels per pixel of the clip, x and y."""
+    if not all(hints.size):
+        return 1.0, 1.0
+    return size[1] / hints.size[1], size[0] / hints.size[0]
+
+
+def _scaled(
+    box: tuple[float, float, float, float], hints: Hints, size: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    x, y = _scale(hints, size)
+    return box[0] * x, box[1] * y, box[2] * x, box[3] * y
+
+
+def _check_frames(frames: list[int], count: int) -> None:
+    if not frames:
+        raise JobError(
+            "mask_missing",
+            "No mask was given for any frame.",
+            "Paint or pick a mask of the object on at least one frame, or let it be found.",
+        )
+    outside = [t for t in frames if not 0 <= t < count]
+    if outside:
+        raise JobError(
+            "mask_frame",
+            f"There is a mask for frame {outside[0] + 1}, but the clip has {count} frames.",
+            "Give masks only for frames of the clip.",
+        )
+
+
+def _to_size(mask: NDArray[np.uint8], size: tuple[int, int]) -> Mask:
+    """A mask at the working size, by area."""
+    flat = mask.reshape(mask.shape[0], mask.shape[1])
+    inside = (flat if flat.dtype == np.bool_ else flat > 127).astype(np.float32)
+    return np.asarray(cv2.resize(inside, size[::-1], interpolation=cv2.INTER_AREA) >= 0.5)

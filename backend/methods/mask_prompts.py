@@ -1,0 +1,176 @@
+"""What a job says about its object, made ready for the atlas: pixels, texts and models loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from backend.atlas.explicit.start import working_size
+from backend.clip import cache
+from backend.clip.model import TextImageModel
+from backend.context import Context
+from backend.edit.config import EditConfig
+from backend.masks.objects import Given
+from backend.masks.prompts import Hints, Relevancy
+from backend.masks.resolve import resolve_masks
+from backend.masks.segmenters.base import Click
+from backend.masks.segmenters.load import load_segmenter
+from backend.motion.flow import F32, Flows
+from protocol.jobs import OBJECTS, EditJob, JobError, Masks
+from protocol.layers import of_object, suffix
+
+
+def objects_of_edit(spec: EditJob) -> tuple[Masks, ...]:
+    """An edit's objects, front to back, with what its texts and model fill in."""
+    first = spec.masks
+    if first.mode == "text" and not first.texts:
+        first = msgspec.structs.replace(first, texts=spec.region or spec.source)
+    return tuple(
+        msgspec.structs.replace(masks, model=spec.model)
+        if masks.texts and not masks.model.name
+        else masks
+        for masks in (first, *spec.behind)
+    )
+
+
+def with_model(masks: Masks, ctx: Context) -> Masks:
+    """Masks whose texts name the model they are read by: part of what an atlas is known by."""
+    if not masks.texts or masks.model.name:
+        return masks
+    return msgspec.structs.replace(masks, model=ctx.model)
+
+
+def given_of(masks: Masks, size: tuple[int, int], ctx: Context, first: int = 0) -> Given:
+    """What a job says of one object; the arguments are those of `hints_of`."""
+    if masks.mode == "none":
+        return Given({}, "none")
+    keys = {key.frame: ctx.load(key.mask)[..., 0] for key in masks.keys}
+    return Given(keys, hints_of(masks, size, ctx, first))
+
+
+def hints_of(masks: Masks, size: tuple[int, int], ctx: Context, first: int = 0) -> Hints:
+    """Hints of a job's masks; JobError of a model's loading.
+
+    size: height and width of the clip. first: frames of the whole clip before the masks' first.
+    """
+    segmenter = None
+    if masks.mode == "segment":
+        segmenter = load_segmenter(masks.segmenter, masks.weights, ctx.device)
+    return Hints(
+        mode=masks.mode,
+        boxes={box.frame: (box.x0, box.y0, box.x1, box.y1) for box in masks.boxes},
+        strokes={stroke.frame: ctx.load(stroke.mask)[..., 0] for stroke in masks.strokes},
+        clicks=tuple(Click(one.frame, one.x, one.y, one.inside) for one in masks.clicks),
+        relevancy=_relevancy_of(masks, ctx),
+        segmenter=segmenter,
+        size=size,
+        first=first,
+    )
+
+
+def mask_of_layer(
+    objects: tuple[Masks, ...],
+    layer: str,
+    frame: NDArray[np.uint8],
+    side: int,
+    ctx: Context,
+    first: int = 0,
+) -> tuple[NDArray[np.uint8], dict[str, float]]:
+    """Where a clip or shot of one frame shows a layer, uint8 [H,W], 0 elsewhere; and measures.
+
+    objects: front to back. The rest as `mask_of_still`; errors say which object they are about.
+    """
+    hidden = np.zeros(frame.shape[:2], np.uint8)  # by the objects so far
+    numbers: dict[str, float] = {}
+    for number, (masks, name) in enumerate(zip(objects, OBJECTS, strict=False), 1):
+        if masks.mode == "none":
+            mask = np.zeros_like(hidden)
+        else:
+            try:
+                mask, found = mask_of_still(masks, frame, side, ctx, first)
+            except JobError as why:
+                raise of_object(why, number, len(objects)) from why
+            numbers |= {f"{key}{suffix(number)}": value for key, value in found.items()}
+        mask = np.minimum(mask, 255 - hidden)
+        if layer == name:
+            if not mask.any():
+                raise of_object(_nothing_seen(), number, len(objects))
+            return mask, numbers
+        hidden = np.maximum(hidden, mask)
+    return 255 - hidden, numbers
+
+
+def _nothing_seen() -> JobError:
+    return JobError(
+        "no_foreground",
+        "Nothing is seen of it: no mask holds it, or objects in front hide it.",
+        "Check the masks, and that the objects are told front to back.",
+    )
+
+
+def mask_of_still(
+    masks: Masks, frame: NDArray[np.uint8], side: int, ctx: Context, first: int = 0
+) -> tuple[NDArray[np.uint8], dict[str, float]]:
+    """The object's mask on a clip or shot of one frame, uint8 [H,W], 0 outside; and its measures.
+
+    side: longest side at which what is no mask yet is made one. first: frames before this one.
+    JobError no_foreground, and those of `resolve_masks`.
+    """
+    h, w = frame.shape[:2]
+    numbers: dict[str, float] = {}
+    if masks.keys:
+        mask = ctx.load(masks.keys[0].mask)[..., 0]
+    else:
+        hints = hints_of(masks, (h, w), ctx, first)
+        size = working_size(h, w, side)
+        small = np.asarray(cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+        flows = Flows(size, gaps=(), between={}, trusted={})
+        soft = resolve_masks(small[None], {}, hints, flows, ctx)[0]
+        numbers = hints.numbers
+        mask = np.where(cv2.resize(soft, (w, h)) > 0.5, np.uint8(255), np.uint8(0))
+    if not mask.any():
+        raise JobError(
+            "no_foreground",
+            "The mask is empty, so there is no foreground object.",
+            "Give a mask with the object, or edit the background without one.",
+        )
+    return mask, numbers
+
+
+def _relevancy_of(masks: Masks, ctx: Context) -> Relevancy | None:
+    texts = tuple(text for text in masks.texts if text.strip())
+    if masks.mode not in ("text", "auto") or not texts:
+        return None
+    model = masks.model if masks.model.name else ctx.model
+    return Looker(cache.text_image_model(model, str(ctx.device)), texts, ctx)
+
+
+@dataclass
+class Looker:
+    """Where one of several texts is in a frame; may be called again and again."""
+
+    model: TextImageModel
+    texts: tuple[str, ...]
+    ctx: Context
+
+    def __post_init__(self) -> None:
+        each = torch.nn.functional.normalize(self.model.encode_text(self.texts), dim=-1)
+        self._text = torch.nn.functional.normalize(each.mean(0), dim=-1)
+
+    def __call__(self, frame: NDArray[np.uint8]) -> F32:
+        """Relevancy of a frame uint8 [h,w,3]: float32 [h,w], 0..1. Raises Cancelled."""
+        self.ctx.check()
+        x = torch.from_numpy(np.ascontiguousarray(frame)).to(self.model.device)
+        picture = (x.permute(2, 0, 1)[None].float() / 255).contiguous()
+        found = self.model.relevancy(
+            picture,
+            self._text,
+            layers=EditConfig.relevancy_layers,
+            windows=EditConfig.relevancy_windows,
+        )
+        return np.asarray(found[0, 0].cpu().numpy(), np.float32)

@@ -1,0 +1,89 @@
+"""An edit of the foreground and the background in one job: who gets which texts, and joining."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.context import Context
+from backend.edit.config import EditTexts
+from backend.edit.train import PHASE
+from backend.media import beneath, composite, lay_over
+from backend.progress import Reporter
+from protocol.jobs import BOTH, LAYERS, OBJECTS, EditJob, ObjectRef
+
+BACK, FRONT = LAYERS[-1], OBJECTS[0]
+Layer = tuple[ObjectRef, ...]
+
+
+def layers_to_edit(spec: EditJob) -> tuple[str, ...]:
+    """Which layers a job edits, back to front: what is in front is judged over what is behind."""
+    return (BACK, FRONT) if spec.layer == BOTH else (spec.layer,)
+
+
+def alone(spec: EditJob, layer: str) -> dict[str, Any]:
+    """The fields in which the job of one of its layers alone differs from a job.
+
+    Of both, the background has its own prompt and source; screen, region and avoid are the
+    object's, but a background without a prompt of its own shows what the layer alone shows too.
+    """
+    if spec.layer != BOTH:
+        return {}
+    fields: dict[str, Any] = {"layer": layer, "background": (), "background_source": ()}
+    if layer == BACK:
+        fields |= {"source": spec.background_source, "region": (), "avoid": ()}
+        if any(text.strip() for text in spec.background):
+            fields |= {"prompt": spec.background, "screen": ()}
+    return fields
+
+
+def texts_of(spec: EditJob) -> EditTexts:
+    """The texts of a job of one layer."""
+    return EditTexts(
+        prompt=spec.prompt, source=spec.source, screen=spec.screen, region=spec.region,
+        avoid=spec.avoid,
+    )  # fmt: skip
+
+
+def covered(frames: NDArray[np.uint8], layer: Layer, ctx: Context) -> NDArray[np.uint8]:
+    """Frames [T,H,W,3] with a layer over them."""
+    return np.stack(
+        [composite(frame, ctx.load(ref)) for frame, ref in zip(frames, layer, strict=True)]
+    )
+
+
+def joined(parts: dict[str, Layer], ctx: Context) -> tuple[dict[str, Layer], Layer]:
+    """Both layers, the background's filled up along the object's edge, and the two as one."""
+    behind, one = [], []
+    for front_ref, back_ref in zip(parts[FRONT], parts[BACK], strict=True):
+        front = ctx.load(front_ref)
+        back = beneath(front, ctx.load(back_ref))
+        behind.append(ctx.store(back))
+        one.append(ctx.store(lay_over(front, back)))
+    return {FRONT: parts[FRONT], BACK: tuple(behind)}, tuple(one)
+
+
+class Share:
+    """A Reporter of one training of several: its steps are counted as part of all of them.
+
+    before, after: steps of the trainings before and after this one.
+    """
+
+    def __init__(self, report: Reporter, before: int, after: int) -> None:
+        self._report, self._before, self._after = report, before, after
+
+    def step(self, phase: str, done: int, total: int) -> None:
+        """As a Reporter's."""
+        if phase == PHASE:
+            done, total = self._before + done, self._before + total + self._after
+        self._report.step(phase, done, total)
+
+    def preview(self, image: NDArray[np.uint8]) -> None:
+        """As a Reporter's."""
+        self._report.preview(image)
+
+    def note(self, text: str) -> None:
+        """As a Reporter's."""
+        self._report.note(text)

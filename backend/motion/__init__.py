@@ -1,0 +1,1 @@
+"""How a clip moves: optical flow, the motion of regions, and its cuts."""

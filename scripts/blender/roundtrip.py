@@ -1,0 +1,224 @@
+"""The whole path inside Blender, as an artist goes it, and a check of what comes out.
+
+A movie strip is placed on the timeline, the add-on's operator is pressed, a real backend makes
+the layer, the add-on puts it above the strip, the .blend is saved and reopened, and frames are
+rendered. Where the layer is fully transparent the picture must be the source's, exactly; elsewhere
+it must be the layer over the source in sRGB, to within one step of 255.
+
+Run it in a Python that has bpy; the backend runs in one that has torch:
+
+    .venv-blender/bin/python -m scripts.blender.roundtrip --backend-python .venv/bin/python \
+        [--mock ok] [--out DIR] [--clip DIR --mask FILE] [--prompt TEXT --source TEXT] ...
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+from blender_addon.blender import compat, layers, runtime
+from blender_addon.core import png
+from blender_addon.core.jobs import Job, duration
+from blender_addon.ui.operators import begin
+from scripts.blender import studio
+
+FIRST_FRAME = 20
+SAY_EVERY_S = 20.0
+PICTURES = {".png", ".jpg", ".jpeg"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One composited frame against its source and layer, worst differences of 255."""
+
+    frame: int
+    clear: int
+    worst_clear: int
+    worst_over: int
+    touched: float
+
+    @property
+    def holds(self) -> bool:
+        """Exact where the layer is clear, within one step elsewhere."""
+        return self.worst_clear == 0 and self.worst_over <= 1
+
+    def __str__(self) -> str:
+        return (
+            f"frame {self.frame}: {self.clear} clear pixels differ by {self.worst_clear}, "
+            f"the rest from sRGB over by at most {self.worst_over}; "
+            f"the layer covers {self.touched:.0%}"
+        )
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    result = argparse.ArgumentParser(prog="python -m scripts.blender.roundtrip")
+    add = result.add_argument
+    add("--backend-python", type=Path, required=True, help="a Python with the backend's packages")
+    add("--mock", default="", help="a stand-in instead of the methods: ok, fail, stall, die, ...")
+    add("--out", type=Path, help="keep the .blend, layer and frames here (default: nothing kept)")
+    add("--clip", type=Path, help="folder of pictures (default: the demo clip, small)")
+    add("--mask", type=Path, help="the object on the first frame, white on black")
+    add("--frames", type=int, default=8, help="how many frames at most (default: %(default)s)")
+    add("--height", type=int, default=108, help="of the demo clip, 16:9 (default: %(default)s)")
+    add("--prompt", default="a golden swan")
+    add("--source", default="a blue swan")
+    add("--layer", default="foreground", choices=("foreground", "background"))
+    add("--preset", default="draft")
+    add("--device", default="auto")
+    add("--timeout", type=float, default=3600.0, help="seconds (default: %(default)g)")
+    return result
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Go the path; 0 if everything held, 1 with the reason otherwise."""
+    options = parser().parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="text2live-roundtrip-") as scratch:
+        out = (options.out or Path(scratch) / "out").resolve()
+        out.mkdir(parents=True, exist_ok=True)
+        extra = ["--device", options.device] + (["--mock", options.mock] if options.mock else [])
+        try:
+            with studio.Backend(
+                options.backend_python.absolute(), Path(scratch) / "data", *extra
+            ) as backend:
+                checks = go(options, backend, out)
+        finally:
+            studio.disable_addon()
+    for check in checks:
+        print(f"  {'ok ' if check.holds else 'BAD'} {check}")
+    held = all(check.holds for check in checks)
+    print(f"Blender {bpy.app.version_string}: the round trip {'holds' if held else 'FAILED'}")
+    return 0 if held else 1
+
+
+def go(options: argparse.Namespace, backend: studio.Backend, out: Path) -> list[Check]:
+    """From a clip to checked frames."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    preferences = studio.enable_addon()
+    preferences.connection_file = str(backend.file)
+    frames, mask = clip_of(options, out)
+    movie = studio.encode_movie(frames, out / "shot.mkv")
+    scene = bpy.context.scene
+    strip = studio.movie_strip(scene, movie, channel=2, frame_start=FIRST_FRAME)
+    studio.editor(scene).active_strip = strip
+    studio.show_exactly(scene, (frames.shape[2], frames.shape[1]))
+    bpy.ops.wm.save_as_mainfile(filepath=str(out / "shot.blend"))
+    scene = bpy.context.scene
+
+    settings = scene.text2live
+    settings.prompt, settings.source = options.prompt, options.source
+    settings.layer, settings.preset = options.layer, options.preset
+    settings.mask_mode = "auto"
+    if mask is not None:
+        scene.frame_set(FIRST_FRAME)
+        settings.mask_mode, settings.mask_file = "key", str(mask)
+    print(f"Editing {len(frames)} frames of {frames.shape[2]}x{frames.shape[1]} in Blender")
+    job = edit_as_an_artist(scene, options.timeout)
+
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=str(out / "shot.blend"))
+    scene = bpy.context.scene
+    layer_strip = layers.find_layer(job.id)
+    if layer_strip is None:
+        raise SystemExit("The layer is not in the saved file.")
+    print(f"Layer on channel {layer_strip.channel}, frames {compat.span(layer_strip)}")
+    return [
+        check_frame(scene, frames, job, index, out)
+        for index in sorted({0, len(frames) // 2, len(frames) - 1})
+    ]
+
+
+def clip_of(options: argparse.Namespace, out: Path) -> tuple[NDArray[np.uint8], Path | None]:
+    """The frames, uint8 [T,H,W,3], and the first frame's mask if there is one."""
+    folder, mask = options.clip, options.mask
+    if folder is None:
+        command = [str(options.backend_python.absolute()), "-m", "scripts.make_clip"]
+        command += ["--out", str(out / "clip"), "--frames", str(options.frames)]
+        command += ["--height", str(options.height), "--width", str(options.height * 16 // 9)]
+        subprocess.run(command, cwd=studio.REPOSITORY, check=True, stdout=subprocess.DEVNULL)
+        folder = out / "clip" / "frames"
+        mask = mask or sorted((out / "clip" / "masks").iterdir())[0]
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    frames = [load(path) for path in paths[: options.frames]]
+    if not frames:
+        raise SystemExit(f"There are no pictures in {folder}.")
+    return np.stack(frames), mask
+
+
+def load(path: Path) -> NDArray[np.uint8]:
+    """A picture of any kind Blender reads, as stored: uint8 [H,W,3]."""
+    if path.suffix.lower() == ".png":
+        return np.ascontiguousarray(png.read(path)[..., :3])
+    image = bpy.data.images.load(str(path))
+    width, height = image.size
+    pixels = np.empty(width * height * 4, np.float32)
+    image.pixels.foreach_get(pixels)
+    bpy.data.images.remove(image)
+    rows = pixels.reshape(height, width, 4)[::-1, :, :3]
+    return np.ascontiguousarray((rows * 255 + 0.5).astype(np.uint8))
+
+
+def edit_as_an_artist(scene: Any, timeout: float) -> Job:
+    """Press the button, let the timer's work happen, and report as the panel would."""
+    with studio.sequencer(scene):
+        job = begin(bpy.context)  # the button; without a window Blender itself would block here
+    state = runtime.current()
+    began, said, next_word = time.monotonic(), "", 0.0
+    while not job.ended:
+        state.tick()
+        phase, passed = job.words().rstrip("0123456789/ "), time.monotonic() - began
+        if phase != said or passed > next_word:
+            print(f"  {passed:6.1f} s  {job.words()} {job.eta_words()}", flush=True)
+            said, next_word = phase, passed + SAY_EVERY_S
+        if passed > timeout:
+            raise SystemExit(f"Not finished after {duration(timeout)}: {job.words()}")
+        time.sleep(min(0.02, state.interval()))
+    if job.problem is not None:
+        raise SystemExit(f"{job.problem.message} {job.problem.hint}")
+    numbers = job.result.numbers if job.result else {}
+    print(f"  {time.monotonic() - began:6.1f} s  {job.words()}  {numbers}")
+    return job
+
+
+def check_frame(scene: Any, frames: NDArray[np.uint8], job: Job, index: int, out: Path) -> Check:
+    """Render one composited frame and compare it with source and layer."""
+    frame = FIRST_FRAME + index
+    shown = studio.render_frame(scene, frame, out / f"composited_{frame:04d}.png").astype(int)
+    layer = png.read(job.files[index])
+    source = frames[index].astype(int)
+    clear = layer[..., 3] == 0
+    difference = np.abs(shown - studio.over(layer, frames[index]))
+    return Check(
+        frame=frame,
+        clear=int(clear.sum()),
+        worst_clear=int(np.abs(shown - source)[clear].max(initial=0)),
+        worst_over=int(difference.max()),
+        touched=float((~clear).mean()),
+    )
+
+
+if __name__ == "__main__":
+    status = 1
+    try:
+        status = main()
+    except SystemExit as reason:
+        print(reason.code if isinstance(reason.code, str) else "", file=sys.stderr)
+        status = reason.code if isinstance(reason.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)  # Blender's module may hang at an ordinary exit.

@@ -1,1 +1,0 @@
-"""Clips × prompts × variants: one table and one sheet. `python -m scripts.evaluate --help`."""

@@ -1,0 +1,1 @@
+"""What measures: benchmarks, comparisons, the evaluation."""

@@ -1,0 +1,392 @@
+"""Steps per second and peak memory of the edit, beside a plain loop written the reference's way.
+
+    python -m scripts.measure.benchmark_edit [--case image|video] [--steps 5] [--known] \\
+        [--device cpu|cuda]
+    python -m scripts.measure.benchmark_edit --arithmetic
+    python -m scripts.measure.benchmark_edit --quick
+
+image: 512² pixels, 16 views. video: 70 frames of 768×432, 6 views, a flat atlas. Both with the full
+generator (128 channels, 7 scales) and a text-image model of ViT-B/32's size with random weights.
+The plain loop is scripts/measure/plain_edit.py; --texts-once spares it encoding its texts at every
+step. It runs in a process of its own, as PyTorch is when nothing is set; ours keeps the memory it
+freed, as the backend's worker does (backend/memory.py).
+The two take a step in turn, over the same pictures:
+of random sizes in the image case, as in training, or always 512² with --fixed; new at every step,
+or with --known one that came before, as most do in a still's run of ours. The first of each is left
+out; ratios are of the sums, and the median of the pairs'. On a CPU seconds are CPU time of
+the process, which a busy machine changes less than the clock's; of one thread unless --threads
+says more. On a GPU, --block steps are timed together, so that nothing waits within. Peak memory is
+the process' on a CPU, the tensors' on a GPU.
+
+--arithmetic counts a step of ours instead: operations of matrix products and convolutions, bytes
+that pass through memory if every operation reads and writes all it touches, and calls of
+operations; and what that would take on an H100 (SXM) at 40 % of its peaks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import platform
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import open_clip
+import torch
+from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+from open_clip.model import CLIP
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from backend.clip.model import TextImageModel
+from backend.edit import generator, image, train, video
+from backend.edit.config import EditConfig, EditTexts, preset
+from backend.edit.upsampled import plain_convolution
+from backend.memory import keep_freed
+from backend.progress import Silent
+from scripts.measure.plain_edit import PlainGenerator, PlainLoop
+
+TEXTS = EditTexts(prompt=("a golden swan",), source=("a black swan",))
+QUICK_CLIP = {
+    "embed_dim": 32,
+    "vision_cfg": {"image_size": 64, "layers": 2, "width": 64, "patch_size": 32},
+    "text_cfg": {"width": 32, "heads": 2, "layers": 1},
+}
+# H100 SXM: dense bfloat16 tensor cores, and memory. A call costs the host about this much.
+PEAK_FLOPS, PEAK_BYTES, SHARE, CALL = 989e12, 3.35e12, 0.4, 5e-6
+TIMED = "| case | ours, s/step | peak GB | plain, s/step | peak GB | ratio | median | by clock |"
+COUNTED = "| case | TFLOP | GB | calls | products, ms | memory, ms | calls, ms | whole run, s |"
+
+
+class FlatAtlas:
+    """A pan over one picture: frame t shows it from pixel t on; the object is the middle."""
+
+    layers = ("foreground", "background")
+
+    def __init__(self, frames: np.ndarray, device: torch.device) -> None:
+        self.frames, self.height, self.width = frames.shape[:3]
+        self.device = device
+        self.size = (self.height, self.width + self.frames - 1)
+        self.numbers: dict[str, float] = {}
+
+    def uv(self, layer: str, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        height, width = size or (self.height, self.width)
+        x = (torch.arange(width, device=self.device) + 0.5) * self.width / width
+        y = (torch.arange(height, device=self.device) + 0.5) * self.height / height
+        u = (x + t.to(self.device)[:, None, None]) / self.size[1] * 2 - 1
+        v = (y / self.size[0] * 2 - 1)[:, None]
+        return torch.stack(torch.broadcast_tensors(u, v), dim=-1)
+
+    def opacity(self, layer: str, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        height, width = size or (self.height, self.width)
+        made = torch.zeros(len(t), 1, height, width, device=self.device)
+        made[..., height // 3 : height * 2 // 3, width // 3 : width * 2 // 3] = 1
+        return made
+
+    def image(self, layer: str) -> Tensor:
+        random = torch.Generator().manual_seed(0)
+        return torch.rand(1, 3, *self.size, generator=random).to(self.device)
+
+    def coverage(self, layer: str) -> Tensor:
+        return torch.ones(1, 1, *self.size, device=self.device)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What `train` is given: the generator, a step's pictures, the loss."""
+
+    network: Any
+    shots_of: Callable[[int], list[train.Shot]]
+    criterion: train.Criterion
+
+
+class _Caught(Exception):  # noqa: N818  (not an error)
+    """Stops the product's code where its training would begin."""
+
+
+def prepare(case: str, model: TextImageModel, config: EditConfig, network: type) -> Prepared:
+    """Everything up to the training's first step, by the product's own code."""
+    room = image if case == "image" else video
+
+    def catch(made: Any, shots_of: Any, criterion: Any, *_: Any) -> None:
+        def drawn(step: int) -> list[train.Shot]:
+            criterion.generator.manual_seed(step)  # whatever else is drawn from it meanwhile
+            shots: list[train.Shot] = shots_of(step)
+            return shots
+
+        raise _Caught(Prepared(made, drawn, criterion))
+
+    random, side = np.random.default_rng(0), config.size
+    common = (TEXTS, model, config, model.device, Silent())
+    try:
+        with mock.patch.multiple(room, train=catch, Generator=network):
+            if case == "image":
+                picture = random.integers(0, 255, (side, side, 3), np.uint8)
+                image.edit_image(picture, *common)
+            count = 70 if side > 100 else 5
+            frames = random.integers(0, 255, (count, side * 9 // 16, side, 3), np.uint8)
+            atlas: Any = FlatAtlas(frames, model.device)
+            video.edit_atlas(frames, atlas, "background", *common)
+    except _Caught as caught:
+        prepared: Prepared = caught.args[0]
+        return prepared
+    raise AssertionError("the training was never begun")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of a block of steps: seconds a step, of the CPU (or GPU) and by the clock, and GB at most."""
+
+    seconds: float
+    clock: float
+    peak: float
+
+
+class Meter:
+    """Costs from `begin` on."""
+
+    def __init__(self, device: torch.device, block: int) -> None:
+        self.device, self.block = device, block
+
+    def begin(self) -> None:
+        """A block starts."""
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        elif Path("/proc/self/clear_refs").exists():
+            Path("/proc/self/clear_refs").write_text("5")
+        self._since = self._now()
+
+    def cost(self) -> Cost:
+        """The block is done."""
+        seconds, clock = (b - a for a, b in zip(self._since, self._now(), strict=True))
+        return Cost(seconds / self.block, clock / self.block, self._peak())
+
+    def _now(self) -> tuple[float, float]:
+        if self.device.type == "cpu":
+            return time.process_time(), time.perf_counter()
+        torch.cuda.synchronize()
+        return time.perf_counter(), time.perf_counter()
+
+    def _peak(self) -> float:
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated() / 1e9
+        status = Path("/proc/self/status")
+        if not status.exists():
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+        return int(lines["VmHWM"].split()[0]) * 1024 / 1e9
+
+
+def plain_steps(pipe: Connection, args: argparse.Namespace) -> None:
+    """The other process: told a case and its config, it runs a block for every step it is told."""
+    torch.set_num_threads(args.threads)
+    meter = Meter(torch.device(args.device), args.block)
+    with suppress(EOFError):  # our process is done
+        while True:
+            case, config = pipe.recv()
+            plain = plain_loop(case, config, args)
+            while (first := pipe.recv()) is not None:
+                meter.begin()
+                for number in range(first, first + args.block):
+                    plain.step(number)
+                pipe.send(meter.cost())
+
+
+def plain_loop(case: str, config: EditConfig, args: argparse.Namespace) -> PlainLoop:
+    """With a model of its own: it hooks into it."""
+    model = clip_of_size(args.quick, torch.device(args.device))
+    made = prepare(case, model, replace(config, precision="float32"), PlainGenerator)
+    return PlainLoop(
+        made.network, made.shots_of, model, TEXTS, made.criterion.config,
+        texts_once=args.texts_once,
+    )  # fmt: skip
+
+
+@contextmanager
+def beside_plain(args: argparse.Namespace) -> Iterator[Connection]:
+    """The plain loop's process: a fresh one, without our settings."""
+    pipe, end = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=plain_steps, args=(end, args))
+    process.start()
+    end.close()
+    try:
+        yield pipe
+    finally:
+        pipe.close()
+        process.join()
+
+
+class Turns(Silent):
+    """Between our steps, times them and has as many plain ones run."""
+
+    def __init__(self, pipe: Connection, device: torch.device, block: int) -> None:
+        self.pipe, self.block = pipe, block
+        self.meter = Meter(device, block)
+        self.pairs: list[tuple[Cost, Cost]] = []
+        self._done = -1
+
+    def step(self, phase: str, done: int, total: int) -> None:
+        """Called before every step of ours, and within."""
+        if done == self._done or done % self.block:
+            return
+        if done:
+            ours = self.meter.cost()
+            self.pipe.send(done - self.block)
+            plain = self.pipe.recv()
+            self.pairs.append((ours, plain))
+            print(f"{ours.seconds:.2f} s, plain {plain.seconds:.2f} s", file=sys.stderr, flush=True)
+        self._done = done
+        self.meter.begin()
+
+
+def compare(
+    case: str, model: TextImageModel, config: EditConfig, block: int, pipe: Connection
+) -> str:
+    """A row of the table. pipe: to the plain loop's process."""
+    ours = prepare(case, model, config, image.Generator)
+    pipe.send((case, config))
+    turns, empty = Turns(pipe, model.device, block), np.zeros((8, 8, 3), np.uint8)
+    train.train(ours.network, ours.shots_of, ours.criterion, config, turns, lambda: empty)
+    pipe.send(None)
+    return row_of(case, turns.pairs[1:])
+
+
+def row_of(case: str, pairs: list[tuple[Cost, Cost]]) -> str:
+    """A row of the table. pairs: ours, plain."""
+    a, b = (sum(pair[side].seconds for pair in pairs) / len(pairs) for side in (0, 1))
+    median = statistics.median(plain.seconds / ours.seconds for ours, plain in pairs)
+    clock = sum(plain.clock for _, plain in pairs) / sum(ours.clock for ours, _ in pairs)
+    peaks = [max(pair[side].peak for pair in pairs) for side in (0, 1)]
+    return (
+        f"| {case} | {a:.2f} | {peaks[0]:.1f} | {b:.2f} | {peaks[1]:.1f} | {b / a:.2f} "
+        f"| {median:.2f} | {clock:.2f} |"
+    )
+
+
+class Traffic(TorchDispatchMode):
+    """Counts calls and the bytes of what they read and write; views of a tensor cost nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls, self.bytes = 0, 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if not func.is_view:
+            self.calls += 1
+            touched = tree_leaves((args, kwargs, made))
+            self.bytes += sum(
+                t.numel() * t.element_size() for t in touched if isinstance(t, Tensor)
+            )
+        return made
+
+
+def count(case: str, model: TextImageModel, config: EditConfig) -> str:
+    """A row of the arithmetic: a step of ours on a GPU, without what comes every 75th only."""
+    ours = prepare(case, model, config, image.Generator)
+    optimizer = train.Madgrad(ours.network.parameters(), momentum=0.9, weight_decay=0.01)
+    for weight in ours.network.parameters():
+        weight.grad = torch.zeros_like(weight)
+    optimizer.step()  # makes its state
+    as_on_a_gpu = mock.patch.object(generator, "normalised_convolution", plain_convolution)
+    with as_on_a_gpu, FlopCounterMode(display=False) as flops, Traffic() as traffic:
+        optimizer.zero_grad(set_to_none=True)
+        loss, _ = ours.criterion(ours.shots_of(1), 1)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    total = flops.get_total_flops()
+    products = total / (SHARE * PEAK_FLOPS)
+    memory = traffic.bytes / (SHARE * PEAK_BYTES)
+    calls = traffic.calls * CALL
+    return (
+        f"| {case} | {total / 1e12:.2f} | {traffic.bytes / 1e9:.1f} | {traffic.calls} "
+        f"| {products * 1e3:.1f} | {memory * 1e3:.1f} | {calls * 1e3:.1f} "
+        f"| {config.steps * max(products + memory, calls):.0f} |"
+    )
+
+
+def clip_of_size(quick: bool, device: torch.device) -> TextImageModel:
+    """A text-image model of random weights: of ViT-B/32's size, or a small one."""
+    torch.manual_seed(0)
+    cfg = QUICK_CLIP if quick else open_clip.get_model_config("ViT-B-32")
+    return TextImageModel(
+        CLIP(**{**cfg, "quick_gelu": not quick}), open_clip.SimpleTokenizer(),
+        mean=OPENAI_DATASET_MEAN, std=OPENAI_DATASET_STD, name="random", device=device,
+    )  # fmt: skip
+
+
+def config_of(case: str, args: argparse.Namespace) -> EditConfig:
+    """The reference's settings, with what the command line changes."""
+    config = preset("final", video=case == "video", layer="background")
+    config = replace(config, bootstrap=0.0, precision=args.precision, preview_every=10**9)
+    config = replace(config, internal_count=int(args.known))
+    if args.quick:
+        config = replace(config, size=64, channels=8, scales=3)
+        config = replace(config, views=replace(config.views, count=2))
+    if args.fixed:
+        config = replace(config, internal_scale=(1.0, 1.0), internal_crop=(1.0, 1.0))
+    if args.size:
+        config = replace(config, size=args.size)
+    if args.views:
+        config = replace(config, views=replace(config.views, count=args.views))
+    return config
+
+
+def main(words: list[str] | None = None) -> int:
+    """See the module's text."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    p.add_argument("--case", choices=["image", "video"], help="only this one")
+    p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    p.add_argument("--steps", type=int, default=5, help="timed blocks of each loop")
+    p.add_argument("--block", type=int, default=0, help="steps timed together; 1 on a CPU, else 10")
+    p.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    p.add_argument("--size", type=int, default=0, help="long side, pixels")
+    p.add_argument("--views", type=int, default=0)
+    p.add_argument("--threads", type=int, default=1, help="of a CPU")
+    p.add_argument("--texts-once", action="store_true")
+    p.add_argument("--fixed", action="store_true", help="pictures of one size")
+    p.add_argument("--known", action="store_true", help="stills: one crop that comes again")
+    p.add_argument("--quick", action="store_true", help="small sizes: does it run at all?")
+    p.add_argument("--arithmetic", action="store_true")
+    args = p.parse_args(words)
+    device = torch.device(args.device)
+    args.block = args.block or (1 if device.type == "cpu" else 10)
+    torch.set_num_threads(args.threads)
+    model = clip_of_size(args.quick, device)
+    print(f"{machine(device)}, torch {torch.__version__}, {args.precision}\n")
+    print(COUNTED if args.arithmetic else TIMED)
+    print("|---|---|---|---|---|---|---|---|")
+    cases = [args.case] if args.case else ["image", "video"]
+    if args.arithmetic:
+        for case in cases:
+            print(count(case, model, config_of(case, args)), flush=True)
+        return 0
+    keep_freed()
+    with beside_plain(args) as pipe:
+        for case in cases:
+            config = replace(config_of(case, args), steps=(args.steps + 1) * args.block)
+            print(compare(case, model, config, args.block, pipe), flush=True)
+    return 0
+
+
+def machine(device: torch.device) -> str:
+    """The device, in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,132 @@
+"""Is bfloat16 as stable as float32? The same edit of the demo clip in both, from the same seeds.
+
+    python -m scripts.measure.compare_precision [--preset draft] [--seeds 0 1 2] \\
+        [--steps N] [--out DIR]
+
+One atlas, one text, the embedded model. Every run of a seed makes the same draws in either
+precision. Losses: the mean of the last tenth of the steps, and the largest gap of the curves,
+smoothed over a tenth of the run. Pictures: mean absolute difference of the middle frame's
+composite, 0..255, between the precisions of one seed, and between the seeds in float32. Seconds are
+CPU time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from backend.atlas.explicit import config as atlas_config
+from backend.atlas.explicit.fit import decompose
+from backend.atlas.interface import LayeredAtlas
+from backend.atlas.render import render_layer
+from backend.checkpoint import Checkpoint
+from backend.clip.load import load_clip
+from backend.clip.model import TextImageModel
+from backend.edit.config import EditConfig, EditTexts, preset
+from backend.edit.resume import LOSSES
+from backend.edit.train import uses_bfloat16
+from backend.edit.video import edit_atlas
+from backend.masks.prompts import Hints
+from backend.media import write_png
+from backend.progress import Silent
+from protocol.jobs import PRESETS, ClipModel
+from scripts.make_clip import make_clip
+
+CPU = torch.device("cpu")
+TEXTS = EditTexts(prompt=("a golden swan",), source=("a blue swan",))
+PRECISIONS = ("float32", "bfloat16")
+Pixels = NDArray[np.uint8]
+
+
+def run(
+    frames: Pixels, atlas: LayeredAtlas, clip: TextImageModel, config: EditConfig
+) -> tuple[NDArray[np.float64], Pixels, float]:
+    """Losses of all steps, the middle frame with the layer over it, seconds."""
+    started = time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Checkpoint(Path(folder) / "edit.part")
+        rgba = edit_atlas(
+            frames, atlas, "foreground", TEXTS, clip, config, CPU, Silent(), checkpoint
+        )
+        state = checkpoint.load(CPU)
+    assert state is not None
+    seconds = time.process_time() - started
+    middle = len(frames) // 2
+    layer = list(render_layer(atlas, "foreground", rgba, Silent()))[middle].astype(np.float32)
+    alpha = layer[..., 3:] / 255
+    shown = alpha * layer[..., :3] + (1 - alpha) * frames[middle]
+    return state.tensors[LOSSES].numpy(), np.rint(shown).astype(np.uint8), seconds
+
+
+def apart(one: Pixels, other: Pixels) -> float:
+    """Mean absolute difference, 0..255."""
+    return float(np.abs(one.astype(np.int16) - other).mean())
+
+
+def smoothed(losses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Means over a tenth of the run."""
+    window = max(1, len(losses) // 10)
+    return np.convolve(losses, np.full(window, 1 / window), mode="valid")
+
+
+def main(words: list[str] | None = None) -> int:
+    """See the module's text."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    p.add_argument("--preset", choices=PRESETS, default="draft")
+    p.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    p.add_argument("--steps", type=int, default=0, help="of each edit; 0: the preset's")
+    p.add_argument("--frames", type=int, default=30)
+    p.add_argument("--out", type=Path, help="folder for the pictures")
+    args = p.parse_args(words)
+    made = make_clip(args.frames, 216, 384)
+    keys = {0: np.ascontiguousarray(made.masks()[0])}
+    hints = Hints(mode="key", size=(216, 384))
+    atlas = decompose(made.frames, keys, hints, atlas_config.preset("draft"), CPU, Silent())
+    clip = load_clip(ClipModel(), CPU)
+    config = preset(args.preset, video=True, layer="foreground")
+    if args.steps:
+        config = replace(config, steps=args.steps, bootstrap_steps=args.steps)
+    taken = uses_bfloat16(replace(config, precision="bfloat16"), CPU)
+    print(f"bfloat16 is {'taken' if taken else 'NOT taken, it would be slower'} on this CPU\n")
+    print("| seed | end loss float32 | bfloat16 | largest gap | pictures apart | s | s |")
+    print("|---|---|---|---|---|---|---|")
+    pictures: dict[tuple[int, str], Pixels] = {}
+    for seed in args.seeds:
+        ends, curves, seconds = [], [], []
+        for precision in PRECISIONS:
+            losses, shown, spent = run(
+                made.frames, atlas, clip, replace(config, seed=seed, precision=precision)
+            )
+            pictures[seed, precision] = shown
+            ends.append(losses[-max(1, len(losses) // 10) :].mean())
+            curves.append(smoothed(losses))
+            seconds.append(spent)
+        gap = np.abs(curves[0] - curves[1]).max()
+        difference = apart(*(pictures[seed, precision] for precision in PRECISIONS))
+        print(
+            f"| {seed} | {ends[0]:.4f} | {ends[1]:.4f} | {gap:.4f} | {difference:.2f} "
+            f"| {seconds[0]:.1f} | {seconds[1]:.1f} |",
+            flush=True,
+        )
+    if len(args.seeds) > 1:
+        pairs = combinations(args.seeds, 2)
+        seeds = mean(apart(pictures[a, "float32"], pictures[b, "float32"]) for a, b in pairs)
+        print(f"\nPictures of two seeds, both float32, are {seeds:.2f} apart on average.")
+    if args.out:
+        args.out.mkdir(parents=True, exist_ok=True)
+        rows = [np.hstack([pictures[seed, p] for p in PRECISIONS]) for seed in args.seeds]
+        write_png(args.out / "precisions.png", np.ascontiguousarray(np.vstack(rows)))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Clips × prompts × variants: one table and one sheet.."""

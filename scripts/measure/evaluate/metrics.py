@@ -1,0 +1,165 @@
+"""What an edit is measured by: plain functions, each with its formula and its range.
+
+frames, composites: uint8 [T,H,W,3] sRGB, the source and the layer over it. layers: uint8 [T,H,W,4],
+straight alpha. inside: bool [T,H,W], the object's true place. E: unit-length embeddings of a
+text-image model that no loss has seen; N texts, D wide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.motion.flow import Flows, pull
+
+Pixels = NDArray[np.uint8]
+Bools = NDArray[np.bool_]
+F32 = NDArray[np.float32]
+
+UNCHANGED_DB = 100.0  # of pixels that are equal: the formula's infinity
+SEEN = 0.1  # α from which a layer counts as being there
+EDGE_BLUR = 0.02  # of the object's size: finer than that is texture, not outline
+
+
+# --- does it show the text? ----------------------------------------------------------------------
+
+
+def similarity(pictures_TD: F32, texts_ND: F32) -> float:
+    """Mean cosine of pictures and texts, −1..1; higher is better."""
+    return float((_unit(pictures_TD) @ _unit(texts_ND).T).mean())
+
+
+def direction(output_TD: F32, source_TD: F32, prompt_ND: F32, before_ND: F32) -> float:
+    """Cosine of the change of the picture and the change of the text, −1..1; higher is better.
+
+    Mean over T of cos(E(output) − E(source), Ē(prompt) − Ē(before)); Ē is the mean over the texts.
+    A picture that did not change has no direction and counts 0.
+    """
+    change_TD = _unit(output_TD) - _unit(source_TD)
+    wanted_D = _unit(prompt_ND).mean(0) - _unit(before_ND).mean(0)
+    return float((_unit(change_TD) @ _unit(wanted_D)).mean())
+
+
+def named(pictures_TD: F32, texts: Sequence[F32], wanted: int) -> float:
+    """Share of pictures that are nearer to the wanted text than to any other, 0..1.
+
+    texts: [N,D] each; of a text, the mean of its N embeddings counts.
+    """
+    means = np.stack([_unit(one).mean(0) for one in texts])
+    nearest = (_unit(pictures_TD) @ _unit(means).T).argmax(1)
+    return float((nearest == wanted).mean())
+
+
+# --- is the object still itself? -----------------------------------------------------------------
+
+
+def self_similarity_distance(output_TLE: F32, source_TLE: F32) -> float:
+    """Root mean square difference of the tokens' cosine self-similarities, 0..2; lower is better.
+
+    The structure loss' own quantity (Text2LIVE eq. 5), read by a model that the loss did not use.
+    """
+    output, source = _unit(output_TLE), _unit(source_TLE)
+    gap = output @ output.transpose(0, 2, 1) - source @ source.transpose(0, 2, 1)
+    return float(np.sqrt(np.square(gap).mean()))
+
+
+def edge_distance(
+    frames: Pixels, composites: Pixels, inside: Bools, size: float = EDGE_BLUR
+) -> float:
+    """1 − correlation of the gradients' lengths inside the object, 0..2; lower is better.
+
+    Needs no model: luma, blurred by a share (size) of the object's (the square root of its area),
+    by half a pixel at least; Sobel, Pearson's correlation over the object's pixels; mean over the
+    frames that show it. 0: the same edges. 1: edges that have nothing to do with each other, or
+    none. With size 0 it looks at the finest there is: feathers, knit, seams.
+    """
+    found = []
+    for frame, composite, mask in zip(frames, composites, inside, strict=True):
+        if not mask.any():
+            continue
+        blur = max(0.5, size * float(np.sqrt(mask.sum())))
+        one, other = (_slopes(picture, blur)[mask] for picture in (frame, composite))
+        spread = float(one.std() * other.std())
+        both = float(((one - one.mean()) * (other - other.mean())).mean())
+        found.append(max(0.0, 1 - both / spread) if spread > 1e-6 else 1.0)
+    return float(np.mean(found)) if found else 0.0
+
+
+# --- is the rest left alone? ---------------------------------------------------------------------
+
+
+def outside_of(inside: Bools) -> Bools:
+    """Pixels that are surely not the object: not even next to it."""
+    kernel = np.ones((3, 3), np.uint8)
+    return np.stack([cv2.dilate(one.astype(np.uint8), kernel) == 0 for one in inside])
+
+
+def psnr_outside(frames: Pixels, composites: Pixels, inside: Bools) -> float:
+    """10·log10(255² / mean square change) outside the object, dB; UNCHANGED_DB at most."""
+    changed = frames.astype(np.float32) - composites.astype(np.float32)
+    square = float(np.square(changed[outside_of(inside)]).mean())
+    return min(UNCHANGED_DB, float(10 * np.log10(255**2 / max(square, 1e-9))))
+
+
+def alpha_outside(layers: Pixels, inside: Bools) -> float:
+    """Share of all α that lies outside the object, 0..1; lower is better. 0 for an empty layer."""
+    alpha = layers[..., 3].astype(np.float64)
+    return float(alpha[outside_of(inside)].sum() / max(float(alpha.sum()), 1e-9))
+
+
+def coverage(layers: Pixels, inside: Bools) -> float:
+    """Mean α inside the object, 0..1: 1 where all of it is changed."""
+    return float(layers[..., 3][inside].mean() / 255) if inside.any() else 0.0
+
+
+def presence(layers: Pixels) -> tuple[float, float]:
+    """Share of all pixels with α above SEEN, and the mean α there, each 0..1."""
+    alpha = layers[..., 3].astype(np.float32) / 255
+    there = alpha > SEEN
+    return float(there.mean()), float(alpha[there].mean()) if there.any() else 0.0
+
+
+# --- does it hold still on what moves? -----------------------------------------------------------
+
+
+def warp_error(layers: Pixels, flows: Flows, gap: int) -> float:
+    """How much the layer changes along the footage's own motion, 0..1; lower is better.
+
+    Frame t+gap pulled back to t by the optical flow of the source frames; root mean square
+    difference of the premultiplied RGBA over pixels where the flow's round trip holds and either of
+    the two has α above SEEN. A faint layer changes little: read it beside the coverage.
+    """
+    square, count = 0.0, 0
+    height, width = flows.size
+    small = [cv2.resize(premultiplied(one), (width, height), interpolation=cv2.INTER_AREA)
+             for one in layers]  # fmt: skip
+    for t in range(len(layers) - gap):
+        motion, sure = flows.full(t, t + gap)
+        now = small[t]
+        then = pull(np.asarray(small[t + gap], np.float32), motion, cv2.BORDER_CONSTANT)
+        seen = sure & (np.maximum(now[..., 3], then[..., 3]) > SEEN)
+        square += float(np.square(now - then)[seen].sum())
+        count += 4 * int(seen.sum())
+    return float(np.sqrt(square / count)) if count else 0.0
+
+
+def premultiplied(layer: Pixels) -> F32:
+    """[H,W,4] straight alpha → float32, 0..1, colours times α."""
+    rgba = layer.astype(np.float32) / np.float32(255)
+    rgba[..., :3] *= rgba[..., 3:]
+    return rgba
+
+
+def _slopes(picture: Pixels, blur: float) -> F32:
+    luma = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    smooth = cv2.GaussianBlur(luma, (0, 0), blur)
+    across, down = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
+    return np.asarray(np.hypot(across, down), np.float32)
+
+
+def _unit(x: F32) -> F32:
+    """Of length one along the last axis; what has no length stays 0."""
+    return np.asarray(x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-8), np.float32)

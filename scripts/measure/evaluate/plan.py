@@ -1,0 +1,167 @@
+"""Which cells are asked for, in which order, and running them, as many as the time allows."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+from backend.edit import config as edit_config
+from backend.edit.config import EditTexts
+from backend.edit.recipes import recipe
+from protocol.jobs import ClipModel
+from scripts.measure.evaluate import cells
+from scripts.measure.evaluate.cases import Case, Footage
+from scripts.measure.evaluate.variants import OURS, VARIANTS
+
+KINDS = ("clip", "still")
+TEXTURE = "texture"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What all cells share. model: the one that steers. parallel: processes at once."""
+
+    out: Path
+    preset: str
+    device: str
+    model: ClipModel
+    parallel: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A place of the table."""
+
+    case: Case
+    still: bool
+    prompt: int
+    variant: str
+    seed: int
+
+    @property
+    def kind(self) -> str:
+        """What it may be compared with: ``clip``, ``still``, or a clip under another recipe."""
+        return kind_of(self.case, self.still)
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.case.clip} ({self.kind}), {self.case.prompts[self.prompt]}, {self.variant}"
+
+
+def kind_of(case: Case, still: bool) -> str:
+    """Of a cell, see there."""
+    recipe = "" if case.recipe == TEXTURE else f", {case.recipe}"
+    return ("still" if still else "clip") + recipe
+
+
+def cells_of(
+    cases: Sequence[Case],
+    kinds: Sequence[str],
+    variants: Sequence[str],
+    repeats: dict[str, int],
+) -> list[Cell]:
+    """All cells, variant by variant, so that a stop in the middle leaves whole columns.
+
+    Variants and stills are of the recipe texture alone. repeats: clip → how many seeds `ours` is
+    run with there, so that the noise is known.
+    """
+    found = []
+    for name in variants:
+        variant = VARIANTS[name]
+        for kind in kinds:
+            if not (variant.stills if kind == "still" else variant.clips):
+                continue
+            for case in cases:
+                if case.recipe != TEXTURE and (name != OURS or kind == "still"):
+                    continue
+                found += [
+                    Cell(case=case, still=kind == "still", prompt=p, variant=name, seed=seed)
+                    for p in range(len(case.prompts))
+                    for seed in range(repeats.get(case.clip, 1) if name == OURS else 1)
+                ]
+    return sorted(found, key=lambda cell: cell.seed > 0)
+
+
+def part(footage: Footage, still: bool) -> Footage:
+    """The whole clip, or its middle frame."""
+    if not still:
+        return footage
+    middle = slice(footage.middle, footage.middle + 1)
+    return Footage(footage.frames[middle], footage.inside[middle])
+
+
+def order_of(cell: Cell, footage: Footage, settings: Settings) -> cells.Order:
+    """What a cell is made from."""
+    variant, case = VARIANTS[cell.variant], cell.case
+    config = edit_config.preset(
+        settings.preset, video=not cell.still, layer=case.layer, seed=cell.seed
+    )
+    return cells.Order(
+        footage=part(footage, cell.still),
+        texts=EditTexts(
+            prompt=(case.prompts[cell.prompt],),
+            source=(case.source,),
+            screen=case.screen(cell.prompt),
+        ),
+        config=variant.change(recipe(case.recipe, config), cell.still),
+        how=variant.how,
+        layer=case.layer,
+        model=settings.model,
+        device=settings.device,
+        atlas=None if cell.still else atlas_folder(footage, settings),
+    )
+
+
+def atlas_folder(footage: Footage, settings: Settings) -> Path:
+    """Where a clip's atlas is kept; all its cells share it."""
+    key = cells.atlas_key(footage, settings.preset, 0, settings.device)
+    return settings.out / "atlases" / key
+
+
+def cell_folder(order: cells.Order, settings: Settings) -> Path:
+    """Where a cell is kept."""
+    return settings.out / "cells" / cells.cell_key(order)
+
+
+def run(
+    wanted: Sequence[Cell], footage: dict[str, Footage], settings: Settings, minutes: float
+) -> Iterator[tuple[Cell, cells.Cost, int]]:
+    """Run the cells that are not there yet; yields each with its cost and how many are left.
+
+    footage: by clip. No cell is begun later than `minutes` after the start.
+    """
+    end = time.monotonic() + 60 * minutes
+    left = []
+    for cell in wanted:
+        order = order_of(cell, footage[cell.case.clip], settings)
+        folder = cell_folder(order, settings)
+        if not (folder / cells.DONE).exists():
+            left.append((cell, order, folder))
+    with pool(settings.parallel) as workers:
+        running: dict[Future[cells.Cost], Cell] = {}
+        while left or running:
+            while left and len(running) < settings.parallel and time.monotonic() < end:
+                cell, order, folder = left.pop(0)
+                if order.atlas is not None and not order.atlas.exists():
+                    made = workers.submit(
+                        cells.make_atlas, order.footage, settings.preset, 0, settings.device,
+                        order.atlas,
+                    )  # fmt: skip
+                    made.result()
+                running[workers.submit(cells.fill, order, folder)] = cell
+            if not running:
+                return
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                yield running.pop(future), future.result(), len(left) + len(running)
+
+
+def pool(parallel: int) -> ProcessPoolExecutor:
+    """A fresh process for every cell, forked from one that has all it imports but has not run."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([cells.__name__])
+    return ProcessPoolExecutor(parallel, mp_context=context, max_tasks_per_child=1)

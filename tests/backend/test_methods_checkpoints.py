@@ -1,0 +1,148 @@
+"""A job that is run again goes on with its edit; what nobody needs any more is not kept."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from brief import make_brief
+from tiny_clip import tiny_model
+
+from backend.checkpoint import Checkpoint
+from backend.clip.model import TextImageModel
+from backend.context import Context
+from backend.edit.config import EditConfig, preset
+from backend.executors.base import AnyReport, Note, Step
+from backend.methods import checkpoints, edit
+from backend.methods.checkpoints import Unfinished
+from backend.progress import Cancelled
+from protocol.jobs import Clip, EditJob, Masks
+
+STEPS = 6
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_brief(monkeypatch, (6, 6, 4), edit_steps=STEPS)
+    monkeypatch.setattr(
+        checkpoints, "Checkpoint", lambda path, **rest: Checkpoint(path, every=0, **rest)
+    )
+
+
+class Job:
+    """A job of one frame that can be cancelled by what it reports."""
+
+    def __init__(self, data: Path, stop: Callable[[list[AnyReport]], bool] = lambda _: False):
+        self.data = data
+        self.reports: list[AnyReport] = []
+        self.ctx = Context("0" * 32, "cpu", data, self.reports.append, lambda: stop(self.reports))
+
+    def spec(self, **fields: object) -> EditJob:
+        image = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+        frames = (self.ctx.store(image),)
+        return EditJob(clip=Clip(frames=frames), prompt=("gold",), source=("noise",),
+                       masks=Masks(mode="none"), layer="background", preset="draft",
+                       **fields)  # type: ignore[arg-type]  # fmt: skip
+
+    def kept(self) -> list[Path]:
+        return sorted((self.data / "edits").iterdir())
+
+    def notes(self) -> str:
+        return " ".join(r.text for r in self.reports if isinstance(r, Note))
+
+
+def late(reports: list[AnyReport]) -> bool:
+    return any(isinstance(r, Step) and r.phase == "edit" and r.done >= 1 for r in reports)
+
+
+def test_the_state_goes_when_the_job_has_ended_well(tmp_path: Path) -> None:
+    job = Job(tmp_path)
+    edit.run(job.spec(), job.ctx)
+    assert job.kept() == []
+
+
+def test_a_cancelled_edit_is_kept_and_the_same_one_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.context.STEP_INTERVAL", 0.0)
+    whole, stopped = Job(tmp_path / "whole"), Job(tmp_path, late)
+    wanted = edit.run(whole.spec(), whole.ctx)
+    spec = stopped.spec()
+    with pytest.raises(Cancelled):
+        edit.run(spec, stopped.ctx)
+    assert len(stopped.kept()) == 1
+    again = Job(tmp_path)
+    assert edit.run(spec, again.ctx).layer == wanted.layer
+    assert "goes on from step 1" in again.notes()
+    assert again.kept() == []
+
+
+def test_a_shot_that_is_done_is_not_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Job(tmp_path)
+    spec = job.spec()
+    with monkeypatch.context() as broken:
+        broken.setattr(edit, "each_shot", fails_after_the_first)
+        with pytest.raises(OSError, match="pulled the plug"):
+            edit.run(spec, job.ctx)
+    assert len(job.kept()) == 1
+    again = Job(tmp_path)
+    edit.run(spec, again.ctx)
+    assert f"goes on from step {STEPS}" in again.notes()
+
+
+def fails_after_the_first(
+    spec: EditJob, frames: np.ndarray, ctx: Context, run_one: Callable[..., object]
+) -> None:
+    run_one(spec, frames, ctx, 0)
+    raise OSError("pulled the plug")
+
+
+def test_what_decides_the_result_decides_where_it_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Job(tmp_path)
+    config = preset("draft", video=False, layer="background")
+    model = tiny_model()
+    base = job.spec()
+    room = Unfinished(job.ctx)
+
+    def path(
+        spec: EditJob = base,
+        layer: str = "background",
+        config: EditConfig = config,
+        model: TextImageModel = model,
+    ) -> Path | None:
+        return room.checkpoint(spec, layer, config, model).path
+
+    same = path()
+    assert same == path()
+    others = [
+        path(layer="foreground"),
+        path(job.spec(seed=1)),
+        path(msgspec.structs.replace(base, prompt=("silver",))),
+        path(msgspec.structs.replace(base, masks=Masks())),
+        path(config=replace(config, steps=7)),
+        path(model=tiny_model(seed=1)),
+    ]
+    monkeypatch.setattr(checkpoints.train, "VERSION", "edit-next")
+    others.append(path())
+    assert len({same, *others}) == 8
+
+
+def test_what_nobody_came_back_for_is_swept(tmp_path: Path) -> None:
+    folder = tmp_path / "edits"
+    folder.mkdir(parents=True)
+    for name, days in (("old.part", 4), ("new.part", 2)):
+        (folder / name).write_text("")
+        past = time.time() - days * 24 * 3600
+        os.utime(folder / name, (past, past))
+    Unfinished(Job(tmp_path).ctx)
+    assert [path.name for path in folder.iterdir()] == ["new.part"]
