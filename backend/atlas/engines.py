@@ -20,7 +20,7 @@ from backend.atlas.mlp import config as mlp_config
 from backend.atlas.mlp import train
 from backend.atlas.mlp.model import MlpAtlas
 from backend.checkpoint import Checkpoint
-from backend.masks.objects import Given
+from backend.masks.prompts import MaskPrompts
 from backend.progress import Reporter
 from protocol.layers import one_object_only
 
@@ -43,7 +43,7 @@ def decompose(
     preset: str,
     seed: int,
     frames: NDArray[np.uint8],
-    objects: Sequence[Given],
+    objects: Sequence[MaskPrompts],
     device: torch.device,
     report: Reporter,
     checkpoint: Checkpoint | None = None,
@@ -54,27 +54,22 @@ def decompose(
     kept meanwhile, and gone on from; the caller drops it. One that does not fit is dropped, told,
     and the fit begun anew.
     """
-    first, *behind = objects
     if engine == files.MLP:
-        if behind:
+        if len(objects) > 1:
             raise one_object_only()
         networks = mlp_config.preset(preset, seed)
-        return train.decompose_mlp(
-            frames, first.keys, first.mode, networks, device, report, checkpoint
-        )
+        return train.decompose_mlp(frames, objects[0], networks, device, report, checkpoint)
     config = explicit_config.preset(preset, seed)
     checkpoint = checkpoint or Checkpoint()
     try:
-        return fit.decompose(
-            frames, first.keys, first.mode, config, device, report, checkpoint, behind
-        )
+        return fit.decompose(frames, objects, config, device, report, checkpoint)
     except (KeyError, ValueError, IndexError, TypeError, RuntimeError) as why:
         # Once a step was taken from it, the state is not to blame; nor is it for too little memory.
         if not checkpoint.untried or isinstance(why, torch.OutOfMemoryError):
             raise
     checkpoint.drop()
     report.note("What was kept of the interrupted atlas does not fit: it is begun anew.")
-    return fit.decompose(frames, first.keys, first.mode, config, device, report, checkpoint, behind)
+    return fit.decompose(frames, objects, config, device, report, checkpoint)
 
 
 def load_atlas(folder: Path, device: torch.device) -> LayeredAtlas:

@@ -169,16 +169,16 @@ def _at_border(mask: Mask) -> bool:
     return bool(mask[:2].any() or mask[-2:].any() or mask[:, :2].any() or mask[:, -2:].any())
 
 
-def tell(
+def report_doubtful(
     frames: NDArray[np.uint8],
     masks: NDArray[np.bool_],
     judgement: Judgement,
     report: Reporter,
-    first: int = 0,
+    first_frame: int = 0,
 ) -> None:
-    """Say which frames are doubtful, if any are, and show the worst with its outline.
+    """Note which frames have doubtful masks, if any, and preview the worst with its outline.
 
-    first: frames of the whole clip before these; the artist's first frame is 1.
+    first_frame: frames of the whole clip before these; the artist counts from 1.
     """
     each = judgement.confidence
     order = np.argsort(each, kind="stable")
@@ -186,11 +186,11 @@ def tell(
     if not doubtful:
         return
     named = sorted(doubtful[:NAMED])
-    texts = ", ".join(str(first + t + 1) for t in named)
+    texts = ", ".join(str(first_frame + t + 1) for t in named)
     more = f" and {len(doubtful) - len(named)} more" if len(doubtful) > len(named) else ""
     report.note(
         f"The mask is doubtful on frame{'s' if len(named) > 1 else ''} {texts}{more} "
-        f"(confidence {each[order[0]]:.2f} on frame {first + int(order[0]) + 1}, "
+        f"(confidence {each[order[0]]:.2f} on frame {first_frame + int(order[0]) + 1}, "
         f"{each.mean():.2f} on average). Look at the preview, and give a mask or a box there."
     )
     report.preview(outlined(frames[order[0]], masks[order[0]]))

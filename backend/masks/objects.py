@@ -9,24 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.masks import occlusion
-from backend.masks.prompts import Hints
+from backend.masks.prompts import MaskPrompts
 from backend.masks.resolve import resolve_masks
 from backend.motion.flow import F32, Flows
 from backend.progress import Reporter
 from protocol.jobs import JobError
 from protocol.layers import about, of_object, suffix
-
-
-@dataclass(frozen=True)
-class Given:
-    """What is given of one object.
-
-    keys: frame → mask uint8 [H,W] (or [H,W,1]), inside where above 127. mode: ``none`` (it is not
-    there) or one of `masks.resolve_masks`.
-    """
-
-    keys: dict[int, NDArray[np.uint8]]
-    mode: str | Hints
 
 
 @dataclass(frozen=True)
@@ -47,8 +35,8 @@ class _Named:
         self.report.note(about(text, self.number, self.count))
 
 
-def resolve(
-    frames: NDArray[np.uint8], objects: Sequence[Given], flows: Flows, report: Reporter
+def resolve_objects(
+    frames: NDArray[np.uint8], objects: Sequence[MaskPrompts], flows: Flows, report: Reporter
 ) -> tuple[list[F32], dict[str, float]]:
     """What is seen of each object, front to back, and measures of the masks.
 
@@ -64,16 +52,17 @@ def resolve(
         if one.mode == "none":
             whole.append(np.zeros(frames.shape[:3], np.float32))
             continue
-        hints = one.mode if isinstance(one.mode, Hints) else Hints(one.mode)
+        prompts = one
         if whole:
             front = np.logical_or.reduce([mask > 0.5 for mask in whole])
-            hints = replace(hints, hidden=front if front.any() else None)
+            prompts = replace(one, hidden=front if front.any() else None)
         try:
             named = _Named(report, number, count)
-            whole.append(resolve_masks(frames, one.keys, hints, flows, named))
+            resolved = resolve_masks(frames, prompts, flows, named)
         except JobError as why:
             raise of_object(why, number, count) from why
-        numbers |= {f"{name}{suffix(number)}": value for name, value in hints.numbers.items()}
+        whole.append(resolved.masks)
+        numbers |= {f"{name}{suffix(number)}": value for name, value in resolved.numbers.items()}
     masks = occlusion.seen(whole)
     for number, (one, mask, visible) in enumerate(zip(objects, whole, masks, strict=True), 1):
         if one.mode != "none" and not (visible > 0.5).any():

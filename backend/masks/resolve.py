@@ -6,6 +6,7 @@ source's masks are judged, and doubtful ones are told and shown.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 import cv2
@@ -16,7 +17,7 @@ from backend.masks import by_text, confidence
 from backend.masks.automatic import suggest
 from backend.masks.boxes import from_box, from_strokes, work_out
 from backend.masks.carry import carry, signed_distance
-from backend.masks.prompts import Hints
+from backend.masks.prompts import MaskPrompts
 from backend.masks.segmenters.base import Click, Prompts
 from backend.masks.strokes import BACKGROUND, OBJECT, read_strokes
 from backend.motion.flow import F32, Flows, Mask
@@ -27,7 +28,7 @@ __all__ = ["PHASE", "resolve_masks", "signed_distance"]
 
 PHASE = "Finding the object"
 VERSION = "masks-5"
-"""Part of an atlas' identity: raise it when the same hints give other masks."""
+"""Part of an atlas' identity: raise it when the same prompts give other masks."""
 MODES = ("auto", "key", "all", "text", "segment")
 
 BLUR = 0.7  # pixels; a hard edge becomes about one pixel soft
@@ -35,67 +36,71 @@ FAR = 25  # frames; further than this a carried mask has often drifted
 UNCLEAR = 0.45  # agreement of a text's relevancy with its mask below which the text is doubted
 
 
+@dataclass(frozen=True)
+class ResolvedMasks:
+    """masks: float32 [T,h,w], 0..1. numbers: what was measured of them, for a job's result."""
+
+    masks: F32
+    numbers: dict[str, float]
+
+
 def resolve_masks(
     frames: NDArray[np.uint8],
-    keys: dict[int, NDArray[np.uint8]],
-    mode: str | Hints,
+    prompts: MaskPrompts,
     flows: Flows,
     report: Reporter,
-) -> F32:
-    """Rough foreground masks of every frame: float32 [T,h,w], 0..1.
+) -> ResolvedMasks:
+    """Rough masks of one object on every frame, and measures of them.
 
-    frames: uint8 [T,h,w,3] at the working size. keys: frame → mask of any size, inside where
-    above 127 (bool: where true). mode: a mask mode, or Hints with one and with boxes, strokes, a
-    text's relevancy or a segmenter. ``all``: one mask per frame; frames without are carried, and
-    the artist is told. ``key``: carried from what is given on some frames. ``text``, ``segment``,
-    ``auto``: found. Doubtful masks are told, and the worst frame is shown. JobError no_foreground,
-    mask_missing, mask_frame, mask_mode, mask_text, and those of a segmenter.
+    frames: uint8 [T,h,w,3] at the working size. Modes: ``all``: one mask per frame; a frame
+    without one gets it carried from its neighbours, and a note says so. ``key``: carried from some
+    frames' masks, boxes or strokes. ``text``, ``segment``, ``auto``: found. A note names doubtful
+    frames, and the worst is previewed. JobError no_foreground, mask_missing, mask_frame, mask_mode,
+    mask_text, and those of a segmenter.
     """
-    hints = mode if isinstance(mode, Hints) else Hints(mode)
-    if hints.mode not in MODES:
+    if prompts.mode not in MODES:
         raise JobError(
             "mask_mode",
-            f"There is no mask mode “{hints.mode}”.",
+            f"There is no mask mode “{prompts.mode}”.",
             f"Use one of: {', '.join(MODES)}.",
         )
     count = len(frames)
     source: F32 | None = None
-    if hints.mode == "auto":
-        hard, source = suggest(frames, flows, report, hints.relevancy)
-    elif hints.mode == "text":
-        hard, source = _from_text(frames, hints, flows, report)
-    elif hints.mode == "segment":
-        hard, source = _segmented(frames, hints, flows, report)
+    if prompts.mode == "auto":
+        hard, source = suggest(frames, flows, report, prompts.relevancy)
+    elif prompts.mode == "text":
+        hard, source = _from_text(frames, prompts, flows, report)
+    elif prompts.mode == "segment":
+        hard, source = _segmented(frames, prompts, flows, report)
     else:
-        given, sure = _given(frames, keys, hints, flows, report)
+        given, sure = _given(frames, prompts, flows, report)
         source = _nearest(sure, count)
-        hard = _carried(frames, given, hints, flows, report)
+        hard = _carried(frames, given, prompts, flows, report)
     report.step(PHASE, count, count)
-    judgement = confidence.judge(frames, hard, flows, report, source, hints.hidden)
-    hints.numbers.update(judgement.numbers)
-    if hints.mode != "all":  # masks for every frame are the artist's own
-        confidence.tell(frames, hard, judgement, report, hints.first)
-    return np.stack([cv2.GaussianBlur(one, (0, 0), BLUR) for one in hard.astype(np.float32)])
+    judgement = confidence.judge(frames, hard, flows, report, source, prompts.hidden)
+    if prompts.mode != "all":  # masks for every frame are the artist's own
+        confidence.report_doubtful(frames, hard, judgement, report, prompts.first_frame)
+    soft = np.stack([cv2.GaussianBlur(one, (0, 0), BLUR) for one in hard.astype(np.float32)])
+    return ResolvedMasks(soft, judgement.numbers)
 
 
 def _given(
     frames: NDArray[np.uint8],
-    keys: dict[int, NDArray[np.uint8]],
-    hints: Hints,
+    prompts: MaskPrompts,
     flows: Flows,
     report: Reporter,
 ) -> tuple[dict[int, Mask], dict[int, float]]:
     """Masks, boxes and strokes as masks at the working size, checked; how sure each is, 0..1."""
     size = flows.size
-    given = {t: _to_size(mask, size) for t, mask in keys.items()}
-    _check_frames([*given, *hints.boxes, *hints.strokes], len(frames))
+    given = {t: _to_size(mask, size) for t, mask in prompts.keys.items()}
+    _check_frames([*given, *prompts.boxes, *prompts.strokes], len(frames))
     sure = dict.fromkeys(given, 1.0)
     tick = partial(report.step, PHASE, 0, len(frames))
-    for t, box in hints.boxes.items():
-        boxed = from_box(t, _scaled(box, hints, size), frames, flows, tick=tick)
+    for t, box in prompts.boxes.items():
+        boxed = from_box(t, _scaled(box, prompts, size), frames, flows, tick=tick)
         given[t], sure[t] = boxed.mask, boxed.sure
     beside: dict[int, Mask] = {}
-    for t, picture in hints.strokes.items():
+    for t, picture in prompts.strokes.items():
         strokes = read_strokes(picture, size)
         if (strokes == OBJECT).any():
             given[t] = from_strokes(t, strokes, frames, flows, tick)
@@ -110,7 +115,7 @@ def _given(
             "Give a mask or a stroke with the object on at least one frame where it is seen.",
         )
     if beside:
-        given = _kept_off(frames, given, beside, hints, flows, report)
+        given = _kept_off(frames, given, beside, prompts, flows, report)
     return given, {t: sure.get(t, 1.0) for t in given}
 
 
@@ -124,7 +129,7 @@ def _kept_off(
     frames: NDArray[np.uint8],
     given: dict[int, Mask],
     beside: dict[int, Mask],
-    hints: Hints,
+    prompts: MaskPrompts,
     flows: Flows,
     report: Reporter,
 ) -> dict[int, Mask]:
@@ -133,7 +138,7 @@ def _kept_off(
     Those are decided again where the strokes leave room: a stroke takes a wrong piece away, and
     does not say that the object is gone.
     """
-    carried = carry(frames, given, flows, report, hints.hidden)
+    carried = carry(frames, given, flows, report, prompts.hidden)
     out = dict(given)
     for t, stroked in beside.items():
         if carried[t].any():
@@ -146,13 +151,13 @@ def _kept_off(
 def _carried(
     frames: NDArray[np.uint8],
     given: dict[int, Mask],
-    hints: Hints,
+    prompts: MaskPrompts,
     flows: Flows,
     report: Reporter,
 ) -> NDArray[np.bool_]:
     count = len(frames)
     missing = [t for t in range(count) if t not in given]
-    if hints.mode == "all" and missing:
+    if prompts.mode == "all" and missing:
         report.note(
             f"{len(missing)} of {count} frames have no mask; theirs were carried over from "
             "the nearest frames that have one."
@@ -161,23 +166,23 @@ def _carried(
     if distance > FAR:
         report.note(
             f"The mask was carried over up to {distance} frames. If its outline drifts, add a "
-            f"mask on frame {hints.first + furthest + 1}."
+            f"mask on frame {prompts.first_frame + furthest + 1}."
         )
-    hard = carry(frames, given, flows, report, hints.hidden) if missing else given
+    hard = carry(frames, given, flows, report, prompts.hidden) if missing else given
     masks = np.stack([hard[t] for t in range(count)])
-    return _without_gaps(frames, masks, hints, flows, report) if hints.mode == "all" else masks
+    return _without_gaps(frames, masks, prompts, flows, report) if prompts.mode == "all" else masks
 
 
 def _from_text(
-    frames: NDArray[np.uint8], hints: Hints, flows: Flows, report: Reporter
+    frames: NDArray[np.uint8], prompts: MaskPrompts, flows: Flows, report: Reporter
 ) -> tuple[NDArray[np.bool_], F32]:
-    if hints.relevancy is None:
+    if prompts.relevancy is None:
         raise JobError(
             "mask_text",
             "The mask is to be found by a text, but there is no text.",
             "Say what the object is, for example: black swan.",
         )
-    seen = by_text.best(by_text.look(frames, hints.relevancy, flows, report))
+    seen = by_text.best(by_text.look(frames, prompts.relevancy, flows, report))
     if seen is None:
         raise JobError(
             "no_foreground",
@@ -189,42 +194,42 @@ def _from_text(
             "The text-image model does not see clearly where the text is: its relevancy is spread. "
             "Check the mask, or give a mask or a box on one frame."
         )
-    hard = carry(frames, {seen.frame: seen.mask}, flows, report, hints.hidden)
+    hard = carry(frames, {seen.frame: seen.mask}, flows, report, prompts.hidden)
     own = np.full(len(frames), min(1.0, seen.score / 0.7), np.float32)
     return np.stack([hard[t] for t in range(len(frames))]), own
 
 
 def _segmented(
-    frames: NDArray[np.uint8], hints: Hints, flows: Flows, report: Reporter
+    frames: NDArray[np.uint8], prompts: MaskPrompts, flows: Flows, report: Reporter
 ) -> tuple[NDArray[np.bool_], F32]:
-    if hints.segmenter is None:
+    if prompts.segmenter is None:
         raise JobError(
             "segmenter_missing",
             "No segmentation model was loaded.",
             "Name one and its weights, or give a mask or a box on one frame.",
         )
     # A model asked first where the object is not, has nothing to take that away from.
-    marked = {*hints.boxes, *(click.frame for click in hints.clicks if click.inside)}
+    marked = {*prompts.boxes, *(click.frame for click in prompts.clicks if click.inside)}
     _check_frames([*marked], len(frames))
-    useless = sorted({click.frame for click in hints.clicks} - marked)
+    useless = sorted({click.frame for click in prompts.clicks} - marked)
     if useless:
-        named = ", ".join(str(hints.first + t + 1) for t in useless)
+        named = ", ".join(str(prompts.first_frame + t + 1) for t in useless)
         report.note(
             "Clicks beside the object help on frames that also have a box or a click on it: those "
             f"of frame {named} are left out."
         )
     size = flows.size
-    scale = _scale(hints, size)
-    prompts = Prompts(
-        {t: _scaled(box, hints, size) for t, box in hints.boxes.items()},
+    scale = _scale(prompts, size)
+    asked = Prompts(
+        {t: _scaled(box, prompts, size) for t, box in prompts.boxes.items()},
         tuple(
             Click(one.frame, one.x * scale[0], one.y * scale[1], one.inside)
-            for one in hints.clicks
+            for one in prompts.clicks
             if one.frame in marked
         ),
     )
-    found = hints.segmenter.segment(frames, prompts, report)
-    masks = fill_gaps(frames, found.masks, flows, report, hints.hidden)
+    found = prompts.segmenter.segment(frames, asked, report)
+    masks = fill_gaps(frames, found.masks, flows, report, prompts.hidden)
     if not masks.any():
         raise JobError(
             "no_foreground",
@@ -254,15 +259,15 @@ def fill_gaps(
 def _without_gaps(
     frames: NDArray[np.uint8],
     masks: NDArray[np.bool_],
-    hints: Hints,
+    prompts: MaskPrompts,
     flows: Flows,
     report: Reporter,
 ) -> NDArray[np.bool_]:
     """Given masks whose single empty frames are filled; the artist is told which."""
-    whole = fill_gaps(frames, masks, flows, report, hints.hidden)
+    whole = fill_gaps(frames, masks, flows, report, prompts.hidden)
     filled = [t for t in range(len(masks)) if whole[t].any() and not masks[t].any()]
     if filled:
-        named = ", ".join(str(hints.first + t + 1) for t in filled)
+        named = ", ".join(str(prompts.first_frame + t + 1) for t in filled)
         report.note(
             f"The mask of frame {named} is empty between two that are not: it was carried over "
             "from them. Where the object is really gone for one frame, fade the layer there."
@@ -270,17 +275,17 @@ def _without_gaps(
     return whole
 
 
-def _scale(hints: Hints, size: tuple[int, int]) -> tuple[float, float]:
+def _scale(prompts: MaskPrompts, size: tuple[int, int]) -> tuple[float, float]:
     """Working pixels per pixel of the clip, x and y."""
-    if not all(hints.size):
+    if not all(prompts.size):
         return 1.0, 1.0
-    return size[1] / hints.size[1], size[0] / hints.size[0]
+    return size[1] / prompts.size[1], size[0] / prompts.size[0]
 
 
 def _scaled(
-    box: tuple[float, float, float, float], hints: Hints, size: tuple[int, int]
+    box: tuple[float, float, float, float], prompts: MaskPrompts, size: tuple[int, int]
 ) -> tuple[float, float, float, float]:
-    x, y = _scale(hints, size)
+    x, y = _scale(prompts, size)
     return box[0] * x, box[1] * y, box[2] * x, box[3] * y
 
 

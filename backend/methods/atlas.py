@@ -17,7 +17,7 @@ from backend.checkpoint import Checkpoint
 from backend.context import Context
 from backend.masks import resolve
 from backend.methods import atlas_cache
-from backend.methods.mask_prompts import given_of, with_model
+from backend.methods.mask_prompts import prompts_of, with_model
 from backend.methods.shots import each_shot
 from protocol.jobs import AtlasJob, Clip, Masks, Result
 from protocol.layers import objects_of
@@ -76,9 +76,9 @@ def atlas_of(
         return kept
     atlas_cache.sweep(folder.parent)
     size = (frames.shape[1], frames.shape[2])
-    given = [given_of(masks, size, ctx, first) for masks in objects]
+    prompts = [prompts_of(masks, size, ctx, first) for masks in objects]
     checkpoint = Checkpoint(folder.with_name(f"{folder.name}.part"), report=ctx)
-    atlas = engines.decompose(engine, preset, seed, frames, given, ctx.device, ctx, checkpoint)
+    atlas = engines.decompose(engine, preset, seed, frames, prompts, ctx.device, ctx, checkpoint)
     pictures = {layer: picture(atlas, layer) for layer in atlas.layers}
     kept = atlas_cache.put(atlas, folder, {**pictures, "report": sheet(atlas, frames)})
     checkpoint.drop()  # not before: what was fitted for hours is to be kept at any moment

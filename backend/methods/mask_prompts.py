@@ -15,8 +15,7 @@ from backend.clip import cache
 from backend.clip.model import TextImageModel
 from backend.context import Context
 from backend.edit.config import EditConfig
-from backend.masks.objects import Given
-from backend.masks.prompts import Hints, Relevancy
+from backend.masks.prompts import MaskPrompts, Relevancy
 from backend.masks.resolve import resolve_masks
 from backend.masks.segmenters.base import Click
 from backend.masks.segmenters.load import load_segmenter
@@ -45,31 +44,29 @@ def with_model(masks: Masks, ctx: Context) -> Masks:
     return msgspec.structs.replace(masks, model=ctx.model)
 
 
-def given_of(masks: Masks, size: tuple[int, int], ctx: Context, first: int = 0) -> Given:
-    """What a job says of one object; the arguments are those of `hints_of`."""
-    if masks.mode == "none":
-        return Given({}, "none")
-    keys = {key.frame: ctx.load(key.mask)[..., 0] for key in masks.keys}
-    return Given(keys, hints_of(masks, size, ctx, first))
+def prompts_of(
+    masks: Masks, size: tuple[int, int], ctx: Context, first_frame: int = 0
+) -> MaskPrompts:
+    """What a job says about one object, with its images and models loaded.
 
-
-def hints_of(masks: Masks, size: tuple[int, int], ctx: Context, first: int = 0) -> Hints:
-    """Hints of a job's masks; JobError of a model's loading.
-
-    size: height and width of the clip. first: frames of the whole clip before the masks' first.
+    size: height and width of the clip. first_frame: frames of the whole clip before this shot.
+    JobError of a model that cannot be loaded.
     """
+    if masks.mode == "none":
+        return MaskPrompts("none")
     segmenter = None
     if masks.mode == "segment":
         segmenter = load_segmenter(masks.segmenter, masks.weights, ctx.device)
-    return Hints(
+    return MaskPrompts(
         mode=masks.mode,
+        keys={key.frame: ctx.load(key.mask)[..., 0] for key in masks.keys},
         boxes={box.frame: (box.x0, box.y0, box.x1, box.y1) for box in masks.boxes},
         strokes={stroke.frame: ctx.load(stroke.mask)[..., 0] for stroke in masks.strokes},
         clicks=tuple(Click(one.frame, one.x, one.y, one.inside) for one in masks.clicks),
         relevancy=_relevancy_of(masks, ctx),
         segmenter=segmenter,
         size=size,
-        first=first,
+        first_frame=first_frame,
     )
 
 
@@ -126,13 +123,13 @@ def mask_of_still(
     if masks.keys:
         mask = ctx.load(masks.keys[0].mask)[..., 0]
     else:
-        hints = hints_of(masks, (h, w), ctx, first)
+        prompts = prompts_of(masks, (h, w), ctx, first)
         size = working_size(h, w, side)
         small = np.asarray(cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
         flows = Flows(size, gaps=(), between={}, trusted={})
-        soft = resolve_masks(small[None], {}, hints, flows, ctx)[0]
-        numbers = hints.numbers
-        mask = np.where(cv2.resize(soft, (w, h)) > 0.5, np.uint8(255), np.uint8(0))
+        resolved = resolve_masks(small[None], prompts, flows, ctx)
+        numbers = resolved.numbers
+        mask = np.where(cv2.resize(resolved.masks[0], (w, h)) > 0.5, np.uint8(255), np.uint8(0))
     if not mask.any():
         raise JobError(
             "no_foreground",

@@ -33,6 +33,7 @@ from backend.atlas.mlp.config import VARIANTS
 from backend.atlas.mlp.train import Trainer, finish, gather
 from backend.atlas.quality import rebuild
 from backend.cli.sheet import contact_sheet
+from backend.masks.prompts import MaskPrompts
 from backend.progress import Silent
 from scripts.make_clip import make_clip
 
@@ -145,7 +146,7 @@ def run_explicit(
     device = judge.t.device
     config = replace(explicit_config.preset(name, seed), long_side=long_side, held_out=HELD_OUT)
     clock = Clock(device)
-    atlas = decompose(frames, keys, "all", config, device, Silent())
+    atlas = decompose(frames, [MaskPrompts("all", keys)], config, device, Silent())
     seconds = clock.read()
     curve = [(seconds, judge.of_atlas(atlas))]
     print(f"    {seconds:7.1f} s  {curve[0][1]:6.2f} dB  done")
@@ -164,7 +165,8 @@ def run_networks(
     if args.warm_passes is not None:
         config = replace(config, warm_passes=args.warm_passes)
     clock = Clock(judge.t.device)
-    footage = gather(frames, keys, "all", config, judge.t.device, Silent())
+    prompts = MaskPrompts("all", keys)
+    footage, _ = gather(frames, prompts, config, judge.t.device, Silent())
     trainer = Trainer(footage, config)
     budget = Budget(clock, args.seconds, args.every, lambda: judge.of_networks(trainer))
     warm = "the warm start was not finished"

@@ -29,6 +29,7 @@ from backend.atlas.explicit.fit import decompose
 from backend.atlas.interface import LayeredAtlas
 from backend.atlas.render import render_layer
 from backend.atlas.report import sheet
+from backend.masks.prompts import MaskPrompts
 from backend.progress import Silent
 from scripts.make_clip import SyntheticClip, make_clip
 
@@ -162,12 +163,13 @@ def main(argv: list[str] | None = None) -> int:
           + "      IoU    EPE median, mean    CPU   wall")  # fmt: skip
     for name in args.names:
         frames, masks, made = load(name, args.clips, args.long_side)
-        given = dict(enumerate(jittered(masks)))
+        given = [MaskPrompts("all", dict(enumerate(jittered(masks))))]
         for keys in args.keys:
             config = replace(preset(args.preset), long_side=args.long_side, keys=keys)
             start, began = time.process_time(), time.monotonic()
-            atlas = decompose(frames, given, "all", changed(config, args.set), torch.device("cpu"),
-                              Silent())  # fmt: skip
+            atlas = decompose(
+                frames, given, changed(config, args.set), torch.device("cpu"), Silent()
+            )
             seconds, wall = time.process_time() - start, time.monotonic() - began
             cells = [f"{atlas.numbers.get(c, float('nan')):9.2f}" for c in COLUMNS.values()]
             error = "{:.3f}, {:.3f}".format(*end_point_error(atlas, made)) if made else ""

@@ -35,7 +35,7 @@ from backend.edit.config import EditConfig, EditTexts, preset
 from backend.edit.resume import LOSSES
 from backend.edit.train import uses_bfloat16
 from backend.edit.video import edit_atlas
-from backend.masks.prompts import Hints
+from backend.masks.prompts import MaskPrompts
 from backend.media import write_png
 from backend.progress import Silent
 from protocol.jobs import PRESETS, ClipModel
@@ -89,8 +89,8 @@ def main(words: list[str] | None = None) -> int:
     args = p.parse_args(words)
     made = make_clip(args.frames, 216, 384)
     keys = {0: np.ascontiguousarray(made.masks()[0])}
-    hints = Hints(mode="key", size=(216, 384))
-    atlas = decompose(made.frames, keys, hints, atlas_config.preset("draft"), CPU, Silent())
+    prompts = MaskPrompts("key", keys, size=(216, 384))
+    atlas = decompose(made.frames, [prompts], atlas_config.preset("draft"), CPU, Silent())
     clip = load_clip(ClipModel(), CPU)
     config = preset(args.preset, video=True, layer="foreground")
     if args.steps:

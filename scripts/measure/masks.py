@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from backend import media
 from backend.masks.confidence import outlined
-from backend.masks.prompts import Hints
+from backend.masks.prompts import MaskPrompts
 from backend.masks.resolve import resolve_masks
 from backend.motion import flow
 from backend.progress import Silent
@@ -59,16 +59,16 @@ def overlap(one: Bools, other: Bools) -> float:
     return int((one & other).sum()) / union if union else 1.0
 
 
-def given(source: str, truth: Bools) -> tuple[dict[int, Pixels], Hints]:
-    """What a source is told: keys and hints, from the truth of the middle frame."""
+def given(source: str, truth: Bools) -> MaskPrompts:
+    """The mask prompts of a source, from the true mask of the middle frame."""
     middle = len(truth) // 2
     if source == "key":
-        return {middle: truth[middle].astype(np.uint8) * 255}, Hints("key")
+        return MaskPrompts("key", {middle: truth[middle].astype(np.uint8) * 255})
     if source == "box":
         ys, xs = np.nonzero(truth[middle])
         box = (float(xs.min()), float(ys.min()), float(xs.max() + 1), float(ys.max() + 1))
-        return {}, Hints("key", boxes={middle: box})
-    return {}, Hints("auto")
+        return MaskPrompts("key", boxes={middle: box})
+    return MaskPrompts("auto")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -86,18 +86,19 @@ def main(argv: list[str] | None = None) -> int:
         flows = flow.estimate(frames, (1, 2, 4, 8), 1.0, Silent())
         rows = []
         for source in args.sources.split(","):
-            keys, hints = given(source, truth)
+            prompts = given(source, truth)
             start = time.process_time()
             try:
-                found = resolve_masks(frames, keys, hints, flows, Silent()) > 0.5
+                resolved = resolve_masks(frames, prompts, flows, Silent())
             except JobError as why:
                 print(f"{name:16}{source:8} {why.problem.message}", flush=True)
                 continue
+            found = resolved.masks > 0.5
             each = [overlap(a, b) for a, b in zip(found, truth, strict=True)]
             print(
                 f"{name:16}{source:8}{np.mean(each):6.3f}{min(each):7.3f}{int(np.argmin(each)):4d}"
-                f"{hints.numbers['mask_confidence']:7.2f}"
-                f"{hints.numbers['mask_confidence_worst']:7.2f}"
+                f"{resolved.numbers['mask_confidence']:7.2f}"
+                f"{resolved.numbers['mask_confidence_worst']:7.2f}"
                 f"{time.process_time() - start:6.0f}",
                 flush=True,
             )

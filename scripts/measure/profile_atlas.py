@@ -27,6 +27,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from backend.atlas.explicit.config import AtlasConfig, preset
 from backend.atlas.explicit.fit import decompose
+from backend.masks.prompts import MaskPrompts
 from backend.progress import Silent
 from scripts.measure.compare_keys import CLIPS, jittered, load
 
@@ -157,11 +158,11 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument("--preset", default="final")
     args = p.parse_args(argv)
     frames, masks, _ = load(f"{args.name}:{args.frames}", args.clips, args.long_side)
-    given = dict(enumerate(jittered(masks)))
+    given = [MaskPrompts("all", dict(enumerate(jittered(masks))))]
     config = replace(preset(args.preset), long_side=args.long_side)
     with one_thread():
         phases = Phases()
-        decompose(frames, given, "all", config, CPU, phases)
+        decompose(frames, given, config, CPU, phases)
         phases.step("", 0, 0)
         _print_phases(phases)
         # The halves of a fit differ in size: a tenth of both.
@@ -169,12 +170,12 @@ def main(argv: list[str] | None = None) -> int:
                         half_steps=config.half_steps // 10,
                         full_steps=config.full_steps // 10)  # fmt: skip
         with profile(activities=[ProfilerActivity.CPU]) as seen:
-            decompose(frames, given, "all", short, CPU, Silent())
+            decompose(frames, given, short, CPU, Silent())
         _print_operations(seen)
         short = replace(short, pairs=config.pairs_cuda)  # a GPU takes more pairs a step
         counting = Phases()
         with Traffic(counting) as traffic:
-            decompose(frames, given, "all", short, CPU, counting)
+            decompose(frames, given, short, CPU, counting)
     _print_gpu(estimates(traffic.work, short, config, args.target_frames / len(frames)), args)
     return 0
 

@@ -13,6 +13,7 @@ from backend.atlas.explicit.fit import decompose
 from backend.atlas.explicit.model import Atlas
 from backend.atlas.quality import rebuild
 from backend.atlas.render import render_layer
+from backend.masks.prompts import MaskPrompts
 from backend.motion import flow
 from backend.motion.cuts import find_cuts
 from backend.progress import Silent
@@ -30,7 +31,7 @@ def clip() -> SyntheticClip:
 
 
 def run(frames: np.ndarray, keys: dict[int, np.ndarray], mode: str) -> Atlas:
-    return decompose(frames, keys, mode, TINY, CPU, Silent())
+    return decompose(frames, [MaskPrompts(mode, keys)], TINY, CPU, Silent())
 
 
 def psnr(atlas: Atlas, frames: np.ndarray) -> float:
@@ -135,7 +136,9 @@ def test_an_object_leaves_and_comes_back_before_a_camera_that_stands_still() -> 
 def test_hundreds_of_frames() -> None:
     long = make_clip(320, 36, 64, seed=2)
     config = replace(TINY, gaps=(1,))
-    atlas = decompose(long.frames, dict(enumerate(long.masks())), "all", config, CPU, Silent())
+    atlas = decompose(
+        long.frames, [MaskPrompts("all", dict(enumerate(long.masks())))], config, CPU, Silent()
+    )
     assert (atlas.frames, len(atlas.tensors["bg_times"])) == (320, config.keys)
     last = list(render_layer(atlas, "foreground", torch.ones(1, 4, 16, 16), Silent(), (318, 319)))
     assert [one.shape for one in last] == [(36, 64, 4)] * 2
@@ -145,7 +148,7 @@ def test_full_hd_is_worked_at_the_preset_s_size_and_rendered_at_its_own() -> Non
     small = make_clip(3, 108, 192, seed=3)
     frames = np.stack([cv2.resize(one, (1920, 1080)) for one in small.frames])
     mask = cv2.resize(small.masks()[0], (1920, 1080))
-    atlas = decompose(frames, {0: mask}, "key", TINY, CPU, Silent())
+    atlas = decompose(frames, [MaskPrompts("key", {0: mask})], TINY, CPU, Silent())
     assert max(atlas.work) == TINY.long_side
     layer = next(iter(render_layer(atlas, "foreground", torch.ones(1, 4, 64, 64), Silent())))
     assert layer.shape == (1080, 1920, 4)

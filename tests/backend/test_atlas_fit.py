@@ -14,6 +14,7 @@ from backend.atlas.explicit.fit import decompose
 from backend.atlas.explicit.model import Atlas
 from backend.atlas.quality import rebuild
 from backend.atlas.render import render_layer
+from backend.masks.prompts import MaskPrompts
 from backend.progress import Cancelled, Silent
 from protocol.jobs import JobError
 from scripts.make_clip import SyntheticClip, make_clip
@@ -57,7 +58,7 @@ def _run(
     mode: str = "all",
     config: AtlasConfig = TINY,
 ) -> Atlas:
-    return decompose(frames, keys, mode, config, CPU, Silent())
+    return decompose(frames, [MaskPrompts(mode, keys)], config, CPU, Silent())
 
 
 def _every(atlas: Atlas) -> torch.Tensor:
@@ -72,7 +73,7 @@ def clip() -> SyntheticClip:
 @pytest.fixture(scope="module")
 def done(clip: SyntheticClip) -> tuple[Atlas, Diary]:
     diary = Diary()
-    return decompose(clip.frames, _all(clip), "all", SHORT, CPU, diary), diary
+    return decompose(clip.frames, [MaskPrompts("all", _all(clip))], SHORT, CPU, diary), diary
 
 
 @pytest.fixture(scope="module")
@@ -320,12 +321,12 @@ def test_every_phase_is_known_to_the_cancel_test(done: tuple[Atlas, Diary]) -> N
 def test_cancel_stops_every_phase(clip: SyntheticClip, phase: str) -> None:
     stopper = Stopper(phase)
     with pytest.raises(Cancelled):
-        decompose(clip.frames[:4], {1: clip.masks()[1]}, "key", TINY, CPU, stopper)
+        decompose(clip.frames[:4], [MaskPrompts("key", {1: clip.masks()[1]})], TINY, CPU, stopper)
 
 
 def test_every_step_of_every_phase_reports(clip: SyntheticClip) -> None:
     diary = Diary()
-    decompose(clip.frames[:5], {0: clip.masks()[0]}, "key", TINY, CPU, diary)
+    decompose(clip.frames[:5], [MaskPrompts("key", {0: clip.masks()[0]})], TINY, CPU, diary)
     count = {phase: sum(p == phase for p, _, _ in diary.steps) for phase in diary.phases}
     assert count["Reading motion"] >= 4 + 3 + 1
     assert count["Finding the object"] >= 4

@@ -16,6 +16,7 @@ from backend.atlas.explicit.model import Atlas
 from backend.atlas.quality import rebuild
 from backend.atlas.render import render_layer
 from backend.atlas.sampling import sample
+from backend.masks.prompts import MaskPrompts
 from backend.progress import Silent
 from scripts.make_clip import make_clip
 
@@ -38,7 +39,9 @@ def _turning() -> tuple[np.ndarray, dict[int, np.ndarray]]:
 def both() -> dict[int, Atlas]:
     frames, keys = _turning()
     return {
-        most: decompose(frames, keys, "all", replace(BRIEF, keys=most), CPU, Silent())
+        most: decompose(
+            frames, [MaskPrompts("all", keys)], replace(BRIEF, keys=most), CPU, Silent()
+        )
         for most in (1, 20)
     }
 
@@ -169,7 +172,9 @@ def test_what_a_moment_does_not_show_keeps_the_nearest_colours() -> None:
     frames, keys = _turning()
     for t in range(8):
         keys[t] = np.zeros_like(keys[t])
-    atlas = decompose(frames, keys, "all", replace(BRIEF, key_blur=0.1), CPU, Silent())
+    atlas = decompose(
+        frames, [MaskPrompts("all", keys)], replace(BRIEF, key_blur=0.1), CPU, Silent()
+    )
     assert torch.isfinite(atlas.tensors["fg_keys"]).all()
     first, _, third, last = atlas.tensors["fg_keys"] * atlas.coverage("foreground")[0]
     assert (first - third).abs().mean() < 0.75 * (first - last).abs().mean()

@@ -16,7 +16,7 @@ from backend.atlas.mlp.config import PAPER, TUNED, VARIANTS, MlpConfig, preset
 from backend.atlas.mlp.networks import Frame, Networks, encode
 from backend.atlas.mlp.objective import terms
 from backend.atlas.mlp.train import Trainer, gather
-from backend.masks.prompts import Hints
+from backend.masks.prompts import MaskPrompts
 from backend.motion import flow
 from backend.progress import Silent
 from protocol.jobs import JobError
@@ -184,9 +184,8 @@ def test_rays_are_what_the_clip_shows(clip: SyntheticClip) -> None:
     assert float(drawn.of_flow.sum()) == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.parametrize("mode", ["all", Hints("all")], ids=["mode", "hints"])
 def test_masks_for_every_frame_need_no_far_flow(
-    clip: SyntheticClip, mode: str | Hints, monkeypatch: pytest.MonkeyPatch
+    clip: SyntheticClip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[int, ...]] = []
     real = flow.estimate
@@ -196,7 +195,7 @@ def test_masks_for_every_frame_need_no_far_flow(
         return real(frames, gaps, *rest)
 
     monkeypatch.setattr(flow, "estimate", estimate)
-    gather(clip.frames, keys(clip), mode, TINY, CPU, Silent())
+    gather(clip.frames, MaskPrompts("all", keys(clip)), TINY, CPU, Silent())
     assert asked == [(1,)]
 
 

@@ -22,7 +22,7 @@ from backend.atlas.mlp.train import FITTING, WARMING, decompose_mlp
 from backend.checkpoint import Checkpoint
 from backend.context import Context
 from backend.executors.base import AnyReport, Failed, Finished, Gone, Note, Ready, Step
-from backend.masks.objects import Given
+from backend.masks.prompts import MaskPrompts
 from backend.methods import atlas as method
 from backend.progress import Cancelled, Silent
 from protocol.jobs import AtlasJob, Clip, KeyMask, Masks
@@ -63,7 +63,9 @@ def run(
     checkpoint: Checkpoint | None = None,
     config: mlp_config.MlpConfig = SMALL,
 ) -> MlpAtlas:
-    return decompose_mlp(clip.frames, keys(clip), "all", config, CPU, report, checkpoint)
+    return decompose_mlp(
+        clip.frames, MaskPrompts("all", keys(clip)), config, CPU, report, checkpoint
+    )
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +128,7 @@ def test_the_state_is_as_young_as_it_is_to_be(clip: SyntheticClip, tmp_path: Pat
 
 def engine(clip: SyntheticClip, report: StopAt, checkpoint: Checkpoint) -> MlpAtlas:
     made = engines.decompose(
-        "mlp", "draft", 0, clip.frames, [Given(keys(clip), "all")], CPU, report, checkpoint
+        "mlp", "draft", 0, clip.frames, [MaskPrompts("all", keys(clip))], CPU, report, checkpoint
     )
     assert isinstance(made, MlpAtlas)
     return made

@@ -22,6 +22,7 @@ from backend.atlas.mlp.train import Trainer, decompose_mlp, finish
 from backend.atlas.render import render_layer
 from backend.context import Context
 from backend.executors.base import AnyReport, Note
+from backend.masks.prompts import MaskPrompts
 from backend.methods import atlas as method
 from backend.progress import Cancelled, Silent
 from protocol.jobs import AtlasJob, Clip, JobError, KeyMask, Masks
@@ -58,7 +59,7 @@ def explicit(clip: SyntheticClip) -> LayeredAtlas:
         explicit_config.preset("draft"), long_side=W, uv_steps=1, half_steps=1, full_steps=1,
         sweeps=1,
     )  # fmt: skip
-    return decompose(clip.frames, keys(clip), "all", short, CPU, Silent())
+    return decompose(clip.frames, [MaskPrompts("all", keys(clip))], short, CPU, Silent())
 
 
 def test_the_loss_falls(fitted: tuple[Trainer, list[float]]) -> None:
@@ -71,7 +72,7 @@ def test_the_loss_falls(fitted: tuple[Trainer, list[float]]) -> None:
 def test_the_same_seed_gives_the_same_bytes(clip: SyntheticClip) -> None:
     def run(seed: int) -> MlpAtlas:
         config = replace(TINY, seed=seed, warm_passes=1, steps=3)
-        return decompose_mlp(clip.frames, keys(clip), "all", config, CPU, Silent())
+        return decompose_mlp(clip.frames, MaskPrompts("all", keys(clip)), config, CPU, Silent())
 
     state = torch.get_rng_state()
     first, second, other = run(5), run(5), run(6)
@@ -214,7 +215,7 @@ def test_it_reports_shows_pictures_and_stops_in_every_phase(clip: SyntheticClip)
     config = replace(TINY, warm_passes=1, steps=4)
 
     def run(report: Steps) -> None:
-        decompose_mlp(clip.frames, keys(clip), "all", config, CPU, report)
+        decompose_mlp(clip.frames, MaskPrompts("all", keys(clip)), config, CPU, report)
 
     whole = Steps()
     run(whole)
@@ -237,22 +238,24 @@ def test_it_refuses_what_the_explicit_engine_refuses(
     code: str, shape: tuple[int, ...], mode: str
 ) -> None:
     with pytest.raises(JobError) as caught:
-        decompose_mlp(np.zeros(shape, np.uint8), {}, mode, TINY, CPU, Silent())
+        decompose_mlp(np.zeros(shape, np.uint8), MaskPrompts(mode), TINY, CPU, Silent())
     assert caught.value.problem.code == code
     empty = {t: np.zeros(shape[1:3], np.uint8) for t in range(shape[0])}
     if code == "mask_missing":
         with pytest.raises(JobError) as caught:
-            decompose_mlp(np.zeros(shape, np.uint8), empty, "all", TINY, CPU, Silent())
+            decompose_mlp(np.zeros(shape, np.uint8), MaskPrompts("all", empty), TINY, CPU, Silent())
         assert caught.value.problem.code == "no_foreground"
 
 
 def test_a_clip_without_an_object_and_a_single_frame(clip: SyntheticClip) -> None:
     config = replace(TINY, warm_passes=1, steps=2)
-    bare = decompose_mlp(clip.frames, {}, "none", config, CPU, Silent())
+    bare = decompose_mlp(clip.frames, MaskPrompts("none"), config, CPU, Silent())
     assert float(bare.opacity("foreground", torch.arange(T)).max()) == 0
     assert bare.box("foreground", torch.arange(T)).tolist() == [[0, 0, 0, 0]] * T
     assert float(bare.coverage("foreground").max()) == 0
-    still = decompose_mlp(clip.frames[:1], {0: keys(clip)[0]}, "all", config, CPU, Silent())
+    still = decompose_mlp(
+        clip.frames[:1], MaskPrompts("all", {0: keys(clip)[0]}), config, CPU, Silent()
+    )
     assert still.opacity("foreground", torch.tensor([0])).shape == (1, 1, H, W)
     assert still.numbers["psnr"] > 0
 

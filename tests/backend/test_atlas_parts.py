@@ -11,6 +11,7 @@ from backend.atlas.explicit.splines import basis, surface, time_cells
 from backend.atlas.explicit.start import begin
 from backend.atlas.sampling import push_pull, sample, splat
 from backend.masks import grabcut, resolve
+from backend.masks.prompts import MaskPrompts
 from backend.motion import base_maps, flow
 from backend.progress import Silent
 from protocol.jobs import JobError
@@ -218,7 +219,7 @@ def test_key_masks_are_carried_both_ways(
     clip: SyntheticClip, flows: flow.Flows, keys: tuple[int, ...]
 ) -> None:
     given = {t: clip.masks()[t] for t in keys}
-    out = resolve.resolve_masks(clip.frames, given, "key", flows, Silent())
+    out = resolve.resolve_masks(clip.frames, MaskPrompts("key", given), flows, Silent()).masks
     assert out.shape == (T, H, W)
     assert out.dtype == np.float32
     overlap = [_overlap(out[t] > 0.5, clip.alpha[t] > 0.5) for t in range(T)]
@@ -229,7 +230,7 @@ def test_a_mask_carried_far_is_told(clip: SyntheticClip) -> None:
     still = np.repeat(clip.frames[:1], 30, 0)
     flows = flow.estimate(still, (1,), 1.0, Silent())
     notes = Notes()
-    out = resolve.resolve_masks(still, {1: clip.masks()[0]}, "key", flows, notes)
+    out = resolve.resolve_masks(still, MaskPrompts("key", {1: clip.masks()[0]}), flows, notes).masks
     assert _overlap(out[29] > 0.5, clip.alpha[0] > 0.5) > 0.95
     assert len(notes.texts) == 1
     assert "28 frames" in notes.texts[0]
@@ -241,7 +242,7 @@ def test_automatic_masks_find_the_swan() -> None:
     frames, alpha = clip.frames[::2], clip.alpha[::2]
     flows = flow.estimate(frames, (1, 2, 4), 1.0, Silent())
     notes = Notes()
-    out = resolve.resolve_masks(frames, {}, "auto", flows, notes)
+    out = resolve.resolve_masks(frames, MaskPrompts("auto"), flows, notes).masks
     overlap = [_overlap(out[t] > 0.5, alpha[t] > 0.5) for t in range(len(frames))]
     assert np.mean(overlap) > 0.8
     assert not notes.texts, "nothing to doubt here"
@@ -251,7 +252,7 @@ def test_automatic_masks_say_when_nothing_moves(clip: SyntheticClip) -> None:
     still = np.repeat(clip.frames[:1], 4, 0)
     flows = flow.estimate(still, (1, 2), 1.0, Silent())
     with pytest.raises(JobError) as caught:
-        resolve.resolve_masks(still, {}, "auto", flows, Silent())
+        resolve.resolve_masks(still, MaskPrompts("auto"), flows, Silent())
     assert caught.value.problem.code == "no_foreground"
     assert "mask" in caught.value.problem.hint
 
@@ -261,7 +262,7 @@ def test_missing_masks_of_mode_all_are_carried_and_told(
 ) -> None:
     notes = Notes()
     given = {t: clip.masks()[t] for t in range(T) if t != 4}
-    out = resolve.resolve_masks(clip.frames, given, "all", flows, notes)
+    out = resolve.resolve_masks(clip.frames, MaskPrompts("all", given), flows, notes).masks
     assert _overlap(out[4] > 0.5, clip.alpha[4] > 0.5) > 0.95
     assert notes.texts == [
         "1 of 10 frames have no mask; theirs were carried over from the nearest frames that have "

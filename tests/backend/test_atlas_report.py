@@ -13,6 +13,7 @@ from backend.atlas.explicit.fit import decompose
 from backend.atlas.explicit.model import Atlas
 from backend.atlas.explicit.start import begin, set_canvas
 from backend.atlas.report import examine, sheet, verdict
+from backend.masks.prompts import MaskPrompts
 from backend.progress import Silent
 from scripts.make_clip import SyntheticClip, make_clip
 
@@ -28,7 +29,9 @@ def clip() -> SyntheticClip:
 
 @pytest.fixture(scope="module")
 def whole(clip: SyntheticClip) -> Atlas:
-    return decompose(clip.frames, dict(enumerate(clip.masks())), "all", CONFIG, CPU, Silent())
+    return decompose(
+        clip.frames, [MaskPrompts("all", dict(enumerate(clip.masks())))], CONFIG, CPU, Silent()
+    )
 
 
 def judged(atlas: Atlas, clip: SyntheticClip) -> dict[str, float]:

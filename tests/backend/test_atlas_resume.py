@@ -14,8 +14,7 @@ from backend.atlas.explicit.config import preset
 from backend.atlas.explicit.fit import decompose
 from backend.atlas.explicit.model import Atlas
 from backend.checkpoint import Checkpoint, State
-from backend.masks.objects import Given
-from backend.masks.prompts import Hints
+from backend.masks.prompts import MaskPrompts
 from backend.progress import Cancelled, Silent
 from scripts.make_clip import SyntheticClip, make_clip
 
@@ -45,8 +44,8 @@ def clip() -> SyntheticClip:
 
 def run(clip: SyntheticClip, report: Silent, checkpoint: Checkpoint | None = None) -> Atlas:
     keys = {0: np.ascontiguousarray(clip.masks()[0])}
-    return decompose(clip.frames, keys, Hints(mode="key", size=(64, 96)), TINY, CPU, report,
-                     checkpoint)  # fmt: skip
+    given = [MaskPrompts("key", keys, size=(64, 96))]
+    return decompose(clip.frames, given, TINY, CPU, report, checkpoint)
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +81,7 @@ def test_a_damaged_state_is_not_gone_on_from(clip: SyntheticClip, tmp_path: Path
 
 def through_engine(clip: SyntheticClip, report: StopAt, checkpoint: Checkpoint) -> None:
     keys = {0: np.ascontiguousarray(clip.masks()[0])}
-    hints = Hints(mode="key", size=(64, 96))
-    given = [Given(keys, hints)]
+    given = [MaskPrompts("key", keys, size=(64, 96))]
     engines.decompose("explicit", "draft", 0, clip.frames, given, CPU, report, checkpoint)
 
 

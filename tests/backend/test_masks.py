@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ from backend.masks import confidence, resolve
 from backend.masks.boxes import Boxed, from_box
 from backend.masks.carry import carry
 from backend.masks.grabcut import cut
-from backend.masks.prompts import Hints
+from backend.masks.prompts import MaskPrompts
 from backend.masks.segmenters.base import Click, Prompts, Segmented
 from backend.masks.segmenters.load import load_segmenter
 from backend.masks.strokes import BACKGROUND, NOTHING, OBJECT, read_strokes
@@ -71,10 +72,12 @@ def scene() -> tuple[np.ndarray, np.ndarray, flow.Flows]:
 
 def test_one_box_finds_the_object_in_every_frame(scene) -> None:
     frames, truth, flows = scene
-    hints = Hints("key", boxes={2: (2 * 26.0, 2 * 17.0, 2 * 57.0, 2 * 48.0)}, size=(2 * H, 2 * W))
-    out = resolve.resolve_masks(frames, {}, hints, flows, Silent())
-    assert min(overlap(a > 0.5, b) for a, b in zip(out, truth, strict=True)) > 0.85
-    assert hints.numbers["mask_confidence"] > 0.6
+    prompts = MaskPrompts(
+        "key", boxes={2: (2 * 26.0, 2 * 17.0, 2 * 57.0, 2 * 48.0)}, size=(2 * H, 2 * W)
+    )
+    found = resolve.resolve_masks(frames, prompts, flows, Silent())
+    assert min(overlap(a > 0.5, b) for a, b in zip(found.masks, truth, strict=True)) > 0.85
+    assert found.numbers["mask_confidence"] > 0.6
 
 
 def test_a_box_whose_guesses_differ_says_so(scene) -> None:
@@ -104,7 +107,7 @@ def test_a_box_can_be_stopped_at_any_time(scene) -> None:
                 raise Cancelled
 
     with pytest.raises(Cancelled):
-        resolve.resolve_masks(frames, {}, Hints("key", boxes={2: box}), flows, Stop())
+        resolve.resolve_masks(frames, MaskPrompts("key", boxes={2: box}), flows, Stop())
 
 
 def test_rounds_of_grabcut_one_by_one_are_the_same(scene) -> None:
@@ -124,13 +127,13 @@ def test_rounds_of_grabcut_one_by_one_are_the_same(scene) -> None:
 def test_a_frame_is_as_sure_as_what_is_given_next_to_it(scene, monkeypatch) -> None:
     frames, truth, flows = scene
     monkeypatch.setattr(resolve, "from_box", lambda *_, tick: Boxed(truth[0], 0.4))
-    hints = Hints("key", boxes={0: (20.0, 17.0, 50.0, 48.0)}, size=(H, W))
-    resolve.resolve_masks(frames, {}, hints, flows, Silent())
-    assert hints.numbers["mask_confidence"] == pytest.approx(0.4, abs=0.03)
+    prompts = MaskPrompts("key", boxes={0: (20.0, 17.0, 50.0, 48.0)}, size=(H, W))
+    found = resolve.resolve_masks(frames, prompts, flows, Silent())
+    assert found.numbers["mask_confidence"] == pytest.approx(0.4, abs=0.03)
     keys = {T - 1: truth[-1].astype(np.uint8) * 255}
-    resolve.resolve_masks(frames, keys, hints, flows, Silent())
-    assert hints.numbers["mask_confidence"] == pytest.approx(0.7, abs=0.03), "half of them each"
-    assert hints.numbers["mask_worst_frame"] < T / 2
+    found = resolve.resolve_masks(frames, replace(prompts, keys=keys), flows, Silent())
+    assert found.numbers["mask_confidence"] == pytest.approx(0.7, abs=0.03), "half of them each"
+    assert found.numbers["mask_worst_frame"] < T / 2
 
 
 def test_a_box_does_not_keep_what_goes_on_beside_it() -> None:
@@ -139,8 +142,8 @@ def test_a_box_does_not_keep_what_goes_on_beside_it() -> None:
     bank[:, 8:24] = True  # brighter than anything, behind the disc, and wider than its box
     frames[bank & ~truth] = frames[bank & ~truth] // 4 + 190
     flows = flow.estimate(frames, (1, 2, 4), 1.0, Silent())
-    hints = Hints("key", boxes={2: (26.0, 17.0, 57.0, 48.0)}, size=(H, W))
-    out = resolve.resolve_masks(frames, {}, hints, flows, Silent())
+    prompts = MaskPrompts("key", boxes={2: (26.0, 17.0, 57.0, 48.0)}, size=(H, W))
+    out = resolve.resolve_masks(frames, prompts, flows, Silent()).masks
     assert min(overlap(a > 0.5, b) for a, b in zip(out, truth, strict=True)) > 0.85
 
 
@@ -149,8 +152,8 @@ def test_a_stroke_on_the_object_and_one_beside_it_are_enough(scene) -> None:
     strokes = np.zeros((H, W), np.uint8)
     strokes[32, 34:48] = 255
     strokes[5, 5:90] = strokes[60, 5:90] = 64
-    hints = Hints("key", strokes={2: strokes}, size=(H, W))
-    out = resolve.resolve_masks(frames, {}, hints, flows, Silent())
+    prompts = MaskPrompts("key", strokes={2: strokes}, size=(H, W))
+    out = resolve.resolve_masks(frames, prompts, flows, Silent()).masks
     assert min(overlap(a > 0.5, b) for a, b in zip(out, truth, strict=True)) > 0.85
 
 
@@ -161,22 +164,23 @@ def test_strokes_beside_the_object_alone_do_not_say_that_it_is_gone(scene) -> No
     strokes = np.zeros((H, W), np.uint8)
     strokes[20:44:4, 2:17] = 64
     keys = {0: np.where(wrong, 255, 0).astype(np.uint8)}
-    without = resolve.resolve_masks(frames, keys, Hints("key"), flows, Silent())
+    without = resolve.resolve_masks(frames, MaskPrompts("key", keys), flows, Silent()).masks
     assert overlap(without[-1] > 0.5, truth[-1]) < 0.8, "the piece stays where nothing is said"
-    hints = Hints("key", strokes={2: strokes}, size=(H, W))
-    out = resolve.resolve_masks(frames, keys, hints, flows, Silent()) > 0.5
+    prompts = MaskPrompts("key", keys, strokes={2: strokes}, size=(H, W))
+    out = resolve.resolve_masks(frames, prompts, flows, Silent()).masks > 0.5
     assert min(overlap(out[t], truth[t]) for t in range(2, T)) > 0.85
-    bare = Hints("key", strokes={2: strokes}, size=(H, W))
+    bare = MaskPrompts("key", strokes={2: strokes}, size=(H, W))
     with pytest.raises(JobError, match="No stroke is on the object"):
-        resolve.resolve_masks(frames, {}, bare, flows, Silent())
+        resolve.resolve_masks(frames, bare, flows, Silent())
 
 
 def test_a_picture_without_strokes_says_nothing(scene) -> None:
     frames, truth, flows = scene
     keys = {0: np.where(truth[0], 255, 0).astype(np.uint8)}
-    hints = Hints("key", strokes={2: np.zeros((H, W), np.uint8)}, size=(H, W))
-    out = resolve.resolve_masks(frames, keys, hints, flows, Silent())
-    assert np.array_equal(out, resolve.resolve_masks(frames, keys, "key", flows, Silent()))
+    prompts = MaskPrompts("key", keys, strokes={2: np.zeros((H, W), np.uint8)}, size=(H, W))
+    out = resolve.resolve_masks(frames, prompts, flows, Silent()).masks
+    bare = resolve.resolve_masks(frames, MaskPrompts("key", keys), flows, Silent()).masks
+    assert np.array_equal(out, bare)
 
 
 def test_strokes_survive_being_made_smaller() -> None:
@@ -218,7 +222,9 @@ def test_a_text_finds_the_object_by_its_relevancy(scene) -> None:
         red = (frame[..., 0].astype(np.float32) - frame[..., 1]) / 255
         return cv2.GaussianBlur(red.clip(0, 1), (0, 0), 6)
 
-    out = resolve.resolve_masks(frames, {}, Hints("text", relevancy=relevancy), flows, Silent())
+    out = resolve.resolve_masks(
+        frames, MaskPrompts("text", relevancy=relevancy), flows, Silent()
+    ).masks
     assert min(overlap(a > 0.5, b) for a, b in zip(out, truth, strict=True)) > 0.8
 
 
@@ -227,11 +233,11 @@ def test_a_gap_of_one_frame_in_all_masks_is_filled_and_a_longer_one_is_meant(sce
     given = {t: mask.astype(np.uint8) * 255 for t, mask in enumerate(truth)}
     one = given | {2: np.zeros_like(given[2])}
     diary = Diary()
-    out = resolve.resolve_masks(frames, one, Hints("all", first=10), flows, diary)
+    out = resolve.resolve_masks(frames, MaskPrompts("all", one, first_frame=10), flows, diary).masks
     assert overlap(out[2] > 0.5, truth[2]) > 0.85
     assert any("frame 13 is empty between two" in note for note in diary.notes)
     two = one | {3: np.zeros_like(given[3])}
-    out = resolve.resolve_masks(frames, two, Hints("all"), flows, Silent())
+    out = resolve.resolve_masks(frames, MaskPrompts("all", two), flows, Silent()).masks
     assert not (out[2:4] > 0.5).any()
 
 
@@ -251,9 +257,9 @@ class Pretender:
 
 def test_a_segmenters_one_frame_gap_is_filled(scene) -> None:
     frames, truth, flows = scene
-    hints = Hints("segment", clicks=(Click(0, 40, 64),), segmenter=Pretender(truth),
+    prompts = MaskPrompts("segment", clicks=(Click(0, 40, 64),), segmenter=Pretender(truth),
                   size=(2 * H, 2 * W))  # fmt: skip
-    out = resolve.resolve_masks(frames, {}, hints, flows, Silent())
+    out = resolve.resolve_masks(frames, prompts, flows, Silent()).masks
     assert overlap(out[2] > 0.5, truth[2]) > 0.85
     assert Pretender.asked.clicks[0].x == pytest.approx(20)
 
@@ -261,15 +267,15 @@ def test_a_segmenters_one_frame_gap_is_filled(scene) -> None:
 def test_a_segmenter_is_not_asked_first_where_the_object_is_not(scene) -> None:
     frames, truth, flows = scene
     clicks = (Click(0, 5, 5, inside=False), Click(3, 40, 64), Click(3, 5, 5, inside=False))
-    hints = Hints("segment", clicks=clicks, segmenter=Pretender(truth), size=(2 * H, 2 * W),
-                  first=10)  # fmt: skip
+    prompts = MaskPrompts("segment", clicks=clicks, segmenter=Pretender(truth), size=(2 * H, 2 * W),
+                  first_frame=10)  # fmt: skip
     diary = Diary()
-    resolve.resolve_masks(frames, {}, hints, flows, diary)
+    resolve.resolve_masks(frames, prompts, flows, diary)
     assert Pretender.asked == Prompts({}, (Click(3, 20, 32), Click(3, 2.5, 2.5, inside=False)))
     assert any("of frame 11 are left out" in note for note in diary.notes)
-    beside = Hints("segment", clicks=clicks[:1], segmenter=Pretender(truth))
+    beside = MaskPrompts("segment", clicks=clicks[:1], segmenter=Pretender(truth))
     with pytest.raises(JobError) as caught:
-        resolve.resolve_masks(frames, {}, beside, flows, Silent())
+        resolve.resolve_masks(frames, beside, flows, Silent())
     assert caught.value.problem.code == "mask_missing"
 
 
@@ -303,7 +309,7 @@ def test_doubt_names_frames_and_shows_the_worst(scene) -> None:
     diary = Diary()
     judged = confidence.judge(frames, wrong, flows, Silent())
     assert int(judged.confidence.argmin()) == 3
-    confidence.tell(frames, wrong, judged, diary, first=20)
+    confidence.report_doubtful(frames, wrong, judged, diary, first_frame=20)
     assert "on frame 24," in diary.notes[0], "counted from 1, over the whole clip"
     assert diary.pictures[0].shape == (H, W, 3)
     good = confidence.judge(frames, truth, flows, Silent())
@@ -322,8 +328,8 @@ def test_real_objects_are_found_from_one_box_and_from_nothing(
     frames, truth = masks.read(name, masks.CLIPS)
     flows = flow.estimate(frames, (1, 2, 4, 8), 1.0, Silent())
     for source, least in (("box", box), ("auto", auto)):
-        keys, hints = masks.given(source, truth)
-        out = resolve.resolve_masks(frames, keys, hints, flows, Silent()) > 0.5
+        prompts = masks.given(source, truth)
+        out = resolve.resolve_masks(frames, prompts, flows, Silent()).masks > 0.5
         assert np.mean([overlap(a, b) for a, b in zip(out, truth, strict=True)]) > least, source
 
 

@@ -13,15 +13,15 @@ from crossing import Crossing
 
 from backend.atlas import engines
 from backend.atlas.brush import paint_in
-from backend.atlas.explicit.config import preset
+from backend.atlas.explicit.config import AtlasConfig, preset
 from backend.atlas.explicit.fit import decompose
 from backend.atlas.explicit.model import Atlas
 from backend.atlas.layers import shares, visibility
 from backend.atlas.render import render_layer
 from backend.atlas.report import sheet
 from backend.checkpoint import Checkpoint
-from backend.masks.objects import Given, resolve
-from backend.masks.prompts import Hints
+from backend.masks.objects import resolve_objects
+from backend.masks.prompts import MaskPrompts
 from backend.motion import flow
 from backend.progress import Cancelled, Silent
 from protocol.jobs import JobError
@@ -49,31 +49,21 @@ class Diary(Silent):
 
 def given(
     clip: Crossing, mode: str = "all", frames: tuple[int, ...] = tuple(range(T))
-) -> list[Given]:
+) -> list[MaskPrompts]:
     return [
-        Given({t: mask for t, mask in clip.masks(layer).items() if t in frames}, Hints(mode))
+        MaskPrompts(mode, {t: mask for t, mask in clip.masks(layer).items() if t in frames})
         for layer in clip.layers[:-1]
     ]
 
 
 def run(
     clip: Crossing,
-    objects: list[Given],
-    config: object = SHORT,
+    objects: list[MaskPrompts],
+    config: AtlasConfig = SHORT,
     report: Silent | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Atlas:
-    first, *behind = objects
-    return decompose(
-        clip.frames,
-        first.keys,
-        first.mode,
-        config,
-        CPU,
-        report or Silent(),
-        checkpoint,
-        behind,  # type: ignore[arg-type]
-    )
+    return decompose(clip.frames, objects, config, CPU, report or Silent(), checkpoint)
 
 
 @pytest.fixture(scope="module", params=[2, 3], ids=["two objects", "three objects"])
@@ -145,7 +135,7 @@ def test_masks_on_one_or_two_frames_are_carried_while_they_pass(
     clip = Crossing(2, T, H, W)
     flows = flow.estimate(clip.frames, (1, 2, 4, 8), 1.0, Silent())
     diary = Diary()
-    masks, numbers = resolve(clip.frames, given(clip, "key", keys), flows, diary)
+    masks, numbers = resolve_objects(clip.frames, given(clip, "key", keys), flows, diary)
     for layer, mask in zip(clip.layers, masks, strict=False):
         assert overlap(mask > 0.5, clip.share(layer) > 0.5) > least, layer
     assert numbers["mask_confidence_2"] > 0.8, "hidden is not doubtful"
@@ -292,7 +282,7 @@ def sound(atlas: Atlas) -> None:
 def test_the_front_one_wins_where_masks_overlap(small: Crossing) -> None:
     everywhere = {t: np.full((64, 96), 255, np.uint8) for t in range(5)}
     first = given(small)[0]
-    atlas = run(small, [first, Given(everywhere, "all")], TINY)
+    atlas = run(small, [first, MaskPrompts("all", everywhere)], TINY)
     sound(atlas)
     front = small.share("foreground") > 0.999
     assert seen(atlas, "foreground")[front].mean() > 0.95
@@ -312,15 +302,14 @@ def test_frames_without_the_object_behind(small: Crossing) -> None:
 
 
 def test_an_object_that_is_not_there_at_all_when_that_is_said(small: Crossing) -> None:
-    atlas = run(small, [given(small)[0], Given({}, "none")], TINY)
+    atlas = run(small, [given(small)[0], MaskPrompts("none")], TINY)
     sound(atlas)
     assert atlas.layers == small.layers
     assert seen(atlas, "foreground_2").max() == 0
 
 
 def test_one_frame_of_two_objects(small: Crossing) -> None:
-    first, *behind = given(small, frames=(0,))
-    atlas = decompose(small.frames[:1], first.keys, "all", TINY, CPU, Silent(), None, behind)
+    atlas = decompose(small.frames[:1], given(small, frames=(0,)), TINY, CPU, Silent())
     sound(atlas)
     assert overlap(seen(atlas, "foreground_2")[0] > 0.5, small.share("foreground_2")[0] > 0.5) > 0.9
 
@@ -352,7 +341,7 @@ def test_an_error_says_which_object_it_is_about(
     words: str,
 ) -> None:
     first, second = given(small, "key", (0,))
-    objects = [Given(front or first.keys, "key"), Given(behind or second.keys, "key")]
+    objects = [MaskPrompts("key", front or first.keys), MaskPrompts("key", behind or second.keys)]
     with pytest.raises(JobError, match=words) as caught:
         run(small, objects, TINY)
     assert caught.value.problem.code == code

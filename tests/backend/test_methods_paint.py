@@ -17,6 +17,7 @@ from backend.atlas.explicit.fit import decompose
 from backend.atlas.render import render_layer
 from backend.context import Context
 from backend.executors.base import AnyReport, Note
+from backend.masks.prompts import MaskPrompts
 from backend.media import composite
 from backend.methods import paint
 from backend.progress import Silent
@@ -176,7 +177,7 @@ def test_marks_are_where_the_truth_has_them() -> None:
     clip = make_clip(10, 96, 160, seed=1)
     short = replace(preset("preview"), uv_steps=40, half_steps=40, full_steps=40)
     keys = dict(enumerate(clip.masks()))
-    atlas = decompose(clip.frames, keys, "all", short, torch.device("cpu"), Silent())
+    atlas = decompose(clip.frames, [MaskPrompts("all", keys)], short, torch.device("cpu"), Silent())
     yy, xx = np.mgrid[:96, :160] + 0.5
     for layer, (x, y) in (("foreground", (98.5, 60.5)), ("background", (40.5, 30.5))):
         image = np.zeros((96, 160, 4), np.uint8)

@@ -12,7 +12,7 @@ from brief import make_brief
 
 from backend.context import Context
 from backend.executors.base import AnyReport, Note
-from backend.masks.prompts import Hints
+from backend.masks.prompts import MaskPrompts
 from backend.methods import atlas, edit, mask_prompts, paint
 from backend.methods.shots import each_shot, masks_within, worst
 from protocol.jobs import (
@@ -208,13 +208,13 @@ def test_notes_of_a_shot_count_frames_in_the_whole_clip(
     shots: Shots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    real = mask_prompts.hints_of
+    real = mask_prompts.prompts_of
 
-    def hints_of(masks: Masks, size: tuple[int, int], ctx: Context, first: int) -> Hints:
+    def prompts_of(masks: Masks, size: tuple[int, int], ctx: Context, first: int) -> MaskPrompts:
         asked.append(first)
         return real(masks, size, ctx, first)
 
-    monkeypatch.setattr(mask_prompts, "hints_of", hints_of)
+    monkeypatch.setattr(atlas, "prompts_of", prompts_of)
     atlas.run(AtlasJob(clip=shots.clip, masks=Masks(mode="all", keys=shots.keys)), shots.ctx)
     assert asked == [0, 5]
 

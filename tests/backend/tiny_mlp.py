@@ -10,6 +10,7 @@ import torch
 from backend.atlas.mlp.config import TUNED, MlpConfig
 from backend.atlas.mlp.footage import Footage
 from backend.atlas.mlp.train import gather
+from backend.masks.prompts import MaskPrompts
 from backend.progress import Silent
 from scripts.make_clip import SyntheticClip
 
@@ -28,4 +29,5 @@ def keys(clip: SyntheticClip) -> dict[int, np.ndarray]:
 
 
 def footage_of(clip: SyntheticClip, config: MlpConfig = TINY) -> Footage:
-    return gather(clip.frames, keys(clip), "all", config, CPU, Silent())
+    footage, _ = gather(clip.frames, MaskPrompts("all", keys(clip)), config, CPU, Silent())
+    return footage

@@ -19,43 +19,40 @@ from backend.atlas.explicit.start import begin, check, outline, set_canvas, work
 from backend.atlas.quality import measure, picture
 from backend.atlas.report import examine, verdict
 from backend.checkpoint import Checkpoint
-from backend.masks.objects import Given, resolve
-from backend.masks.prompts import Hints
-from backend.motion import flow as flow_room
+from backend.masks.objects import resolve_objects
+from backend.masks.prompts import MaskPrompts
+from backend.motion import flow
 from backend.motion.base_maps import base_maps
 from backend.progress import Reporter
 
 
 def decompose(
     frames: NDArray[np.uint8],
-    keys: dict[int, NDArray[np.uint8]],
-    mode: str | Hints,
+    objects: Sequence[MaskPrompts],
     config: AtlasConfig,
     device: torch.device,
     report: Reporter,
     checkpoint: Checkpoint | None = None,
-    behind: Sequence[Given] = (),
 ) -> Atlas:
     """Decompose a clip.
 
-    frames: uint8 [T,H,W,3] sRGB. keys, mode: of the object in front, see `Given`; behind: those
-    behind it, front to back. checkpoint: where the state is kept meanwhile, and gone on from.
-    Returns the Atlas on `device`; measures of the masks are in its numbers. JobError for what
-    cannot be decomposed, each with a hint. On a CPU the same input and seed give the same bytes,
-    interrupted or not.
+    frames: uint8 [T,H,W,3] sRGB. objects: front to back. checkpoint: where the state is
+    kept meanwhile, and gone on from. Returns the Atlas on `device`; measures of the masks are in
+    its numbers. JobError for what cannot be decomposed, each with a hint. On a CPU the same input
+    and seed give the same bytes, interrupted or not.
     """
     checkpoint = checkpoint or Checkpoint()
-    objects = check(frames, (Given(keys, mode), *behind))
+    objects = check(frames, objects)
     size = working_size(frames.shape[1], frames.shape[2], config.long_side)
     small = np.stack([cv2.resize(f, size[::-1], interpolation=cv2.INTER_AREA) for f in frames])
     small = np.ascontiguousarray(small, np.uint8)
 
-    flows = flow_room.estimate(small, config.gaps, config.consistent, report)
+    flows = flow.estimate(small, config.gaps, config.consistent, report)
     saved = checkpoint.load(device)
     generator = torch.Generator().manual_seed(config.seed)
     material = gather(small, flows, config, device, generator)
     if saved is None:
-        masks, found = resolve(small, objects, flows, report)
+        masks, found = resolve_objects(small, objects, flows, report)
         bg_base, bases = base_maps(flows, masks, report)
         for number in range(1, len(bases)):  # the object in front is never hidden
             bases[number] = reunite(small, masks[number] > 0.5, bases[number], report)
@@ -104,10 +101,9 @@ def decompose(
     return atlas
 
 
-def _exact(one: Given) -> list[int]:
+def _exact(one: MaskPrompts) -> list[int]:
     """Frames whose mask was made by hand, so that the others could be carried from it."""
-    mode = one.mode.mode if isinstance(one.mode, Hints) else one.mode
-    return sorted(one.keys) if mode == "key" else []
+    return sorted(one.keys) if one.mode == "key" else []
 
 
 def _sweeps(atlas: Atlas, material: Material, config: AtlasConfig, report: Reporter) -> None:

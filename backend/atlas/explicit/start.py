@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,8 +13,8 @@ from backend.atlas.explicit.config import AtlasConfig
 from backend.atlas.explicit.model import Atlas
 from backend.atlas.explicit.splines import time_cells
 from backend.atlas.layers import BACKGROUND, prefix
-from backend.masks.objects import Given
 from backend.masks.occlusion import continued
+from backend.masks.prompts import MaskPrompts
 from backend.masks.resolve import signed_distance
 from backend.progress import Reporter
 from protocol.jobs import OBJECTS, JobError
@@ -28,7 +29,7 @@ SURE = 5.0  # largest starting logit
 UNDER = 4.0  # pixels that a hidden mask goes on beyond what may show through the edge before it
 
 
-def check(frames: NDArray[np.uint8], objects: Sequence[Given]) -> list[Given]:
+def check(frames: NDArray[np.uint8], objects: Sequence[MaskPrompts]) -> list[MaskPrompts]:
     """The objects, their masks as [H,W], if the clip and they can be used; JobError otherwise."""
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
         raise ValueError(f"frames are uint8 [T,H,W,3], not {frames.dtype} {list(frames.shape)}")
@@ -55,7 +56,7 @@ def check(frames: NDArray[np.uint8], objects: Sequence[Given]) -> list[Given]:
                 )
                 raise of_object(why, number, len(objects))
         keys = {t: mask.reshape(h, w) for t, mask in one.keys.items()}
-        out.append(Given(keys, one.mode))
+        out.append(replace(one, keys=keys))
     return out
 
 

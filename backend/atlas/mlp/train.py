@@ -24,9 +24,9 @@ from backend.atlas.mlp.objective import terms
 from backend.atlas.quality import measure, picture
 from backend.atlas.report import examine, verdict
 from backend.checkpoint import Checkpoint, State
-from backend.masks.objects import Given, resolve
-from backend.masks.prompts import Hints
-from backend.motion import flow as flow_room
+from backend.masks.objects import resolve_objects
+from backend.masks.prompts import MaskPrompts
+from backend.motion import flow
 from backend.progress import Reporter
 
 WARMING = "Laying out the networks"
@@ -177,34 +177,31 @@ class Trainer:
 
 def gather(
     frames: NDArray[np.uint8],
-    keys: dict[int, NDArray[np.uint8]],
-    mode: str | Hints,
+    prompts: MaskPrompts,
     config: MlpConfig,
     device: torch.device,
     report: Reporter,
-) -> Footage:
-    """The clip at its working size with flow, rough masks and what is held out.
+) -> tuple[Footage, dict[str, float]]:
+    """The clip at its working size with flow, rough masks and held-out blocks; mask measures.
 
     Same rules and errors as the explicit engine's `backend.atlas.explicit.fit.decompose`.
     """
-    (given,) = check(frames, [Given(keys, mode)])
+    objects = check(frames, [prompts])
     size = working_size(frames.shape[1], frames.shape[2], config.long_side)
     small = np.stack([cv2.resize(f, size[::-1], interpolation=cv2.INTER_AREA) for f in frames])
     small = np.ascontiguousarray(small, np.uint8)
-    said = mode.mode if isinstance(mode, Hints) else mode
-    complete = said == "all" and len(keys) == len(frames)
+    complete = prompts.mode == "all" and len(prompts.keys) == len(frames)
     gaps = (1,) if complete else config.carry_gaps
-    flows = flow_room.estimate(small, gaps, config.consistent, report)
-    (masks,), _ = resolve(small, [given], flows, report)
+    flows = flow.estimate(small, gaps, config.consistent, report)
+    (masks,), numbers = resolve_objects(small, objects, flows, report)
     generator = torch.Generator().manual_seed(config.seed)
     kept = held_out_blocks((len(small), *size), config.held_out, generator)
-    return Footage(small, masks, flows, kept, device)
+    return Footage(small, masks, flows, kept, device), numbers
 
 
 def decompose_mlp(
     frames: NDArray[np.uint8],
-    keys: dict[int, NDArray[np.uint8]],
-    mode: str | Hints,
+    prompts: MaskPrompts,
     config: MlpConfig,
     device: torch.device,
     report: Reporter,
@@ -212,15 +209,14 @@ def decompose_mlp(
 ) -> MlpAtlas:
     """Decompose a clip with the paper's networks.
 
-    frames: uint8 [T,H,W,3] sRGB. keys: frame → mask uint8 [H,W], inside where above 127. mode:
-    ``none`` (all is background) or one of `masks.resolve_masks`. checkpoint: where the state is
-    kept meanwhile, and gone on from; the caller drops it. Returns the MlpAtlas on `device`;
-    measures of the masks are in its numbers. JobError as the explicit engine. On a CPU the same
-    input and seed give the same bytes, interrupted or not.
+    frames: uint8 [T,H,W,3] sRGB. prompts: of the one object. checkpoint: where the state is kept
+    meanwhile, and gone on from; the caller drops it. Returns the MlpAtlas on `device`; measures
+    of the masks are in its numbers. JobError as the explicit engine. On a CPU the same input and
+    seed give the same bytes, interrupted or not.
     """
-    if mode == "none":  # there is nothing for the opacity to find once it is left alone
+    if prompts.mode == "none":  # there is nothing for the opacity to find once it is left alone
         config = replace(config, mask_steps=config.steps)
-    footage = gather(frames, keys, mode, config, device, report)
+    footage, mask_numbers = gather(frames, prompts, config, device, report)
     trainer = Trainer(footage, config, checkpoint)
     trainer.take_up(report)
     trainer.warm_start(report)
@@ -230,8 +226,7 @@ def decompose_mlp(
         if trainer.done in shown:
             report.preview(trainer.preview(report))
     atlas = finish(trainer, (len(frames), frames.shape[1], frames.shape[2]), report)
-    if isinstance(mode, Hints):
-        atlas.numbers.update(mode.numbers)
+    atlas.numbers.update(mask_numbers)
     return atlas
 
 

@@ -27,7 +27,7 @@ from backend.edit.config import EditConfig, EditTexts
 from backend.edit.image import edit_image
 from backend.edit.video import edit_atlas
 from backend.masks import resolve
-from backend.masks.objects import Given
+from backend.masks.prompts import MaskPrompts
 from backend.progress import Silent
 from protocol.jobs import ClipModel, JobError
 from scripts.measure.evaluate import baselines
@@ -96,8 +96,9 @@ def make_atlas(footage: Footage, preset: str, seed: int, device: str, folder: Pa
     meter = Meter(device)
     middle = footage.middle
     key = {middle: footage.inside[middle].astype(np.uint8) * 255}
+    prompts = [MaskPrompts("key", key)]
     atlas = engines.decompose(
-        ENGINE, preset, seed, footage.frames, [Given(key, "key")], torch.device(device), Silent()
+        ENGINE, preset, seed, footage.frames, prompts, torch.device(device), Silent()
     )
     cost = meter.read()
     atlas.save(folder)
