@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.executors.base import AnyReport, Note, Preview, Step
+from backend.executors.base import AnyReport, Note, Previewed, Step
 from backend.progress import Cancelled
 from backend.store import Store
 from protocol.jobs import ClipModel, ObjectRef
@@ -84,7 +84,7 @@ class Context:
     def preview(self, image: NDArray[np.uint8]) -> None:
         """Show a picture: uint8 [H,W,3] or [H,W,4]."""
         self.check()
-        self._send(Preview(job=self.job, object=self._store.save(image)))
+        self._send(Previewed(job=self.job, object=self._store.save(image)))
 
     def note(self, text: str) -> None:
         """Tell the artist something: one plain sentence."""

@@ -31,7 +31,7 @@ CREATE TABLE events (
 """
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
+class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the jobs table. seq: of its newest event. attempts: times it was interrupted."""
 
     id: str
@@ -122,9 +122,9 @@ class Journal:
         """Close the file; the journal cannot be used after this."""
         self._db.close()
 
-    def add(self, job: str, owner: str, spec: JobSpec, state: JobState) -> Job:
+    def add(self, job: str, owner: str, spec: JobSpec, state: JobState) -> JobRecord:
         """Write a new job and its first event."""
-        row = Job(
+        row = JobRecord(
             id=job,
             owner=owner,
             kind=str(spec.__struct_config__.tag),
@@ -174,7 +174,7 @@ class Journal:
             bare = pack(msgspec.structs.replace(event, object=None))
             self._db.execute("UPDATE events SET body=? WHERE job=? AND seq=?", (bare, job, seq))
 
-    def job(self, job: str) -> Job:
+    def job(self, job: str) -> JobRecord:
         """A job. Raises JobError ``unknown_job``."""
         row = self._db.execute("SELECT * FROM jobs WHERE id=?", (job,)).fetchone()
         if row is None:
@@ -185,7 +185,7 @@ class Journal:
             )
         return _job(row)
 
-    def find(self, job: str) -> Job | None:
+    def find(self, job: str) -> JobRecord | None:
         """A job, or None."""
         row = self._db.execute("SELECT * FROM jobs WHERE id=?", (job,)).fetchone()
         return None if row is None else _job(row)
@@ -195,7 +195,7 @@ class Journal:
         query = "SELECT seq, body FROM events WHERE job=? AND seq>? ORDER BY seq LIMIT ?"
         return self._db.execute(query, (job, after, limit)).fetchall()
 
-    def in_states(self, *states: JobState) -> list[Job]:
+    def in_states(self, *states: JobState) -> list[JobRecord]:
         """Jobs in one of these states, oldest first."""
         marks = ",".join("?" * len(states))
         query = f"SELECT * FROM jobs WHERE state IN ({marks}) ORDER BY created, id"
@@ -245,7 +245,7 @@ def _title(spec: JobSpec) -> str:
     return "layered atlas"
 
 
-def _job(row: tuple[object, ...]) -> Job:
-    fields = dict(zip(Job.__struct_fields__, row, strict=True))
+def _job(row: tuple[object, ...]) -> JobRecord:
+    fields = dict(zip(JobRecord.__struct_fields__, row, strict=True))
     fields["spec"] = msgspec.msgpack.decode(row[4], type=JobSpec)  # type: ignore[call-overload]
-    return Job(**fields)  # type: ignore[arg-type]
+    return JobRecord(**fields)  # type: ignore[arg-type]

@@ -20,14 +20,14 @@ from backend.executors.base import (
     Gone,
     Memory,
     Note,
-    Preview,
+    Previewed,
     Ready,
     Started,
     Step,
     Stopped,
     Unusable,
 )
-from backend.journal import Job, Journal
+from backend.journal import JobRecord, Journal
 from backend.store import Store
 from protocol.jobs import (
     FINAL_STATES,
@@ -104,7 +104,7 @@ class Scheduler:
 
     # what clients ask for
 
-    def submit(self, job: str, owner: str, spec: JobSpec) -> tuple[Job, bool]:
+    def submit(self, job: str, owner: str, spec: JobSpec) -> tuple[JobRecord, bool]:
         """Take a job, or find it already taken: (job, is it new). Raises JobError."""
         check_job_id(job)
         known = self._journal.find(job)
@@ -130,7 +130,7 @@ class Scheduler:
         self._wait_for_objects(job, spec)
         return self._journal.job(job), True
 
-    def _restore_objects(self, job: Job) -> None:
+    def _restore_objects(self, job: JobRecord) -> None:
         """A queued job whose objects were lost meanwhile waits for them once more."""
         if job.state == "queued" and any(not self._store.has(r) for r in _refs(job.spec)):
             self._write(job.id, _state("uploading"))
@@ -191,7 +191,7 @@ class Scheduler:
             self._about_job(slot, report)
 
     def _about_job(
-        self, slot: str, report: Started | Step | Preview | Note | Finished | Failed | Stopped
+        self, slot: str, report: Started | Step | Previewed | Note | Finished | Failed | Stopped
     ) -> None:
         job = self._journal.find(report.job)
         if job is None or job.state in FINAL_STATES:
@@ -206,14 +206,14 @@ class Scheduler:
             self.slots[slot].job = ""
             return
         self._flush(job.id)
-        if isinstance(report, Preview):
+        if isinstance(report, Previewed):
             self._write(job.id, _event("preview", job.state, object=report.object))
         elif isinstance(report, Note):
             self._write(job.id, _event("note", job.state, text=report.text))
         elif job.state == "starting":
             self._write(job.id, _state("running"))
 
-    def _ending(self, job: Job, report: Finished | Failed | Stopped) -> list[Event]:
+    def _ending(self, job: JobRecord, report: Finished | Failed | Stopped) -> list[Event]:
         if isinstance(report, Finished):  # wins over a cancel that came later
             lost = [r for r in _result_refs(report.result) if not self._store.has(r)]
             if not lost:
@@ -229,7 +229,7 @@ class Scheduler:
             return [_state("cancelled")]
         return [_state("failed", problem=report.problem)]
 
-    def _progress(self, job: Job, report: Step) -> None:
+    def _progress(self, job: JobRecord, report: Step) -> None:
         at, phase = self._written.get(job.id, (0.0, ""))
         now = time.monotonic()
         if phase == report.phase and now - at < PROGRESS_INTERVAL:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 import threading
@@ -12,22 +11,13 @@ from pathlib import Path
 from backend.executors.local import LocalExecutor
 from backend.server import Server
 from backend.store import disk_problem
-from protocol.jobs import ClipModel, JobError, Problem
+from protocol.jobs import JobError, Problem
 from protocol.keys import Connection, keypair, write_connection_file
 from protocol.limits import GIB
+from protocol.local import connection_file, data_folder
+from protocol.models import parse_clip_model
 
 MOCKS = ("ok", "fail", "bug", "stall", "deaf", "half", "crash", "die")
-
-
-def default_data() -> Path:
-    """$TEXT2LIVE_DATA, else the platform's folder for a program's own files."""
-    if chosen := os.environ.get("TEXT2LIVE_DATA"):
-        return Path(chosen)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "text2live"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "text2live"
-    return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "text2live"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -47,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--data",
         type=Path,
-        default=default_data(),
+        default=data_folder(),
         metavar="DIR",
         help="folder for jobs, objects, atlases, keys and logs (default: %(default)s)",
     )
@@ -82,14 +72,6 @@ def parser() -> argparse.ArgumentParser:
         help="no torch: a stand-in makes tinted layers, or fails in one of the known ways",
     )
     return result
-
-
-def clip_model(text: str) -> ClipModel:
-    """``name``, ``name:tag`` or ``name:/a/file`` as a ClipModel."""
-    name, _, rest = text.partition(":")
-    if "/" in rest or "\\" in rest or rest.endswith((".pt", ".safetensors")):
-        return ClipModel(name=name, checkpoint=rest)
-    return ClipModel(name=name, pretrained=rest)
 
 
 def listen_address(text: str) -> str:
@@ -131,7 +113,7 @@ def serve(options: argparse.Namespace) -> Problem | None:
         raise JobError(
             "bad_data", f"The folder {data} cannot be made: {why.strerror}.", "Choose another."
         ) from why
-    file = data / "connection.json"
+    file = connection_file(data)
     unwritten: list[Problem] = []
     try:
         server_keys = keypair(data / "keys" / "server.json")
@@ -189,7 +171,7 @@ def _stop_at_end_of_input(server: Server) -> None:
 def _executor(options: argparse.Namespace, data: Path) -> LocalExecutor:
     if options.mock:
         return LocalExecutor(data, ("none",), f"backend.executors.mock:{options.mock}")
-    return LocalExecutor(data, (options.device,), model=clip_model(options.model))
+    return LocalExecutor(data, (options.device,), model=parse_clip_model(options.model))
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 try:
-    from .protocol import client, jobs, keys, validate
+    from .protocol import client, jobs, keys, local, models, validate
 except ModuleNotFoundError as missing:
     if missing.name != f"{__package__}.protocol":
         raise
-    from protocol import client, jobs, keys, validate
+    from protocol import client, jobs, keys, local, models, validate
 
-__all__ = ["client", "jobs", "keys", "validate"]
+__all__ = ["client", "jobs", "keys", "local", "models", "validate"]

@@ -20,11 +20,11 @@ import zmq
 from numpy.typing import NDArray
 
 from .events import (
-    Accepted,
     BackendStatus,
     ClientEvent,
     ConnectionChanged,
     Fetched,
+    JobAccepted,
     JobEvent,
     JobList,
     RequestFailed,
@@ -34,18 +34,18 @@ from .events import (
 from .jobs import JobError, JobSpec, ObjectRef, Problem, Result
 from .keys import Connection, read_connection_file
 from .link import Link
-from .session import Session
+from .open_requests import OpenRequests
 from .transfer import Source
 from .validate import check
 
 __all__ = [
-    "Accepted",
     "BackendStatus",
     "Client",
     "ClientEvent",
     "Connection",
     "ConnectionChanged",
     "Fetched",
+    "JobAccepted",
     "JobEvent",
     "JobList",
     "RequestFailed",
@@ -76,7 +76,7 @@ class Client:
         self.events: SimpleQueue[ClientEvent] = SimpleQueue()
         self._connection = connection
         self._name = name
-        self._commands: SimpleQueue[Callable[[Session], None]] = SimpleQueue()
+        self._commands: SimpleQueue[Callable[[OpenRequests], None]] = SimpleQueue()
         self._halts: SimpleQueue[tuple[threading.Event, threading.Event]] = SimpleQueue()
         self._go_on = threading.Event()  # of the halt that the thread is in
         self._lock = threading.Lock()
@@ -123,27 +123,27 @@ class Client:
         source(digest) gives the array, or its bytes, when the backend needs it; it is called in
         the client's thread, until the job leaves the state ``uploading``.
         """
-        self._post(lambda session: session.submit(job_id, spec, source))
+        self._post(lambda requests: requests.submit(job_id, spec, source))
 
     def attach(self, job_id: str, after_seq: int = 0) -> None:
         """Get a job's events after a seq, those to come included."""
-        self._post(lambda session: session.attach(job_id, after_seq))
+        self._post(lambda requests: requests.attach(job_id, after_seq))
 
     def cancel(self, job_id: str) -> None:
         """Stop a job; a result that was finished before wins."""
-        self._post(lambda session: session.cancel(job_id))
+        self._post(lambda requests: requests.cancel(job_id))
 
     def forget(self, job_id: str) -> None:
         """Remove a finished job from the backend's list."""
-        self._post(lambda session: session.forget(job_id))
+        self._post(lambda requests: requests.forget(job_id))
 
     def fetch(self, ref: ObjectRef, tag: Any = None) -> None:
         """Get an object; ends in Fetched, or RequestFailed ``fetch``, with this tag."""
-        self._post(lambda session: session.fetch(ref, tag))
+        self._post(lambda requests: requests.fetch(ref, tag))
 
     def list_jobs(self) -> None:
         """Get the backend's jobs, as a JobList."""
-        self._post(lambda session: session.list_jobs())
+        self._post(lambda requests: requests.list_jobs())
 
     @contextmanager
     def standing_still(self) -> Iterator[None]:
@@ -243,7 +243,7 @@ class Client:
 
     # the thread
 
-    def _post(self, command: Callable[[Session], None]) -> None:
+    def _post(self, command: Callable[[OpenRequests], None]) -> None:
         self._commands.put(command)
         self._wake()
 
@@ -264,7 +264,7 @@ class Client:
         context = zmq.Context()
         link = Link(self._connection, self._name, context)
         try:
-            self._loop(link, Session(link, self._emit))
+            self._loop(link, OpenRequests(link, self._emit))
         except Exception as why:  # a mistake in this module must not end in silence
             problem = Problem(
                 code="client_error",
@@ -276,15 +276,15 @@ class Client:
             link.close()
             context.destroy(linger=0)
 
-    def _loop(self, link: Link, session: Session) -> None:
+    def _loop(self, link: Link, requests: OpenRequests) -> None:
         while not self._closing.is_set():
             now = time.monotonic()
             link.tick(now)
             self._notice(link)
             with suppress(Empty):
                 while True:
-                    self._commands.get_nowait()(session)
-            session.pump(now)
+                    self._commands.get_nowait()(requests)
+            requests.pump(now)
             poller = zmq.Poller()
             for one in (*link.sockets(), self._wake_in):
                 poller.register(one, zmq.POLLIN)
@@ -292,7 +292,7 @@ class Client:
             with suppress(OSError):
                 self._wake_in.recv(4096)
             for packet in link.receive(time.monotonic()):
-                session.news(packet)
+                requests.news(packet)
             self._stand_still()
 
     def _stand_still(self) -> None:

@@ -50,7 +50,7 @@ class Uploading:
 
 
 @dataclass(frozen=True)
-class Accepted:
+class JobAccepted:
     """The backend has taken the job. new: false if it knew it already."""
 
     job_id: str
@@ -97,6 +97,6 @@ class JobList:
 
 
 ClientEvent = (
-    ConnectionChanged | BackendStatus | Uploading | Accepted | JobEvent | Fetched | RequestFailed
+    ConnectionChanged | BackendStatus | Uploading | JobAccepted | JobEvent | Fetched | RequestFailed
     | JobList
 )  # fmt: skip

@@ -15,7 +15,6 @@ from backend.cli.local_backend import local_backend, running_backend
 from backend.cli.mask_options import Objects, Pixels, add_mask_arguments, behind_of, masks_of
 from backend.cli.progress import Progress
 from backend.cli.sheet import contact_sheet
-from backend.serve import default_data
 from protocol.client import Client, JobList, new_job_id
 from protocol.jobs import (
     BOTH,
@@ -28,6 +27,7 @@ from protocol.jobs import (
     JobSpec,
     Result,
 )
+from protocol.local import data_folder
 from protocol.validate import check
 
 CANCEL_TIMEOUT_S = 10.0  # a worker that does not hear is killed before
@@ -209,7 +209,7 @@ def backend_of(args: argparse.Namespace) -> AbstractContextManager[Client]:
     """A client of the backend that was named, or of one started for the script."""
     if args.connection:
         return running_backend(args.connection)
-    return local_backend(args.data or default_data(), device=args.device)
+    return local_backend(args.data or data_folder(), device=args.device)
 
 
 def make_layer(

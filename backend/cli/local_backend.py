@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from protocol.client import Client
 from protocol.jobs import JobError
 from protocol.keys import read_connection_file
+from protocol.local import BackendProcess
 
 START_TIMEOUT_S = 60.0
 
@@ -25,21 +25,14 @@ def local_backend(data: Path, *, device: str = "auto", echo: bool = True) -> Ite
     data: the backend's folder (atlases in it are reused). Raises JobError when it does not start,
     or ends before its time.
     """
-    file = data / "connection.json"
-    before = _written(file)  # a killed backend's, or one's that still runs: not ours to delete
-    command = [sys.executable, "-m", "backend.serve", "--listen", "127.0.0.1:0"]
-    command += ["--data", str(data), "--device", device]
     with _ended_by_signals():
-        # A group of its own: at Ctrl-C the script still wants to tell it which job to cancel.
-        server = subprocess.Popen(
-            command,
-            stdout=None if echo else subprocess.DEVNULL,
-            start_new_session=True,
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        backend = BackendProcess(
+            data, ["--device", device], stdout=None if echo else subprocess.DEVNULL
         )
+        server, file = backend.process, backend.connection_file
         try:
             deadline = time.monotonic() + START_TIMEOUT_S
-            while _written(file) in (None, before):
+            while not backend.ready:
                 if server.poll() is not None or time.monotonic() > deadline:
                     raise JobError(
                         "backend_not_started",
@@ -91,13 +84,6 @@ def _close_after(server: subprocess.Popen[bytes], client: Client) -> None:
     """Nothing comes from a backend of one's own that is gone: end what waits for it."""
     server.wait()
     client.close()
-
-
-def _written(file: Path) -> int | None:
-    try:
-        return file.stat().st_mtime_ns
-    except OSError:
-        return None
 
 
 @contextlib.contextmanager

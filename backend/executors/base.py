@@ -53,7 +53,7 @@ class Step(Report, frozen=True, kw_only=True, tag="step"):
     eta_s: float | None = None
 
 
-class Preview(Report, frozen=True, kw_only=True, tag="preview"):
+class Previewed(Report, frozen=True, kw_only=True, tag="preview"):
     """A small picture, already stored."""
 
     object: ObjectRef
@@ -82,7 +82,17 @@ class Stopped(Report, frozen=True, kw_only=True, tag="stopped"):
 
 
 AnyReport = (
-    Ready | Memory | Unusable | Gone | Started | Step | Preview | Note | Finished | Failed | Stopped
+    Ready
+    | Memory
+    | Unusable
+    | Gone
+    | Started
+    | Step
+    | Previewed
+    | Note
+    | Finished
+    | Failed
+    | Stopped
 )
 Sink = Callable[[str, AnyReport], None]
 

@@ -9,7 +9,7 @@ import bpy
 
 from ..core import connection as connecting
 from ..core.local_backend import LocalBackend, split_options
-from ..wire import jobs, keys
+from ..wire import jobs, keys, local
 from . import compat
 
 PACKAGE = __package__.rpartition(".")[0]
@@ -47,7 +47,7 @@ def launch() -> LocalBackend:
     return LocalBackend(
         Path(bpy.path.abspath(python)),
         Path(bpy.path.abspath(folder)) if folder else None,
-        connecting.default_connection_file().parent,
+        local.data_folder(),
         Path(compat.user_folder(PACKAGE)) / LOG,
         split_options(wanted.backend_options),
     )

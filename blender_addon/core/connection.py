@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
-import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from ..wire import jobs, keys
+from ..wire import jobs, keys, local
 
 State = Literal["off", "connecting", "ready", "lost", "refused"]
 GIB = 2**30
@@ -114,20 +111,9 @@ def read_connection(file: Path, address: str = "") -> keys.Connection:
     return msgspec.structs.replace(connection, address=full_address(address))
 
 
-def default_connection_file(
-    platform: str = sys.platform, env: Mapping[str, str] = os.environ, home: Path | None = None
-) -> Path:
-    """Where a backend on this machine writes its connection file unless told otherwise."""
-    home = home or Path.home()
-    if env.get("TEXT2LIVE_DATA"):
-        return Path(env["TEXT2LIVE_DATA"]) / "connection.json"
-    if platform == "win32":
-        base = Path(env.get("LOCALAPPDATA", home))
-    elif platform == "darwin":
-        base = home / "Library" / "Application Support"
-    else:
-        base = Path(env.get("XDG_DATA_HOME", home / ".local" / "share"))
-    return base / "text2live" / "connection.json"
+def default_connection_file() -> Path:
+    """Where a backend on this machine writes its connection file, unless started with --data."""
+    return local.connection_file(local.data_folder())
 
 
 def full_address(text: str) -> str:

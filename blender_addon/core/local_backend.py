@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from ..wire import jobs
+from ..wire import jobs, local
 
 State = Literal["starting", "ready", "stopping", "ended"]
 CLOSE_WITHIN_S = 5.0
@@ -35,12 +35,14 @@ class LocalBackend:
         self.state: State = "starting"
         self.problem: jobs.Problem | None = None
         self.log = log
-        self.connection_file = data / "connection.json"
-        self._before = _written(self.connection_file)
-        # Attached: it ends when its input does, even if Blender is killed.
-        command = [str(python), "-m", "backend.serve", "--attached", "--listen", "127.0.0.1:0"]
-        self._process = _start([*command, "--data", str(data), *options], python, folder, log)
+        self._backend = _start(python, folder, data, log, options)
+        self._process = self._backend.process
         atexit.register(self.close)
+
+    @property
+    def connection_file(self) -> Path:
+        """Where the backend writes how it is reached."""
+        return self._backend.connection_file
 
     @property
     def running(self) -> bool:
@@ -59,7 +61,7 @@ class LocalBackend:
             self._let_go()
             atexit.unregister(self.close)
             return True
-        if self.state == "starting" and _written(self.connection_file) not in (None, self._before):
+        if self.state == "starting" and self._backend.ready:
             self.state = "ready"
             return True
         return False
@@ -93,8 +95,8 @@ class LocalBackend:
 
 
 def _start(
-    command: list[str], python: Path, folder: Path | None, log: Path
-) -> subprocess.Popen[bytes]:
+    python: Path, folder: Path | None, data: Path, log: Path, options: Sequence[str]
+) -> local.BackendProcess:
     if not python.is_file():
         raise jobs.JobError(
             "backend_python_missing",
@@ -110,17 +112,17 @@ def _start(
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as output:
-            # A group of its own: Ctrl-C in Blender's terminal is not meant for it.
-            return subprocess.Popen(
-                command,
+            # Attached: it ends when its input does, even if Blender is killed.
+            return local.BackendProcess(
+                data,
+                ["--attached", *options],
+                python=str(python),
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
                 cwd=folder,
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=environment(os.environ),
-                start_new_session=True,
-                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
-                | getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
     except OSError as error:
         raise jobs.JobError(
@@ -181,10 +183,3 @@ def why_ended(words: str, log: Path) -> jobs.Problem:
         else "The local backend ended by itself, without a word.",
         hint=f"All it wrote is in {log}.",
     )
-
-
-def _written(file: Path) -> int | None:
-    try:
-        return file.stat().st_mtime_ns
-    except OSError:
-        return None

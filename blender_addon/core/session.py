@@ -188,7 +188,7 @@ class Session:
             self._take_job_event(event.job_id, event.event)
         elif isinstance(event, wire_client.Uploading):
             self._on(event.job_id, lambda job: self._sending(job, event.sent, event.total))
-        elif isinstance(event, wire_client.Accepted):
+        elif isinstance(event, wire_client.JobAccepted):
             self._on(event.job_id, lambda job: self._accepted(job, event.new))
         elif isinstance(event, wire_client.RequestFailed):
             if event.what in ("forget", "list") or isinstance(event.tag, Preview):

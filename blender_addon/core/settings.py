@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..wire import jobs
+from ..wire import jobs, models
 
 Kind = Literal["edit", "atlas", "paint"]
 MaskMode = Literal["box", "image", "text", "auto", "key", "mask", "strip", "all", "none"]
@@ -82,7 +82,7 @@ class Settings:
     @property
     def clip_model(self) -> jobs.ClipModel:
         """The text-image model asked for."""
-        return clip_model(self.model)
+        return models.parse_clip_model(self.model)
 
     def to_plain(self) -> dict[str, Any]:
         """Plain values, for keeping beside the layer; no secret is among them."""
@@ -119,13 +119,3 @@ class Settings:
 def alternatives(text: str) -> tuple[str, ...]:
     """Texts separated by semicolons, trimmed, empty ones dropped."""
     return tuple(part for part in (piece.strip() for piece in text.split(";")) if part)
-
-
-def clip_model(text: str) -> jobs.ClipModel:
-    """Nothing (the backend's own), ``ViT-B-32:openai``, or ``ViT-B-32:/a/file.pt``."""
-    name, _, rest = text.strip().partition(":")
-    if not name:
-        return jobs.ClipModel(name="")
-    if "/" in rest or "\\" in rest or rest.endswith((".pt", ".safetensors")):
-        return jobs.ClipModel(name=name, checkpoint=rest)
-    return jobs.ClipModel(name=name, pretrained=rest)

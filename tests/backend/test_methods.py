@@ -12,7 +12,7 @@ from brief import make_brief
 
 from backend.context import Context
 from backend.edit.config import EditTexts
-from backend.executors.base import AnyReport, Note, Preview, Step
+from backend.executors.base import AnyReport, Note, Previewed, Step
 from backend.methods import atlas, edit
 from backend.progress import Cancelled
 from protocol.jobs import AtlasJob, Clip, ClipModel, EditJob, JobError, KeyMask, Masks
@@ -73,7 +73,7 @@ def test_an_edit_gives_a_layer_for_every_frame_at_the_clips_own_size(
     assert (layers[..., 3][far] == 0).mean() > 0.8
     assert {"atlas", "edited_atlas"} <= set(result.pictures)
     assert result.numbers["seconds"] > 0
-    assert any(isinstance(report, Preview) for report in job.reports)
+    assert any(isinstance(report, Previewed) for report in job.reports)
 
 
 def test_the_atlas_of_a_shot_is_made_once(tmp_path: Path, shot: SyntheticClip) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from backend import serve
-from backend.serve import clip_model, default_data, main, parser, reachable
-from protocol.jobs import ClipModel, JobError
+from backend.serve import main, parser, reachable
+from protocol.jobs import JobError
 from protocol.keys import read_connection_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -169,20 +169,6 @@ def test_a_real_worker_names_its_device(tmp_path):
     assert "device       cpu (" in said
     assert "CLIP model   demo" in said
     assert end(process)[0] == 0
-
-
-def test_the_names_of_models():
-    assert clip_model("demo") == ClipModel(name="demo")
-    assert clip_model("ViT-B-32:openai") == ClipModel(name="ViT-B-32", pretrained="openai")
-    assert clip_model("ViT-B-32:/w/a.pt") == ClipModel(name="ViT-B-32", checkpoint="/w/a.pt")
-    assert clip_model("ViT-B-32:a.safetensors").checkpoint == "a.safetensors"
-
-
-def test_where_the_data_is(monkeypatch, tmp_path):
-    monkeypatch.setenv("TEXT2LIVE_DATA", str(tmp_path))
-    assert default_data() == tmp_path
-    monkeypatch.delenv("TEXT2LIVE_DATA")
-    assert default_data().name == "text2live"
 
 
 def test_all_addresses_are_reached_by_loopback():

@@ -12,7 +12,7 @@ import pytest
 from backend import device as devices
 from backend.context import Context
 from backend.device import MEMORY_STEP, find_device, memory_of
-from backend.executors.base import Note, Preview, Step
+from backend.executors.base import Note, Previewed, Step
 from backend.methods import dispatch
 from backend.progress import Cancelled
 from backend.worker import problem_of
@@ -65,7 +65,7 @@ def test_pictures_are_stored_before_they_are_shown(context, sent):
     context.preview(image)
     context.note("a note")
     preview, note = sent
-    assert isinstance(preview, Preview)
+    assert isinstance(preview, Previewed)
     assert np.array_equal(context.load(preview.object), image)
     assert note == Note(job="job", text="a note")
     assert np.array_equal(context.load(context.store(image)), image)

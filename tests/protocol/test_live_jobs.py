@@ -10,9 +10,9 @@ import pytest
 
 from protocol import messages as m
 from protocol.client import (
-    Accepted,
     Client,
     Fetched,
+    JobAccepted,
     JobEvent,
     JobList,
     RequestFailed,
@@ -75,10 +75,10 @@ def test_the_same_job_twice_is_one_job(shared, shot, connect):
     made, job = shot(), new_job_id()
     diary = connect(shared.connection)
     diary.client.submit(job, made.edit(), made.source)
-    assert diary.until_kind(Accepted).new
+    assert diary.until_kind(JobAccepted).new
     diary.until_state(job, "done")
     diary.client.submit(job, made.edit(), made.source)
-    again = diary.until_kind(Accepted)
+    again = diary.until_kind(JobAccepted)
     assert (again.new, again.state) == (False, "done")
     assert diary.until_state(job, "done").result is not None
 
@@ -87,7 +87,7 @@ def test_another_job_under_the_same_id_is_refused(shared, shot, connect):
     made, job = shot(), new_job_id()
     diary = connect(shared.connection)
     diary.client.submit(job, made.edit("rusty car"), made.source)
-    diary.until_kind(Accepted)
+    diary.until_kind(JobAccepted)
     other = connect(shared.connection)
     other.client.submit(job, made.edit("wooden car"), made.source)
     failed = other.until_kind(RequestFailed)

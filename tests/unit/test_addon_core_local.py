@@ -24,7 +24,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="the stand-in is a shell s
 def python_that(tmp_path: Path, script: str) -> Path:
     """A stand-in for the artist's Python; DATA is the folder that --data names."""
     path = tmp_path / "python"
-    path.write_text(f'#!/bin/sh\nDATA="$7"\n{script}\n')
+    path.write_text(f'#!/bin/sh\nDATA="$6"\n{script}\n')
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return path
 

@@ -9,8 +9,8 @@ import pytest
 
 from blender_addon.core import connection, frames, jobs, masking, request
 from blender_addon.core.planning import Placement, Taken, fit, free_channel, percentage
-from blender_addon.core.settings import Settings, alternatives, clip_model
-from protocol.jobs import ClipModel, JobError
+from blender_addon.core.settings import Settings, alternatives
+from protocol.jobs import JobError
 from protocol.keys import Connection, new_keypair, write_connection_file
 
 
@@ -62,20 +62,6 @@ def test_texts_are_split_into_alternatives() -> None:
         "a crimson car",
     )
     assert alternatives(" ; ") == ()
-
-
-@pytest.mark.parametrize(
-    ("text", "model"),
-    [
-        ("", ClipModel(name="")),
-        ("ViT-B-32", ClipModel(name="ViT-B-32")),
-        ("ViT-B-32:openai", ClipModel(name="ViT-B-32", pretrained="openai")),
-        ("ViT-B-32:/m/b.pt", ClipModel(name="ViT-B-32", checkpoint="/m/b.pt")),
-        ("ViT-B-32:C:\\m\\b.pt", ClipModel(name="ViT-B-32", checkpoint="C:\\m\\b.pt")),
-    ],
-)
-def test_model_names(text: str, model: ClipModel) -> None:
-    assert clip_model(text) == model
 
 
 def test_an_empty_prompt_is_refused_with_an_example() -> None:
@@ -260,23 +246,3 @@ def test_the_address_may_be_overridden(tmp_path: Path) -> None:
     assert connection.read_connection(file) == written
     assert connection.read_connection(file, "box:7000").address == "tcp://box:7000"
     assert connection.read_connection(file, "box:7000").server_key == pair.public
-
-
-@pytest.mark.parametrize(
-    ("platform", "env", "expected"),
-    [
-        ("linux", {}, "home/.local/share/text2live"),
-        ("linux", {"XDG_DATA_HOME": "data"}, "data/text2live"),
-        ("darwin", {}, "home/Library/Application Support/text2live"),
-        ("win32", {"LOCALAPPDATA": "local"}, "local/text2live"),
-        ("linux", {"TEXT2LIVE_DATA": "mine"}, "mine"),
-    ],
-)
-def test_default_connection_file(platform: str, env: dict[str, str], expected: str) -> None:
-    file = connection.default_connection_file(platform, env, Path("home"))
-    assert file == Path(expected) / "connection.json"
-
-
-def test_default_connection_file_is_where_the_backend_writes_it() -> None:
-    serve = pytest.importorskip("backend.serve")
-    assert connection.default_connection_file() == serve.default_data() / "connection.json"

@@ -10,9 +10,9 @@ from blender_addon.core import jobs as phases
 from blender_addon.core import png
 from blender_addon.core.delivery import read_record
 from protocol.client import (
-    Accepted,
     BackendStatus,
     ConnectionChanged,
+    JobAccepted,
     JobEvent,
     JobList,
     RequestFailed,
@@ -42,7 +42,7 @@ def test_a_job_walks_through_its_phases(studio: Studio) -> None:
     assert ("submit", "j1") in studio.client.asked
     studio.say(Uploading("j1", 1024, 4096))
     assert studio.job.words() == "Sending frames 1/4"
-    studio.say(Accepted("j1", True, "uploading"))
+    studio.say(JobAccepted("j1", True, "uploading"))
     studio.tell(state="queued")
     assert studio.job.words() == "Waiting for its turn"
     studio.tell(state="starting")
@@ -99,7 +99,7 @@ def test_an_upload_that_is_tried_again_does_not_fail_the_job(studio: Studio) -> 
 
 def test_cancel_waits_for_the_backend(studio: Studio) -> None:
     studio.begin()
-    studio.say(Accepted("j1", True, "queued"))
+    studio.say(JobAccepted("j1", True, "queued"))
     studio.session.cancel(studio.job)
     assert studio.client.asked[-1] == ("cancel", "j1")
     assert studio.job.words() == "Cancelling"
@@ -117,7 +117,7 @@ def test_cancel_of_a_job_the_backend_never_saw_ends_at_once(studio: Studio) -> N
 
 def test_cancel_while_disconnected_is_sent_at_the_next_connect(studio: Studio) -> None:
     studio.begin()
-    studio.say(Accepted("j1", True, "queued"))
+    studio.say(JobAccepted("j1", True, "queued"))
     studio.session.disconnect()
     studio.session.cancel(studio.job)
     assert not studio.job.ended
@@ -127,7 +127,7 @@ def test_cancel_while_disconnected_is_sent_at_the_next_connect(studio: Studio) -
 
 def test_a_cancel_the_backend_refuses_is_taken_back(studio: Studio) -> None:
     studio.begin()
-    studio.say(Accepted("j1", True, "queued"))
+    studio.say(JobAccepted("j1", True, "queued"))
     studio.session.cancel(studio.job)
     studio.say(RequestFailed("cancel", "j1", REASON))
     assert not studio.job.cancelling
@@ -154,7 +154,7 @@ def test_old_and_foreign_events_change_nothing(studio: Studio) -> None:
 def test_a_backend_that_forgot_the_job_starts_its_history_again(studio: Studio) -> None:
     studio.begin()
     studio.tell(kind="progress", phase="fitting", done=5, total=10)
-    studio.say(Accepted("j1", True, "queued"))
+    studio.say(JobAccepted("j1", True, "queued"))
     first = Event(
         seq=1, at=0.0, kind="progress", state="running", phase="fitting", done=1, total=10
     )

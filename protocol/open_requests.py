@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from .codec import BadMessage, Bytes, Packet, pack, unpack_as
-from .events import Accepted, ClientEvent, JobEvent, JobList, RequestFailed
+from .events import ClientEvent, JobAccepted, JobEvent, JobList, RequestFailed
 from .jobs import FINAL_STATES, Event, JobError, JobSpec, ObjectRef
 from .limits import LIMITS, Limits
 from .link import Link
 from .messages import (
-    Accepted as AcceptedMessage,
-)
-from .messages import (
+    Accepted,
     AnyMessage,
     Attach,
     Cancel,
@@ -46,7 +44,7 @@ class _Tracked:
     attached: bool = False
 
 
-class Session:
+class OpenRequests:
     """Jobs followed, transfers and requests under way."""
 
     def __init__(self, link: Link, emit: Callable[[ClientEvent], None]) -> None:
@@ -142,10 +140,10 @@ class Session:
             if isinstance(message, Error):
                 self._drop(job)
                 self._emit(RequestFailed("submit", job, message.problem))
-            elif isinstance(message, AcceptedMessage):
+            elif isinstance(message, Accepted):
                 if message.new:
                     tracked.last_seq = 0  # this backend never saw it: its history starts again
-                self._emit(Accepted(job, message.new, message.state))
+                self._emit(JobAccepted(job, message.new, message.state))
                 self._attach(job, tracked)
                 if message.state == "uploading" and source is not None:
                     self._uploads.add(job, objects(spec), source)
