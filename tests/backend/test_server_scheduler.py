@@ -199,6 +199,22 @@ def test_progress_is_written_at_most_twice_a_second_and_the_last_is_kept(house, 
     assert [(e.kind, e.done) for e in house.events(A)[-2:]] == [("progress", 3), ("note", 0)]
 
 
+def test_progress_that_was_held_back_is_written_when_its_time_comes(house, monkeypatch):
+    """A worker that says nothing more for a while leaves its newest step in the history."""
+    clock = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    house.queue(A)
+    house.scheduler.report("one", Started(job=A))
+    for done in (1, 2, 3):
+        house.scheduler.report("one", Step(job=A, phase="Editing", done=done, total=10))
+    house.scheduler.tick(clock[0])
+    assert [e.done for e in house.events(A) if e.kind == "progress"] == [1]
+    clock[0] += module.PROGRESS_INTERVAL
+    house.scheduler.tick(clock[0])
+    house.scheduler.tick(clock[0] + 10)
+    assert [e.done for e in house.events(A) if e.kind == "progress"] == [1, 3]
+
+
 def test_words_about_a_finished_job_are_ignored(house):
     house.queue(A)
     house.scheduler.report("one", Failed(job=A, problem=PROBLEM))

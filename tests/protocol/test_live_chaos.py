@@ -8,6 +8,7 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterator
 
 import msgspec
 import numpy as np
@@ -27,7 +28,7 @@ class Cutter:
         self._pairs: dict[socket.socket, socket.socket] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
@@ -86,12 +87,26 @@ class Cutter:
         self._listener.close()
 
 
+@pytest.fixture
+def cut_off() -> Iterator[Callable[[int], Cutter]]:
+    """Puts a proxy before a port: cut_off(port). Every proxy is closed at the end."""
+    cutters: list[Cutter] = []
+
+    def start(port: int) -> Cutter:
+        cutters.append(Cutter(port))
+        return cutters[-1]
+
+    yield start
+    for cutter in cutters:
+        cutter.close()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
-def test_kills_and_cuts_at_random_change_nothing(backend, shot, connect):
+def test_kills_and_cuts_at_random_change_nothing(backend, shot, connect, cut_off):
     chance = random.Random(11)
     one = backend("ok")
-    cutter = Cutter(one.port)
+    cutter = cut_off(one.port)
     through = msgspec.structs.replace(one.connection, address=f"tcp://127.0.0.1:{cutter.port}")
     diary = connect(through)
     made = [shot(3, 400, 500) for _ in range(2)]
@@ -115,4 +130,3 @@ def test_kills_and_cuts_at_random_change_nothing(backend, shot, connect):
         for image, frame in zip(layer, its.frames, strict=True):
             tint = image[..., :3].astype(int) - frame // 2
             assert np.ptp(tint, (0, 1)).max() == 0
-    cutter.close()
