@@ -1,4 +1,4 @@
-"""python -m backend.serve: start the backend on this machine."""
+"""Start the backend on this machine: text2live-serve, or ``python -m backend.serve``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
+from backend.cli.program import program_name
 from backend.executors.local import LocalExecutor
 from backend.server import Server
 from backend.store import disk_problem
@@ -21,55 +22,56 @@ MOCKS = ("ok", "fail", "bug", "stall", "deaf", "half", "crash", "die")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """The command line of text2live-serve and ``python -m backend.serve``."""
     result = argparse.ArgumentParser(
-        prog="python -m backend.serve",
+        prog=program_name("backend.serve"),
         description="Make text-driven layers for clips, for the Text2LIVE add-on in Blender.",
-        epilog="Stop it with Ctrl-C. Unfinished jobs go on at the next start.",
+        epilog="Stop it with Ctrl-C. Unfinished jobs continue when it is started again.",
     )
     add = result.add_argument
     add(
         "--listen",
         default="127.0.0.1:5599",
         metavar="HOST:PORT",
-        help="where to listen; port 0 is any free one (default: %(default)s)",
+        help="address to listen on; port 0 picks a free one (default: %(default)s)",
     )
     add(
         "--data",
         type=Path,
         default=data_folder(),
         metavar="DIR",
-        help="folder for jobs, objects, atlases, keys and logs (default: %(default)s)",
+        help="folder for jobs, frames, atlases, keys and logs (default: %(default)s)",
     )
     add(
         "--device",
         default="auto",
-        help="auto, cpu, cuda or cuda:N; auto takes CUDA if torch sees it (default: %(default)s)",
+        help="auto, cpu, cuda or cuda:N; auto is CUDA where torch finds it (default: %(default)s)",
     )
     add(
         "--model",
         default="demo",
         metavar="NAME",
-        help="CLIP model of jobs that name none: demo, an open_clip name such as "
-        "ViT-B-32:openai, or ViT-B-32:/path/to/weights (default: %(default)s)",
+        help="CLIP model of jobs that do not name one: demo, which is built in, an open_clip name "
+        "such as ViT-B-32:openai, or ViT-B-32:/path/to/weights (default: %(default)s)",
     )
     add(
         "--cache-gib",
         type=float,
         default=50.0,
         metavar="N",
-        help="at start, delete the least used objects above this size (default: %(default)g)",
+        help="size of the cache; at start, the least recently used files beyond it are deleted "
+        "(default: %(default)g)",
     )
     add(
         "--attached",
         action="store_true",
-        help="stop when the standard input ends: for a program that starts the backend, so that "
-        "it does not outlive it",
+        help="stop when standard input closes; for programs that start the backend, so that it "
+        "ends with them",
     )
     add(
         "--mock",
         choices=MOCKS,
-        help="no torch: a stand-in makes tinted layers, or fails in one of the known ways",
+        help="for tests: run no model; make tinted layers, or fail in one of the known ways",
     )
     return result
 

@@ -1,1 +1,1 @@
-"""The command line: edit, paint, and what they share."""
+"""The command line: text2live-edit and text2live-paint."""

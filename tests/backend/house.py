@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Callable
+from multiprocessing import active_children
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -36,10 +35,9 @@ class House:
                 return self.said[-1]
 
     def kill(self) -> None:
-        process = self.executor._slots[SLOT]._process
-        assert process is not None
-        assert process.pid is not None
-        os.kill(process.pid, signal.SIGKILL)
+        """End the worker process as the kernel does when memory runs out."""
+        (process,) = (one for one in active_children() if one.name == SLOT)
+        process.kill()
 
 
 def is_a(*kinds: type) -> Callable[[AnyReport], bool]:

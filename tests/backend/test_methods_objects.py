@@ -10,8 +10,8 @@ import pytest
 from brief import make_brief
 from crossing import Crossing
 
+from backend.cli.arrays import JobArrays
 from backend.cli.local_backend import local_backend
-from backend.cli.mask_options import Objects
 from backend.context import Context
 from backend.executors.base import AnyReport, Note
 from backend.methods import atlas, edit, mask_prompts, paint
@@ -240,7 +240,7 @@ def test_the_worst_mask_of_each_object_is_its_own() -> None:
 
 @pytest.mark.slow
 def test_a_live_job_paints_the_object_behind(tmp_path: Path) -> None:
-    truth, objects = Crossing(2, 4, 48, 72), Objects()
+    truth, objects = Crossing(2, 4, 48, 72), JobArrays()
     each = [
         Masks(
             mode="all",

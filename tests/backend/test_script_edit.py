@@ -18,7 +18,7 @@ import pytest
 
 from backend import media
 from backend.cli import edit, local_backend
-from backend.cli.mask_options import Objects
+from backend.cli.arrays import JobArrays
 from backend.cli.progress import Progress
 from protocol.client import Client, ConnectionChanged, JobEvent, JobList, new_job_id
 from protocol.jobs import Clip, EditJob, Event, JobError, Problem
@@ -250,7 +250,7 @@ def test_a_backend_of_ones_own_that_dies_is_not_waited_for(
         return started[-1]
 
     monkeypatch.setattr(local_backend.subprocess, "Popen", recorded)
-    objects = Objects()
+    objects = JobArrays()
     refs = tuple(objects.add(np.full((64, 64, 3), i, np.uint8)) for i in range(3))
     began = time.monotonic()
     with (

@@ -49,7 +49,7 @@ def test_a_painted_copy_of_the_frame_is_clear_where_it_is_the_frame() -> None:
     ("words", "sentence"),
     [
         (["--paint", "p.png", "--out", "o"], "belong together"),
-        (["--atlas", "p.png"], "no folder"),
+        (["--atlas", "p.png"], "No output folder"),
         (["--atlas", "none.png", "--out", "o"], "none.png"),
         (["--frame", "9", "--paint", "p.png", "--out", "o"], "has 4 frames"),
         (["--frame", "1", "--paint", "small.png", "--out", "o"], "the clip is 40×30"),

@@ -9,22 +9,23 @@ import cv2
 import numpy as np
 import pytest
 
-from backend.cli.mask_options import Objects, add_mask_arguments, behind_of, masks_of
+from backend.cli.arrays import JobArrays
+from backend.cli.mask_options import add_mask_options, behind_of, masks_of
 from protocol.jobs import JobError, Masks
 
 
 def parsed(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    add_mask_arguments(parser)
+    add_mask_options(parser)
     return parser.parse_args(list(words))
 
 
 def told(*words: str) -> Masks:
-    return masks_of(parsed(*words), Objects())
+    return masks_of(parsed(*words), JobArrays())
 
 
 def told_behind(*words: str) -> tuple[Masks, ...]:
-    return behind_of(parsed(*words), Objects())
+    return behind_of(parsed(*words), JobArrays())
 
 
 @pytest.fixture

@@ -1,0 +1,63 @@
+"""Run one job on a backend and write what it makes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from contextlib import suppress
+from queue import Empty
+
+from backend import media
+from backend.cli.options import backend_of
+from backend.cli.outputs import write_outputs
+from backend.cli.progress import Progress
+from backend.media import Pixels
+from protocol.client import Client, JobList, new_job_id
+from protocol.jobs import FINAL_STATES, EditJob, JobError, JobSpec, Result
+from protocol.transfer import Source
+
+CANCEL_TIMEOUT_S = 10.0  # the backend kills a worker that ignores the cancel sooner than this
+
+
+def make_layer(
+    args: argparse.Namespace, spec: JobSpec, source: Source, frames: Pixels, title: str
+) -> Result:
+    """Run an edit or paint job on frames [T,H,W,3] and write its layer. Raises JobError."""
+    media.prepare_folder(args.out, frames.nbytes // 2)  # the least that its PNGs can take
+    started = time.monotonic()
+    job = new_job_id()
+    with backend_of(args) as client:
+        result = run_or_cancel(client, spec, source, job)
+        write_outputs(args.out, title, frames, client, result, args.fps)
+    numbers = ", ".join(f"{name} {value:.3g}" for name, value in result.numbers.items())
+    print(f"  {len(frames)} frames in {time.monotonic() - started:.0f} s ({numbers})")
+    print(f"  {args.out / 'sheet.png'}")
+    if isinstance(spec, EditJob):
+        print(f"  Continue from this edit with --after {job}")
+    return result
+
+
+def run_or_cancel(client: Client, spec: JobSpec, source: Source, job: str = "") -> Result:
+    """Run a job; if it is interrupted, cancel it so that the backend does not go on with it."""
+    job = job or new_job_id()
+    try:
+        return client.run(job, spec, source, on_event=Progress(sys.stdout))
+    except (KeyboardInterrupt, JobError) as why:
+        if not isinstance(why, JobError) or why.problem.code != "closed":
+            _cancel(client, job)
+        raise
+
+
+def _cancel(client: Client, job: str) -> None:
+    """Cancel a job and wait until the backend lists it as ended, or no longer answers."""
+    client.cancel(job)
+    client.list_jobs()
+    deadline = time.monotonic() + CANCEL_TIMEOUT_S
+    while client.connection.state == "ready" and time.monotonic() < deadline:
+        with suppress(Empty):
+            news = client.events.get(timeout=0.1)
+            if isinstance(news, JobList):
+                if all(one.job != job or one.state in FINAL_STATES for one in news.jobs):
+                    return
+                client.list_jobs()
