@@ -29,9 +29,9 @@ def register() -> None:
     """Make everything known to Blender; nothing is imported before this."""
     use_packages()
     from .blender import handlers, runtime
-    from .ui import buttons, panel, preferences, properties
+    from .ui import panel, preferences, properties, registry
 
-    for part in (properties, preferences, buttons, panel):
+    for part in (properties, preferences, registry, panel):
         part.register()
     runtime.start()
     handlers.register()
@@ -40,9 +40,9 @@ def register() -> None:
 def unregister() -> None:
     """Take everything back, in the opposite order."""
     from .blender import handlers, runtime
-    from .ui import buttons, panel, preferences, properties
+    from .ui import panel, preferences, properties, registry
 
     handlers.unregister()
     runtime.stop()
-    for part in (panel, buttons, preferences, properties):
+    for part in (panel, registry, preferences, properties):
         part.unregister()

@@ -1,7 +1,7 @@
-"""A layer as one movie file instead of many pictures: FFV1, lossless, with its alpha.
+"""Baking a layer: its frames as one lossless movie (FFV1) with alpha.
 
-Another Blender writes the movie meanwhile; here the layer is looked at and its strip replaced.
-Where the movie is lost, the pictures take its place again.
+A second Blender writes the movie in the background; this one checks the layer and replaces its
+strip. If the movie is lost, the layer falls back to its frames.
 """
 
 from __future__ import annotations
@@ -13,50 +13,51 @@ from typing import Any
 
 import bpy
 
-from ..core.delivery import part_in
+from ..core.delivery import part_of_file
 from ..core.jobs import Job
-from ..core.movie import MovieWriter, Order
+from ..core.movie import MovieOrder, MovieWriter
 from ..wire import jobs
-from . import compat, layers, placing, write_movie
+from . import compat, write_movie
 from .extract import source_files
-from .folders import folder_of, written
 from .problems import as_error, problem_of
+from .timeline import layers, placing
+from .timeline.folders import folder_of, to_blend_path
 
 MOVIE = "layer.mkv"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bake:
-    """A layer that is being baked. pictures: what its strip showed at the beginning."""
+    """A layer being baked. frames: what its strip showed when baking began."""
 
     job: str
     part: str
     name: str
-    pictures: tuple[Path, ...]
+    frames: tuple[Path, ...]
     writer: MovieWriter
 
     def layer(self) -> Any:
-        """The layer's strip as it is now; None if it is gone or shows something else."""
-        for strip in layers.strips_of(self.job):
+        """The layer's strip now; None if it is gone or shows other frames."""
+        for strip in layers.layers_of_job(self.job):
             ours = strip.type == "IMAGE" and strip.get(layers.PART, "") == self.part
-            if ours and tuple(source_files(strip)) == self.pictures:
+            if ours and tuple(source_files(strip)) == self.frames:
                 return strip
         return None
 
 
 class Bakes:
-    """The layers that are being baked."""
+    """The layers being baked."""
 
     def __init__(self) -> None:
         self.under_way: list[Bake] = []
 
     @property
     def written(self) -> list[Bake]:
-        """Those whose movie is there, or will not be."""
+        """The bakes whose movie is complete or has failed."""
         return [bake for bake in self.under_way if bake.writer.state != "writing"]
 
     def begin(self, layer: Any) -> Bake:
-        """Begin to bake a layer; raises JobError."""
+        """Start baking a layer; raises JobError."""
         if self.of(layer) is not None:
             raise jobs.JobError(
                 "being_baked", f"{layer.name} is being baked.", "Wait for it, or cancel it."
@@ -70,12 +71,15 @@ class Bakes:
         return next((one for one in self.under_way if one.layer() == layer), None)
 
     def poll(self) -> bool:
-        """See how far they are; True when anything changed."""
+        """Update the progress; True when anything changed."""
         changed = [bake.writer.poll() for bake in self.under_way]
         return any(changed)
 
     def finish(self, bake: Bake) -> Any:
-        """Put the movie in the layer's place, one undo step; gives its strip. Raises JobError."""
+        """Put the movie in the layer's place as one undo step and return its strip.
+
+        Raises JobError.
+        """
         self.under_way.remove(bake)
         if bake.writer.problem is not None:
             raise as_error(bake.writer.problem)
@@ -84,8 +88,8 @@ class Bakes:
         bpy.ops.ed.undo_push(message="Text2LIVE Bake")
         return movie
 
-    def settle(self) -> jobs.Problem | None:
-        """Finish one that is written; what went wrong, if anything did."""
+    def finish_one(self) -> jobs.Problem | None:
+        """Finish a bake whose movie is written; returns what went wrong, if anything."""
         try:
             self.finish(self.written[0])
         except Exception as error:
@@ -93,24 +97,24 @@ class Bakes:
         return None
 
     def cancel(self, bake: Bake) -> None:
-        """Stop it; the layer stays as it is."""
+        """Stop a bake; the layer stays as it is."""
         bake.writer.stop()
         self.under_way.remove(bake)
 
     def cancel_all(self) -> None:
-        """Stop all of them."""
+        """Stop every bake."""
         for bake in list(self.under_way):
             self.cancel(bake)
 
 
 def begin(layer: Any) -> Bake:
-    """Have another Blender begin to write a layer's pictures into a movie; raises JobError."""
+    """Start writing a layer's frames into a movie; raises JobError."""
     _check(layer)
-    scene, part = layer.id_data, part_in(layer.elements[0].filename)
-    pictures = tuple(source_files(layer))
+    scene, part = layer.id_data, part_of_file(layer.elements[0].filename)
+    frames = tuple(source_files(layer))
     width, height = layer[layers.SIZE]
-    order = Order(
-        pictures=tuple(map(str, pictures)),
+    order = MovieOrder(
+        pictures=tuple(map(str, frames)),
         size=(int(width), int(height)),
         fps=scene.render.fps,
         fps_base=scene.render.fps_base,
@@ -120,46 +124,46 @@ def begin(layer: Any) -> Bake:
         job=str(layer[layers.JOB]),
         part=str(layer.get(layers.PART, "")),
         name=layer.name,
-        pictures=pictures,
+        frames=frames,
         writer=MovieWriter(_command(), order),
     )
 
 
 def finish(bake: Bake) -> Any:
-    """Have a movie strip take the layer's place; gives it. Raises JobError.
+    """Replace the layer's strip with a movie strip and return it. Raises JobError.
 
-    It has the old strip's name, channel, keyframes and settings; the pictures stay on disk.
+    It keeps the old strip's name, channel, keyframes and settings; the frames stay on disk.
     """
     layer = bake.layer()
     if layer is None:
         bake.writer.path.unlink(missing_ok=True)
         raise jobs.JobError(
             "layer_changed",
-            f"{bake.name} was removed, or shows other pictures, since it began to be baked.",
-            "Bake it again when it is as you want it.",
+            f"{bake.name} was removed or changed while it was being baked.",
+            "Bake it again when it looks as you want it.",
         )
     _check(layer)
-    movie = _beside(layer.id_data, layer, bake.writer.path)
-    _take_over(layer.id_data, layer, movie)
+    movie = _new_movie_strip(layer.id_data, layer, bake.writer.path)
+    _replace(layer.id_data, layer, movie)
     return movie
 
 
-def show_again(layer: Any, job: Job) -> None:
-    """Show a layer whose job's pictures are on disk: a movie that is lost gives way to them."""
+def restore_layer(layer: Any, job: Job) -> None:
+    """Show a layer whose frames are on disk again; a lost movie is replaced by them."""
     if layer.type == "MOVIE" and not source_files(layer)[0].is_file():
-        named = {job.layer_name(part): part for part in job.parts}
-        paths = job.pictures_of(named.get(layer.get(layers.PART, ""), job.parts[-1]))
-        pictures = _pictures_beside(layer.id_data, layer, paths)
+        parts = {job.layer_name(part): part for part in job.parts}
+        paths = job.frames_of(parts.get(layer.get(layers.PART, ""), job.parts[-1]))
+        images = _new_image_strip(layer.id_data, layer, paths)
         if layer.get(layers.HIDDEN):
-            pictures[layers.HIDDEN] = True
-        _take_over(layer.id_data, layer, pictures)
-        layer = pictures
+            images[layers.HIDDEN] = True
+        _replace(layer.id_data, layer, images)
+        layer = images
     if all(path.is_file() for path in source_files(layer)):
-        layers.refresh(layer)
+        layers.show_again(layer)
 
 
 def _command() -> list[str]:
-    """What runs write_movie.py in another Blender of this kind."""
+    """The command that runs write_movie.py in a second Blender of the same kind."""
     script = str(Path(write_movie.__file__).resolve())
     if not bpy.app.binary_path:  # Blender as a Python module
         return [sys.executable, script]
@@ -168,64 +172,66 @@ def _command() -> list[str]:
 
 
 def _check(layer: Any) -> None:
-    """Refuse what a movie strip would not look like; raises JobError."""
+    """Raise JobError for a layer that a movie strip cannot reproduce."""
     if layer.type != "IMAGE":
-        raise jobs.JobError("baked", f"{layer.name} is a movie already.", "There is nothing to do.")
+        raise jobs.JobError(
+            "baked", f"{layer.name} is a movie already.", "There is nothing to bake."
+        )
     if layer.modifiers:
         raise jobs.JobError(
             "has_modifiers",
-            f"{layer.name} has modifiers, which a new strip cannot take over.",
+            f"{layer.name} has modifiers, which baking cannot keep.",
             "Remove them, bake, and add them again.",
         )
     if not compat.plays_straight(layer):
         raise jobs.JobError(
             "retimed",
-            f"{layer.name} is retimed, which a new strip cannot take over.",
-            "Set its speed back, bake, and retime it again.",
+            f"{layer.name} is retimed, which baking cannot keep.",
+            "Reset its speed, bake, and retime it again.",
         )
     missing = next((path for path in source_files(layer) if not path.exists()), None)
     if missing is not None:
         raise jobs.JobError(
             "media_missing",
-            f"A picture of {layer.name} is missing: {missing}.",
-            "Connect to the backend and open the file again: it is fetched once more.",
+            f"A frame of {layer.name} is missing: {missing}.",
+            "Connect to the backend and reopen the file: the frame is fetched again.",
         )
 
 
-def _beside(scene: Any, layer: Any, path: Path) -> Any:
-    """A movie strip like the layer's, on a channel of its own for now."""
+def _new_movie_strip(scene: Any, layer: Any, path: Path) -> Any:
+    """A movie strip set up like the layer, on a free channel for now."""
     siblings = compat.siblings(scene, layer)
     movie = open_movie(
         siblings,
         name=f"{layer.name} movie",
-        filepath=written(path.parent) + path.name,  # set later, it would be opened twice
-        channel=placing.channel_above(siblings, layer, layer.channel),
+        filepath=to_blend_path(path.parent) + path.name,  # setting it later would open it twice
+        channel=placing.free_channel_above(siblings, layer, layer.channel),
         frame_start=round(compat.content_start(layer)),
     )
-    _set_up_like(layer, movie)
+    _copy_settings(layer, movie)
     return movie
 
 
-def _pictures_beside(scene: Any, movie: Any, paths: tuple[Path, ...]) -> Any:
-    """An image strip like a layer's movie, on a channel of its own for now."""
+def _new_image_strip(scene: Any, movie: Any, paths: tuple[Path, ...]) -> Any:
+    """An image strip set up like a baked layer, on a free channel for now."""
     siblings = compat.siblings(scene, movie)
     strip = siblings.new_image(
         name=f"{movie.name} pictures",
-        filepath=written(paths[0].parent) + paths[0].name,
-        channel=placing.channel_above(siblings, movie, movie.channel),
+        filepath=to_blend_path(paths[0].parent) + paths[0].name,
+        channel=placing.free_channel_above(siblings, movie, movie.channel),
         frame_start=round(compat.content_start(movie)),
         fit_method="ORIGINAL",
     )
     for path in paths[1:]:
         strip.elements.append(path.name)
-    _set_up_like(movie, strip)
+    _copy_settings(movie, strip)
     return strip
 
 
-def _set_up_like(layer: Any, strip: Any) -> None:
-    """Have a new strip look as a layer's does, at the same place, for the same frames."""
+def _copy_settings(layer: Any, strip: Any) -> None:
+    """Give a new strip the look, the placement and the frames of a layer."""
     strip.alpha_mode = "STRAIGHT"
-    if strip.colorspace_settings.name != "sRGB":  # setting it has a movie opened once more
+    if strip.colorspace_settings.name != "sRGB":  # setting it would open the movie again
         strip.colorspace_settings.name = "sRGB"
     for name in (
         "blend_type",
@@ -240,26 +246,26 @@ def _set_up_like(layer: Any, strip: Any) -> None:
         "strobe",
     ):
         setattr(strip, name, getattr(layer, name))
-    layers.copy_place(layer, strip)
+    layers.copy_placement(layer, strip)
     compat.set_span(strip, *compat.span(layer))
-    for key in layers.MARKS:
+    for key in layers.LAYER_PROPERTIES:
         if key in layer:
             strip[key] = layer[key]
 
 
-def open_movie(siblings: Any, **how: Any) -> Any:
-    """A new movie strip. Blender reads the movie's first pictures here, as long as that takes."""
-    return siblings.new_movie(fit_method="ORIGINAL", **how)
+def open_movie(siblings: Any, **options: Any) -> Any:
+    """A new movie strip. Blender reads the movie's first frames here, which takes a while."""
+    return siblings.new_movie(fit_method="ORIGINAL", **options)
 
 
-def _take_over(scene: Any, layer: Any, strip: Any) -> None:
-    """Give a strip the keyframes, the channel and the name of the layer's, which goes."""
+def _replace(scene: Any, layer: Any, strip: Any) -> None:
+    """Give a strip the keyframes, channel and name of a layer, and remove the layer."""
     editor = scene.sequence_editor
     active, selected = editor.active_strip == layer, layer.select
     name, channel = layer.name, layer.channel
     old, new = (bpy.utils.escape_identifier(one.name) for one in (layer, strip))
     for curve in compat.curves(scene):
-        # The path as it stands in the file, whatever this Blender calls the list of strips.
+        # The path as stored in the file, whatever this Blender calls the list of strips.
         if f'_all["{old}"].' in curve.data_path:
             curve.data_path = curve.data_path.replace(f'_all["{old}"].', f'_all["{new}"].')
     compat.siblings(scene, layer).remove(layer)

@@ -134,28 +134,12 @@ def loses_edges() -> bool:
     return bpy.app.version < (4, 2, 0)
 
 
-def set_still_format(render: Any) -> None:
-    """Uncompressed 8-bit Targa with alpha: exact, and read without a codec."""
+def image_settings(render: Any, media_type: str) -> Any:
+    """A render's output settings, set to IMAGE or VIDEO where Blender asks for that (5.0)."""
     settings = render.image_settings
     if hasattr(settings, "media_type"):
-        settings.media_type = "IMAGE"
-    settings.file_format = "TARGA_RAW"
-    settings.color_mode = "RGBA"
-    settings.color_depth = "8"
-    if hasattr(settings, "color_management"):
-        settings.color_management = "FOLLOW_SCENE"
-
-
-def set_lossless_movie(render: Any) -> None:
-    """FFV1 in Matroska with alpha: the only movies with alpha that every Blender reads exactly."""
-    settings = render.image_settings
-    if hasattr(settings, "media_type"):
-        settings.media_type = "VIDEO"
-    settings.file_format = "FFMPEG"
-    render.ffmpeg.format, render.ffmpeg.codec = "MKV", "FFV1"
-    render.ffmpeg.audio_codec = "NONE"
-    settings.color_mode = "RGBA"  # the codec decides whether that can be had
-    render.use_file_extension = False
+        settings.media_type = media_type
+    return settings
 
 
 def curves(owner: Any) -> list[Any]:

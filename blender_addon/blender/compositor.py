@@ -16,9 +16,11 @@ import numpy as np
 
 from ..core.jobs import Job
 from ..core.planning import Anchor, Placement, fit
+from ..core.settings import LAYER_WORDS
 from ..wire import jobs
-from . import compat, layers, placing, versions
+from . import compat
 from .extract import source_files
+from .timeline import layers, versions
 
 COLUMN = 220.0
 FADED = "text2live_faded"  # on a group: the keyframes of its strength are the layer's own
@@ -83,14 +85,14 @@ def left_out(strip: Any, job: Job) -> list[str]:
     for part in job.parts:
         layer = layers.find_layer(job.id, part)
         if layer is not None:
-            found += _changes(layer, fit(layers.placement_of(strip), size, job.layer_size))
+            found += _changes(layer, fit(layers.get_placement(strip), size, job.layer_size))
             if layer.blend_type != "ALPHA_OVER":
                 found.append(f"the blend mode of {layer.name}")
     return found
 
 
 def _changes(strip: Any, place: Placement) -> list[str]:
-    now = layers.placement_of(strip)
+    now = layers.get_placement(strip)
     told = {
         "the place": not all(map(_alike, astuple(now), astuple(place))),
         "the colours": (strip.color_saturation, strip.color_multiply) != (1.0, 1.0),
@@ -127,7 +129,7 @@ def _layer_over(scene: Any, strip: Any, job: Job, part: str, start: int) -> Any:
             _fade_with(node, layer)
         return node
     node = tree.nodes.new("CompositorNodeGroup")
-    kind = f" {placing.WORDS.get(part, part)}" if part else ""
+    kind = f" {LAYER_WORDS.get(part, part)}" if part else ""
     name = f"Text2LIVE {job.label}"[: 60 - len(kind)] + kind
     node.node_tree = _new_group(name, job, part, start)
     node.width = COLUMN
@@ -252,7 +254,7 @@ def _show(group: Any, job: Job, part: str, start: int) -> None:
     """Have a group show a job's layer, at the size of the strip's own picture."""
     node = next(n for n in group.nodes if n.bl_idname == "CompositorNodeImage")
     before = node.image
-    files = list(job.pictures_of(part))
+    files = list(job.frames_of(part))
     _set_pictures(node, files, len(files), start, 0)
     node.image.colorspace_settings.name = "Non-Color"
     if before is not None and before.users == 0:

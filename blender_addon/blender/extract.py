@@ -1,8 +1,7 @@
-"""Reading a strip's frames: the strip alone, in a throw-away copy of the scene, one a tick.
+"""Reading a strip's frames: Blender renders the strip alone, in a temporary copy of the scene.
 
-Rendering the copy gives the strip's pixels exactly (trim, reverse, retiming and resampled frame
-rates included) and leaves the artist's scene alone. The copy's view transform is Standard: the
-default ones (AgX, Filmic) change every colour.
+The rendered copy shows the strip's pixels exactly, with trim, reverse, retiming and resampled
+frame rates, and the artist's scene stays untouched.
 """
 
 from __future__ import annotations
@@ -20,32 +19,31 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import tga
-from ..core.frames import FrameStore, flatten, with_edges
-from ..core.planning import percentage
+from ..core.frames import FrameStore, TgaError, fill_edges, flatten, read_targa
+from ..core.planning import render_percentage
 from ..wire import jobs
 from . import compat
-from .exact import render_exactly
+from .render_settings import render_exactly
 
-IN_WORK = 3  # frames that are rendered and not yet kept
+MAX_PENDING = 3  # frames rendered but not yet in the store
 COPY_NAME = ".text2live_frames"
-MARK = "text2live_temporary"
+TEMPORARY = "text2live_temporary"  # custom property of temporary scenes
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
-    """A frame in the store. visible: something of it is not transparent."""
+class StoredFrame:
+    """A frame in the store. visible: it is not fully transparent."""
 
     frame: int
     ref: jobs.ObjectRef
     visible: bool
 
 
-class Reader:
-    """Frames of one strip, one for each call of read(), in order.
+class FrameReader:
+    """Reads the frames of one strip in order, one per call of read_next().
 
-    Rendering is Blender's; what is rendered is read, hashed and packed by a thread meanwhile.
+    Blender renders on the main thread; a worker thread reads, hashes and packs what was rendered.
     The copy of the scene is made when needed and can be dropped between any two frames: before
     the file is saved, undone or closed. Always call close() at the end.
     """
@@ -57,20 +55,20 @@ class Reader:
         self.refs: list[jobs.ObjectRef] = []
         self._scene_name = scene.name
         self._strip_name = strip.name
-        self._percentage = percentage((self.width, self.height), longest)
-        self._mends = self._percentage < 100 and compat.loses_edges()
+        self._percentage = render_percentage((self.width, self.height), longest)
+        self._fill_edges = self._percentage < 100 and compat.loses_edges()
         self._store = frames
         self._folder = tempfile.TemporaryDirectory(prefix="text2live-", dir=bpy.app.tempdir)
         self._copy_name = ""
-        self._seen_anything = False
+        self._any_visible = False
         self._rendered = 0
         self._closed = False
-        self._keeping: deque[Future[Kept]] = deque()
+        self._pending: deque[Future[StoredFrame]] = deque()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="text2live-frames")
 
     @property
     def total(self) -> int:
-        """Frames of the strip."""
+        """Number of frames of the strip."""
         return self.end - self.start
 
     @property
@@ -80,7 +78,7 @@ class Reader:
 
     @property
     def folder(self) -> Path:
-        """For files that this thread and the reader's share; gone once the reader is closed."""
+        """Folder shared by the main thread and the worker; removed by close()."""
         return Path(self._folder.name)
 
     @property
@@ -91,74 +89,75 @@ class Reader:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height the frames have once read."""
+        """Width and height of the frames that were read."""
         height, width = self.refs[0].shape[:2]
         return width, height
 
     @property
     def waiting(self) -> bool:
-        """Nothing can be rendered until a frame that was rendered before is kept."""
+        """The main thread has nothing to do until the worker has stored a frame."""
         left = self._rendered < self.total
-        return bool(self._keeping) and (len(self._keeping) >= IN_WORK or not left)
+        return bool(self._pending) and (len(self._pending) >= MAX_PENDING or not left)
 
-    def read(self, wait: bool = False) -> None:
-        """Render the next frame and have it kept by a thread; raises JobError if it is wrong.
+    def read_next(self, wait: bool = False) -> None:
+        """Render the next frame and pass it to the worker; raises JobError if a frame is wrong.
 
-        wait: until it is kept, so that no thread is at work when this returns.
+        wait: until the frame is stored, so that no thread is running when this returns.
         """
         if not self.waiting and self._rendered < self.total:
             frame = self.start + self._rendered
             path = self._render(self._copy(), frame)
             self._rendered += 1
-            self._keeping.append(self._worker.submit(_keep, path, frame, self._store, self._mends))
-        while self._keeping and (wait or self._keeping[0].done()):
-            self._take(self._keeping.popleft().result())
+            task = self._worker.submit(_store_frame, path, frame, self._store, self._fill_edges)
+            self._pending.append(task)
+        while self._pending and (wait or self._pending[0].done()):
+            self._append(self._pending.popleft().result())
 
-    def _take(self, kept: Kept) -> None:
-        if self.refs and kept.ref.shape[:2] != self.refs[0].shape[:2]:
+    def _append(self, stored: StoredFrame) -> None:
+        if self.refs and stored.ref.shape[:2] != self.refs[0].shape[:2]:
             raise jobs.JobError(
                 "frame_size_changed",
-                f"Frame {kept.frame} came out at another size than the first frame.",
+                f"Frame {stored.frame} has another size than the first frame.",
                 "Start the edit again, and leave the resolution alone while frames are read.",
             )
-        self._seen_anything = self._seen_anything or kept.visible
-        self.refs.append(kept.ref)
-        if self.done and not self._seen_anything:
+        self._any_visible = self._any_visible or stored.visible
+        self.refs.append(stored.ref)
+        if self.done and not self._any_visible:
             raise jobs.JobError(
                 "empty_frames",
                 "Every frame of the strip came out empty.",
-                "Check that the strip shows its picture in the preview, then try again.",
+                "Check that the preview shows the strip, then try again.",
             )
 
-    def work(self, task: Callable[[], T]) -> Future[T]:
-        """Have the thread that keeps the frames do something else, when they are kept."""
+    def run(self, task: Callable[[], T]) -> Future[T]:
+        """Run a task on the worker, after the frames that are pending."""
         return self._worker.submit(task)
 
-    def picture(self, frame: int, keep: Callable[[NDArray[np.uint8]], T]) -> Future[T]:
-        """One frame of the timeline by itself, rendered now: what the thread makes of it.
+    def read_one(self, frame: int, convert: Callable[[NDArray[np.uint8]], T]) -> Future[T]:
+        """Render a single timeline frame now, and convert it on the worker.
 
-        keep: gets it, uint8 [H,W,3]. Raises JobError, or the Future does.
+        convert: takes the frame, uint8 [H,W,3]. Raises JobError, or the Future does.
         """
-        path, mends = self._render(self._copy(), frame), self._mends
+        path, edges = self._render(self._copy(), frame), self._fill_edges
         self.drop_copy()
-        return self.work(lambda: keep(flatten(_load(path, frame, mends))))
+        return self.run(lambda: convert(flatten(_load(path, frame, edges))))
 
     def drop_copy(self) -> None:
         """Remove the copy of the scene; the next frame makes a new one."""
         copy = bpy.data.scenes.get(self._copy_name) if self._copy_name else None
         self._copy_name = ""
-        if copy is not None and MARK in copy:
+        if copy is not None and TEMPORARY in copy:
             bpy.data.scenes.remove(copy)
 
     def close(self, then: Callable[[], None] = lambda: None) -> None:
-        """Remove everything temporary, and do `then`, once the thread has let go of it."""
+        """Remove everything temporary, and call `then`, once the worker has finished with it."""
         self.drop_copy()
         if self._closed:
             then()
             return
         self._closed = True
-        while self._keeping:
-            self._keeping.pop().cancel()
+        while self._pending:
+            self._pending.pop().cancel()
         self._worker.submit(self._folder.cleanup)
         self._worker.submit(then)
         self._worker.shutdown(wait=False)
@@ -167,7 +166,7 @@ class Reader:
         copy = bpy.data.scenes.get(self._copy_name) if self._copy_name else None
         if copy is None:
             scene = bpy.data.scenes.get(self._scene_name)
-            if scene is None or find(scene, self._strip_name) is None:
+            if scene is None or find_strip(scene, self._strip_name) is None:
                 raise jobs.JobError(
                     "strip_gone",
                     f"The strip {self._strip_name} was removed while its frames were read.",
@@ -181,7 +180,7 @@ class Reader:
     def _render(self, copy: Any, frame: int) -> Path:
         copy.frame_start = copy.frame_end = frame
         copy.render.filepath = os.path.join(self._folder.name, "####")
-        # Never write_still: on a scene that is not the active one it renders empty frames.
+        # Never write_still: on a scene that is not active it renders empty frames.
         path = Path(copy.render.frame_path(frame=frame))
         try:
             render_frame(copy)
@@ -190,17 +189,18 @@ class Reader:
         return path
 
 
-def _keep(path: Path, frame: int, store: FrameStore, mend: bool) -> Kept:
-    """Read a rendered frame, keep it in the store and remove its file; in the reader's thread."""
-    image = _load(path, frame, mend)
-    return Kept(frame=frame, ref=store.add(flatten(image)), visible=bool(image[..., 3].any()))
+def _store_frame(path: Path, frame: int, store: FrameStore, edges: bool) -> StoredFrame:
+    """Put a rendered frame into the store and remove its file; runs on the worker."""
+    image = _load(path, frame, edges)
+    ref = store.add(flatten(image))
+    return StoredFrame(frame=frame, ref=ref, visible=bool(image[..., 3].any()))
 
 
-def _load(path: Path, frame: int, mend: bool) -> NDArray[np.uint8]:
+def _load(path: Path, frame: int, edges: bool) -> NDArray[np.uint8]:
     try:
-        image = tga.read(path)
-        return with_edges(image) if mend else image
-    except (OSError, tga.TgaError) as error:
+        image = read_targa(path)
+        return fill_edges(image) if edges else image
+    except (OSError, TgaError) as error:
         raise _not_rendered(frame, error) from error
     finally:
         path.unlink(missing_ok=True)
@@ -210,43 +210,43 @@ def _not_rendered(frame: int, error: Exception) -> jobs.JobError:
     return jobs.JobError(
         "frame_not_rendered",
         f"Blender did not render frame {frame} of the strip: {error}.",
-        "Make room on the disk of Blender's temporary folder, then try again.",
+        "Free some space in Blender's temporary folder if its disk is full, then try again.",
     )
 
 
 def render_frame(copy: Any) -> None:
-    """Blender's own part of reading a frame or a mask: render a scene's one frame to disk."""
+    """Render a scene's single frame to disk: the part of reading that is Blender's own."""
     bpy.ops.render.render(animation=True, scene=copy.name)
 
 
 def remove_leftovers() -> None:
-    """Remove copies that came back with an undo step or out of a file."""
-    for scene in [s for s in bpy.data.scenes if MARK in s]:
+    """Remove temporary scenes that an undo step or a file brought back."""
+    for scene in [s for s in bpy.data.scenes if TEMPORARY in s]:
         if len(bpy.data.scenes) > 1:
             bpy.data.scenes.remove(scene)
 
 
-def find(scene: Any, name: str) -> Any:
-    """A strip by name, wherever it lies, or None."""
+def find_strip(scene: Any, name: str) -> Any:
+    """A strip of the scene by name, inside metas too; or None."""
     editor = scene.sequence_editor
     return compat.all_strips(editor).get(name) if editor else None
 
 
 def isolated_copy(scene: Any, name: str, size: tuple[int, int]) -> Any:
-    """A copy of the scene that shows one strip alone, unmoved, `size` (W, H) large, exact."""
+    """A copy of the scene that shows one strip alone, untransformed. size: (W, H) to render at."""
     copy = scene.copy()
     copy.name = COPY_NAME
-    copy[MARK] = True
-    # The copy shares the artist's keyframes: they would move the strip again.
+    copy[TEMPORARY] = True
+    # The copy shares the artist's keyframes, which would transform the strip again.
     copy.animation_data_clear()
-    wanted = find(copy, name)
+    wanted = find_strip(copy, name)
     path = [meta.name for meta in compat.parents(wanted)] + [name]
     first, last = compat.span(wanted)
     owner = copy.sequence_editor
     for step in path:
         _keep_only(compat.strips(owner), step)
         owner = compat.strips(owner)[step]
-        _show_plainly(owner)
+        _reset_strip(owner)
         if step != name:
             start, end = compat.span(owner)
             compat.set_span(owner, min(start, first), max(end, last))
@@ -255,14 +255,15 @@ def isolated_copy(scene: Any, name: str, size: tuple[int, int]) -> Any:
 
 
 def _keep_only(collection: Any, name: str) -> None:
-    # By name: removing a strip takes the effects that use it along.
+    # By name: removing a strip also removes the effects that use it.
     for other in [strip.name for strip in collection if strip.name != name]:
         strip = collection.get(other)
         if strip is not None:
             collection.remove(strip)
 
 
-def _show_plainly(strip: Any) -> None:
+def _reset_strip(strip: Any) -> None:
+    """Show a strip opaque, untransformed and without colour changes."""
     strip.mute = False
     strip.blend_type = "REPLACE"
     strip.blend_alpha = strip.color_saturation = strip.color_multiply = 1.0
@@ -276,7 +277,7 @@ def _show_plainly(strip: Any) -> None:
 
 
 def check_source(strip: Any) -> None:
-    """Refuse what cannot be edited; raises JobError in words."""
+    """Raise JobError if a strip cannot be edited."""
     if strip is None:
         raise jobs.JobError(
             "no_active_strip",
@@ -299,7 +300,7 @@ def check_source(strip: Any) -> None:
 
 
 def source_files(strip: Any) -> list[Path]:
-    """The files a movie or image strip shows."""
+    """The media files of a movie or image strip."""
     if strip.type == "MOVIE":
         return [Path(bpy.path.abspath(strip.filepath))]
     folder = Path(bpy.path.abspath(strip.directory))
@@ -307,16 +308,16 @@ def source_files(strip: Any) -> list[Path]:
 
 
 def source_size(strip: Any) -> tuple[int, int]:
-    """Width and height of the strip's own picture in pixels; raises JobError when unreadable."""
+    """Width and height of the strip's media in pixels; raises JobError when unreadable."""
     element = strip.elements[0] if strip.elements else None
     if element is not None and element.orig_width > 0 and element.orig_height > 0:
         return int(element.orig_width), int(element.orig_height)
     path = source_files(strip)[0]
-    picture = bpy.data.images.load(str(path))
+    image = bpy.data.images.load(str(path))
     try:
-        width, height = picture.size
+        width, height = image.size
     finally:
-        bpy.data.images.remove(picture)
+        bpy.data.images.remove(image)
     if not width or not height:
         raise jobs.JobError(
             "media_unreadable",
@@ -326,17 +327,17 @@ def source_size(strip: Any) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def read_picture(path: Path) -> NDArray[np.float32]:
-    """A picture file of any format Blender reads: float32 [H,W,4] in 0..1, as stored."""
+def read_image(path: Path) -> NDArray[np.float32]:
+    """Read an image file in any format Blender knows: float32 [H,W,4] in 0..1, as stored."""
     if not path.is_file():
         raise jobs.JobError(
             "mask_missing", f"The mask {path} does not exist.", "Choose the mask's file again."
         )
-    picture = bpy.data.images.load(str(path))
+    image = bpy.data.images.load(str(path))
     try:
-        picture.colorspace_settings.name = "Non-Color"
-        picture.alpha_mode = "CHANNEL_PACKED"
-        width, height = picture.size
+        image.colorspace_settings.name = "Non-Color"
+        image.alpha_mode = "CHANNEL_PACKED"
+        width, height = image.size
         if not width or not height:
             raise jobs.JobError(
                 "mask_unreadable",
@@ -344,7 +345,7 @@ def read_picture(path: Path) -> NDArray[np.float32]:
                 "Save it as a PNG, white on black.",
             )
         pixels = np.empty(width * height * 4, np.float32)
-        picture.pixels.foreach_get(pixels)
+        image.pixels.foreach_get(pixels)
     finally:
-        bpy.data.images.remove(picture)
+        bpy.data.images.remove(image)
     return pixels.reshape(height, width, 4)[::-1]

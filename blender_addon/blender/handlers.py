@@ -1,4 +1,4 @@
-"""Where Blender calls us: one timer, and the moments a file is loaded, saved or undone."""
+"""The calls from Blender: a timer, and handlers for loading, saving and undo."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from . import compat, runtime
 from .extract import remove_leftovers
 
 REDRAW_EVERY_S = 0.1
-_drawing = {"wanted": False, "next": 0.0}
+_redraw = {"wanted": False, "next": 0.0}
 
 
 def on_timer() -> float:
-    """Tick, and ask the sequencers to redraw when something changed, ten times a second at most.
+    """Tick, and redraw the sequencers after a change, ten times a second at most.
 
-    Drawing costs more than reading a small frame: without the limit it would set the pace.
+    Drawing takes longer than reading a small frame: without the limit it would set the pace.
     """
     state = runtime.current()
     try:
         changed = state.tick()
     except Exception:
-        # An exception would end the timer for good and leave every job hanging.
+        # An exception would stop the timer for good and leave every job hanging.
         traceback.print_exc()
         changed = True
-    _drawing["wanted"] |= changed
-    if _drawing["wanted"] and time.monotonic() >= _drawing["next"]:
-        _drawing.update(wanted=False, next=time.monotonic() + REDRAW_EVERY_S)
+    _redraw["wanted"] |= changed
+    if _redraw["wanted"] and time.monotonic() >= _redraw["next"]:
+        _redraw.update(wanted=False, next=time.monotonic() + REDRAW_EVERY_S)
         redraw()
     return state.interval()
 
 
 def redraw() -> None:
-    """Have every sequencer drawn again."""
+    """Redraw every Sequencer."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             if area.type == "SEQUENCE_EDITOR":
@@ -47,41 +47,41 @@ def redraw() -> None:
 @persistent
 def before_load(*_args: Any) -> None:
     """The file is about to be closed."""
-    runtime.current().file_closing()
+    runtime.current().before_load()
 
 
 @persistent
 def after_load(*_args: Any) -> None:
     """Another file is open."""
     remove_leftovers()
-    runtime.current().file_opened()
+    runtime.current().after_load()
 
 
 @persistent
-def before_save(*about: Any) -> None:
+def before_save(*args: Any) -> None:
     """The file is about to be saved."""
-    runtime.current().step_aside()
-    target = compat.saved_as(about)
+    runtime.current().remove_temporary()
+    target = compat.saved_as(args)
     if target:
-        runtime.current().saving(Path(target))
+        runtime.current().before_save(Path(target))
 
 
 @persistent
-def after_save(*about: Any) -> None:
+def after_save(*_args: Any) -> None:
     """The file is saved."""
-    if not bpy.data.is_saved:  # it was Blender's start-up file
+    if not bpy.data.is_saved:  # it was Blender's startup file
         return
     state = runtime.current()
-    state.saved()
-    # Blender 3.4 does not say beforehand where: what is moved now is in the next save.
-    state.saving(Path(bpy.data.filepath))
+    state.after_save()
+    # Blender 3.4 tells the path only now: layers copied here are part of the next save.
+    state.before_save(Path(bpy.data.filepath))
 
 
 @persistent
 def after_undo(*_args: Any) -> None:
     """A step was undone or redone; it may have brought a temporary scene back."""
     remove_leftovers()
-    runtime.current().undone()
+    runtime.current().after_undo()
 
 
 _HANDLERS = {
@@ -95,17 +95,17 @@ _HANDLERS = {
 
 
 def register() -> None:
-    """Start the timer and hook in."""
-    for moment, handler in _HANDLERS.items():
-        getattr(bpy.app.handlers, moment).append(handler)
+    """Start the timer and add the handlers."""
+    for event, handler in _HANDLERS.items():
+        getattr(bpy.app.handlers, event).append(handler)
     bpy.app.timers.register(on_timer, first_interval=0.2, persistent=True)
 
 
 def unregister() -> None:
-    """Stop the timer and unhook."""
+    """Stop the timer and remove the handlers."""
     if bpy.app.timers.is_registered(on_timer):
         bpy.app.timers.unregister(on_timer)
-    for moment, handler in _HANDLERS.items():
-        hooked = getattr(bpy.app.handlers, moment)
-        if handler in hooked:
-            hooked.remove(handler)
+    for event, handler in _HANDLERS.items():
+        handlers = getattr(bpy.app.handlers, event)
+        if handler in handlers:
+            handlers.remove(handler)

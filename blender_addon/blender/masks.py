@@ -1,4 +1,4 @@
-"""Masks made in Blender: a Mask drawn with splines, a mask strip, an image that was painted on."""
+"""Masks made in Blender: a mask drawn with splines, a mask strip, or a painted image."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import tga
+from ..core.frames import TgaError, read_targa
 from ..wire import jobs
 from . import compat
-from .exact import render_exactly
-from .extract import MARK, find, render_frame
+from .extract import TEMPORARY, find_strip, render_frame
+from .render_settings import render_exactly
 
-_NAME = ".text2live_mask"
+_SCENE_NAME = ".text2live_mask"
 
 
-class MaskDrawing:
-    """A Mask of this file, drawn frame by frame in a scene of its own.
+class MaskRenderer:
+    """Renders a Blender mask frame by frame in a temporary scene.
 
-    mode ``mask``: the Mask called `name`; its frames are those of the timeline. ``strip``: the
-    Mask of the mask strip called `name`, as that strip shows it. size: (W, H) of the clip. The
-    Mask lies over the whole picture, as it was drawn over it. Always call drop_scene() at the end.
+    mode ``mask``: the mask called `name`, on the frames of the timeline. ``strip``: the mask of the
+    mask strip called `name`, as that strip shows it. size: (W, H) of the clip; the mask covers the
+    whole frame. Always call drop_scene() at the end.
     """
 
     def __init__(self, scene: Any, mode: str, name: str, size: tuple[int, int]) -> None:
         self._size = size
-        self._mask_name, self._shift = _mask_of(scene, mode, name)
+        self._mask_name, self._shift = _find_mask(scene, mode, name)
         self._scene_name = ""
 
-    def draw(self, frame: int, folder: Path) -> Path:
-        """Have the mask on a frame of the timeline drawn; gives the file, for drawn() to read."""
+    def render(self, frame: int, folder: Path) -> Path:
+        """Render the mask on a timeline frame to a file; read_mask() reads it."""
         scene = self._scene()
         scene.frame_start = scene.frame_end = frame
         scene.render.filepath = str(folder / "mask_####")
         try:
             render_frame(scene)
         except RuntimeError as error:
-            raise _not_drawn(self._mask_name, error) from error
+            raise _not_rendered(self._mask_name, error) from error
         return Path(scene.render.frame_path(frame=frame))
 
     def drop_scene(self) -> None:
-        """Remove the scene; the next frame makes a new one."""
+        """Remove the temporary scene; the next frame makes a new one."""
         scene = bpy.data.scenes.get(self._scene_name) if self._scene_name else None
         self._scene_name = ""
-        if scene is not None and MARK in scene:
+        if scene is not None and TEMPORARY in scene:
             bpy.data.scenes.remove(scene)
 
     def _scene(self) -> Any:
@@ -55,63 +55,65 @@ class MaskDrawing:
             return scene
         mask = bpy.data.masks.get(self._mask_name)
         if mask is None:
-            raise _gone(self._mask_name)
-        scene = bpy.data.scenes.new(_NAME)
-        scene[MARK] = True
+            raise _mask_gone(self._mask_name)
+        scene = bpy.data.scenes.new(_SCENE_NAME)
+        scene[TEMPORARY] = True
         render_exactly(scene, self._size)
         strips = compat.strips(scene.sequence_editor_create())
         strip = strips.new_mask(
             name="mask", mask=mask, channel=1, frame_start=mask.frame_start + self._shift
         )
-        # Whatever its own length: before and after, it is drawn as on its first and last frame.
+        # Outside its own frames, a mask strip holds its first or last frame.
         compat.set_span(strip, -100_000, 200_000)
         self._scene_name = scene.name
         return scene
 
 
-def drawn(path: Path) -> NDArray[np.uint8]:
-    """A mask that was drawn: uint8 [H,W,1] of 0 and 255; may be empty. Removes the file."""
+def read_mask(path: Path) -> NDArray[np.uint8]:
+    """Read a rendered mask and remove its file: uint8 [H,W,1] of 0 and 255; may be empty."""
     try:
-        picture = tga.read(path)
-    except (OSError, tga.TgaError) as error:
-        raise _not_drawn(path.name, error) from error
+        image = read_targa(path)
+    except (OSError, TgaError) as error:
+        raise _not_rendered(path.name, error) from error
     path.unlink()
-    inside = (picture[..., :3].max(-1) > 127) & (picture[..., 3] > 127)
+    inside = (image[..., :3].max(-1) > 127) & (image[..., 3] > 127)
     return (inside * np.uint8(255)).astype(np.uint8)[..., None]
 
 
-def _not_drawn(name: str, error: Exception) -> jobs.JobError:
+def _not_rendered(name: str, error: Exception) -> jobs.JobError:
     return jobs.JobError(
         "mask_not_drawn",
-        f"Blender did not draw the mask {name}: {error}.",
-        "Make room on the disk of Blender's temporary folder, then try again.",
+        f"Blender did not render the mask {name}: {error}.",
+        "Free some space in Blender's temporary folder if its disk is full, then try again.",
     )
 
 
-def _mask_of(scene: Any, mode: str, name: str) -> tuple[str, int]:
-    """Name of the Mask, and how many frames later than its own it is shown."""
+def _find_mask(scene: Any, mode: str, name: str) -> tuple[str, int]:
+    """Name of the mask, and how many frames later than its own it is shown."""
     if mode == "mask":
         if bpy.data.masks.get(name) is None:
-            raise _gone(name)
+            raise _mask_gone(name)
         return name, 0
-    strip = find(scene, name)
+    strip = find_strip(scene, name)
     if strip is None or strip.type != "MASK" or strip.mask is None:
         raise jobs.JobError(
             "mask_gone",
             f"There is no mask strip {name} with a mask.",
-            "Choose another under Shot > Object.",
+            "Choose another one under Shot > Object.",
         )
     return strip.mask.name, round(compat.content_start(strip)) - strip.mask.frame_start
 
 
-def _gone(name: str) -> jobs.JobError:
+def _mask_gone(name: str) -> jobs.JobError:
     return jobs.JobError(
-        "mask_gone", f"There is no mask {name} in this file.", "Choose another under Shot > Object."
+        "mask_gone",
+        f"There is no mask {name} in this file.",
+        "Choose another one under Shot > Object.",
     )
 
 
-def pixels_of(name: str) -> NDArray[np.uint8]:
-    """An image of this file as uint8 [H,W,4], straight alpha, as stored; raises JobError."""
+def image_pixels(name: str) -> NDArray[np.uint8]:
+    """Pixels of an image in this file as stored: uint8 [H,W,4], straight alpha; raises JobError."""
     image = bpy.data.images.get(name)
     if image is None:
         raise jobs.JobError(
@@ -122,7 +124,7 @@ def pixels_of(name: str) -> NDArray[np.uint8]:
         raise jobs.JobError(
             "image_unreadable",
             f"Blender cannot read the image {name}.",
-            "Choose another, or open it for painting again.",
+            "Choose another one, or open it for painting again.",
         )
     values = np.empty(width * height * image.channels, np.float32)
     image.pixels.foreach_get(values)

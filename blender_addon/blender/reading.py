@@ -1,4 +1,4 @@
-"""From a strip and the panel's settings to a job ready to send, one small step a tick."""
+"""From a strip and the panel's settings to a job that is ready to send, in small steps."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import png
-from ..core.canvas import mask_over, paint_over
-from ..core.frames import FrameStore, mask_of
-from ..core.masking import masks_of, sources
+from ..core.canvas import extract_mask, extract_paint
+from ..core.frames import FrameStore, mask_from_image
+from ..core.masking import mask_sources, masks_for
 from ..core.request import check, check_before_reading, job_spec
 from ..core.settings import Settings
 from ..wire import jobs
-from . import shot
-from .easel import CANVAS
-from .extract import Reader, check_source, read_picture
-from .masks import MaskDrawing, drawn, pixels_of
+from . import analyses
+from .extract import FrameReader, check_source, read_image
+from .image_jobs import CANVAS
+from .masks import MaskRenderer, image_pixels, read_mask
 
 T = TypeVar("T")
+Steps = Generator[jobs.JobSpec | None, None, T]
 
 
 class Reading:
-    """Frames, then masks; then the job. Call step() until it gives the job, then keep `frames`.
+    """Reads frames, then masks, then builds the job. Call step() until it returns the job.
 
-    image: name of the image that was painted on, for a job of kind paint.
+    The frames sent with the job are in `frames`. image: name of the painted image, for a job of
+    kind paint. Raises JobError if the settings do not fit the strip.
     """
 
     def __init__(self, scene: Any, strip: Any, settings: Settings, image: str = "") -> None:
@@ -38,24 +40,24 @@ class Reading:
         check(settings)
         self._fps = scene.render.fps / scene.render.fps_base
         self.frames = FrameStore(Path(bpy.app.tempdir) / f"text2live-{uuid.uuid4().hex}")
-        self.reader = Reader(scene, strip, self.frames, settings.longest)
+        self.reader = FrameReader(scene, strip, self.frames, settings.longest)
         self._settings = settings
         self._keys: list[jobs.KeyMask] = []
-        self._drawing: MaskDrawing | None = None
+        self._renderer: MaskRenderer | None = None
         self._image = image
         start, size = self.reader.start, self.reader.sent_size
         try:
-            self._masks = sources(settings, start, self.reader.total)
+            self._masks = mask_sources(settings, start, self.reader.total)
             indices = [index for index, _path in self._masks]
             check_before_reading(settings, size, self.reader.total, indices, self._fps, start)
-            # Taken now: the artist may paint on while frames are read.
-            self._painted = pixels_of(image) if image else None
+            # Copied now: the artist may keep painting while frames are read.
+            self._painted = image_pixels(image) if image else None
             self._ground = int(bpy.data.images[image].get(CANVAS, 0)) if image else 0
-            self._atlas = self._atlas_below(strip) if self._ground else None
+            self._atlas = self._painted_atlas(strip) if self._ground else None
             if settings.mask_mode == "image":
-                self._mask_image = pixels_of(settings.mask_name)
+                self._mask_image = image_pixels(settings.mask_name)
             elif settings.mask_mode in ("mask", "strip"):
-                self._drawing = MaskDrawing(scene, settings.mask_mode, settings.mask_name, size)
+                self._renderer = MaskRenderer(scene, settings.mask_mode, settings.mask_name, size)
         except jobs.JobError:
             self.abandon()
             raise
@@ -65,32 +67,32 @@ class Reading:
 
     @property
     def done(self) -> int:
-        """Pictures read so far."""
+        """Number of frames and masks read so far."""
         return len(self.reader.refs) + len(self._keys)
 
     @property
     def total(self) -> int:
-        """Pictures to read."""
+        """Number of frames and masks to read."""
         return self.reader.total + len(self._masks)
 
     @property
     def waiting(self) -> bool:
-        """Nothing can be done here until the reader's thread has caught up."""
+        """The main thread has nothing to do until the worker has caught up."""
         if self._task is not None and not self._task.done():
             return True
         return not self.reader.done and self.reader.waiting
 
     def step(self, wait: bool = False) -> jobs.JobSpec | None:
-        """Read one more picture; the job once all are read. Raises JobError.
+        """Read one more frame or mask; returns the job once all are read. Raises JobError.
 
-        wait: leave no thread at work.
+        wait: for the worker, so that no thread is running when this returns.
         """
         self._wait = wait
         return next(self._steps)
 
-    def _work(self) -> Generator[jobs.JobSpec | None, None, None]:
+    def _work(self) -> Steps[None]:
         while not self.reader.done:
-            self.reader.read(self._wait)
+            self.reader.read_next(self._wait)
             if not self.reader.done:
                 yield None
         for index, path in self._masks:
@@ -99,23 +101,21 @@ class Reading:
             self._keys.append(jobs.KeyMask(frame=index, mask=self.frames.add(mask)))
         image = None
         if self._painted is not None:
-            image = yield from self._in_thread(self._paint)
+            image = yield from self._on_worker(self._store_paint)
         yield self._job(image)
 
-    def _mask(
-        self, index: int, path: Path | None
-    ) -> Generator[jobs.JobSpec | None, None, NDArray[np.uint8]]:
+    def _mask(self, index: int, path: Path | None) -> Steps[NDArray[np.uint8]]:
         if path is not None:
-            picture, size = read_picture(path), self.reader.size
-            return (yield from self._in_thread(lambda: mask_of(picture, size, path.name)))
-        if self._drawing is not None:
-            file = self._drawing.draw(self.reader.start + index, self.reader.folder)
-            return (yield from self._in_thread(lambda: drawn(file)))
-        image, name = self._mask_image, self._settings.mask_name
-        return (yield from self._in_thread(lambda: mask_over(image, self._frame(index), name)))
+            image, size = read_image(path), self.reader.size
+            return (yield from self._on_worker(lambda: mask_from_image(image, size, path.name)))
+        if self._renderer is not None:
+            file = self._renderer.render(self.reader.start + index, self.reader.folder)
+            return (yield from self._on_worker(lambda: read_mask(file)))
+        painted, name = self._mask_image, self._settings.mask_name
+        return (yield from self._on_worker(lambda: extract_mask(painted, self._frame(index), name)))
 
-    def _paint(self) -> jobs.ObjectRef:
-        """Keep the paint; in the reader's thread."""
+    def _store_paint(self) -> jobs.ObjectRef:
+        """Put the paint alone into the store; runs on the worker."""
         assert self._painted is not None
         frame = self._settings.paint_frame
         if frame is not None:
@@ -124,18 +124,18 @@ class Reading:
             below = png.read(self._atlas)[..., :3]
         else:
             return self.frames.add(self._painted)
-        return self.frames.add(paint_over(self._painted, below, self._image, self._ground))
+        return self.frames.add(extract_paint(self._painted, below, self._image, self._ground))
 
-    def _atlas_below(self, strip: Any) -> Path | None:
-        """The atlas that was painted on, if it was one."""
+    def _painted_atlas(self, strip: Any) -> Path | None:
+        """The file of the atlas that was painted on; None for a frame."""
         if self._settings.paint_frame is not None:
             return None
-        found = shot.analysis(strip, self._settings)
+        found = analyses.find(strip, self._settings)
         return found.pictures.get(f"{self._settings.layer}_atlas") if found else None
 
-    def _in_thread(self, task: Callable[[], T]) -> Generator[jobs.JobSpec | None, None, T]:
-        """What a task gives, worked out beside Blender: large pictures take their time."""
-        self._task = self.reader.work(task)
+    def _on_worker(self, task: Callable[[], T]) -> Steps[T]:
+        """Run a task on the reader's worker, since large images take long; returns its result."""
+        self._task = self.reader.run(task)
         while not self._wait and not self._task.done():
             yield None
         done: T = self._task.result()
@@ -148,18 +148,18 @@ class Reading:
         settings, start = self._settings, self.reader.start
         width, height = self.reader.size
         scale = (width / self.reader.width, height / self.reader.height)
-        masks = masks_of(settings, tuple(self._keys), start, scale)
+        masks = masks_for(settings, tuple(self._keys), start, scale)
         self.drop_copy()
         self.reader.close()
         return job_spec(settings, tuple(self.reader.refs), masks, self._fps, start, image)
 
     def drop_copy(self) -> None:
-        """Leave no trace in the file for a moment (it is being saved)."""
+        """Remove the temporary scenes; they are made again when needed."""
         self.reader.drop_copy()
-        if self._drawing is not None:
-            self._drawing.drop_scene()
+        if self._renderer is not None:
+            self._renderer.drop_scene()
 
     def abandon(self) -> None:
-        """Stop: remove the copy of the scene and the frames."""
+        """Stop, and remove the temporary scenes and the frames."""
         self.drop_copy()
         self.reader.close(self.frames.close)

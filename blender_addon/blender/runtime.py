@@ -1,6 +1,6 @@
-"""What the add-on runs: one session, the readings under way, and the tick that drives both.
+"""The running add-on: one session, the jobs being read, and the tick that drives both.
 
-Threading rule: everything here runs on Blender's main thread, called by one timer. The only other
+Threading rule: everything here runs on Blender's main thread, called by one timer. The other
 threads (the client's, the PNG writer's) live behind Session and never touch bpy.
 """
 
@@ -13,23 +13,22 @@ from typing import Any
 
 import bpy
 
-from ..core import connection as connecting
 from ..core import jobs as phases
 from ..core.history import History
 from ..core.jobs import Job
-from ..core.local_backend import LocalBackend
 from ..core.session import Session
 from ..core.settings import Settings
 from ..wire import client as wire_client
 from ..wire import jobs
-from . import backends, baking, compat, folders, layers, pending, placing, recall, shot, versions
-from .backends import PACKAGE
+from . import analyses, baking, compat
+from .backends import HISTORY, PACKAGE, Connector
 from .baking import Bakes
-from .easel import Easel
+from .image_jobs import ImageJobs
 from .problems import file_closed, problem_of
 from .reading import Reading
+from .timeline import folders, layers, placing, restore_jobs, saved_jobs, versions
 
-READ_FOR_S = 0.02  # a tick: one frame at least; small frames in bunches, since every tick is drawn
+READ_FOR_S = 0.02  # per tick, one frame at least; many small frames, since every tick redraws
 
 
 class Runtime:
@@ -37,75 +36,40 @@ class Runtime:
 
     def __init__(self, session: Session | None = None) -> None:
         self.session = session or Session()
+        self.connector = Connector(self.session)
         self.problem: jobs.Problem | None = None
-        self.local: LocalBackend | None = None
-        self.history = History(Path(compat.user_folder(PACKAGE)) / backends.HISTORY)
-        self.bakes, self.easel = Bakes(), Easel()
+        self.history = History(Path(compat.user_folder(PACKAGE)) / HISTORY)
+        self.bakes, self.image_jobs = Bakes(), ImageJobs()
         self._readings: dict[str, Reading] = {}
-        self._remembered: set[str] = set()  # jobs that the file may name
-        self._mover = folders.Mover(folders.home(PACKAGE))
-        self._looked = False  # into the file that is open
-
-    # -- connection
+        self._saved_ids: set[str] = set()  # jobs that may be saved in the file
+        self._mover = folders.Mover(folders.user_folder(PACKAGE))
+        self._file_loaded = False
 
     def connect(self) -> None:
-        """Connect to the local backend if one was started, else as the preferences say.
-
-        Raises JobError when there is nowhere to connect to; the session's view says it too.
-        """
+        """Connect to the backend; raises JobError when there is nothing to connect to."""
         self.problem = None
-        try:
-            if self.local is not None and self.local.state == "ready":
-                connection = connecting.read_connection(self.local.connection_file)
-            else:
-                connection = backends.chosen()
-        except jobs.JobError as error:
-            self.session.refuse(error.problem)
-            raise
-        self.session.connect(connection)
-
-    def start_local(self) -> None:
-        """Start a backend on this machine; the tick connects to it. Raises JobError."""
-        if self.local is None or not self.local.running:
-            self.local = backends.launch()
-
-    def stop_local(self) -> None:
-        """Stop the backend that was started here; its unfinished jobs go on at the next start."""
-        if self.local is not None and self.local.running:
-            if self.local.state == "ready":
-                self.session.disconnect()
-            self.local.stop()
-
-    def _watch_local(self) -> bool:
-        if self.local is None or not self.local.poll():
-            return False
-        if self.local.state == "ready":
-            try:
-                self.connect()
-            except jobs.JobError as error:
-                self.problem = error.problem
-        return True
+        self.connector.connect()
 
     # -- jobs
 
     @property
     def jobs(self) -> list[Job]:
-        """All jobs known, oldest first."""
+        """All known jobs, oldest first."""
         return list(self.session.jobs.values())
 
     @property
     def running(self) -> list[Job]:
-        """Jobs something will still happen to."""
+        """The jobs that have not ended."""
         return [job for job in self.jobs if not job.ended]
 
-    def reading(self, job: Job) -> bool:
-        """A job's frames are being read."""
+    def is_reading(self, job: Job) -> bool:
+        """Whether a job's frames are being read."""
         return job.id in self._readings
 
     def start(self, scene: Any, strip: Any, settings: Settings, image: str = "") -> Job:
-        """Begin a job on a strip; the tick carries it on. Raises JobError before any work.
+        """Start a job on a strip; the tick continues it. Raises JobError before any work.
 
-        image: name of the image that was painted on, for settings of kind paint.
+        image: name of the painted image, for settings of kind paint.
         """
         self.problem = None
         reading = Reading(scene, strip, settings, image)
@@ -116,18 +80,18 @@ class Runtime:
             reading.abandon()
             raise
         job_id = wire_client.new_job_id()
-        anchor = layers.anchor(scene, strip, (reading.reader.width, reading.reader.height))
+        anchor = layers.make_anchor(scene, strip, (reading.reader.width, reading.reader.height))
         job = Job(
             id=job_id,
             label=settings.title,
             anchor=anchor,
-            folder=layers.folder_for(job_id, PACKAGE),
+            folder=folders.folder_for(job_id, PACKAGE),
             total=reading.total,
             settings=settings,
             version=0 if settings.kind == "atlas" else self._next_version(anchor.strip_uid),
             server=self.session.server,
-            shot=shot.fingerprint(strip, settings),
-            analysed=shot.analysis(strip, settings) is not None,
+            fingerprint=analyses.fingerprint(strip, settings),
+            analysed=analyses.find(strip, settings) is not None,
             image=image,
         )
         self._readings[job_id] = reading
@@ -139,12 +103,12 @@ class Runtime:
         return max([*made, layers.newest_version(strip_uid)], default=0) + 1
 
     def retry(self, job: Job) -> Job:
-        """Ask for an ended job once more, as it was asked for; raises JobError.
+        """Start an ended job again with the same settings; raises JobError.
 
-        A layer of it that is on the timeline shows the new pictures once they are there.
+        If its layer is on the timeline, that strip will show the new frames.
         """
         assert job.settings is not None
-        scene, strip = layers.source_of(job)
+        scene, strip = layers.source_of_job(job)
         again = self.start(scene, strip, job.settings, job.image)
         again.version = job.version
         again.replaces = job.id if layers.find_layer(job.id) is not None else ""
@@ -152,66 +116,68 @@ class Runtime:
         return again
 
     def remove(self, job: Job) -> None:
-        """Take an ended job off the list; its layer and files stay."""
-        self._forget(job)
+        """Remove an ended job from the list; its layer and files stay."""
+        self._discard(job)
         self.session.remove(job)
 
-    def expected(self, strip: Any, settings: Settings) -> float | None:
-        """Seconds such a job took on this server before; None where that is not known."""
+    def expected_seconds(self, strip: Any, settings: Settings) -> float | None:
+        """How long such jobs took on this server before; None if not known."""
         start, end = compat.span(strip)
-        analysed = shot.analysis(strip, settings) is not None
-        return self.history.expected(
+        analysed = analyses.find(strip, settings) is not None
+        return self.history.expected_seconds(
             self.session.server, settings.kind, settings.preset, analysed, end - start
         )
 
     def cancel(self, job: Job) -> None:
-        """Stop a job wherever it is."""
+        """Cancel a job in any phase."""
         reading = self._readings.pop(job.id, None)
         if reading is not None:
             reading.abandon()
         self.session.cancel(job)
-        self._forget(job)
+        self._discard(job)
 
     def insert(self, job: Job, anywhere: bool = False) -> None:
-        """Place a finished job's layers and make that one undo step; raises JobError.
+        """Place a finished job's layers as one undo step; raises JobError.
 
         anywhere: without its strip, the layer goes where the strip was.
         """
         if job.kind == "atlas":
             self._keep_analysis(job)
             return
-        placing.check_place(job, anywhere)  # raises before anything is changed
-        # First of all: undoing the layer must not have the file ask for it again.
-        self._forget(job)
-        # What scripts and timers changed is in no undo step yet: undo must not take it along.
+        placing.check_placeable(job, anywhere)  # before anything changes
+        # Discard first: undoing the layer must not make the file ask for it again.
+        self._discard(job)
+        # Changes by scripts and timers are in no undo step yet: keep undo from reverting them.
         bpy.ops.ed.undo_push(message="Before Text2LIVE Layer")
         try:
             placing.place(job, anywhere)
         except jobs.JobError:
-            pending.remember(job)
+            saved_jobs.save(job)
             raise
-        job.problem = None
-        job.placed = True
-        job.enter(phases.DONE)
-        shot.remember(job)
+        self._finish(job)
+        analyses.save(job)
         bpy.ops.ed.undo_push(message="Text2LIVE Layer")
 
     def place_again(self, job: Job) -> None:
-        """Place a finished job's layers, as the artist asks; raises JobError.
+        """Place a finished job's layers at the artist's request; raises JobError.
 
-        Pictures that are gone from the disk are fetched once more; the tick places them then.
+        Frames that are gone from the disk are fetched again, and the tick places them then.
         """
         if all(path.exists() for path in job.files):
             self.insert(job, anywhere=True)
             return
         if not self.session.connected:
             self.connect()
-        self._follow(recall.anew(job))
+        self._follow(restore_jobs.refetch(job))
 
     def _keep_analysis(self, job: Job) -> None:
-        """An analysis has no layer: it is written on its strip."""
-        self._forget(job)
-        shot.remember(job)
+        """Save an analysis on its strip: it has no layer to place."""
+        self._discard(job)
+        analyses.save(job)
+        self._finish(job)
+
+    @staticmethod
+    def _finish(job: Job) -> None:
         job.problem = None
         job.placed = True
         job.enter(phases.DONE)
@@ -219,44 +185,59 @@ class Runtime:
     # -- the tick
 
     def tick(self, budget_s: float = 0.01, wait: bool = False) -> bool:
-        """Take news, read some pictures, place what is ready; True when the panel should redraw.
+        """Handle events, read some frames, place what is ready; True to redraw the panel.
 
-        wait: for what a thread makes of the pictures, so that none is at work afterwards.
+        wait: for the worker threads, so that none is running afterwards.
         """
-        if not self._looked:  # enabled while a file was open
-            self.file_opened()
-        busy = compat.rendering()
+        if not self._file_loaded:  # the add-on was enabled while a file was open
+            self.after_load()
+        rendering = compat.rendering()
         changed = self.bakes.poll()
-        if self.bakes.written and not busy:
-            # Blender opens the movie: a tick of its own, nothing else is added to it.
-            self.problem = self.bakes.settle() or self.problem
+        if self.bakes.written and not rendering:
+            # Blender opens the movie, which takes long: nothing else is done in this tick.
+            self.problem = self.bakes.finish_one() or self.problem
             return True
-        changed |= self._watch_local() or self.session.drain(budget_s)
-        if self.easel.ready:
-            self.problem = self.easel.settle() or self.problem
+        changed |= self._poll_local() or self.session.drain(budget_s)
+        if self.image_jobs.ready:
+            self.problem = self.image_jobs.finish_ready() or self.problem
             changed = True
-        if self._readings and not busy:
+        if self._readings and not rendering:
             self._read(time.monotonic() + READ_FOR_S, wait)
             changed = True
         for job in self.jobs:
-            if job.phase == phases.PLACING and not busy:
+            if job.phase == phases.PLACING and not rendering:
                 self._try_insert(job)
                 changed = True
-            elif job.ended and self.reading(job):
+            elif job.ended and self.is_reading(job):
                 self._readings.pop(job.id).abandon()
-            elif job.ended and job.id in self._remembered and not busy:
-                self._settle(job)
+            elif job.ended and job.id in self._saved_ids and not rendering:
+                self._discard_ended(job)
         return changed
 
     def interval(self) -> float:
-        """Seconds until the next tick: at once while reading, seldom while idle."""
+        """Seconds until the next tick: none while reading, long while idle."""
         if self._readings:
             return 0.005 if next(iter(self._readings.values())).waiting else 0.0
-        moving = self.local is not None and self.local.state in ("starting", "stopping")
-        if self.easel.busy:
+        if self.image_jobs.busy:
             return 0.02
+        local = self.connector.local
+        local_changing = local is not None and local.state in ("starting", "stopping")
         waiting = self.running or self.bakes.under_way or self.session.view.state == "connecting"
-        return 0.1 if waiting or moving else 0.5
+        return 0.1 if waiting or local_changing else 0.5
+
+    def _poll_local(self) -> bool:
+        """Follow the local backend, and connect to it once it is ready."""
+        if not self.connector.poll():
+            return False
+        if self.connector.local_ready:
+            self._connect_or_report()
+        return True
+
+    def _connect_or_report(self) -> None:
+        try:
+            self.connect()
+        except jobs.JobError as error:
+            self.problem = error.problem
 
     def _read(self, deadline: float, wait: bool) -> None:
         job_id, reading = next(iter(self._readings.items()))
@@ -273,18 +254,18 @@ class Runtime:
         if spec is not None:
             del self._readings[job_id]
             self.session.submit(job, spec, reading.frames)
-            pending.remember(job)
-            self._remembered.add(job.id)
+            saved_jobs.save(job)
+            self._saved_ids.add(job.id)
 
     def _try_insert(self, job: Job) -> None:
-        there = layers.strips_of(job.id)
-        if there:  # its pictures had to be fetched once more
-            self._forget(job)
+        there = layers.layers_of_job(job.id)
+        if there:  # its frames had to be fetched again
+            self._discard(job)
         else:
-            self.history.remember(job)
+            self.history.record(job)
         try:
             for strip in there:
-                baking.show_again(strip, job)
+                baking.restore_layer(strip, job)
             if not there:
                 self.insert(job)
             job.placed = True
@@ -292,76 +273,74 @@ class Runtime:
             job.problem = problem_of(error)
         job.enter(phases.DONE)
 
-    def _settle(self, job: Job) -> None:
-        """A job has ended: the file names it no longer, unless its layer can still be had."""
-        self._remembered.discard(job.id)
+    def _discard_ended(self, job: Job) -> None:
+        """Discard an ended job from the file, unless its layer can still be inserted."""
+        self._saved_ids.discard(job.id)
         finished = job.result is not None and not job.placed
         if not finished or job.phase == phases.CANCELLED:
-            pending.forget(job)
+            saved_jobs.discard(job)
 
-    def _forget(self, job: Job) -> None:
-        self._remembered.discard(job.id)
-        pending.forget(job)
+    def _discard(self, job: Job) -> None:
+        self._saved_ids.discard(job.id)
+        saved_jobs.discard(job)
 
-    # -- what happens to the file
+    # -- file events
 
-    def step_aside(self) -> None:
-        """Before saving: nothing temporary may be in the file."""
+    def remove_temporary(self) -> None:
+        """Remove temporary scenes, before saving; they are made again when needed."""
         for reading in self._readings.values():
             reading.drop_copy()
 
-    def saving(self, target: Path) -> None:
-        """Before a file is written: layers come along, out of the user's folder."""
+    def before_save(self, target: Path) -> None:
+        """Copy layers from the user's folder beside the file about to be written."""
         strips = layers.all_layers()
         more = [one.folder for strip in strips for one in versions.earlier(strip)]
-        self._mover.before_save(target, strips, self.jobs, [*more, *shot.folders()])
+        self._mover.before_save(target, strips, self.jobs, [*more, *analyses.folders()])
 
-    def saved(self) -> None:
-        """After a file was written."""
+    def after_save(self) -> None:
+        """Make paths relative, and send layers still to come beside the file."""
         self._mover.after_save(layers.all_layers())
         folders.follow_file(self.jobs, PACKAGE)
 
-    def undone(self) -> None:
-        """After undo and redo: what the file says of jobs is as old as that step; put it right."""
-        named = pending.named()
+    def after_undo(self) -> None:
+        """After undo and redo: bring the jobs saved in the file up to date again."""
+        saved = saved_jobs.saved_ids()
         for job in self.jobs:
-            if job.id in self._remembered and not job.ended:
-                layers.mark_source(job.anchor)
-                pending.remember(job)
-            elif job.id in named and job.ended:
-                self._settle(job)
+            if job.id in self._saved_ids and not job.ended:
+                layers.restore_uid(job.anchor)
+                saved_jobs.save(job)
+            elif job.id in saved and job.ended:
+                self._discard_ended(job)
 
-    def file_closing(self) -> None:
-        """Before another file is loaded: readings end, jobs at the backend go on."""
+    def before_load(self) -> None:
+        """Stop reading before another file is loaded; jobs at the backend continue."""
         for job_id in list(self._readings):
             self._readings.pop(job_id).abandon()
             self.session.fail(self.session.jobs[job_id], file_closed())
         self.bakes.cancel_all()
-        self.easel.clear()
+        self.image_jobs.cancel_all()
         self._mover.clean()
 
-    def file_opened(self) -> None:
-        """After loading: follow the file's jobs, and insert layers that waited for it.
+    def after_load(self) -> None:
+        """Follow the file's jobs, and insert layers that were waiting for it.
 
-        Layers whose pictures are missing are hidden, and asked for once more.
+        Layers with missing frames are hidden, and their frames fetched again.
         """
-        self._looked = True
+        self._file_loaded = True
         for job in self.jobs:
             waited = job.phase == phases.DONE and job.files and not job.placed
             if waited and layers.find_source(job.anchor):
                 self._try_insert(job)
-        wanted = pending.found(PACKAGE) + recall.fetched_again(layers.hide_incomplete())
+        wanted = saved_jobs.load_unfinished(PACKAGE)
+        wanted += restore_jobs.refetch_jobs(layers.hide_incomplete())
         followed = [self._follow(job) for job in wanted]
         if any(followed) and not self.session.connected:
-            try:
-                self.connect()
-            except jobs.JobError as error:
-                self.problem = error.problem
-        for job in recall.finished():
+            self._connect_or_report()
+        for job in restore_jobs.finished_jobs():
             self.session.jobs.setdefault(job.id, job)
 
     def _follow(self, job: Job) -> bool:
-        """Get a layer this file has not got: at once if it is here; True if the backend must."""
+        """Get a layer that this file lacks, from disk if it is there; True if the backend must."""
         known = self.session.jobs.get(job.id)
         if known is not None and not known.ended:
             return False
@@ -370,18 +349,17 @@ class Runtime:
             self._try_insert(here)
             return False
         self.session.attach(job)
-        self._remembered.add(job.id)
+        self._saved_ids.add(job.id)
         return True
 
     def close(self) -> None:
-        """Stop everything; jobs at the backend go on."""
+        """Stop everything; jobs at the backend continue."""
         while self._readings:
             self._readings.popitem()[1].abandon()
         self.bakes.cancel_all()
-        self.easel.clear()
+        self.image_jobs.cancel_all()
         self.session.close()
-        if self.local is not None:
-            self.local.close()
+        self.connector.close()
         self._mover.clean()
 
 
@@ -396,7 +374,7 @@ def current() -> Runtime:
 
 
 def start(make: Callable[[], Runtime] = Runtime) -> Runtime:
-    """Begin; called once by register."""
+    """Start the add-on; called once by register."""
     global _current
     stop()
     _current = make()
@@ -404,7 +382,7 @@ def start(make: Callable[[], Runtime] = Runtime) -> Runtime:
 
 
 def stop() -> None:
-    """End; called by unregister, safe to repeat."""
+    """Stop the add-on; called by unregister, safe to repeat."""
     global _current
     if _current is not None:
         _current.close()

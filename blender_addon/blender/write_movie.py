@@ -26,7 +26,7 @@ def main(file: str) -> None:
     sys.path.append(str(HERE.parents[2]))
     package = HERE.parents[1].name
     compat = importlib.import_module(f"{package}.blender.compat")
-    exact = importlib.import_module(f"{package}.blender.exact")
+    render_settings = importlib.import_module(f"{package}.blender.render_settings")
     order = json.loads(Path(file).read_text(encoding="utf-8"))
     _check(order["pictures"])
     with contextlib.suppress(AttributeError, OSError):
@@ -34,8 +34,8 @@ def main(file: str) -> None:
     scene = bpy.data.scenes.new("movie")
     strips = compat.strips(scene.sequence_editor_create())
     _pictures(strips, order["pictures"])
-    exact.render_exactly(scene, tuple(order["size"]))
-    compat.set_lossless_movie(scene.render)
+    render_settings.render_exactly(scene, tuple(order["size"]))
+    render_settings.set_lossless_movie(scene.render)
     scene.render.fps, scene.render.fps_base = order["fps"], order["fps_base"]
     scene.frame_start, scene.frame_end = 1, len(order["pictures"])
     scene.render.filepath = order["path"]

@@ -1,1 +1,1 @@
-"""What the add-on knows and decides without Blender: no bpy in here."""
+"""The part of the add-on that does not need Blender: no bpy in here."""

@@ -1,4 +1,4 @@
-"""A finished job's pictures onto disk: a few in flight, whole files only, then one rename."""
+"""Fetching a finished job's result to disk: a few files in flight, then one atomic rename."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from numpy.typing import NDArray
 
 from ..wire import jobs
 from . import png
-from .jobs import ALONE, FETCHING, PLACING, Job
+from .jobs import FETCHING, PLACING, SINGLE_LAYER, Job
 
 IN_FLIGHT = 4
-ABANDONED_S = 3600.0  # without a new frame, until a folder half written counts as left behind
+ABANDONED_S = 3600.0  # a partial folder without a new frame for this long is left over
 RECORD = "job.json"
 
 
 class Fetcher(Protocol):
-    """The one thing a delivery needs of the client."""
+    """What a delivery needs of the client."""
 
     def fetch(self, ref: jobs.ObjectRef, tag: object = None) -> None:
-        """Ask for an array; it arrives as an event with the same tag."""
+        """Request an array; it arrives as an event with the same tag."""
 
 
 class Delivery:
-    """One job's layer, or the named pictures of an analysis, on the way into `job.folder`.
+    """Fetches one job's layers, or the pictures of an analysis, into `job.folder`.
 
-    They go to a ``.part`` folder beside it that takes its name when the last one is written, so
-    a folder without ``.part`` is always complete. PNGs are compressed on a thread of its own.
+    Files are written to a ``.part`` folder beside it, which is renamed after the last one: a folder
+    without ``.part`` is always complete. PNGs are compressed on a thread of their own.
     """
 
     def __init__(self, job: Job, fetcher: Fetcher, writer: ThreadPoolExecutor) -> None:
@@ -43,47 +43,47 @@ class Delivery:
         self.job = job
         self._fetcher = fetcher
         self._writer = writer
-        self._names = names_of(job)
-        self._places: dict[str, list[str]] = {}
+        self._names = files_to_fetch(job)
+        self._names_by_digest: dict[str, list[str]] = {}
         for name, ref in self._names.items():
-            self._places.setdefault(ref.digest, []).append(name)
+            self._names_by_digest.setdefault(ref.digest, []).append(name)
         self._refs = {ref.digest: ref for ref in self._names.values()}
-        self._waiting = list(self._places)
+        self._waiting = list(self._names_by_digest)
         self._writes: list[Future[int]] = []
-        self._asked = 0
-        # A name of its own: an earlier delivery, dropped, may still be writing or cleaning up.
+        self._in_flight = 0
+        # A unique name: an earlier delivery that was dropped may still be writing or cleaning up.
         self.part = job.folder.with_name(f"{job.folder.name}.{uuid.uuid4().hex[:8]}.part")
 
     def start(self) -> None:
-        """Ask for the first frames, or take a layer that is on disk already."""
+        """Request the first frames, or use a layer that is on disk already."""
         if not self._names:
             raise jobs.JobError(
                 "empty_result",
                 "The job finished without a layer.",
-                "Look at the backend's own output; this is a fault of the backend.",
+                "This is a bug in the backend; its console output may say more.",
             )
         layer = self.job.result.layer if self.job.result else ()
         if layer:
             height, width = layer[0].shape[:2]
             self.job.layer_size = (width, height)
-            self.job.parts = parts_of(self.job)
-        if self._finished_before():
+            self.job.parts = layer_parts(self.job)
+        if self._use_existing():
             return
         self._remove_abandoned()
         self.part.mkdir(parents=True)
         self.job.enter(FETCHING, 0, len(self._names))
-        self._ask()
+        self._fetch_more()
 
-    def arrived(self, digest: str, image: NDArray[np.uint8]) -> None:
-        """Take a fetched frame: uint8 [H,W,4] straight alpha."""
-        if digest not in self._places:
+    def receive(self, digest: str, image: NDArray[np.uint8]) -> None:
+        """Write a fetched frame: uint8 [H,W,4] straight alpha."""
+        if digest not in self._names_by_digest:
             return
-        self._asked -= 1
-        self._writes.append(self._writer.submit(self._write, self._places[digest], image))
-        self._ask()
+        self._in_flight -= 1
+        self._writes.append(self._writer.submit(self._write, self._names_by_digest[digest], image))
+        self._fetch_more()
 
-    def advance(self) -> bool:
-        """Count what is written and finish when all is; True when anything moved.
+    def poll(self) -> bool:
+        """Count the files written, and finish after the last; True if any was written.
 
         Raises OSError when a file could not be written.
         """
@@ -96,15 +96,15 @@ class Delivery:
         return bool(ready)
 
     def drop(self) -> None:
-        """Forget the layer; frames that are not complete are removed."""
+        """Stop, and remove the partial folder."""
         for write in self._writes:
             write.cancel()
         self._writer.submit(shutil.rmtree, self.part, ignore_errors=True)
 
-    def _ask(self) -> None:
-        while self._waiting and self._asked < IN_FLIGHT:
+    def _fetch_more(self) -> None:
+        while self._waiting and self._in_flight < IN_FLIGHT:
             digest = self._waiting.pop(0)
-            self._asked += 1
+            self._in_flight += 1
             self._fetcher.fetch(self._refs[digest], tag=(self.job.id, digest))
 
     def _write(self, names: list[str], image: NDArray[np.uint8]) -> int:
@@ -133,10 +133,10 @@ class Delivery:
         except OSError:
             if not self._is_there():
                 raise
-            self.drop()  # another Blender that follows this job was quicker
+            self.drop()  # another Blender following this job was faster
         self._complete()
 
-    def _finished_before(self) -> bool:
+    def _use_existing(self) -> bool:
         if self._is_there():
             self._complete()
             return True
@@ -148,7 +148,7 @@ class Delivery:
         return all((self.job.folder / name).exists() for name in (RECORD, *self._names))
 
     def _remove_abandoned(self) -> None:
-        """Remove what an earlier delivery left; another Blender's, still written to, stays."""
+        """Remove partial folders that are left over; one that another Blender is writing stays."""
         for part in self.job.folder.parent.glob(f"{self.job.folder.name}.*.part"):
             with contextlib.suppress(OSError):
                 if time.time() - part.stat().st_mtime > ABANDONED_S:
@@ -157,52 +157,52 @@ class Delivery:
     def _complete(self) -> None:
         assert self.job.result is not None
         folder, layer = self.job.folder, self.job.result.layer
-        self.job.files = files_in(folder, self.job.parts, len(layer))
+        self.job.files = layer_files(folder, self.job.parts, len(layer))
         if not layer:
             self.job.pictures = {Path(name).stem: folder / name for name in self._names}
         self.job.enter(PLACING)
 
 
-def names_of(job: Job) -> dict[str, jobs.ObjectRef]:
-    """What is fetched of a job's result, by file name: its layer, or its pictures without one.
+def files_to_fetch(job: Job) -> dict[str, jobs.ObjectRef]:
+    """The objects to fetch of a job's result, by file name: its layers, or else its pictures.
 
-    Of a job of several layers each of them, and not the one they make together: a strip each.
+    A job with several layers gets a strip for each; their composite is not fetched.
     """
     if job.result is None:
         return {}
     if job.result.layer or job.kind != "atlas":
-        layers = {part: job.result.parts.get(part, job.result.layer) for part in parts_of(job)}
+        layers = {part: job.result.parts.get(part, job.result.layer) for part in layer_parts(job)}
         return {
-            file_name(index, part): ref
+            frame_file_name(index, part): ref
             for part, layer in layers.items()
             for index, ref in enumerate(layer)
         }
     return {f"{name}.png": ref for name, ref in job.result.pictures.items()}
 
 
-def parts_of(job: Job) -> tuple[str, ...]:
-    """Names of the layers of a job's result, back to front."""
+def layer_parts(job: Job) -> tuple[str, ...]:
+    """Names of the layers in a job's result, back to front."""
     named = job.result.parts if job.result else {}
-    return tuple(name for name in reversed(jobs.LAYERS) if name in named) or ALONE
+    return tuple(name for name in reversed(jobs.LAYERS) if name in named) or SINGLE_LAYER
 
 
-def files_in(folder: Path, parts: tuple[str, ...], frames: int) -> tuple[Path, ...]:
-    """Where a job's layers lie, one after another."""
-    return tuple(folder / file_name(index, part) for part in parts for index in range(frames))
+def layer_files(folder: Path, parts: tuple[str, ...], frames: int) -> tuple[Path, ...]:
+    """The files of a job's layers, one layer after another."""
+    return tuple(folder / frame_file_name(index, part) for part in parts for index in range(frames))
 
 
-def file_name(index: int, part: str = "") -> str:
-    """Name of a layer's frame, counted from 0: ``0001.png``, ``background_0001.png``."""
+def frame_file_name(index: int, part: str = "") -> str:
+    """File name of a layer's frame, counted from 0: ``0001.png``, ``background_0001.png``."""
     return f"{part}_{index + 1:04d}.png" if part else f"{index + 1:04d}.png"
 
 
-def part_in(name: str) -> str:
-    """The layer that a frame's file name tells of; nothing where it is alone."""
+def part_of_file(name: str) -> str:
+    """The layer in a frame's file name; empty for a job with a single layer."""
     return name.rpartition("_")[0]
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """What was kept beside a layer: job, label, anchor, numbers, version, parts, settings.
+    """The record beside a layer: job, label, anchor, numbers, version, parts, settings.
 
     Raises OSError, ValueError.
     """

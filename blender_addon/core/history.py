@@ -1,6 +1,6 @@
-"""How long jobs took on a backend before: the only honest base for saying how long one will take.
+"""How long jobs took on each backend: the basis for estimating how long one will take.
 
-Kept in a small file of the user's, never in a .blend.
+Kept in a small file in the user's folder, never in a .blend.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from statistics import median
 from .jobs import Job
 
 KEPT = 200  # jobs in the file
-LOOKED_AT = 5  # newest jobs like the one that is asked about
-ALIKE = 2.0  # clips of at most so many times as many frames, or as few, are alike
+COMPARED = 5  # newest similar jobs
+SIMILAR = 2.0  # clips whose lengths differ by at most this factor are similar
 
 
 @dataclass(frozen=True, kw_only=True)
-class Took:
-    """One finished job. server: whose. analysed: the shot's atlas was there before."""
+class JobTime:
+    """How long one job took. server: where. analysed: the shot's atlas was there before."""
 
     server: str
     kind: str
@@ -31,28 +31,28 @@ class Took:
 
 
 class History:
-    """Finished jobs in a file; a file that is damaged or cannot be written is as none."""
+    """Job times in a file; a damaged or unwritable file is treated as empty."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._jobs = _read(file)
 
-    def add(self, job: Took) -> None:
-        """Remember one more."""
+    def add(self, job: JobTime) -> None:
+        """Add a job time and write the file."""
         self._jobs = [*self._jobs, job][-KEPT:]
         part = self._file.with_name(self._file.name + ".part")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             part.write_text(json.dumps([asdict(one) for one in self._jobs]), encoding="utf-8")
             os.replace(part, self._file)
-        except OSError:  # an estimate less, nothing more
+        except OSError:  # only an estimate is lost
             part.unlink(missing_ok=True)
 
-    def remember(self, job: Job) -> None:
-        """Remember how long a job took, if that is known."""
+    def record(self, job: Job) -> None:
+        """Record how long a job took, if known."""
         if job.seconds and job.settings is not None:
             self.add(
-                Took(
+                JobTime(
                     server=job.server,
                     kind=job.kind,
                     preset=job.settings.preset,
@@ -62,24 +62,24 @@ class History:
                 )
             )
 
-    def expected(
+    def expected_seconds(
         self, server: str, kind: str, preset: str, analysed: bool, frames: int
     ) -> float | None:
-        """Seconds such a job takes on this server: the median of the newest; None if unknown."""
-        alike = [
+        """Seconds such a job takes on this server: the median of the newest; None if not known."""
+        similar = [
             job.seconds
             for job in self._jobs
             if (job.server, job.kind, job.preset, job.analysed) == (server, kind, preset, analysed)
-            and frames <= job.frames * ALIKE
-            and job.frames <= frames * ALIKE
+            and frames <= job.frames * SIMILAR
+            and job.frames <= frames * SIMILAR
         ]
-        return median(alike[-LOOKED_AT:]) if alike else None
+        return median(similar[-COMPARED:]) if similar else None
 
 
-def _read(file: Path) -> list[Took]:
+def _read(file: Path) -> list[JobTime]:
     try:
         plain = json.loads(file.read_text(encoding="utf-8"))
-        known = {field.name for field in fields(Took)}
-        return [Took(**{name: one[name] for name in known}) for one in plain]
+        known = {field.name for field in fields(JobTime)}
+        return [JobTime(**{name: one[name] for name in known}) for one in plain]
     except (OSError, ValueError, TypeError, KeyError):
         return []

@@ -51,7 +51,7 @@ _STATE_WORDS = {
 }
 
 
-ALONE = ("",)
+SINGLE_LAYER = ("",)
 
 
 @dataclass
@@ -85,7 +85,7 @@ class Job:
     seq: int = 0
     result: jobs.Result | None = None
     files: tuple[Path, ...] = ()
-    parts: tuple[str, ...] = ALONE
+    parts: tuple[str, ...] = SINGLE_LAYER
     pictures: dict[str, Path] = field(default_factory=dict)
     layer_size: tuple[int, int] = (0, 0)
     placed: bool = False
@@ -96,7 +96,7 @@ class Job:
     settings: Settings | None = None
     version: int = 0
     server: str = ""
-    shot: str = ""
+    fingerprint: str = ""
     image: str = ""
     analysed: bool = False
     preview: Path | None = None
@@ -117,7 +117,7 @@ class Job:
         """Which of the shot's layers a part is: ``foreground``, ``background``, or not known."""
         return part or (self.settings.layer if self.settings else "")
 
-    def pictures_of(self, part: str) -> tuple[Path, ...]:
+    def frames_of(self, part: str) -> tuple[Path, ...]:
         """One of its layers: a picture a frame."""
         count, index = len(self.files) // len(self.parts), self.parts.index(part)
         return self.files[index * count : (index + 1) * count]
@@ -145,7 +145,7 @@ class Job:
     def thumbnail(self) -> Path | None:
         """A picture that shows the job: a frame of its layer, else the newest preview."""
         if self.files:
-            front = self.pictures_of(self.parts[-1])
+            front = self.frames_of(self.parts[-1])
             return front[len(front) // 2]
         return self.pictures.get("foreground_atlas") or self.preview
 
@@ -184,7 +184,7 @@ class Job:
         if event.state == "starting":
             self.began_at = event.at
         if event.state == "failed":
-            self.fail(event.problem or lost_reason())
+            self.fail(event.problem or failed_without_reason())
         elif event.state == "done":
             self.ended_at = event.at
             self.result = event.result or jobs.Result()
@@ -195,20 +195,20 @@ class Job:
                 self.enter(phase)
                 self.work = _STATE_WORDS.get(event.state, "")
 
-    def words(self) -> str:
+    def status(self) -> str:
         """The phase in words, with the count where there is one: ``Fitting the atlas 40/100``."""
         if self.cancelling and not self.ended:
             return "Cancelling"
         name = self.work[:1].upper() + self.work[1:] if self.work else _WORDS[self.phase]
         return f"{name} {self.done}/{self.total}" if self.total else name
 
-    def eta_words(self) -> str:
+    def eta_text(self) -> str:
         """Time left in words, or nothing when unknown."""
         return "" if self.eta_s is None or self.ended else duration(self.eta_s) + " left"
 
-    def progress_words(self) -> str:
+    def progress_text(self) -> str:
         """Phase and time left in one line, so that a panel does not jump."""
-        return ", ".join(part for part in (self.words(), self.eta_words()) if part)
+        return ", ".join(part for part in (self.status(), self.eta_text()) if part)
 
 
 def duration(seconds: float) -> str:
@@ -221,7 +221,7 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def lost_reason() -> jobs.Problem:
+def failed_without_reason() -> jobs.Problem:
     """For a failure that arrived without a reason."""
     return jobs.Problem(
         code="failed_without_reason",

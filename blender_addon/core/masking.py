@@ -1,4 +1,4 @@
-"""Where the object is: from what the artist chose to the masks that are sent."""
+"""Masks of a job, from the way the artist chose to point at the object."""
 
 from __future__ import annotations
 
@@ -8,18 +8,15 @@ from pathlib import Path
 from ..wire import jobs
 from .settings import Settings
 
-POINTED = ("box", "image", "key")
-"""Modes that point at the object on one frame, and have it carried through the shot."""
-
-_PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tga", ".tif", ".tiff", ".webp", ".exr"}
-_CHOOSE = "Choose another way under Shot > Object, or mend this one."
+_IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".tga", ".tif", ".tiff", ".webp", ".exr"}
+_CHOOSE = "Choose one, or another way under Shot > Object."
 
 
-def sources(settings: Settings, start: int, frames: int) -> list[tuple[int, Path | None]]:
-    """Mask pictures to send, as (frame of the clip counted from 0, file); raises JobError.
+def mask_sources(settings: Settings, start: int, frames: int) -> list[tuple[int, Path | None]]:
+    """Masks to send, as (frame of the clip counted from 0, file); raises JobError.
 
-    No file: Blender draws it. start: the clip's first frame on the timeline; frames: how many it
-    has.
+    Without a file, Blender renders the mask. start: the clip's first frame on the timeline. frames:
+    the clip's length.
     """
     mode = settings.mask_mode
     if mode in ("box", "image", "key"):
@@ -38,14 +35,17 @@ def sources(settings: Settings, start: int, frames: int) -> list[tuple[int, Path
     return []
 
 
-def masks_of(
+def masks_for(
     settings: Settings,
     keys: tuple[jobs.KeyMask, ...],
     start: int,
     scale: tuple[float, float] = (1.0, 1.0),
 ) -> jobs.Masks:
-    """The masks of a job. keys: the pictures of sources(), read. scale: of x and y, sent size to
-    the strip's own."""
+    """The masks of a job.
+
+    keys: the masks of mask_sources(), read. scale: (x, y), size of the sent frames relative to the
+    strip's own.
+    """
     mode = settings.mask_mode
     if mode == "box":
         x, y, width, height = settings.mask_box
@@ -72,9 +72,9 @@ def _index(settings: Settings, start: int, frames: int) -> int:
     if not 0 <= index < frames:
         raise jobs.JobError(
             "mask_frame_outside",
-            f"The mask is for frame {settings.mask_frame}, the strip shows frames {start} to "
+            f"The mask is for frame {settings.mask_frame}, but the strip covers frames {start} to "
             f"{start + frames - 1}.",
-            "Set On Frame to the frame the mask was made on, or make it anew on this strip.",
+            "Set On Frame to the frame the mask was made on, or make a new mask for this strip.",
         )
     return index
 
@@ -84,8 +84,9 @@ def _check_chosen(settings: Settings) -> None:
     if mode == "box" and min(settings.mask_box[2:]) < 1:
         raise jobs.JobError(
             "no_box",
-            "No box is drawn round the object.",
-            "Press Draw Box and drag it in the preview, or choose another way under Shot > Object.",
+            "No box is drawn around the object.",
+            "Press Draw Box and drag one in the preview, or choose another way under "
+            "Shot > Object.",
         )
     if mode == "image" and not settings.mask_name:
         raise jobs.JobError(
@@ -101,8 +102,7 @@ def _check_chosen(settings: Settings) -> None:
         raise jobs.JobError(
             "mask_missing",
             f"The mask {path} does not exist." if path else "No mask is chosen.",
-            "Choose a picture of the object, white on black, or choose another way under "
-            "Shot > Object.",
+            "Choose an image of the object, white on black, or another way under Shot > Object.",
         )
 
 
@@ -112,14 +112,13 @@ def _folder(settings: Settings, frames: int) -> Sequence[Path]:
         raise jobs.JobError(
             "masks_missing",
             f"The folder {path} does not exist." if settings.mask_path else "No folder is chosen.",
-            "Choose the folder with one mask for every frame, or choose another way under "
-            "Shot > Object.",
+            "Choose a folder with one mask for every frame, or another way under Shot > Object.",
         )
-    pictures = sorted(f for f in path.iterdir() if f.suffix.lower() in _PICTURES)
-    if len(pictures) != frames:
+    images = sorted(f for f in path.iterdir() if f.suffix.lower() in _IMAGES)
+    if len(images) != frames:
         raise jobs.JobError(
             "mask_count",
-            f"The folder {path.name} holds {len(pictures)} masks, the strip shows {frames} frames.",
-            "One mask for every visible frame is needed, named in order.",
+            f"The folder {path.name} holds {len(images)} masks, but the strip has {frames} frames.",
+            "Put one mask for every visible frame there, named in order.",
         )
-    return pictures
+    return images

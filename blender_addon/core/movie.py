@@ -21,7 +21,7 @@ State = Literal["writing", "written", "failed", "stopped"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class MovieOrder:
     """What is to be written. pictures: PNGs of one folder, in order. size: (W, H) of each."""
 
     pictures: tuple[str, ...]
@@ -42,7 +42,7 @@ class MovieWriter:
     under its name when it is complete.
     """
 
-    def __init__(self, command: list[str], order: Order) -> None:
+    def __init__(self, command: list[str], order: MovieOrder) -> None:
         self.state: State = "writing"
         self.problem: jobs.Problem | None = None
         self.done, self.total = 0, len(order.pictures)

@@ -1,4 +1,4 @@
-"""Where a layer goes on the timeline: channel, frames and transform, as plain arithmetic."""
+"""Arithmetic of the timeline: free channels, a layer's frames and transform, canvas coordinates."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ MAX_CHANNEL = 128
 
 
 @dataclass(frozen=True, kw_only=True)
-class Taken:
-    """A strip on the timeline: its channel and frames [start, end)."""
+class OccupiedSpan:
+    """Channel and frames [start, end) of a strip on the timeline."""
 
     channel: int
     start: int
@@ -26,9 +26,9 @@ class Taken:
 class Anchor:
     """What ties a job to the strip it was started on.
 
-    start: first frame, frames: how many were read. content: the frame the strip's own first
-    picture sat on; when the artist slides the strip, the layer follows by the difference.
-    width, height: the strip's picture in pixels (the layer may have been made smaller).
+    start: first frame that was read; frames: how many. content: the timeline frame on which the
+    strip's content started; if the artist moves the strip, the layer follows by the difference.
+    width, height: the strip's frame size in pixels (the layer may be smaller).
     """
 
     scene: str
@@ -41,23 +41,23 @@ class Anchor:
     height: int
 
     def to_plain(self) -> dict[str, Any]:
-        """Plain values, for keeping beside the layer."""
+        """Plain values for the record beside the layer."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Anchor:
-        """Back from plain values; unknown keys of a later version are ignored."""
+        """From plain values; ignores keys of later versions."""
         known = {field.name for field in dataclasses.fields(cls)}
         return cls(**{key: value for key, value in plain.items() if key in known})
 
     def first_frame(self, content_now: float) -> int:
-        """Frame the layer starts on, given where the strip's first picture sits now."""
+        """Frame the layer starts on, given the frame on which the strip's content starts now."""
         return self.start + round(content_now - self.content)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """A strip's transform and crop in Blender's units; crop is in the strip's own pixels."""
+    """A strip's transform, crop and flips in Blender's units; crop is in the strip's own pixels."""
 
     offset_x: float = 0.0
     offset_y: float = 0.0
@@ -70,24 +70,24 @@ class Placement:
     flip_y: bool = False
 
 
-def free_channel(taken: Iterable[Taken], start: int, end: int, above: int) -> int:
-    """Lowest channel over `above` with nothing in [start, end); raises JobError when full.
+def free_channel(occupied: Iterable[OccupiedSpan], start: int, end: int, above: int) -> int:
+    """Lowest channel above `above` that is empty over [start, end); raises JobError if none is.
 
-    Blender itself accepts two strips on one channel at one time without a word.
+    Blender itself lets strips overlap on a channel without a warning.
     """
-    busy = {t.channel for t in taken if t.start < end and t.end > start}
+    busy = {t.channel for t in occupied if t.start < end and t.end > start}
     for channel in range(above + 1, MAX_CHANNEL + 1):
         if channel not in busy:
             return channel
     raise jobs.JobError(
         "no_free_channel",
-        f"Every channel above channel {above} is taken between frames {start} and {end - 1}.",
+        f"Every channel above channel {above} is occupied between frames {start} and {end - 1}.",
         "Free one channel above the strip, then press Insert Layer.",
     )
 
 
 def fit(placement: Placement, source: tuple[int, int], layer: tuple[int, int]) -> Placement:
-    """Placement of a layer of `layer` (W, H) pixels exactly over a `source` (W, H) picture."""
+    """Placement of a layer of `layer` (W, H) pixels exactly over a `source` of (W, H) pixels."""
     grow_x, grow_y = source[0] / layer[0], source[1] / layer[1]
     left, right, bottom, top = placement.crop
     return dataclasses.replace(
@@ -103,22 +103,22 @@ def fit(placement: Placement, source: tuple[int, int], layer: tuple[int, int]) -
     )
 
 
-def percentage(size: tuple[int, int], longest: int) -> int:
+def render_percentage(size: tuple[int, int], longest: int) -> int:
     """Render percentage (1..100) that keeps the long side within `longest`; 0 means no limit."""
     if longest <= 0 or max(size) <= longest:
         return 100
     return max(1, longest * 100 // max(size))
 
 
-def to_picture(
-    point: tuple[float, float], placement: Placement, picture: tuple[int, int]
+def canvas_to_image(
+    point: tuple[float, float], placement: Placement, image: tuple[int, int]
 ) -> tuple[float, float]:
-    """Where a point of the canvas lies in a strip's picture.
+    """Convert a point of the canvas to a pixel position in a strip's image.
 
-    point: pixels of the canvas, y upwards, from its middle. picture: (W, H). Gives pixels
-    of the picture from its upper left corner, y downwards; outside of it, the point is too.
+    point: pixels from the canvas' centre, y up. image: (W, H). Returns pixels from the image's
+    upper left corner, y down; may lie outside the image.
     """
-    (width, height), (pivot_x, pivot_y) = picture, _pivot(placement, picture)
+    (width, height), (pivot_x, pivot_y) = image, _pivot(placement, image)
     x = point[0] - placement.offset_x + width / 2 - pivot_x
     y = point[1] - placement.offset_y + height / 2 - pivot_y
     cos, sin = math.cos(-placement.rotation), math.sin(-placement.rotation)
@@ -128,11 +128,11 @@ def to_picture(
     return x, (y if placement.flip_y else height - y)
 
 
-def to_canvas(
-    point: tuple[float, float], placement: Placement, picture: tuple[int, int]
+def image_to_canvas(
+    point: tuple[float, float], placement: Placement, image: tuple[int, int]
 ) -> tuple[float, float]:
-    """The way back: where a pixel of a strip's picture lies on the canvas, from its middle."""
-    (width, height), (pivot_x, pivot_y) = picture, _pivot(placement, picture)
+    """The inverse: from a pixel position in a strip's image to the canvas, from its centre."""
+    (width, height), (pivot_x, pivot_y) = image, _pivot(placement, image)
     x = width - point[0] if placement.flip_x else point[0]
     y = point[1] if placement.flip_y else height - point[1]
     x, y = (x - pivot_x) * placement.scale_x, (y - pivot_y) * placement.scale_y
@@ -144,15 +144,15 @@ def to_canvas(
     )
 
 
-def _pivot(placement: Placement, picture: tuple[int, int]) -> tuple[float, float]:
-    return placement.origin[0] * picture[0], placement.origin[1] * picture[1]
+def _pivot(placement: Placement, image: tuple[int, int]) -> tuple[float, float]:
+    return placement.origin[0] * image[0], placement.origin[1] * image[1]
 
 
-def box_between(
-    corners: Iterable[tuple[float, float]], picture: tuple[int, int]
+def bounding_box(
+    corners: Iterable[tuple[float, float]], image: tuple[int, int]
 ) -> tuple[int, int, int, int]:
-    """x, y, width, height of the box round points of a picture, cut off at its edges."""
+    """x, y, width, height of the box around points of an image, clipped to the image."""
     xs, ys = zip(*corners, strict=True)
-    left, right = (round(min(max(x, 0), picture[0])) for x in (min(xs), max(xs)))
-    top, bottom = (round(min(max(y, 0), picture[1])) for y in (min(ys), max(ys)))
+    left, right = (round(min(max(x, 0), image[0])) for x in (min(xs), max(xs)))
+    top, bottom = (round(min(max(y, 0), image[1])) for y in (min(ys), max(ys)))
     return left, top, right - left, bottom - top

@@ -1,4 +1,4 @@
-"""Pictures of how far a job is: the newest of each, as a file that a panel can show."""
+"""Previews of running jobs: the newest of each job, as a file that a panel can show."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from .jobs import Job
 
 
 @dataclass(frozen=True)
-class Preview:
-    """A preview that was asked for: its job, and the number of its event there."""
+class PreviewRequest:
+    """Tag of a preview being fetched: its job, and the sequence number of its event."""
 
     job: str
     seq: int
 
 
 class Previews:
-    """Writes previews below a folder of its own, which close() removes.
+    """Writes previews to a temporary folder, which close() removes.
 
-    Each file has a name of its own: Blender keeps a picture it has loaded under its name.
+    Every file has a unique name, because Blender caches loaded images by name.
     """
 
     def __init__(self, writer: ThreadPoolExecutor) -> None:
         self._writer = writer
         self._folder: Path | None = None
         self._closed = False
-        self._writes: dict[str, tuple[Preview, Future[Path]]] = {}
+        self._writes: dict[str, tuple[PreviewRequest, Future[Path]]] = {}
 
-    def arrived(self, preview: Preview, image: NDArray[np.uint8]) -> None:
-        """Take a fetched preview: uint8 [H,W,3|4]. An older one that comes late is left out."""
+    def receive(self, preview: PreviewRequest, image: NDArray[np.uint8]) -> None:
+        """Write a fetched preview, uint8 [H,W,3|4], unless a newer one came before it."""
         waiting = self._writes.get(preview.job)
         if image.shape[2] in (3, 4) and (waiting is None or waiting[0].seq < preview.seq):
             write = self._writer.submit(self._write, preview, image)
             self._writes[preview.job] = (preview, write)
 
-    def advance(self, jobs: Mapping[str, Job]) -> bool:
-        """Show what is written; True when a job has another preview. A full disk shows none."""
+    def poll(self, jobs: Mapping[str, Job]) -> bool:
+        """Give jobs the previews that are written; True if any changed. Ignores write errors."""
         ready = [preview for preview, write in self._writes.values() if write.done()]
         changed = False
         for preview in ready:
@@ -59,11 +59,11 @@ class Previews:
         return changed
 
     def forget(self, job: str) -> None:
-        """A job is off the list."""
+        """Drop a job that was removed from the list."""
         self._writes.pop(job, None)
 
     def close(self) -> None:
-        """Remove every preview, after those that are being written; safe to repeat."""
+        """Remove every preview once pending writes are done; safe to repeat."""
         self._writes.clear()
         if not self._closed:
             self._closed = True
@@ -73,7 +73,7 @@ class Previews:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _write(self, preview: Preview, image: NDArray[np.uint8]) -> Path:
+    def _write(self, preview: PreviewRequest, image: NDArray[np.uint8]) -> Path:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="text2live-previews-"))
         path = self._folder / f"{preview.job}-{preview.seq}.png"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..wire import jobs, validate
-from .masking import masks_of
+from .masking import masks_for
 from .settings import Settings, alternatives
 
 
@@ -41,7 +41,7 @@ def check_before_reading(
     keys = tuple(jobs.KeyMask(frame=n, mask=stand_in(frames + n, 1)) for n in masks)
     clip = tuple(stand_in(index, 3) for index in range(frames))
     paint = stand_in(2 * frames, 4)
-    validate.check(job_spec(settings, clip, masks_of(settings, keys, start), fps, start, paint))
+    validate.check(job_spec(settings, clip, masks_for(settings, keys, start), fps, start, paint))
 
 
 def job_spec(

@@ -21,7 +21,7 @@ from .connection import View
 from .delivery import Delivery
 from .frames import FrameStore
 from .jobs import CANCELLED, ENDED, FETCHING, PLACING, READING, SENDING, WAITING, Job
-from .previews import Preview, Previews
+from .previews import PreviewRequest, Previews
 
 
 class Session:
@@ -157,7 +157,7 @@ class Session:
             self._take(event)
         for delivery in list(self._deliveries.values()):
             changed |= self._advance(delivery)
-        return self._previews.advance(self.jobs) or changed
+        return self._previews.poll(self.jobs) or changed
 
     def _take(self, event: Any) -> None:
         if isinstance(event, wire_client.ConnectionChanged):
@@ -191,7 +191,7 @@ class Session:
         elif isinstance(event, wire_client.JobAccepted):
             self._on(event.job_id, lambda job: self._accepted(job, event.new))
         elif isinstance(event, wire_client.RequestFailed):
-            if event.what in ("forget", "list") or isinstance(event.tag, Preview):
+            if event.what in ("forget", "list") or isinstance(event.tag, PreviewRequest):
                 return  # a picture on the way or a tidier list: nothing depends on it
             job_id = event.tag[0] if event.what == "fetch" else event.job_id
             self._on(job_id, lambda job: self._request_failed(job, event))
@@ -213,12 +213,12 @@ class Session:
         )
 
     def _fetched(self, event: Any) -> None:
-        if isinstance(event.tag, Preview):
-            self._previews.arrived(event.tag, event.array)
+        if isinstance(event.tag, PreviewRequest):
+            self._previews.receive(event.tag, event.array)
             return
         job_id, digest = event.tag
         if job_id in self._deliveries:
-            self._deliveries[job_id].arrived(digest, event.array)
+            self._deliveries[job_id].receive(digest, event.array)
 
     def _on(self, job_id: str | None, act: Callable[[Job], object]) -> None:
         job = self.jobs.get(job_id or "")
@@ -244,7 +244,7 @@ class Session:
         if job is None or not job.apply(event):
             return
         if event.object is not None and not job.ended and self._client is not None:
-            self._client.fetch(event.object, tag=Preview(job_id, event.seq))
+            self._client.fetch(event.object, tag=PreviewRequest(job_id, event.seq))
         if job.phase == FETCHING:
             self._deliver(job)
         elif job.phase in ENDED:
@@ -273,7 +273,7 @@ class Session:
 
     def _advance(self, delivery: Delivery) -> bool:
         try:
-            moved = delivery.advance()
+            moved = delivery.poll()
         except OSError as error:
             self.fail(delivery.job, _cannot_write(delivery.job, error))
             return True

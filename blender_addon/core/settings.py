@@ -10,6 +10,9 @@ from typing import Any, Literal
 
 from ..wire import jobs, models
 
+LAYER_WORDS = {"foreground": "object", "background": "background"}
+"""What the artist calls the layers."""
+
 Kind = Literal["edit", "atlas", "paint"]
 MaskMode = Literal["box", "image", "text", "auto", "key", "mask", "strip", "all", "none"]
 
@@ -63,8 +66,7 @@ class Settings:
         if self.kind == "paint":
             if self.paint_frame is not None:
                 return f"Paint on frame {self.paint_frame}"
-            what = "object" if self.layer == "foreground" else "background"
-            return f"Paint on {what} atlas"
+            return f"Paint on {LAYER_WORDS[self.layer]} atlas"
         return alternatives(self.prompt)[0]
 
     @property

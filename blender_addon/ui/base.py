@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..blender import compat, handlers, layers, runtime
+from ..blender import compat, handlers, runtime
+from ..blender.timeline import layers
 from ..wire import jobs
 
 PARENT = "T2L_PT_sequencer"

@@ -6,8 +6,9 @@ from typing import Any
 
 import bpy
 
-from ..blender import compat, layers
-from ..core.planning import to_canvas
+from ..blender import compat
+from ..blender.timeline import layers
+from ..core.planning import image_to_canvas
 from .base import subject
 
 _COLOUR = (1.0, 0.55, 0.1, 1.0)
@@ -70,8 +71,8 @@ def _kept(context: Any) -> tuple[list[Point], tuple[float, ...]] | None:
     size = (element.orig_width, element.orig_height)
     (x, y), (width, height) = settings.mask_corner, settings.mask_size
     corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
-    placement, squeeze = layers.placement_of(strip), _pixel_aspect(scene)
-    points = [to_canvas(corner, placement, size) for corner in corners]
+    placement, squeeze = layers.get_placement(strip), _pixel_aspect(scene)
+    points = [image_to_canvas(corner, placement, size) for corner in corners]
     to_region = context.region.view2d.view_to_region
     shown = [to_region(px * squeeze, py, clip=False) for px, py in points]
     return shown, _COLOUR if scene.frame_current == settings.mask_frame else _DIM

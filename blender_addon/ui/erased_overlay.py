@@ -11,7 +11,7 @@ from typing import Any
 
 import bpy
 
-from ..blender.easel import CANVAS
+from ..blender.image_jobs import CANVAS
 
 _VERTEX = """
 void main() {

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 
 from ..blender import compat, handlers, image_editor, runtime
-from ..blender.easel import Opening
+from ..blender.image_jobs import ImageJob
 from ..wire import jobs
 from .base import refuse
 from .operators import NeedsStrip
@@ -17,10 +17,10 @@ Chooser = Callable[[Any, Any], None]
 """Sets a scene's settings to an image that is there."""
 
 
-class OpensImage(NeedsStrip):
+class OpenImageOperator(NeedsStrip):
     """An operator that opens an image to paint on."""
 
-    def open(self, context: Any) -> tuple[Opening, Chooser]:
+    def open(self, context: Any) -> tuple[ImageJob, Chooser]:
         """Begin; raises JobError. Also gives what is done to the scene's settings then."""
         raise NotImplementedError
 
@@ -42,7 +42,7 @@ class OpensImage(NeedsStrip):
             if wait:
                 _show(name, opening.image(), choose)
             else:
-                state.easel.put(opening, lambda image: _show(name, image, choose))
+                state.image_jobs.add(opening, lambda image: _show(name, image, choose))
         except jobs.JobError as error:
             return refuse(self, error.problem)
         handlers.redraw()

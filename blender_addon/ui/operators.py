@@ -7,8 +7,9 @@ from typing import Any
 import bpy
 from bpy.props import FloatProperty, StringProperty
 
-from ..blender import compat, compositor, handlers, layers, runtime, waiting
+from ..blender import compat, compositor, handlers, runtime, scripting
 from ..blender.extract import check_source
+from ..blender.timeline import layers
 from ..core.jobs import Job
 from ..core.settings import Kind
 from ..wire import jobs
@@ -69,7 +70,7 @@ class OnStrip(NeedsStrip):
         """Start and wait for the end (for scripts)."""
         try:
             job = self.begin(context)
-            waiting.wait(runtime.current(), job, self.timeout)
+            scripting.wait_for_job(runtime.current(), job, self.timeout)
         except jobs.JobError as error:
             return refuse(self, error.problem)
         return {"FINISHED"} if job.placed else {"CANCELLED"}
@@ -171,7 +172,7 @@ class T2L_OT_compose(JobOperator, bpy.types.Operator):
         if job is None:
             return {"CANCELLED"}
         try:
-            scene, strip = layers.source_of(job)
+            scene, strip = layers.source_of_job(job)
             check_source(strip)
             start = job.anchor.first_frame(compat.content_start(strip))
             compositor.layers_over(scene, strip, job, start)

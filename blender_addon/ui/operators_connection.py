@@ -84,7 +84,7 @@ class T2L_OT_start_local(bpy.types.Operator):
     def execute(self, _context: Any) -> set[str]:
         """Start it and return; the panel says when it is ready."""
         try:
-            runtime.current().start_local()
+            runtime.current().connector.start_local()
         except jobs.JobError as error:
             return refuse(self, error.problem)
         handlers.redraw()
@@ -100,12 +100,12 @@ class T2L_OT_stop_local(bpy.types.Operator):
     @classmethod
     def poll(cls, _context: Any) -> bool:
         """There is one."""
-        local = runtime.current().local
+        local = runtime.current().connector.local
         return local is not None and local.running
 
     def execute(self, _context: Any) -> set[str]:
         """Stop it."""
-        runtime.current().stop_local()
+        runtime.current().connector.stop_local()
         handlers.redraw()
         return {"FINISHED"}
 

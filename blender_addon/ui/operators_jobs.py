@@ -6,7 +6,8 @@ from typing import Any
 
 import bpy
 
-from ..blender import compat, handlers, layers, runtime
+from ..blender import compat, handlers, runtime
+from ..blender.timeline import layers
 from ..core.jobs import Job
 from ..wire import jobs
 from .base import refuse
@@ -135,7 +136,7 @@ class T2L_OT_show_version(JobOperator, bpy.types.Operator):
         chosen = layers.find_layer(self.job_id)
         if chosen is None:
             return {"CANCELLED"}
-        for layer in layers.layer_strips(str(chosen[layers.LAYER_OF])):
+        for layer in layers.layers_of_strip(str(chosen[layers.LAYER_OF])):
             layer.mute = layer.get(layers.JOB) != self.job_id
         return {"FINISHED"}
 

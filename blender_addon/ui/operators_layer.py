@@ -6,7 +6,8 @@ from typing import Any
 
 import bpy
 
-from ..blender import compat, handlers, layers, runtime, versions, waiting
+from ..blender import compat, handlers, runtime, scripting
+from ..blender.timeline import layers, versions
 from ..wire import jobs
 from .base import refuse
 from .preferences import longest
@@ -81,7 +82,7 @@ class T2L_OT_bake(OnLayer, bpy.types.Operator):
     def act(self, _context: Any, _scene: Any, layer: Any) -> None:
         """Bake and wait for the end (for scripts)."""
         state = runtime.current()
-        waiting.wait_for_bake(state, state.bakes.begin(layer))
+        scripting.wait_for_bake(state, state.bakes.begin(layer))
 
 
 class T2L_OT_cancel_bake(OnLayer, bpy.types.Operator):

@@ -7,21 +7,20 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty
 
-from ..blender import compat, easel, shot
-from ..blender.easel import Opening
+from ..blender import analyses, compat, image_jobs
 from ..blender.extract import check_source
+from ..blender.image_jobs import ImageJob
 from ..core.jobs import Job
+from ..core.settings import LAYER_WORDS
 from ..wire import jobs
 from .base import subject
-from .opening import Chooser, OpensImage
+from .opening import Chooser, OpenImageOperator
 from .operators import OnStrip, begin
 from .preferences import longest
 from .properties import PAINT_LAYERS
 
-NAMES = {"foreground": "object", "background": "background"}
 
-
-class T2L_OT_open_atlas(OpensImage, bpy.types.Operator):
+class T2L_OT_open_atlas(OpenImageOperator, bpy.types.Operator):
     """Open the layer's atlas of the analysed shot as an image to paint on"""
 
     bl_idname = "text2live.open_atlas"
@@ -31,11 +30,11 @@ class T2L_OT_open_atlas(OpensImage, bpy.types.Operator):
         name="Layer", description="The layer whose atlas is opened", items=PAINT_LAYERS
     )
 
-    def open(self, context: Any) -> tuple[Opening, Chooser]:
+    def open(self, context: Any) -> tuple[ImageJob, Chooser]:
         """The atlas, for Map to Shot; one that was opened before comes back as it was left."""
         scene, strip, layer = compat.sequencer_scene(context), subject(context), self.layer
         plain = scene.text2live.collect(longest(context), "paint")
-        found = shot.analysis(strip, plain)
+        found = analyses.find(strip, plain)
         picture = found.pictures.get(f"{layer}_atlas") if found else None
         if picture is None:
             raise _raised(_not_analysed(layer))
@@ -44,17 +43,17 @@ class T2L_OT_open_atlas(OpensImage, bpy.types.Operator):
             settings.paint_image, settings.paint_layer = image, layer
             settings.paint_onto = "atlas"
 
-        name = f"{strip.name} {NAMES[layer]} atlas"
-        return easel.open_atlas(picture, name, shot.fingerprint(strip, plain)), choose
+        name = f"{strip.name} {LAYER_WORDS[layer]} atlas"
+        return image_jobs.open_atlas(picture, name, analyses.fingerprint(strip, plain)), choose
 
 
-class T2L_OT_paint_frame(OpensImage, bpy.types.Operator):
+class T2L_OT_paint_frame(OpenImageOperator, bpy.types.Operator):
     """Open a copy of the current frame to paint on; what you paint is carried to all the others"""
 
     bl_idname = "text2live.paint_frame"
     bl_label = "Paint on This Frame"
 
-    def open(self, context: Any) -> tuple[Opening, Chooser]:
+    def open(self, context: Any) -> tuple[ImageJob, Chooser]:
         """A copy of the frame, for Map to Shot."""
         scene = compat.sequencer_scene(context)
         frame = scene.frame_current
@@ -63,7 +62,7 @@ class T2L_OT_paint_frame(OpensImage, bpy.types.Operator):
             settings.paint_image, settings.paint_onto = image, "frame"
             settings.paint_frame = frame
 
-        opened = easel.open_frame(scene, subject(context), frame, longest(context), "paint")
+        opened = image_jobs.open_frame(scene, subject(context), frame, longest(context), "paint")
         return opened, choose
 
 
@@ -87,11 +86,11 @@ class T2L_OT_map_paint(OnStrip, bpy.types.Operator):
             )
         if settings.paint_onto == "atlas":
             plain = settings.collect(longest(context), "paint")
-            if shot.analysis(strip, plain) is None:
+            if analyses.find(strip, plain) is None:
                 raise _raised(_not_analysed(settings.paint_layer))
-            if image.get(easel.SHOT, shot.fingerprint(strip, plain)) != shot.fingerprint(
-                strip, plain
-            ):
+            if image.get(
+                image_jobs.ANALYSIS, analyses.fingerprint(strip, plain)
+            ) != analyses.fingerprint(strip, plain):
                 raise jobs.JobError(
                     "other_atlas",
                     f"The image {image.name} is the atlas of another analysis.",
@@ -103,7 +102,7 @@ class T2L_OT_map_paint(OnStrip, bpy.types.Operator):
 def _not_analysed(layer: str) -> jobs.Problem:
     return jobs.Problem(
         code="not_analysed",
-        message=f"The shot has no {NAMES[layer]} atlas yet under these settings.",
+        message=f"The shot has no {LAYER_WORDS[layer]} atlas yet under these settings.",
         hint="Press Analyse Shot first.",
     )
 

@@ -6,14 +6,15 @@ from typing import Any
 
 import bpy
 
-from ..blender import compat, easel, handlers, image_editor, layers, shot
-from ..blender.easel import Opening
+from ..blender import analyses, compat, handlers, image_editor, image_jobs
 from ..blender.extract import check_source, source_size
-from ..core.planning import box_between, to_picture
+from ..blender.image_jobs import ImageJob
+from ..blender.timeline import layers
+from ..core.planning import bounding_box, canvas_to_image
 from ..wire import jobs
 from . import box_overlay
 from .base import refuse, subject
-from .opening import Chooser, OpensImage
+from .opening import Chooser, OpenImageOperator
 from .operators import NeedsStrip
 from .preferences import longest
 
@@ -79,22 +80,22 @@ def take(context: Any, corners: list[tuple[float, float]]) -> None:
     """Keep the box round four points of the canvas, in pixels from its middle, for this frame."""
     scene, strip = compat.sequencer_scene(context), subject(context)
     size = source_size(strip)
-    placement = layers.placement_of(strip)
-    points = [to_picture(corner, placement, size) for corner in corners]
-    x, y, width, height = box_between(points, size)
+    placement = layers.get_placement(strip)
+    points = [canvas_to_image(corner, placement, size) for corner in corners]
+    x, y, width, height = bounding_box(points, size)
     settings = scene.text2live
     settings.mask_corner, settings.mask_size = (x, y), (width, height)
     settings.mask_frame = scene.frame_current
     settings.mask_mode = "box"
 
 
-class T2L_OT_paint_mask(OpensImage, bpy.types.Operator):
+class T2L_OT_paint_mask(OpenImageOperator, bpy.types.Operator):
     """Open a copy of the current frame: paint over the object in any colour that stands out"""
 
     bl_idname = "text2live.paint_mask"
     bl_label = "Paint Mask on This Frame"
 
-    def open(self, context: Any) -> tuple[Opening, Chooser]:
+    def open(self, context: Any) -> tuple[ImageJob, Chooser]:
         """A copy of the frame, which becomes the mask."""
         scene = compat.sequencer_scene(context)
         frame = scene.frame_current
@@ -103,8 +104,8 @@ class T2L_OT_paint_mask(OpensImage, bpy.types.Operator):
             settings.mask_mode, settings.mask_image = "image", image
             settings.mask_frame = frame
 
-        opened = easel.open_frame(
-            scene, subject(context), frame, longest(context), "mask", easel.OPAQUE
+        opened = image_jobs.open_frame(
+            scene, subject(context), frame, longest(context), "mask", image_jobs.OPAQUE
         )
         return opened, choose
 
@@ -118,7 +119,7 @@ class T2L_OT_open_report(NeedsStrip, bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         """Show it."""
         scene, strip = compat.sequencer_scene(context), subject(context)
-        found = shot.analysis(strip, scene.text2live.collect(longest(context), "atlas"))
+        found = analyses.find(strip, scene.text2live.collect(longest(context), "atlas"))
         if found is None or "report" not in found.pictures:
             return {"CANCELLED"}
         image = bpy.data.images.load(str(found.pictures["report"]), check_existing=True)

@@ -16,8 +16,8 @@ from . import (
     panel_layer,
     panel_paint,
     panel_shot,
+    text_layout,
     thumbs,
-    words,
 )
 from .base import PARENT, InSequencer
 
@@ -33,7 +33,7 @@ class T2L_PT_sequencer(InSequencer, bpy.types.Panel):
         problem = runtime.current().problem
         if problem is not None:
             box = self.layout.box()
-            words.problem(box, problem, words.letters(context))
+            text_layout.draw_problem(box, problem, text_layout.line_length(context))
             box.operator("text2live.dismiss", icon="CHECKMARK")
 
 

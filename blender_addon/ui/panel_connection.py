@@ -9,7 +9,7 @@ import bpy
 from ..blender import backends, runtime
 from ..core.connection import ONLINE_OFF, View
 from ..core.local_backend import LocalBackend
-from . import words
+from . import text_layout
 from .base import PARENT, InSequencer
 
 _MENDED_IN_PREFERENCES = ("wrong_key", "not_allowed", "not_a_backend", "bad_address", "no_answer")
@@ -32,9 +32,9 @@ class T2L_PT_connection(InSequencer, bpy.types.Panel):
     def draw(self, context: Any) -> None:
         """State, reason, what the backend is, and the local one."""
         state = runtime.current()
-        width = words.letters(context)
+        width = text_layout.line_length(context)
         draw_state(self.layout, state.session.view, width)
-        draw_local(self.layout, state.local, state.session.view, width)
+        draw_local(self.layout, state.connector.local, state.session.view, width)
 
 
 def draw_state(layout: Any, view: View, width: int) -> None:
@@ -52,12 +52,12 @@ def draw_state(layout: Any, view: View, width: int) -> None:
             if text:
                 column.label(text=text, icon="BLANK1")
         for text in view.others[:OTHERS]:
-            words.paragraph(column, f"Not from here: {text}", width, "USER")
+            text_layout.draw_paragraph(column, f"Not from here: {text}", width, "USER")
         if len(view.others) > OTHERS:
             column.label(text=f"and {len(view.others) - OTHERS} more", icon="BLANK1")
     elif view.problem is not None:
         box = layout.box()
-        words.problem(box, view.problem, width)
+        text_layout.draw_problem(box, view.problem, width)
         if view.problem.code == ONLINE_OFF:
             box.operator("text2live.allow_online", icon="URL")
         elif view.problem.code in _MENDED_IN_PREFERENCES:
@@ -78,7 +78,7 @@ def draw_local(layout: Any, local: LocalBackend | None, view: View, width: int) 
             row.operator("text2live.stop_local", text="Stop")
         return
     if local is not None and local.problem is not None:
-        words.problem(layout.box(), local.problem, width)
+        text_layout.draw_problem(layout.box(), local.problem, width)
     if view.state not in ("ready", "connecting"):
         wanted = backends.preferences()
         if wanted is not None and wanted.backend_python:

@@ -94,7 +94,7 @@ def draw_expected(layout: Any, context: Any, kind: Kind) -> None:
     if strip is None or strip.type not in compat.SOURCE_TYPES:
         return
     settings = compat.sequencer_scene(context).text2live.collect(longest(context), kind)
-    seconds = runtime.current().expected(strip, settings)
+    seconds = runtime.current().expected_seconds(strip, settings)
     if seconds is not None:
         layout.label(text=f"About {duration(seconds)}, as before on this server", icon="TIME")
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import bpy
 
-from ..blender import compat, layers, runtime
+from ..blender import compat, runtime
+from ..blender.timeline import layers
 from ..core.jobs import CANCELLED, Job
-from . import thumbs, words
+from . import text_layout, thumbs
 from .base import PARENT, InSequencer, subject
 
 SHOWN = 12  # ended jobs, the newest
@@ -30,7 +31,7 @@ class T2L_PT_jobs(InSequencer, bpy.types.Panel):
 
     def draw(self, context: Any) -> None:
         """Versions of the active strip, running jobs, ended ones."""
-        layout, width = self.layout, words.letters(context)
+        layout, width = self.layout, text_layout.line_length(context)
         state = runtime.current()
         draw_versions(layout, subject(context))
         for job in state.running:
@@ -47,7 +48,7 @@ def draw_versions(layout: Any, strip: Any) -> None:
     if strip is None:
         return
     uid = strip.get(layers.UID)
-    versions = layers.layer_strips(str(uid)) if uid else []
+    versions = layers.layers_of_strip(str(uid)) if uid else []
     if len({layer[layers.JOB] for layer in versions}) < 2:
         return
     column = layout.box().column(align=True)
@@ -72,10 +73,10 @@ def draw_running(layout: Any, job: Job, width: int) -> None:
     row = layout.row(align=True)
     row.label(text=job.title, icon="SHADERFX")
     row.operator("text2live.cancel", text="", icon="X").job_id = job.id
-    compat.show_progress(layout, job.fraction, job.progress_words())
+    compat.show_progress(layout, job.fraction, job.progress_text())
     thumbs.show(layout, job.preview, 6.0)
     if job.note:
-        words.paragraph(layout, job.note, width, "INFO")
+        text_layout.draw_paragraph(layout, job.note, width, "INFO")
 
 
 def draw_ended(layout: Any, job: Job, width: int) -> None:
@@ -86,10 +87,10 @@ def draw_ended(layout: Any, job: Job, width: int) -> None:
         row.operator("text2live.reuse", text="", icon="COPYDOWN").job_id = job.id
     row.operator("text2live.remove", text="", icon="TRASH").job_id = job.id
     if job.problem is not None:
-        words.problem(layout, job.problem, width)
+        text_layout.draw_problem(layout, job.problem, width)
     else:
         for note in job.notes[-NOTES:]:
-            words.paragraph(layout, note, width, "INFO")
+            text_layout.draw_paragraph(layout, note, width, "INFO")
     thumbs.show(layout, job.thumbnail, 4.0)
     draw_actions(layout, job)
 
@@ -100,7 +101,7 @@ def draw_actions(layout: Any, job: Job) -> None:
         if not job.pictures and job.settings is not None:
             layout.operator("text2live.retry", icon="FILE_REFRESH").job_id = job.id
         return
-    missing = layers.missing(job)
+    missing = layers.missing_parts(job)
     if not job.placed or missing:
         text = "Place Again" if job.placed else "Insert Layer"
         layout.operator("text2live.insert", text=text, icon="IMPORT").job_id = job.id

@@ -6,7 +6,8 @@ from typing import Any
 
 import bpy
 
-from ..blender import compat, layers, runtime, versions
+from ..blender import compat, runtime
+from ..blender.timeline import layers, versions
 from .base import PARENT, InSequencer
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import bpy
 
-from ..blender import compat, runtime, shot
+from ..blender import analyses, compat, runtime
 from ..core.quality import verdicts
-from . import thumbs, words
+from . import text_layout, thumbs
 from .base import PARENT, InSequencer, field, subject
 from .panel_edit import draw_expected
 from .preferences import longest
@@ -23,7 +23,7 @@ class T2L_PT_shot(InSequencer, bpy.types.Panel):
 
     def draw(self, context: Any) -> None:
         """Strip, object, analysis."""
-        layout, width = self.layout, words.letters(context)
+        layout, width = self.layout, text_layout.line_length(context)
         scene, strip = compat.sequencer_scene(context), subject(context)
         if scene is None:
             return
@@ -39,7 +39,9 @@ def draw_strip(layout: Any, strip: Any, width: int) -> bool:
         layout.label(text="Click a movie or image strip", icon="INFO")
         return False
     if strip.type not in compat.SOURCE_TYPES:
-        words.paragraph(layout, f"{strip.name} is no movie or image strip", width, "ERROR")
+        text_layout.draw_paragraph(
+            layout, f"{strip.name} is no movie or image strip", width, "ERROR"
+        )
         return False
     start, end = compat.span(strip)
     icon = "FILE_MOVIE" if strip.type == "MOVIE" else "IMAGE_DATA"
@@ -59,7 +61,7 @@ def draw_object(layout: Any, scene: Any, settings: Any, width: int) -> None:
         column.operator("text2live.draw_box", icon="SELECT_SET")
         if min(settings.mask_size) < 1:
             text = "No box yet: press the button and drag it, or type it here."
-            words.paragraph(column, text, width, "INFO")
+            text_layout.draw_paragraph(column, text, width, "INFO")
         for name in ("mask_corner", "mask_size", "mask_frame"):
             field(column, settings, name)
     elif mode == "image":
@@ -89,9 +91,9 @@ def draw_analysis(layout: Any, context: Any, strip: Any, width: int) -> None:
     """Whether the shot is analysed under these settings, how well, and its atlases."""
     running = [job for job in runtime.current().running if job.kind == "atlas"]
     settings = compat.sequencer_scene(context).text2live.collect(longest(context), "atlas")
-    found = shot.analysis(strip, settings)
+    found = analyses.find(strip, settings)
     for job in running:
-        compat.show_progress(layout, job.fraction, job.progress_words())
+        compat.show_progress(layout, job.fraction, job.progress_text())
     if running:
         return
     if found is None:
@@ -102,7 +104,7 @@ def draw_analysis(layout: Any, context: Any, strip: Any, width: int) -> None:
     box.label(text="Analysed: edits of it are quick now", icon="CHECKMARK")
     start = compat.span(strip)[0]
     for verdict in verdicts(found.numbers, start):
-        words.paragraph(box, verdict.text, width, "BLANK1" if verdict.good else "ERROR")
+        text_layout.draw_paragraph(box, verdict.text, width, "BLANK1" if verdict.good else "ERROR")
     if not found.pictures:
         box.operator("text2live.analyse", text="Show Its Atlases", icon="VIEWZOOM")
         return

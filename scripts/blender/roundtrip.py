@@ -28,7 +28,8 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from blender_addon.blender import compat, layers, runtime
+from blender_addon.blender import compat, runtime
+from blender_addon.blender.timeline import layers
 from blender_addon.core import png
 from blender_addon.core.jobs import Job, duration
 from blender_addon.ui.operators import begin
@@ -178,17 +179,17 @@ def edit_as_an_artist(scene: Any, timeout: float) -> Job:
     began, said, next_word = time.monotonic(), "", 0.0
     while not job.ended:
         state.tick()
-        phase, passed = job.words().rstrip("0123456789/ "), time.monotonic() - began
+        phase, passed = job.status().rstrip("0123456789/ "), time.monotonic() - began
         if phase != said or passed > next_word:
-            print(f"  {passed:6.1f} s  {job.words()} {job.eta_words()}", flush=True)
+            print(f"  {passed:6.1f} s  {job.status()} {job.eta_text()}", flush=True)
             said, next_word = phase, passed + SAY_EVERY_S
         if passed > timeout:
-            raise SystemExit(f"Not finished after {duration(timeout)}: {job.words()}")
+            raise SystemExit(f"Not finished after {duration(timeout)}: {job.status()}")
         time.sleep(min(0.02, state.interval()))
     if job.problem is not None:
         raise SystemExit(f"{job.problem.message} {job.problem.hint}")
     numbers = job.result.numbers if job.result else {}
-    print(f"  {time.monotonic() - began:6.1f} s  {job.words()}  {numbers}")
+    print(f"  {time.monotonic() - began:6.1f} s  {job.status()}  {numbers}")
     return job
 
 

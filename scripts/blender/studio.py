@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from blender_addon.blender import compat
 from blender_addon.core import png
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 ADDON = "blender_addon"
 
 

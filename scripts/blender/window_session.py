@@ -27,8 +27,8 @@ import numpy as np
 from scripts.build_extension import build_legacy
 from scripts.make_clip import make_clip, write_clip
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-STORY = REPOSITORY / "scripts" / "window" / "story.py"
+REPOSITORY = Path(__file__).resolve().parents[2]
+STORY = REPOSITORY / "scripts" / "blender" / "window" / "story.py"
 WIDTH, HEIGHT = 1600, 1000
 LARGEST = 150_000  # bytes of a picture of the guide
 

@@ -26,7 +26,8 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from blender_addon.blender import baking, extract, handlers, layers, masks, runtime
+from blender_addon.blender import baking, extract, handlers, masks, runtime
+from blender_addon.blender.timeline import layers
 from blender_addon.core import png
 from blender_addon.ui.operators import begin
 from scripts.blender import studio

@@ -60,7 +60,7 @@ class Desk:
         """Let the timer's work happen until the condition holds."""
         if not studio.tick_until(handlers.on_timer, condition, limit):
             state = runtime.current()
-            seen = [(job.words(), job.note, job.problem) for job in state.jobs]
+            seen = [(job.status(), job.note, job.problem) for job in state.jobs]
             pytest.fail(f"never happened: {state.session.view}, {seen}, {self.log()}")
 
     def log(self) -> str:

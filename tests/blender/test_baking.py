@@ -17,15 +17,9 @@ from recorder import drawn  # noqa: E402
 from test_extract import make_meta  # noqa: E402
 from test_layers import finished  # noqa: E402
 
-from blender_addon.blender import (  # noqa: E402
-    compat,
-    handlers,
-    layers,
-    placing,
-    runtime,
-    waiting,
-)
-from blender_addon.blender.folders import folder_of  # noqa: E402
+from blender_addon.blender import compat, handlers, runtime, scripting  # noqa: E402
+from blender_addon.blender.timeline import layers, placing  # noqa: E402
+from blender_addon.blender.timeline.folders import folder_of  # noqa: E402
 from blender_addon.ui import operators_layer  # noqa: E402
 from blender_addon.wire import jobs  # noqa: E402
 from scripts.blender import studio  # noqa: E402
@@ -40,7 +34,7 @@ def layer() -> np.ndarray:
 def bake(layer: Any) -> Any:
     """Bake and wait, as a script does; gives the movie's strip."""
     state = runtime.current()
-    return waiting.wait_for_bake(state, state.bakes.begin(layer))
+    return scripting.wait_for_bake(state, state.bakes.begin(layer))
 
 
 def rendered(scene: Any, frames: tuple[int, ...], folder: Path) -> np.ndarray:

@@ -16,17 +16,11 @@ from recorder import drawn  # noqa: E402
 from test_baking import bake  # noqa: E402
 from test_layers import finished  # noqa: E402
 
-from blender_addon.blender import (  # noqa: E402
-    compat,
-    compositor,
-    layers,
-    placing,
-    runtime,
-    versions,
-)
+from blender_addon.blender import compat, compositor, runtime  # noqa: E402
+from blender_addon.blender.timeline import layers, placing, versions  # noqa: E402
 from blender_addon.core import jobs as phases  # noqa: E402
 from blender_addon.core import png  # noqa: E402
-from blender_addon.core.delivery import files_in  # noqa: E402
+from blender_addon.core.delivery import layer_files  # noqa: E402
 from blender_addon.core.jobs import Job  # noqa: E402
 from blender_addon.wire import jobs  # noqa: E402
 from scripts.blender import studio  # noqa: E402
@@ -45,13 +39,13 @@ def finished_both(scene: Any, strip: Any, layer: np.ndarray, folder: Path, name:
     job = Job(
         id=name * 16,
         label="a red car",
-        anchor=layers.anchor(scene, strip, (96, 64)),
+        anchor=layers.make_anchor(scene, strip, (96, 64)),
         folder=folder / (name * 16),
         phase=phases.PLACING,
         parts=PARTS,
     )
     job.folder.mkdir(parents=True)
-    job.files = files_in(job.folder, PARTS, layer.shape[1])
+    job.files = layer_files(job.folder, PARTS, layer.shape[1])
     job.layer_size = (layer.shape[3], layer.shape[2])
     for path, image in zip(job.files, layer.reshape(-1, *layer.shape[2:]), strict=True):
         png.write(path, image)
@@ -90,7 +84,7 @@ def test_two_strips_lie_in_the_right_order_with_an_opacity_each(
     )
     assert np.abs(shown(scene, 23, tmp_path) - expected).max() <= 1
     assert layers.find_layer(job.id, "foreground") == front
-    assert layers.missing(job) == []
+    assert layers.missing_parts(job) == []
 
 
 @pytest.mark.parametrize("lost", [0, 1])
@@ -107,7 +101,7 @@ def test_one_that_was_removed_is_placed_again_in_its_order(
     if lost:  # and something else has taken its place
         taken = studio.movie_strip(scene, movie, "other", frame_start=20, channel=3)
         taken.mute = True
-    assert layers.missing(job) == [PARTS[lost]]
+    assert layers.missing_parts(job) == [PARTS[lost]]
     again = placing.place(job)
     assert again[1 - lost].name == kept
     assert len(layers.all_layers()) == 2
@@ -213,7 +207,7 @@ def test_both_are_baked_beside_each_other(
     baked = [bake(one) for one in placed]
     assert len({one.filepath for one in baked}) == 2
     assert np.array_equal(shown(scene, 26, tmp_path), before)
-    assert layers.missing(job) == []
+    assert layers.missing_parts(job) == []
 
 
 # -- with a backend
@@ -243,10 +237,10 @@ def test_a_job_of_both_fetches_each_and_not_what_they_make_together(
     )
     back, front = (layers.find_layer(job.id, part) for part in PARTS)
     assert (back.channel, front.channel) == (2, 3)
-    behind = studio.over(png.read(job.pictures_of("background")[5]), clip[5])
-    expected = studio.over(png.read(job.pictures_of("foreground")[5]), behind)
+    behind = studio.over(png.read(job.frames_of("background")[5]), clip[5])
+    expected = studio.over(png.read(job.frames_of("foreground")[5]), behind)
     assert np.array_equal(shown(both.scene, 25, tmp_path), expected)
-    assert job.thumbnail == job.pictures_of("foreground")[4]
+    assert job.thumbnail == job.frames_of("foreground")[4]
     bpy.ops.ed.undo()
     assert layers.all_layers() == []
 
@@ -259,8 +253,8 @@ def test_versions_of_both_are_compared_as_one(both: Desk) -> None:
     assert seen.lines.count("<Only>") == 2
     assert "5: v2 a boat object" in seen
     assert bpy.ops.text2live.show_version(job_id=second.id) == {"FINISHED"}
-    assert [one.mute for one in layers.strips_of(first.id)] == [True, True]
-    assert [one.mute for one in layers.strips_of(second.id)] == [False, False]
+    assert [one.mute for one in layers.layers_of_job(first.id)] == [True, True]
+    assert [one.mute for one in layers.layers_of_job(second.id)] == [False, False]
 
 
 def test_both_come_back_with_the_file_and_after_a_retry(both: Desk, tmp_path: Path) -> None:
@@ -299,7 +293,7 @@ def test_one_strip_that_was_deleted_is_offered_and_placed(both: Desk) -> None:
     assert bpy.ops.text2live.insert(job_id=job.id) == {"FINISHED"}
     assert [layers.find_layer(job.id, part).channel for part in PARTS] == [2, 3]
     assert bpy.ops.text2live.remove(job_id=job.id) == {"FINISHED"}
-    assert len(layers.strips_of(job.id)) == 2
+    assert len(layers.layers_of_job(job.id)) == 2
     assert all(path.exists() for path in job.files)
 
 
@@ -314,4 +308,4 @@ def test_one_of_both_is_made_again_from_its_own_strip(both: Desk) -> None:
     both.until(lambda: job.ended)
     assert job.problem is None
     assert back[layers.JOB] == job.id
-    assert [strip[layers.PART] for strip in layers.strips_of(first.id)] == ["foreground"]
+    assert [strip[layers.PART] for strip in layers.layers_of_job(first.id)] == ["foreground"]

@@ -12,7 +12,8 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 from desk import Desk  # noqa: E402
 from test_survival import reopen, settle  # noqa: E402
 
-from blender_addon.blender import compat, handlers, layers, runtime  # noqa: E402
+from blender_addon.blender import compat, handlers, runtime  # noqa: E402
+from blender_addon.blender.timeline import layers  # noqa: E402
 from blender_addon.core import jobs as phases  # noqa: E402
 from scripts.blender import studio  # noqa: E402
 

@@ -14,7 +14,8 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 
 from test_layers import finished  # noqa: E402
 
-from blender_addon.blender import compat, compositor, layers, placing, runtime  # noqa: E402
+from blender_addon.blender import compat, compositor, runtime  # noqa: E402
+from blender_addon.blender.timeline import layers, placing  # noqa: E402
 from blender_addon.core import jobs as phases  # noqa: E402
 from blender_addon.core import png  # noqa: E402
 from blender_addon.ui import operators  # noqa: E402
@@ -155,7 +156,7 @@ def test_the_button_builds_and_updates(scene: Any, movie: Path, layer: Any, tmp_
 def test_what_the_nodes_leave_out_is_said(scene: Any, movie: Path, job: Any) -> None:
     runtime.current().session.add(job)
     job.enter(phases.DONE)
-    strip, placed = layers.source_of(job)[1], layers.find_layer(job.id)
+    strip, placed = layers.source_of_job(job)[1], layers.find_layer(job.id)
     said: list[Any] = []
     button = types.SimpleNamespace(
         job=lambda candidates: candidates[-1], report=lambda level, text: said.append((level, text))
@@ -206,7 +207,7 @@ def job(scene: Any, movie: Path, layer: Any, tmp_path: Path) -> Any:
 
 
 def composed(scene: Any, job: Any) -> Any:
-    (node,) = compositor.layers_over(scene, layers.source_of(job)[1], job, 20)
+    (node,) = compositor.layers_over(scene, layers.source_of_job(job)[1], job, 20)
     return node
 
 
@@ -263,7 +264,7 @@ def test_keyframes_of_the_groups_own_strength_stay(scene: Any, job: Any) -> None
 
 def test_a_driver_on_the_opacity_is_refused(scene: Any, job: Any) -> None:
     layers.find_layer(job.id).driver_add("blend_alpha").driver.expression = "frame / 30"
-    assert not built(scene, layers.source_of(job)[1], job)
+    assert not built(scene, layers.source_of_job(job)[1], job)
 
 
 # -- strips that do not play as their file does

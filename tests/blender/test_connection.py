@@ -29,7 +29,7 @@ def preferences(scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def until(state: Any, condition: Any) -> None:
-    assert studio.tick_until(state.tick, condition, 60), (state.local, state.session.view)
+    assert studio.tick_until(state.tick, condition, 60), (state.connector.local, state.session.view)
 
 
 def test_a_local_backend_from_start_to_stop(scene: Any, state: Any, preferences: Any) -> None:
@@ -51,8 +51,8 @@ def test_a_local_backend_from_start_to_stop(scene: Any, state: Any, preferences:
     assert bpy.ops.text2live.stop_local() == {"FINISHED"}
     assert "Stopping the local backend" in drawn(scene)
     assert not state.session.connected
-    until(state, lambda: not state.local.running)
-    assert state.local.problem is None
+    until(state, lambda: not state.connector.local.running)
+    assert state.connector.local.problem is None
     assert not bpy.ops.text2live.stop_local.poll()
     assert "<Start Local Backend>" in drawn(scene)
 
@@ -63,7 +63,7 @@ def test_the_local_backend_ends_with_the_addon(scene: Any, state: Any, preferenc
     preferences.backend_options = "--mock ok"
     bpy.ops.text2live.start_local()
     until(state, lambda: state.session.view.state == "ready")
-    local = state.local
+    local = state.connector.local
     runtime.stop()
     assert not local.running
     assert not local.connection_file.exists()
@@ -81,7 +81,7 @@ def test_why_a_local_backend_did_not_start(
     preferences.backend_folder = str(studio.REPOSITORY)
     preferences.backend_options = "--mock ok --listen nowhere"
     bpy.ops.text2live.start_local()
-    until(state, lambda: not state.local.running)
+    until(state, lambda: not state.connector.local.running)
     assert "'nowhere' is not an address to listen on." in drawn(scene)
     assert "<Start Local Backend>" in drawn(scene)
 

@@ -34,9 +34,10 @@ for module in (msgpack, msgspec, zmq):
 assert zmq.has("curve")
 assert hasattr(bpy.types, "T2L_PT_sequencer")
 assert "bl_ext.user_default.text2live" in bpy.context.preferences.addons
-from bl_ext.user_default.text2live.blender import layers, runtime
+from bl_ext.user_default.text2live.blender import runtime
+from bl_ext.user_default.text2live.blender.timeline import folders
 assert runtime.wire_client.__name__ == "bl_ext.user_default.text2live.protocol.client"
-assert str(layers.folder_for("j", runtime.PACKAGE)).startswith(home)
+assert str(folders.folder_for("j", runtime.PACKAGE)).startswith(home)
 bpy.ops.preferences.addon_disable(module="bl_ext.user_default.text2live")
 assert not hasattr(bpy.types, "T2L_PT_sequencer")
 print("INSTALLED")
@@ -79,7 +80,7 @@ archive = sys.argv[sys.argv.index("--") + 1]
 bpy.ops.preferences.addon_install(filepath=archive, overwrite=True)
 bpy.ops.preferences.addon_enable(module="text2live")
 assert hasattr(bpy.types, "T2L_PT_sequencer")
-from text2live.blender import handlers, layers, runtime
+from text2live.blender import handlers, runtime
 home = bpy.utils.user_resource("SCRIPTS")
 assert runtime.wire_client.__name__ == "text2live.protocol.client"
 assert runtime.wire_client.__file__.startswith(home)

@@ -19,10 +19,10 @@ from scripts.blender import studio  # noqa: E402
 
 def read_all(scene: Any, strip: Any, folder: Path, longest: int = 0) -> np.ndarray:
     store = FrameStore(folder / "frames")
-    reader = extract.Reader(scene, strip, store, longest)
+    reader = extract.FrameReader(scene, strip, store, longest)
     try:
         while not reader.done:
-            reader.read()
+            reader.read_next()
     finally:
         reader.close()
     return np.stack([store(ref.digest) for ref in reader.refs])
@@ -153,9 +153,9 @@ def test_the_copy_may_be_dropped_between_frames(
 ) -> None:
     strip = studio.movie_strip(scene, movie)
     store = FrameStore(tmp_path / "frames")
-    reader = extract.Reader(scene, strip, store)
+    reader = extract.FrameReader(scene, strip, store)
     while not reader.done:
-        reader.read()
+        reader.read_next()
         reader.drop_copy()
         assert [s.name for s in bpy.data.scenes] == [scene.name]
     reader.close()
@@ -167,14 +167,14 @@ def test_frames_are_kept_by_a_thread_and_rendering_does_not_run_ahead(
 ) -> None:
     """A frame takes Blender's main thread no longer than its rendering does."""
     store = SlowStore(tmp_path / "frames")
-    reader = extract.Reader(scene, studio.movie_strip(scene, movie), store)
+    reader = extract.FrameReader(scene, studio.movie_strip(scene, movie), store)
     for _ in range(20):
-        reader.read()
+        reader.read_next()
     assert reader.waiting
     assert (reader.refs, store.threads) == ([], set())
     store.go_on.set()
     while not reader.done:
-        reader.read()
+        reader.read_next()
     assert store.threads == {"text2live-frames_0"}
     assert not reader.waiting
     frames = np.stack([store(ref.digest) for ref in reader.refs])
@@ -200,8 +200,8 @@ def test_closing_removes_what_is_temporary_after_the_thread_is_done(
     scene: Any, movie: Path, tmp_path: Path
 ) -> None:
     store = SlowStore(tmp_path / "frames")
-    reader = extract.Reader(scene, studio.movie_strip(scene, movie), store)
-    reader.read()
+    reader = extract.FrameReader(scene, studio.movie_strip(scene, movie), store)
+    reader.read_next()
     closed = threading.Event()
     reader.close(lambda: (store.close(), closed.set()))
     assert len(bpy.data.scenes) == 1
@@ -212,12 +212,12 @@ def test_closing_removes_what_is_temporary_after_the_thread_is_done(
 
 def test_a_strip_removed_meanwhile_is_said(scene: Any, movie: Path, tmp_path: Path) -> None:
     strip = studio.movie_strip(scene, movie)
-    reader = extract.Reader(scene, strip, FrameStore(tmp_path / "frames"))
-    reader.read(wait=True)
+    reader = extract.FrameReader(scene, strip, FrameStore(tmp_path / "frames"))
+    reader.read_next(wait=True)
     reader.drop_copy()
     compat.strips(scene.sequence_editor).remove(strip)
     with pytest.raises(jobs.JobError, match="was removed"):
-        reader.read()
+        reader.read_next()
     reader.close()
 
 
@@ -227,7 +227,7 @@ def test_a_missing_file_is_said_before_anything_is_read(
     strip = studio.image_strip(scene, pictures)
     pictures[3].unlink()
     with pytest.raises(jobs.JobError, match=r"00004\.png") as caught:
-        extract.Reader(scene, strip, FrameStore(tmp_path / "frames"))
+        extract.FrameReader(scene, strip, FrameStore(tmp_path / "frames"))
     assert caught.value.problem.code == "media_missing"
     assert caught.value.problem.hint
 
@@ -244,6 +244,6 @@ def test_other_strips_are_refused(scene: Any) -> None:
 
 def test_mask_pictures_are_read_as_stored(scene: Any, clip: Any, tmp_path: Path) -> None:
     (path,) = studio.write_frames(clip[:1], tmp_path / "mask")
-    picture = extract.read_picture(path)
+    picture = extract.read_image(path)
     assert np.abs(picture[..., :3] * 255 - clip[0]).max() < 1e-3
     assert not bpy.data.images

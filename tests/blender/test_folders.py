@@ -14,7 +14,8 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 from desk import Desk  # noqa: E402
 from test_survival import settle  # noqa: E402
 
-from blender_addon.blender import compat, layers, runtime, shot, versions, waiting  # noqa: E402
+from blender_addon.blender import analyses, compat, runtime, scripting  # noqa: E402
+from blender_addon.blender.timeline import layers, versions  # noqa: E402
 from blender_addon.core import jobs as phases  # noqa: E402
 from scripts.blender import studio  # noqa: E402
 
@@ -79,7 +80,7 @@ def test_earlier_versions_and_analyses_move_along(unsaved: Desk, tmp_path: Path)
     versions.show_earlier(layer)
     assert layer[layers.JOB] == jobs[0].id
     assert layers.hide_incomplete() == []
-    found = shot.analysis(unsaved.strip, settings)
+    found = analyses.find(unsaved.strip, settings)
     assert found is not None
     assert found.pictures
     assert all(path.is_relative_to(tmp_path / "text2live") for path in found.pictures.values())
@@ -146,7 +147,7 @@ def test_a_baked_movie_that_is_lost_gives_way_to_its_pictures(
     layer.channel, layer.name = 5, "my name"
     with_layer = shown(desk, tmp_path)
     state = runtime.current()
-    waiting.wait_for_bake(state, state.bakes.begin(layer))
+    scripting.wait_for_bake(state, state.bakes.begin(layer))
     bpy.ops.wm.save_mainfile()
     (job.folder / "layer.mkv").unlink()
     if pictures == "lost":
@@ -168,7 +169,7 @@ def test_a_baked_movie_that_came_back_is_shown(desk: Desk) -> None:
     job = desk.press()
     desk.until(lambda: job.ended)
     state = runtime.current()
-    layer = waiting.wait_for_bake(state, state.bakes.begin(layers.find_layer(job.id)))
+    layer = scripting.wait_for_bake(state, state.bakes.begin(layers.find_layer(job.id)))
     layer.mute = layer[layers.HIDDEN] = True
     assert layers.hide_incomplete() == []
     assert not layer.mute

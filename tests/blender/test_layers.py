@@ -15,9 +15,10 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 
 from test_extract import make_meta  # noqa: E402
 
-from blender_addon.blender import compat, layers, placing, versions  # noqa: E402
+from blender_addon.blender import compat  # noqa: E402
+from blender_addon.blender.timeline import folders, layers, placing, versions  # noqa: E402
 from blender_addon.core import png  # noqa: E402
-from blender_addon.core.delivery import file_name  # noqa: E402
+from blender_addon.core.delivery import frame_file_name  # noqa: E402
 from blender_addon.core.jobs import PLACING, Job  # noqa: E402
 from blender_addon.wire import jobs  # noqa: E402
 from scripts.blender import studio  # noqa: E402
@@ -29,7 +30,7 @@ def finished(scene: Any, strip: Any, layer: np.ndarray, folder: Path, size=(96, 
     job = Job(
         id="ab" * 16,
         label="a red car",
-        anchor=layers.anchor(scene, strip, size),
+        anchor=layers.make_anchor(scene, strip, size),
         folder=folder,
         phase=PLACING,
     )
@@ -41,7 +42,7 @@ def finished(scene: Any, strip: Any, layer: np.ndarray, folder: Path, size=(96, 
 def write_layer(layer: np.ndarray, folder: Path) -> tuple[Path, ...]:
     """The layer's pictures, named as a delivery names them."""
     folder.mkdir(parents=True)
-    paths = tuple(folder / file_name(index) for index in range(len(layer)))
+    paths = tuple(folder / frame_file_name(index) for index in range(len(layer)))
     for path, image in zip(paths, layer, strict=True):
         png.write(path, image)
     return paths
@@ -250,7 +251,7 @@ def test_a_newer_layer_of_other_frames_and_size_stays_over_its_strip(
     compat.slide(strip, 10)
     compat.slide(placed, 10)
     again = replacing(job, layer[start - 20 : end - 20, ::2, ::2])
-    again.anchor = layers.anchor(scene, strip, (96, 64))
+    again.anchor = layers.make_anchor(scene, strip, (96, 64))
     placing.place(again)
     assert compat.span(placed) == (start + 10, end + 10)
     assert placed.transform.scale_x == pytest.approx(2.0)
@@ -305,10 +306,10 @@ def test_a_deleted_strip_is_said_and_the_files_stay(
 def test_layers_lie_beside_a_saved_file_and_are_named_relative_to_it(
     scene: Any, movie: Path, layer: Any, tmp_path: Path
 ) -> None:
-    assert not layers.folder_for("j", "blender_addon").is_relative_to(tmp_path)
+    assert not folders.folder_for("j", "blender_addon").is_relative_to(tmp_path)
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "film.blend"))
     scene = bpy.context.scene
-    folder = layers.folder_for("ab" * 16, "blender_addon")
+    folder = folders.folder_for("ab" * 16, "blender_addon")
     assert folder == tmp_path / "text2live" / ("ab" * 16)
     strip = studio.movie_strip(scene, movie)
     (placed,) = placing.place(finished(scene, strip, layer, folder.parent))
@@ -322,6 +323,6 @@ def test_layers_lie_beside_a_saved_file_and_are_named_relative_to_it(
 
 
 def test_an_anchor_survives_being_written_down(scene: Any, movie: Path) -> None:
-    anchor = layers.anchor(scene, studio.movie_strip(scene, movie), (96, 64))
+    anchor = layers.make_anchor(scene, studio.movie_strip(scene, movie), (96, 64))
     plain = json.loads(json.dumps(anchor.to_plain()))
     assert layers.Anchor.from_plain({**plain, "later_version": 1}) == anchor

@@ -15,7 +15,8 @@ from desk import PYTHON, Desk  # noqa: E402
 from recorder import drawn  # noqa: E402
 from test_shot import paint  # noqa: E402
 
-from blender_addon.blender import compat, handlers, layers, masks, runtime, shot  # noqa: E402
+from blender_addon.blender import analyses, compat, handlers, masks, runtime  # noqa: E402
+from blender_addon.blender.timeline import layers  # noqa: E402
 from blender_addon.core import jobs as phases  # noqa: E402
 from blender_addon.core import png  # noqa: E402
 from blender_addon.core.history import History  # noqa: E402
@@ -99,14 +100,14 @@ def test_an_analysis_is_kept_on_its_strip_and_shown(table: Table) -> None:
 def test_an_edit_after_the_analysis_counts_as_quick(table: Table) -> None:
     first = table.finish()
     assert not first.analysed
-    assert shot.analysis(table.strip, first.settings) is not None
+    assert analyses.find(table.strip, first.settings) is not None
     seen = drawn(table.scene)
     assert "<Show Its Atlases>" in seen
     second = table.finish()
     assert second.analysed
     times = (first.seconds, second.seconds)
     assert all(0 < seconds < 60 for seconds in times)
-    expected = table.state.expected(table.strip, table.settings.collect())
+    expected = table.state.expected_seconds(table.strip, table.settings.collect())
     assert expected == second.seconds
     assert "as before on this server" in drawn(table.scene)
 
@@ -228,7 +229,7 @@ def test_an_atlas_is_opened_painted_and_mapped_to_the_shot(table: Table) -> None
         assert bpy.ops.text2live.open_atlas(layer="foreground") == {"FINISHED"}
     image = table.settings.paint_image
     atlas = png.read(analysis.pictures["foreground_atlas"])
-    assert np.array_equal(masks.pixels_of(image.name)[..., :3], atlas[..., :3])
+    assert np.array_equal(masks.image_pixels(image.name)[..., :3], atlas[..., :3])
     assert (image.is_float, image.alpha_mode) == (False, "STRAIGHT")
     assert (table.settings.paint_onto, table.settings.paint_layer) == ("atlas", "foreground")
     with studio.sequencer(table.scene):  # opened again, it is as it was left

@@ -16,7 +16,7 @@ import gpu  # noqa: E402
 from mathutils import Matrix  # noqa: E402
 from test_shot import paint, read  # noqa: E402
 
-from blender_addon.blender import easel, handlers, masks, runtime  # noqa: E402
+from blender_addon.blender import handlers, image_jobs, masks, runtime  # noqa: E402
 from blender_addon.core import png  # noqa: E402
 from blender_addon.ui import erased_overlay, opening, operators_paint  # noqa: E402
 from blender_addon.wire import jobs  # noqa: E402
@@ -33,7 +33,9 @@ def pressed() -> Any:
     """A button for painting on a frame, as it is pressed."""
     return types.SimpleNamespace(
         open=lambda context: operators_paint.T2L_OT_paint_frame.open(None, context),
-        _begin=lambda context, wait: opening.OpensImage._begin(pressed(), context, wait=wait),
+        _begin=lambda context, wait: opening.OpenImageOperator._begin(
+            pressed(), context, wait=wait
+        ),
         report=lambda _level, text: pytest.fail(text),
     )
 
@@ -65,7 +67,7 @@ def test_a_soft_stroke_on_a_frame_stays_soft(scene: Any, strip: Any, clip: Any) 
     for column in range(40, 60):
         paint(image, slice(5, 9), slice(column, column + 1), (0.8, 0.2, 0.4, (column - 40) / 19))
     bpy.ops.wm.save_as_mainfile(filepath=str(Path(bpy.app.tempdir) / "painted.blend"))
-    seen = masks.pixels_of(image.name)[..., :3].astype(int)
+    seen = masks.image_pixels(image.name)[..., :3].astype(int)
     spec, store = read(scene, strip, image.name, mask_mode="auto")
     layer = store(spec.image.digest)
     assert not layer[..., 3][:, :40].any()
@@ -81,14 +83,14 @@ def test_a_soft_stroke_on_a_frame_stays_soft(scene: Any, strip: Any, clip: Any) 
 def test_opening_a_frame_does_not_wait_for_its_picture(
     scene: Any, strip: Any, clip: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writing, write = threading.Event(), easel.png.write
+    writing, write = threading.Event(), image_jobs.png.write
 
     def late(*about: Any, **more: Any) -> None:
         assert threading.current_thread() is not threading.main_thread()
         writing.wait(10)
         write(*about, **more)
 
-    monkeypatch.setattr(easel.png, "write", late)
+    monkeypatch.setattr(image_jobs.png, "write", late)
     scene.frame_set(22)
     with studio.sequencer(scene):
         began = operators_paint.T2L_OT_paint_frame.invoke(pressed(), bpy.context, None)
@@ -100,9 +102,9 @@ def test_opening_a_frame_does_not_wait_for_its_picture(
     assert len(bpy.data.scenes) == 1
     scene.frame_set(27)  # the artist goes on meanwhile
     writing.set()
-    assert studio.tick_until(handlers.on_timer, lambda: not state.easel.busy, 10.0)
+    assert studio.tick_until(handlers.on_timer, lambda: not state.image_jobs.busy, 10.0)
     image = scene.text2live.paint_image
-    assert np.array_equal(masks.pixels_of(image.name)[..., :3], clip[2])
+    assert np.array_equal(masks.image_pixels(image.name)[..., :3], clip[2])
     assert scene.text2live.paint_frame == 22
 
 
@@ -112,19 +114,19 @@ def test_a_picture_that_cannot_be_kept_is_said(
     def full(*_about: Any, **_more: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(easel.png, "write", full)
+    monkeypatch.setattr(image_jobs.png, "write", full)
     scene.frame_set(22)
     with studio.sequencer(scene):
         operators_paint.T2L_OT_paint_frame.invoke(pressed(), bpy.context, None)
     state = runtime.current()
-    assert studio.tick_until(handlers.on_timer, lambda: not state.easel.busy, 10.0)
+    assert studio.tick_until(handlers.on_timer, lambda: not state.image_jobs.busy, 10.0)
     assert "No space left" in state.problem.message
     assert scene.text2live.paint_image is None
 
 
 def test_a_frame_outside_of_the_strip_cannot_be_painted_on(scene: Any, strip: Any) -> None:
     scene.frame_set(19)
-    with studio.sequencer(scene), pytest.raises(RuntimeError, match="shows frames 20 to 27"):
+    with studio.sequencer(scene), pytest.raises(RuntimeError, match="covers frames 20 to 27"):
         bpy.ops.text2live.paint_frame()
 
 
@@ -132,9 +134,9 @@ def test_images_are_kept_as_they_are(scene: Any, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     picture = random.integers(0, 256, (9, 13, 4), np.uint8)
     png.write(tmp_path / "p.png", picture)
-    image = easel.load("p", tmp_path / "p.png")
+    image = image_jobs.load_packed("p", tmp_path / "p.png")
     for _ in range(2):
-        assert np.array_equal(masks.pixels_of("p"), picture)
+        assert np.array_equal(masks.image_pixels("p"), picture)
         assert (image.packed_file is not None, image.filepath, image.is_float) == (True, "", False)
         assert (image.alpha_mode, image.colorspace_settings.name) == ("STRAIGHT", "sRGB")
         image.use_fake_user = True
@@ -143,16 +145,16 @@ def test_images_are_kept_as_they_are(scene: Any, tmp_path: Path) -> None:
         image = bpy.data.images["p"]
     assert not (tmp_path / "p.png").exists()
     with pytest.raises(jobs.JobError, match="no image q"):
-        masks.pixels_of("q")
+        masks.image_pixels("q")
 
 
 @pytest.mark.skipif(not hasattr(gpu, "init"), reason="draws without a window, from 5.2 on")
 def test_what_is_erased_is_drawn_chequered(scene: Any, tmp_path: Path) -> None:
-    picture = np.full((8, 8, 4), easel.GROUND, np.uint8)
-    picture[1, 2, 3], picture[6, 3:6, 3], picture[6, 6, 3] = easel.GROUND - 1, 0, 255
+    picture = np.full((8, 8, 4), image_jobs.GROUND, np.uint8)
+    picture[1, 2, 3], picture[6, 3:6, 3], picture[6, 6, 3] = image_jobs.GROUND - 1, 0, 255
     png.write(tmp_path / "p.png", picture)
-    image = easel.load("p", tmp_path / "p.png")
-    image[easel.CANVAS] = easel.GROUND
+    image = image_jobs.load_packed("p", tmp_path / "p.png")
+    image[image_jobs.CANVAS] = image_jobs.GROUND
     try:
         gpu.init()
     except SystemError as why:
@@ -179,7 +181,7 @@ def test_graphics_that_cannot_draw_it_are_said_once(
     scene: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image = bpy.data.images.new("canvas", 8, 8)
-    image[easel.CANVAS] = easel.GROUND
+    image[image_jobs.CANVAS] = image_jobs.GROUND
     image.pixels[0] = 1.0
     assert image.has_data
 

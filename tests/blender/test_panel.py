@@ -13,10 +13,11 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 
 from recorder import Recorder, drawn  # noqa: E402
 
-from blender_addon.blender import compat, layers, runtime  # noqa: E402
+from blender_addon.blender import compat, runtime  # noqa: E402
+from blender_addon.blender.timeline import layers  # noqa: E402
 from blender_addon.core import jobs as phases  # noqa: E402
 from blender_addon.core.connection import View  # noqa: E402
-from blender_addon.core.history import History, Took  # noqa: E402
+from blender_addon.core.history import History, JobTime  # noqa: E402
 from blender_addon.core.jobs import Job  # noqa: E402
 from blender_addon.ui import operators, thumbs  # noqa: E402
 from blender_addon.wire import jobs  # noqa: E402
@@ -26,7 +27,7 @@ REASON = jobs.Problem(code="x", message="The backend is not running.", hint="Sta
 
 
 def a_job(scene: Any, strip: Any, folder: Path, **fields: Any) -> Job:
-    anchor = layers.anchor(scene, strip, (96, 64))
+    anchor = layers.make_anchor(scene, strip, (96, 64))
     job = Job(id="j1", label="a red car", anchor=anchor, folder=folder, **fields)
     runtime.current().session.add(job)
     return job
@@ -117,7 +118,9 @@ def test_the_expected_time_is_that_of_earlier_jobs_on_this_server(
     state.session.server = "here"
     state.history = History(tmp_path / "times.json")
     assert "as before" not in drawn(scene)
-    one = Took(server="here", kind="edit", preset="preview", analysed=False, frames=8, seconds=240)
+    one = JobTime(
+        server="here", kind="edit", preset="preview", analysed=False, frames=8, seconds=240
+    )
     state.history.add(one)
     assert "About 4 min, as before on this server" in drawn(scene)
     scene.text2live.preset = "final"

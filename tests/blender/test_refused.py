@@ -14,7 +14,8 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 from desk import Desk, mock  # noqa: E402
 from recorder import drawn  # noqa: E402
 
-from blender_addon.blender import compat, layers, pending, runtime  # noqa: E402
+from blender_addon.blender import compat, runtime  # noqa: E402
+from blender_addon.blender.timeline import layers, saved_jobs  # noqa: E402
 from blender_addon.core import jobs as phases  # noqa: E402
 from protocol.keys import new_keypair  # noqa: E402
 
@@ -80,7 +81,7 @@ def test_a_job_that_breaks_leaves_nothing_half_done(desk: Desk) -> None:
     assert not list(job.folder.parent.glob(f"{job.id}*"))
     assert layers.all_layers() == []
     assert len(compat.strips(desk.scene.sequence_editor)) == 1
-    assert pending.named() == set()
+    assert saved_jobs.saved_ids() == set()
 
 
 @mock("crash")

@@ -19,15 +19,8 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 from desk import REAL_PYTHON, Desk, mock  # noqa: E402
 from recorder import drawn  # noqa: E402
 
-from blender_addon.blender import (  # noqa: E402
-    compat,
-    extract,
-    handlers,
-    layers,
-    pending,
-    runtime,
-    waiting,
-)
+from blender_addon.blender import compat, extract, handlers, runtime, scripting  # noqa: E402
+from blender_addon.blender.timeline import layers, saved_jobs  # noqa: E402
 from blender_addon.core import jobs as phases  # noqa: E402
 from blender_addon.core import png  # noqa: E402
 from protocol.link import Link  # noqa: E402
@@ -51,7 +44,7 @@ def test_a_layer_is_made_and_composited_exactly(desk: Desk, clip: Any, tmp_path:
         assert np.array_equal(shown[clear], clip[index][clear])
         assert np.abs(shown.astype(int) - studio.over(layer, clip[index])).max() <= 1
     assert [scene.name for scene in bpy.data.scenes] == [desk.scene.name]
-    assert pending.PENDING not in desk.scene
+    assert saved_jobs.PENDING not in desk.scene
 
 
 def test_a_script_may_wait_for_the_layer(desk: Desk) -> None:
@@ -66,7 +59,7 @@ def test_our_threads_stand_still_while_a_script_renders(
 ) -> None:
     """Blender 4.2 to 5.0 crash when a thread allocates during an operator in an override."""
     moves = []
-    tick, render = Link.tick, extract.Reader._render
+    tick, render = Link.tick, extract.FrameReader._render
 
     def counted_tick(link: Link, now: float) -> None:
         moves.append(now)
@@ -74,14 +67,14 @@ def test_our_threads_stand_still_while_a_script_renders(
 
     def slow_render(*about: Any) -> Any:
         before = len(moves)
-        assert not about[0]._keeping  # nor does the reader's own thread do anything
+        assert not about[0]._pending  # nor does the reader's own thread do anything
         time.sleep(0.3)  # an idle client goes round in 0.1 s
         image = render(*about)
         assert len(moves) == before
         return image
 
     monkeypatch.setattr(Link, "tick", counted_tick)
-    monkeypatch.setattr(extract.Reader, "_render", slow_render)
+    monkeypatch.setattr(extract.FrameReader, "_render", slow_render)
     with studio.sequencer(desk.scene):
         assert bpy.ops.text2live.edit() == {"FINISHED"}
     assert len(moves) > 8  # in between it lives on
@@ -121,7 +114,7 @@ def test_a_failed_job_says_why(desk: Desk) -> None:
     assert job.problem.hint
     assert not job.folder.exists()
     assert len(compat.strips(desk.scene.sequence_editor)) == 1
-    assert pending.PENDING not in desk.scene
+    assert saved_jobs.PENDING not in desk.scene
 
 
 @mock("fail")
@@ -137,7 +130,7 @@ def test_cancel_stops_the_job_at_the_backend(desk: Desk) -> None:
     bpy.ops.text2live.cancel()
     desk.until(lambda: job.ended)
     assert job.phase == phases.CANCELLED
-    assert pending.PENDING not in desk.scene
+    assert saved_jobs.PENDING not in desk.scene
     assert job.problem is None
 
 
@@ -193,7 +186,7 @@ def test_insertion_is_one_undo_step_and_can_be_repeated(desk: Desk) -> None:
     assert layers.find_layer(job.id) is not None
     bpy.ops.ed.undo()
     assert layers.find_layer(job.id) is None
-    assert pending.found("") == []
+    assert saved_jobs.load_unfinished("") == []
     assert desk.scene.text2live.prompt == "typed while waiting"
     assert [scene.name for scene in bpy.data.scenes] == [desk.scene.name]
     assert bpy.ops.text2live.insert() == {"FINISHED"}
@@ -283,11 +276,11 @@ def test_all_jobs_of_a_strip_are_found_again(desk: Desk) -> None:
     for job in again:
         bpy.ops.text2live.cancel(job_id=job.id)
     desk.until(lambda: all(job.ended for job in again))
-    assert pending.found("") == []
+    assert saved_jobs.load_unfinished("") == []
 
 
 def test_what_others_write_on_a_strip_does_no_harm(desk: Desk) -> None:
-    desk.scene[pending.PENDING] = "{"
+    desk.scene[saved_jobs.PENDING] = "{"
     handlers.after_load()
     assert runtime.current().jobs == []
 
@@ -315,7 +308,7 @@ def test_a_script_is_told_that_there_is_no_backend(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.backend.kill()
-    monkeypatch.setattr(waiting, "CONNECT_WITHIN_S", 0.5)
+    monkeypatch.setattr(scripting, "CONNECT_WITHIN_S", 0.5)
     with studio.sequencer(desk.scene), pytest.raises(RuntimeError, match=r"127\.0\.0\.1"):
         bpy.ops.text2live.edit()
     assert not runtime.current().running

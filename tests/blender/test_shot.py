@@ -11,8 +11,9 @@ import pytest
 
 bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy module")
 
-from blender_addon.blender import compat, extract, layers, masks, reading  # noqa: E402
-from blender_addon.core.planning import to_canvas  # noqa: E402
+from blender_addon.blender import compat, extract, masks, reading  # noqa: E402
+from blender_addon.blender.timeline import layers  # noqa: E402
+from blender_addon.core.planning import image_to_canvas  # noqa: E402
 from blender_addon.ui import box_overlay, operators_shot  # noqa: E402
 from blender_addon.wire import jobs  # noqa: E402
 from scripts.blender import studio  # noqa: E402
@@ -54,8 +55,8 @@ def test_a_mask_of_this_file_is_drawn_over_the_whole_picture(
     scene: Any, frame: int, tmp_path: Path
 ) -> None:
     square_mask({20: 0.2})
-    drawing = masks.MaskDrawing(scene, "mask", "swan", SIZE)
-    mask = masks.drawn(drawing.draw(frame, tmp_path))
+    drawing = masks.MaskRenderer(scene, "mask", "swan", SIZE)
+    mask = masks.read_mask(drawing.render(frame, tmp_path))
     drawing.drop_scene()
     assert (mask.shape, mask.dtype) == ((64, 96, 1), np.uint8)
     assert set(np.unique(mask)) == {0, 255}
@@ -71,14 +72,14 @@ def test_a_mask_strip_shows_its_mask_where_it_lies(scene: Any, tmp_path: Path) -
     mask = square_mask({1: 0.2})
     strips = compat.strips(studio.editor(scene))
     strips.new_mask(name="over", mask=mask, channel=3, frame_start=30)
-    drawing = masks.MaskDrawing(scene, "strip", "over", SIZE)
-    assert masks.drawn(drawing.draw(31, tmp_path)).any()
+    drawing = masks.MaskRenderer(scene, "strip", "over", SIZE)
+    assert masks.read_mask(drawing.render(31, tmp_path)).any()
     assert drawing._shift == 29
     drawing.drop_scene()
     with pytest.raises(jobs.JobError, match="no mask strip nothing"):
-        masks.MaskDrawing(scene, "strip", "nothing", SIZE)
+        masks.MaskRenderer(scene, "strip", "nothing", SIZE)
     with pytest.raises(jobs.JobError, match="no mask nothing"):
-        masks.MaskDrawing(scene, "mask", "nothing", SIZE)
+        masks.MaskRenderer(scene, "mask", "nothing", SIZE)
 
 
 def read(scene: Any, strip: Any, image: str = "", **settings: Any) -> Any:
@@ -129,7 +130,7 @@ def test_a_mask_is_what_was_painted_on_a_copy_of_the_frame(
     with studio.sequencer(scene):
         assert bpy.ops.text2live.paint_mask() == {"FINISHED"}
     image = scene.text2live.mask_image
-    assert np.array_equal(masks.pixels_of(image.name)[..., :3], clip[2])
+    assert np.array_equal(masks.image_pixels(image.name)[..., :3], clip[2])
     assert (scene.text2live.mask_mode, scene.text2live.mask_frame) == ("image", 22)
     with pytest.raises(jobs.JobError, match="Nothing is painted"):
         read(scene, strip)
@@ -155,7 +156,7 @@ def test_a_mask_is_what_was_painted_on_a_copy_of_the_frame(
 def test_the_box_lies_where_blender_shows_the_picture(
     scene: Any, tmp_path: Path, move: dict[str, Any]
 ) -> None:
-    """A white block in a black picture is rendered where to_canvas says, transformed or not."""
+    """A white block in a black image is rendered where image_to_canvas says, transformed or not."""
     picture = np.zeros((1, 64, 96, 3), np.uint8)
     picture[0, 12:20, 56:68] = 255
     strip = studio.image_strip(scene, studio.write_frames(picture, tmp_path / "block"))
@@ -167,7 +168,7 @@ def test_the_box_lies_where_blender_shows_the_picture(
     studio.show_exactly(scene, (160, 120))
     shown = studio.render_frame(scene, 1, tmp_path / "shown.png")
     rows, columns = np.nonzero(shown[..., 0] > 127)
-    x, y = to_canvas((62, 16), layers.placement_of(strip), SIZE)
+    x, y = image_to_canvas((62, 16), layers.get_placement(strip), SIZE)
     assert (80 + x, 60 - y) == pytest.approx((columns.mean() + 0.5, rows.mean() + 0.5), abs=0.75)
 
 

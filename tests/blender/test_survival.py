@@ -19,12 +19,8 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 
 from desk import Desk, mock  # noqa: E402
 
-from blender_addon.blender import (  # noqa: E402
-    handlers,
-    layers,
-    pending,
-    runtime,
-)
+from blender_addon.blender import handlers, runtime  # noqa: E402
+from blender_addon.blender.timeline import layers, saved_jobs  # noqa: E402
 from blender_addon.core import jobs as phases  # noqa: E402
 from protocol.client import Client  # noqa: E402
 from scripts.blender import studio  # noqa: E402
@@ -91,7 +87,7 @@ def test_a_file_that_knew_nothing_of_a_job_gets_its_layer_too(desk: Desk) -> Non
     assert job.problem.code == "strip_gone"
     for _ in range(2):
         bpy.ops.wm.open_mainfile(filepath=str(desk.blend))
-        assert pending.named() == set()
+        assert saved_jobs.saved_ids() == set()
         assert [strip[layers.JOB] for strip in layers.all_layers()] == [job.id]
         assert (job.problem, job.placed) == (None, True)
         bpy.ops.wm.save_mainfile()
@@ -101,9 +97,9 @@ def test_a_job_whose_layer_is_there_is_not_followed(desk: Desk) -> None:
     """As in a file that was restored from between the two."""
     job = desk.press()
     desk.until(lambda: job.phase == phases.WORKING)
-    named = desk.scene[pending.PENDING]
+    named = desk.scene[saved_jobs.PENDING]
     desk.until(lambda: job.ended)
-    desk.scene[pending.PENDING] = named
+    desk.scene[saved_jobs.PENDING] = named
     bpy.ops.wm.save_mainfile()
     reopen(desk)
     assert [job.phase for job in runtime.current().jobs] == [phases.DONE]
@@ -140,7 +136,7 @@ def test_redo_brings_the_layer_back_once(desk: Desk) -> None:
     bpy.ops.ed.redo()
     settle()
     assert [strip[layers.JOB] for strip in layers.all_layers()] == [job.id]
-    assert pending.found("") == []
+    assert saved_jobs.load_unfinished("") == []
 
 
 def test_undo_does_not_make_the_file_forget_a_running_job(desk: Desk) -> None:
@@ -150,7 +146,7 @@ def test_undo_does_not_make_the_file_forget_a_running_job(desk: Desk) -> None:
     desk.until(lambda: job.phase == phases.WORKING)
     for step in (bpy.ops.ed.undo, bpy.ops.ed.redo):  # both to before it was sent
         step()
-        assert pending.named() == {job.id}
+        assert saved_jobs.saved_ids() == {job.id}
         assert desk.strip[layers.UID] == job.anchor.strip_uid
     bpy.ops.wm.save_mainfile()
     reopen(desk)
@@ -166,7 +162,7 @@ def test_undo_does_not_make_the_file_ask_for_a_layer_again(desk: Desk) -> None:
     for _ in range(3):
         bpy.ops.ed.undo()
     assert layers.all_layers() == []
-    assert pending.named() == set()
+    assert saved_jobs.saved_ids() == set()
 
 
 # -- the connection
@@ -286,9 +282,10 @@ def test_a_job_goes_on_after_the_add_on_was_disabled_and_enabled(
 ANOTHER = """
 import os, sys
 import bpy
-from scripts import blender_studio as studio
+from scripts.blender import studio
 studio.enable_addon()
-from blender_addon.blender import handlers, layers, runtime
+from blender_addon.blender import handlers, runtime
+from blender_addon.blender.timeline import layers  # noqa: E402
 bpy.ops.wm.open_mainfile(filepath=os.environ["BLEND"])
 done = studio.tick_until(
     handlers.on_timer, lambda: all(job.ended for job in runtime.current().jobs), 60.0)

@@ -44,12 +44,12 @@ def test_of_both_each_layer_is_fetched_and_not_the_one_they_make(studio: Studio)
     studio.answer([*front, *back])
     assert studio.job.phase == phases.PLACING
     assert studio.job.parts == ("background", "foreground")
-    assert [path.name for path in studio.job.pictures_of("background")] == [
+    assert [path.name for path in studio.job.frames_of("background")] == [
         "background_0001.png",
         "background_0002.png",
     ]
     for part, pictures in (("foreground", front), ("background", back)):
-        for path, picture in zip(studio.job.pictures_of(part), pictures, strict=True):
+        for path, picture in zip(studio.job.frames_of(part), pictures, strict=True):
             assert np.array_equal(png.read(path), picture)
     assert read_record(studio.job.folder)["parts"] == ["background", "foreground"]
     fetched = {asked[1] for asked in studio.client.asked if asked[0] == "fetch"}

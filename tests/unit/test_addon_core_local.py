@@ -13,7 +13,7 @@ import pytest
 
 from blender_addon.core import local_backend
 from blender_addon.core.connection import View
-from blender_addon.core.history import History, Took
+from blender_addon.core.history import History, JobTime
 from blender_addon.core.local_backend import LocalBackend, split_options, why_ended
 from protocol.jobs import JobError, Problem
 
@@ -145,24 +145,24 @@ def test_blenders_own_python_is_kept_out() -> None:
 # how long
 
 
-def took(seconds: float, **other: object) -> Took:
+def took(seconds: float, **other: object) -> JobTime:
     fields = {"server": "a", "kind": "edit", "preset": "draft", "analysed": True, "frames": 70}
-    return Took(**{**fields, "seconds": seconds, **other})  # type: ignore[arg-type]
+    return JobTime(**{**fields, "seconds": seconds, **other})  # type: ignore[arg-type]
 
 
 def test_the_expected_time_is_the_median_of_the_newest_like_it(tmp_path: Path) -> None:
     file = tmp_path / "times.json"
     history = History(file)
-    assert history.expected("a", "edit", "draft", True, 70) is None
+    assert history.expected_seconds("a", "edit", "draft", True, 70) is None
     for seconds in (900, 10, 20, 30, 40, 50):
         history.add(took(seconds))
     for other in ({"server": "b"}, {"kind": "atlas"}, {"preset": "final"}, {"analysed": False}):
         history.add(took(1, **other))
-    assert History(file).expected("a", "edit", "draft", True, 70) == 30
-    assert history.expected("a", "edit", "draft", True, 35) == 30
-    assert history.expected("a", "edit", "draft", True, 140) == 30
-    assert history.expected("a", "edit", "draft", True, 34) is None
-    assert history.expected("a", "edit", "draft", True, 141) is None
+    assert History(file).expected_seconds("a", "edit", "draft", True, 70) == 30
+    assert history.expected_seconds("a", "edit", "draft", True, 35) == 30
+    assert history.expected_seconds("a", "edit", "draft", True, 140) == 30
+    assert history.expected_seconds("a", "edit", "draft", True, 34) is None
+    assert history.expected_seconds("a", "edit", "draft", True, 141) is None
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '[{"server": "a"}]'])
@@ -170,9 +170,9 @@ def test_a_damaged_history_is_none(tmp_path: Path, content: str) -> None:
     file = tmp_path / "times.json"
     file.write_text(content)
     history = History(file)
-    assert history.expected("a", "edit", "draft", True, 70) is None
+    assert history.expected_seconds("a", "edit", "draft", True, 70) is None
     history.add(took(5))
-    assert History(file).expected("a", "edit", "draft", True, 70) == 5
+    assert History(file).expected_seconds("a", "edit", "draft", True, 70) == 5
 
 
 # the connection in words

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from blender_addon.core import png, tga
+from blender_addon.core import png
+from blender_addon.core.frames import TgaError, decode_targa
 
 # 2x1 RGBA, row filter 0: a half transparent red pixel, an opaque (1, 2, 3).
 KNOWN = bytes.fromhex(
@@ -163,12 +164,12 @@ def targa(image: NDArray[np.uint8], top_down: bool) -> bytes:
 @pytest.mark.parametrize("top_down", [True, False])
 def test_targa_is_read_upright(top_down: bool) -> None:
     image = smooth_and_noise(5, 7, 4)
-    assert np.array_equal(tga.decode(targa(image, top_down)), image)
+    assert np.array_equal(decode_targa(targa(image, top_down)), image)
 
 
 def test_targa_that_is_cut_or_compressed_is_refused() -> None:
     data = targa(smooth_and_noise(5, 7, 4), True)
-    with pytest.raises(tga.TgaError, match="too early"):
-        tga.decode(data[:-1])
-    with pytest.raises(tga.TgaError, match="uncompressed"):
-        tga.decode(data[:2] + b"\x0a" + data[3:])
+    with pytest.raises(TgaError, match="too early"):
+        decode_targa(data[:-1])
+    with pytest.raises(TgaError, match="uncompressed"):
+        decode_targa(data[:2] + b"\x0a" + data[3:])

@@ -8,14 +8,20 @@ import numpy as np
 import pytest
 
 from blender_addon.core import connection, frames, jobs, masking, request
-from blender_addon.core.planning import Placement, Taken, fit, free_channel, percentage
+from blender_addon.core.planning import (
+    OccupiedSpan,
+    Placement,
+    fit,
+    free_channel,
+    render_percentage,
+)
 from blender_addon.core.settings import Settings, alternatives
 from protocol.jobs import JobError
 from protocol.keys import Connection, new_keypair, write_connection_file
 
 
-def taken(*strips: tuple[int, int, int]) -> list[Taken]:
-    return [Taken(channel=c, start=a, end=b) for c, a, b in strips]
+def taken(*strips: tuple[int, int, int]) -> list[OccupiedSpan]:
+    return [OccupiedSpan(channel=c, start=a, end=b) for c, a, b in strips]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +59,7 @@ def test_fit_scales_the_layer_and_its_crop() -> None:
     [((1920, 1080), 0, 100), ((1920, 1080), 1920, 100), ((1920, 1080), 960, 50), ((9, 900), 1, 1)],
 )
 def test_percentage(size: tuple[int, int], longest: int, expected: int) -> None:
-    assert percentage(size, longest) == expected
+    assert render_percentage(size, longest) == expected
 
 
 def test_texts_are_split_into_alternatives() -> None:
@@ -98,7 +104,7 @@ def test_a_key_mask_is_for_its_frame(tmp_path: Path) -> None:
 
     def at(frame: int) -> list[tuple[int, Path | None]]:
         settings = Settings(prompt="x", mask_mode="key", mask_path=str(picture), mask_frame=frame)
-        return masking.sources(settings, 20, 8)
+        return masking.mask_sources(settings, 20, 8)
 
     assert at(20) == [(0, picture)]
     assert at(27) == [(7, picture)]
@@ -111,10 +117,10 @@ def test_masks_in_a_folder_are_counted(tmp_path: Path) -> None:
     for name in ("b.png", "a.PNG", "notes.txt", "c.jpg"):
         (tmp_path / name).write_bytes(b"")
     settings = Settings(prompt="x", mask_mode="all", mask_path=str(tmp_path))
-    names = [path.name if path else None for _index, path in masking.sources(settings, 1, 3)]
+    names = [path.name if path else None for _index, path in masking.mask_sources(settings, 1, 3)]
     assert names == ["a.PNG", "b.png", "c.jpg"]
-    with pytest.raises(JobError, match="holds 3 masks, the strip shows 4 frames"):
-        masking.sources(settings, 1, 4)
+    with pytest.raises(JobError, match="holds 3 masks, but the strip has 4 frames"):
+        masking.mask_sources(settings, 1, 4)
 
 
 @pytest.mark.parametrize("mode", ["key", "all"])
@@ -122,7 +128,7 @@ def test_masks_in_a_folder_are_counted(tmp_path: Path) -> None:
 def test_a_missing_mask_is_said(mode: str, path: str) -> None:
     settings = Settings(prompt="x", mask_mode=mode, mask_path=path)  # type: ignore[arg-type]
     with pytest.raises(JobError) as caught:
-        masking.sources(settings, 1, 3)
+        masking.mask_sources(settings, 1, 3)
     assert caught.value.problem.hint
 
 
@@ -131,20 +137,20 @@ def test_mask_is_what_is_brighter_than_half_of_the_brightest() -> None:
     picture[..., 3] = 1
     picture[0, 1, 0] = 0.5  # the dark red of a palette mask
     picture[1, 2, 0] = 0.2
-    mask = frames.mask_of(picture, (3, 2), "m")
+    mask = frames.mask_from_image(picture, (3, 2), "m")
     assert mask.tolist() == [[[0], [255], [0]], [[0], [0], [0]]]
 
 
 def test_what_is_transparent_is_outside() -> None:
     picture = np.ones((2, 2, 4), np.float32)
     picture[0, :, 3] = 0
-    assert frames.mask_of(picture, (2, 2), "m")[..., 0].tolist() == [[0, 0], [255, 255]]
+    assert frames.mask_from_image(picture, (2, 2), "m")[..., 0].tolist() == [[0, 0], [255, 255]]
 
 
 def test_a_mask_of_another_size_is_resampled() -> None:
     picture = np.zeros((4, 8, 1), np.float32)
     picture[:, 4:] = 1
-    assert frames.mask_of(picture, (4, 2), "m")[..., 0].tolist() == [[0, 0, 255, 255]] * 2
+    assert frames.mask_from_image(picture, (4, 2), "m")[..., 0].tolist() == [[0, 0, 255, 255]] * 2
 
 
 @pytest.mark.parametrize(
@@ -152,7 +158,7 @@ def test_a_mask_of_another_size_is_resampled() -> None:
 )
 def test_useless_masks_are_refused(shape: tuple[int, int], value: float, code: str) -> None:
     with pytest.raises(JobError) as caught:
-        frames.mask_of(np.full((*shape, 1), value, np.float32), (64, 48), "m.png")
+        frames.mask_from_image(np.full((*shape, 1), value, np.float32), (64, 48), "m.png")
     assert caught.value.problem.code == code
     assert "m.png" in caught.value.problem.message
 
@@ -161,11 +167,11 @@ def test_lost_edges_repeat_what_is_next_to_them() -> None:
     image = np.full((4, 5, 4), 200, np.uint8)
     image[:, 0] = image[-1] = 0
     image[1, 1] = (1, 2, 3, 255)
-    filled = frames.with_edges(image)
+    filled = frames.fill_edges(image)
     assert filled[..., 3].all()
     assert filled[1, 0].tolist() == [1, 2, 3, 255]
     image[2, 0, 3] = 9  # a picture of its own transparency
-    assert not frames.with_edges(image)[1, 0].any()
+    assert not frames.fill_edges(image)[1, 0].any()
 
 
 def test_frames_are_kept_once_and_given_back(tmp_path: Path) -> None:

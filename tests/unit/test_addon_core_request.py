@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from blender_addon.core import canvas, masking, quality
-from blender_addon.core.planning import Placement, box_between, to_canvas, to_picture
+from blender_addon.core.planning import Placement, bounding_box, canvas_to_image, image_to_canvas
 from blender_addon.core.request import check_before_reading, job_spec
 from blender_addon.core.settings import Settings
 from protocol.jobs import AtlasJob, BoxKey, EditJob, JobError, KeyMask, Masks, ObjectRef, PaintJob
@@ -32,8 +32,8 @@ def settings(**fields: object) -> Settings:
 
 def test_a_box_is_sent_in_the_pixels_of_the_frames_that_are_sent() -> None:
     box = settings(mask_mode="box", mask_frame=22, mask_box=(10, 20, 30, 8))
-    assert masking.sources(box, START, FRAMES) == []
-    masks = masking.masks_of(box, (), START, (0.5, 0.25))
+    assert masking.mask_sources(box, START, FRAMES) == []
+    masks = masking.masks_for(box, (), START, (0.5, 0.25))
     assert masks == Masks(mode="key", boxes=(BoxKey(frame=2, x0=5, y0=5, x1=20, y1=7),))
 
 
@@ -51,10 +51,10 @@ def test_a_box_is_sent_in_the_pixels_of_the_frames_that_are_sent() -> None:
 )  # fmt: skip
 def test_masks_that_blender_makes(fields: dict[str, object], indices: object, mode: str) -> None:
     chosen = settings(**fields)
-    found = masking.sources(chosen, START, FRAMES)
+    found = masking.mask_sources(chosen, START, FRAMES)
     assert found == [(index, None) for index in indices]  # type: ignore[attr-defined]
-    assert masking.masks_of(chosen, KEYS, START).mode == mode
-    assert bool(masking.masks_of(chosen, KEYS, START).keys) == bool(found)
+    assert masking.masks_for(chosen, KEYS, START).mode == mode
+    assert bool(masking.masks_for(chosen, KEYS, START).keys) == bool(found)
 
 
 @pytest.mark.parametrize(
@@ -66,16 +66,16 @@ def test_masks_that_blender_makes(fields: dict[str, object], indices: object, mo
     ],
 )
 def test_an_object_found_by_text(fields: dict[str, str], texts: tuple[str, ...]) -> None:
-    masks = masking.masks_of(settings(mask_mode="text", model="ViT-B-32", **fields), (), START)
+    masks = masking.masks_for(settings(mask_mode="text", model="ViT-B-32", **fields), (), START)
     assert (masks.mode, masks.texts, masks.model.name) == ("text", texts, "ViT-B-32")
 
 
 def test_a_name_helps_the_automatic_search_and_the_edits_words_do_not() -> None:
     said = settings(mask_mode="auto", model="ViT-B-32", region="the roof", source="a car")
-    masks = masking.masks_of(said, (), START)
+    masks = masking.masks_for(said, (), START)
     assert (masks.mode, masks.texts, masks.model.name) == ("auto", (), "")
     called = dataclasses.replace(said, mask_text="a car")
-    masks = masking.masks_of(called, (), START)
+    masks = masking.masks_for(called, (), START)
     assert (masks.mode, masks.texts, masks.model.name) == ("auto", ("a car",), "ViT-B-32")
     assert dataclasses.replace(said, source="a van").decomposition() == said.decomposition()
     assert called.decomposition() != said.decomposition()
@@ -94,7 +94,7 @@ def test_a_name_helps_the_automatic_search_and_the_edits_words_do_not() -> None:
 )
 def test_a_mask_that_is_not_there_is_said(fields: dict[str, object], code: str) -> None:
     with pytest.raises(JobError) as caught:
-        masking.sources(settings(**fields), START, FRAMES)
+        masking.mask_sources(settings(**fields), START, FRAMES)
     assert caught.value.problem.code == code
     assert caught.value.problem.hint
 
@@ -142,7 +142,7 @@ def test_texts_of_the_background_belong_to_an_edit_of_both() -> None:
 
 def test_an_analysis_and_the_edit_after_it_ask_for_the_same_atlas() -> None:
     said = settings(preset="draft", seed=3, engine="mlp", mask_mode="text", source="a car")
-    masks = masking.masks_of(said, (), START)
+    masks = masking.masks_for(said, (), START)
     edit = job_spec(said, CLIP, masks, 24.0)
     atlas = job_spec(dataclasses.replace(said, kind="atlas"), CLIP, masks, 24.0)
     assert isinstance(edit, EditJob)
@@ -199,18 +199,18 @@ PLACEMENTS = [
 @pytest.mark.parametrize("placement", PLACEMENTS)
 def test_there_and_back_again(placement: Placement) -> None:
     for point in ((0.0, 0.0), (63.0, 12.0), (-5.0, 70.0)):
-        found = to_picture(to_canvas(point, placement, (64, 48)), placement, (64, 48))
+        found = canvas_to_image(image_to_canvas(point, placement, (64, 48)), placement, (64, 48))
         assert found == pytest.approx(point)
 
 
 def test_the_canvas_is_measured_from_its_middle_upwards() -> None:
-    assert to_picture((-32, 24), Placement(), (64, 48)) == pytest.approx((0, 0))
-    assert to_picture((0, 0), Placement(), (64, 48)) == pytest.approx((32, 24))
-    assert to_picture((-32, 24), Placement(flip_x=True), (64, 48)) == pytest.approx((64, 0))
+    assert canvas_to_image((-32, 24), Placement(), (64, 48)) == pytest.approx((0, 0))
+    assert canvas_to_image((0, 0), Placement(), (64, 48)) == pytest.approx((32, 24))
+    assert canvas_to_image((-32, 24), Placement(flip_x=True), (64, 48)) == pytest.approx((64, 0))
 
 
 def test_a_box_is_cut_off_at_the_picture() -> None:
-    assert box_between([(-9, 70), (20, 10)], (64, 48)) == (0, 10, 20, 38)
+    assert bounding_box([(-9, 70), (20, 10)], (64, 48)) == (0, 10, 20, 38)
 
 
 # painted by hand
@@ -226,35 +226,38 @@ def test_paint_is_what_differs_from_the_frame() -> None:
     picture, frame = painting()
     picture[2, 3, 0] += 1
     picture[4, 5, :3] = (250, 1, 2)
-    paint = canvas.paint_over(picture, frame, "p")
+    paint = canvas.extract_paint(picture, frame, "p")
     assert np.argwhere(paint[..., 3]).tolist() == [[2, 3], [4, 5]]
     assert paint[4, 5].tolist() == [250, 1, 2, 255]
     assert not paint[0, 0].any()
-    assert np.argwhere(canvas.mask_over(picture, frame, "p")[..., 0]).tolist() == [[2, 3], [4, 5]]
+    assert np.argwhere(canvas.extract_mask(picture, frame, "p")[..., 0]).tolist() == [
+        [2, 3],
+        [4, 5],
+    ]
 
 
 def test_a_picture_with_transparency_is_taken_as_it_is() -> None:
     picture, frame = painting()
     picture[..., 3] = 0
     picture[1, 1, 3], picture[1, 2, 3] = 200, 20
-    paint = canvas.paint_over(picture, frame, "p")
+    paint = canvas.extract_paint(picture, frame, "p")
     assert paint[1, 1].tolist() == picture[1, 1].tolist()
     assert (paint[..., 3] > 0).sum() == 2
-    assert canvas.mask_over(picture, frame, "p").sum() == 255
+    assert canvas.extract_mask(picture, frame, "p").sum() == 255
 
 
 def test_nothing_painted_and_another_size_are_said() -> None:
     picture, frame = painting()
     with pytest.raises(JobError, match="Nothing is painted on the image p"):
-        canvas.paint_over(picture, frame, "p")
-    with pytest.raises(JobError, match="8x5, the shot's frames are 8x6"):
-        canvas.paint_over(picture[:5], frame, "p")
+        canvas.extract_paint(picture, frame, "p")
+    with pytest.raises(JobError, match="8x5, but the shot's frames are 8x6"):
+        canvas.extract_paint(picture[:5], frame, "p")
 
 
 def brushed(colours: np.ndarray, much: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A canvas that a brush went over, as Blender blends bytes with straight alpha; its frame."""
     frame = np.random.default_rng(1).integers(0, 256, (*much.shape, 3), np.uint8)
-    image = canvas.canvas_of(frame).astype(float)
+    image = canvas.make_canvas(frame).astype(float)
     alpha = much[..., None] + image[..., 3:] / 255 * (1 - much[..., None])
     mixed = much[..., None] * colours + (1 - much[..., None]) * image[..., 3:] / 255 * frame
     image[..., :3], image[..., 3:] = mixed / alpha, alpha * 255
@@ -264,7 +267,7 @@ def brushed(colours: np.ndarray, much: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def test_paint_is_lifted_off_a_canvas_with_its_softness_and_its_colour() -> None:
     much = np.linspace(0, 1, 60).reshape(6, 10)
     picture, frame = brushed(np.array([200.0, 40.0, 90.0]), much)
-    paint = canvas.paint_over(picture, frame, "p", canvas.GROUND).astype(float)
+    paint = canvas.extract_paint(picture, frame, "p", canvas.GROUND).astype(float)
     assert not paint[0, 0].any()
     assert paint[-1, -1].tolist() == [200, 40, 90, 255]
     share = paint[..., 3:] / 255
@@ -280,23 +283,23 @@ def test_what_was_smeared_or_erased_on_a_canvas_is_not_lost_and_not_garish() -> 
     picture[2, 2, :3] ^= 1  # the last rim of a brush
     picture[3, 3] = (200, 40, 90, 200)  # painted fully, then erased for the most part
     picture[4, 4] = (200, 40, 90, 100)  # erased
-    paint = canvas.paint_over(picture, frame, "p", canvas.GROUND)
+    paint = canvas.extract_paint(picture, frame, "p", canvas.GROUND)
     assert paint[1, 1].tolist() == [*picture[1, 1, :3], 255]
     assert not paint[2, 2].any()
     assert paint[3, 3, :3].tolist() == [200, 40, 90]
     assert 0 < paint[3, 3, 3] < 255
     assert not paint[4, 4].any()
     with pytest.raises(JobError, match="Nothing is painted"):
-        canvas.paint_over(canvas.canvas_of(frame), frame, "p", canvas.GROUND)
+        canvas.extract_paint(canvas.make_canvas(frame), frame, "p", canvas.GROUND)
 
 
 def test_a_soft_eraser_leaves_no_rim_of_paint() -> None:
     """Where it fades out, paint passes through every alpha, the canvas' own among them."""
     frame = np.full((9, 160, 3), 90, np.uint8)
-    picture = canvas.canvas_of(frame)
+    picture = canvas.make_canvas(frame)
     picture[2:7] = (200, 40, 90, 255)
     picture[2:7, :, 3] = np.maximum(255 - np.arange(160), 100)
-    paint = canvas.paint_over(picture, frame, "p", canvas.GROUND).astype(int)
+    paint = canvas.extract_paint(picture, frame, "p", canvas.GROUND).astype(int)
     assert paint[4, 0].tolist() == [200, 40, 90, 255]
     assert (np.diff(paint[4, :, 3]) <= 0).all()
     assert not paint[:, 255 - canvas.GROUND :, 3].any()
@@ -304,10 +307,10 @@ def test_a_soft_eraser_leaves_no_rim_of_paint() -> None:
 
 def test_what_is_smeared_beside_erased_paint_stays() -> None:
     picture, frame = painting()
-    picture = canvas.canvas_of(frame)
+    picture = canvas.make_canvas(frame)
     picture[1, 1, :3] ^= 128
     picture[1, 4, 3] = 0
-    paint = canvas.paint_over(picture, frame, "p", canvas.GROUND)
+    paint = canvas.extract_paint(picture, frame, "p", canvas.GROUND)
     assert np.argwhere(paint[..., 3]).tolist() == [[1, 1]]
 
 

@@ -41,15 +41,15 @@ def test_a_job_walks_through_its_phases(studio: Studio) -> None:
     studio.begin()
     assert ("submit", "j1") in studio.client.asked
     studio.say(Uploading("j1", 1024, 4096))
-    assert studio.job.words() == "Sending frames 1/4"
+    assert studio.job.status() == "Sending frames 1/4"
     studio.say(JobAccepted("j1", True, "uploading"))
     studio.tell(state="queued")
-    assert studio.job.words() == "Waiting for its turn"
+    assert studio.job.status() == "Waiting for its turn"
     studio.tell(state="starting")
-    assert studio.job.words() == "Starting"
+    assert studio.job.status() == "Starting"
     studio.tell(kind="progress", phase="fitting the atlas", done=40, total=100, eta_s=130.0)
-    assert studio.job.words() == "Fitting the atlas 40/100"
-    assert studio.job.eta_words() == "2 min left"
+    assert studio.job.status() == "Fitting the atlas 40/100"
+    assert studio.job.eta_text() == "2 min left"
     studio.tell(kind="note", text="No mask was given.")
     assert studio.job.note == "No mask was given."
     layers = layers_of(3)
@@ -102,7 +102,7 @@ def test_cancel_waits_for_the_backend(studio: Studio) -> None:
     studio.say(JobAccepted("j1", True, "queued"))
     studio.session.cancel(studio.job)
     assert studio.client.asked[-1] == ("cancel", "j1")
-    assert studio.job.words() == "Cancelling"
+    assert studio.job.status() == "Cancelling"
     studio.tell(state="cancelled")
     assert studio.job.phase == phases.CANCELLED
 
@@ -167,7 +167,7 @@ def test_a_job_of_an_earlier_day_is_followed(studio: Studio) -> None:
     studio.session.connect(CONNECTION)
     assert studio.client.asked == [("attach", "j1", 0)]
     studio.tell(kind="progress", phase="fitting", done=5, total=10)
-    assert studio.job.words() == "Fitting 5/10"
+    assert studio.job.status() == "Fitting 5/10"
 
 
 def test_drain_keeps_to_its_budget(studio: Studio) -> None:

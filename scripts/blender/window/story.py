@@ -14,7 +14,7 @@ from typing import Any
 
 import bpy
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 from scripts.blender.window.hands import Album, Hands, Story, play, region_of, within
 
 ROW = 21  # pixels from one row of buttons to the next

@@ -1,4 +1,4 @@
-"""Waiting for a job, for scripts: the timer's work is done here meanwhile."""
+"""Blocking waits for scripts: the work of the timer is done here in the meantime."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONNECT_WITHIN_S = 10.0
 
 
 def wait_for_bake(state: Runtime, bake: Bake) -> Any:
-    """Block until a layer is baked (for scripts); gives its movie strip. Raises JobError."""
+    """Block until a layer is baked; returns its movie strip. Raises JobError."""
     while bake.writer.state == "writing":
         bake.writer.poll()
         time.sleep(0.01)
@@ -26,11 +26,11 @@ def wait_for_bake(state: Runtime, bake: Bake) -> Any:
         return state.bakes.finish(bake)
 
 
-def wait(state: Runtime, job: Job, timeout: float = 0.0) -> None:
-    """Block until a job has ended (for scripts); raises JobError for whatever stopped it.
+def wait_for_job(state: Runtime, job: Job, timeout: float = 0.0) -> None:
+    """Block until a job has ended; raises JobError for whatever stopped it.
 
-    timeout: seconds for the whole job, 0 for no limit. A backend that cannot be reached at
-    the beginning ends the wait after CONNECT_WITHIN_S seconds.
+    timeout: seconds for the whole job, 0 for no limit. A backend that cannot be reached before the
+    job is sent ends the wait after CONNECT_WITHIN_S seconds.
     """
     began = time.monotonic()
     unreachable_since = began
@@ -50,7 +50,7 @@ def wait(state: Runtime, job: Job, timeout: float = 0.0) -> None:
                 f"The job was not finished after {phases.duration(timeout)}.",
                 "Allow more time, or use the draft preset.",
             )
-        if not state.reading(job) and not job.ended:
+        if not state.is_reading(job) and not job.ended:
             time.sleep(0.01)
     if job.problem is not None:
         raise as_error(job.problem)

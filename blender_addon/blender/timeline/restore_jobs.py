@@ -1,46 +1,47 @@
-"""Layers of an earlier day: what lies on the timeline, as finished jobs of the list."""
+"""Jobs restored from the layers on the timeline, after a file is opened."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..core import jobs as phases
-from ..core.delivery import files_in, read_record
-from ..core.jobs import ALONE, Job
-from ..core.planning import Anchor
-from ..core.settings import Settings
-from . import compat, layers
+from ...core import jobs as phases
+from ...core.delivery import layer_files, read_record
+from ...core.jobs import SINGLE_LAYER, Job
+from ...core.planning import Anchor
+from ...core.settings import Settings
+from .. import compat
+from . import layers
 from .folders import folder_of
 
 
-def finished() -> list[Job]:
-    """The jobs of this file's layers, oldest first; those without a record are left out."""
-    found: dict[str, Job] = {}  # a job's several strips are one job
+def finished_jobs() -> list[Job]:
+    """The jobs of this file's layers, oldest first; layers without a record are left out."""
+    found: dict[str, Job] = {}  # the strips of one job share an entry
     for layer in layers.all_layers():
-        job = _recorded(layer)
+        job = _from_record(layer)
         if job is not None:
             job.phase, job.placed, job.accepted = phases.DONE, True, True
-            job.files = files_in(job.folder, job.parts, job.anchor.frames)
+            job.files = layer_files(job.folder, job.parts, job.anchor.frames)
             found[job.id] = job
     return [found[job_id] for job_id in sorted(found)]
 
 
-def fetched_again(strips: list[Any]) -> list[Job]:
-    """Jobs that fetch these layers' pictures once more, into the folders their strips name.
+def refetch_jobs(strips: list[Any]) -> list[Job]:
+    """Jobs that fetch the frames of these layers again, into the folders their strips name.
 
-    Of a movie that is lost, the pictures may be there: such a job knows its files.
+    A baked layer may have lost its movie only: then the job already knows its frames.
     """
     found: dict[str, Job] = {}
     for layer in strips:
-        job = _recorded(layer) or _unrecorded(layer)
-        files = files_in(job.folder, job.parts, job.anchor.frames)
+        job = _from_record(layer) or _from_strip(layer)
+        files = layer_files(job.folder, job.parts, job.anchor.frames)
         job.files = files if all(path.is_file() for path in files) else ()
         found[job.id] = job
     return list(found.values())
 
 
-def anew(job: Job) -> Job:
-    """A finished job as it was when the backend had just taken it, to have its result once more."""
+def refetch(job: Job) -> Job:
+    """A finished job reset to the state just after the backend accepted it."""
     return Job(
         id=job.id,
         label=job.label,
@@ -51,13 +52,13 @@ def anew(job: Job) -> Job:
         settings=job.settings,
         version=job.version,
         server=job.server,
-        shot=job.shot,
+        fingerprint=job.fingerprint,
         image=job.image,
     )
 
 
-def _recorded(layer: Any) -> Job | None:
-    """A layer's job as it is kept beside the pictures, or None."""
+def _from_record(layer: Any) -> Job | None:
+    """A layer's job from the record beside its frames, or None."""
     folder = folder_of(layer)
     try:
         record = read_record(folder)
@@ -67,7 +68,7 @@ def _recorded(layer: Any) -> Job | None:
             label=str(record["label"]),
             anchor=Anchor.from_plain(record["anchor"]),
             folder=folder,
-            parts=tuple(record.get("parts", ALONE)),
+            parts=tuple(record.get("parts", SINGLE_LAYER)),
             layer_size=tuple(layer.get(layers.SIZE, (1, 1))),
             settings=Settings.from_plain(settings) if settings else None,
             version=int(record.get("version", 0)),
@@ -76,8 +77,8 @@ def _recorded(layer: Any) -> Job | None:
         return None
 
 
-def _unrecorded(layer: Any) -> Job:
-    """A layer's job as far as its strip tells."""
+def _from_strip(layer: Any) -> Job:
+    """A layer's job, as far as its strip's custom properties tell."""
     start, end = compat.span(layer)
     width, height = layer.get(layers.SIZE, (1, 1))
     return Job(

@@ -1,7 +1,7 @@
-"""Jobs that are under way, written on their scenes, so that the .blend remembers them.
+"""Unfinished jobs, saved on their scenes so that the .blend can follow them after reopening.
 
-On the scene, not on the strip: a strip may be deleted while its job runs. No secret is among it:
-a job's id, what was asked for, and where its layer belongs.
+They are saved on the scene, not on the strip: a strip may be deleted while its job runs. A record
+holds the job's id, its settings and where its layer belongs. It holds no secret.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from typing import Any
 
 import bpy
 
-from ..core.jobs import Job
-from ..core.planning import Anchor
-from ..core.settings import Settings
+from ...core.jobs import Job
+from ...core.planning import Anchor
+from ...core.settings import Settings
 from . import layers
+from .folders import folder_for
 
 PENDING = "text2live_pending"
 
 
-def remember(job: Job) -> None:
-    """Write a job on its scene; nothing when the scene is not in this file."""
+def save(job: Job) -> None:
+    """Save a job on its scene; does nothing when the scene is not in this file."""
     found = layers.find_source(job.anchor)
     scene = found[0] if found else bpy.data.scenes.get(job.anchor.scene)
-    if scene is None or job.id in named():
+    if scene is None or job.id in saved_ids():
         return
     record = {
         "job": job.id,
@@ -32,14 +33,14 @@ def remember(job: Job) -> None:
         "replaces": job.replaces,
         "in_place_of": job.in_place_of,
         "version": job.version,
-        "shot": job.shot,
+        "shot": job.fingerprint,
         "settings": job.settings.to_plain() if job.settings else None,
     }
     _write(scene, [*_records(scene), record])
 
 
-def forget(job: Job) -> None:
-    """Take a job off its scene, and off the scene's copies."""
+def discard(job: Job) -> None:
+    """Remove a job from its scene and from the scene's copies."""
     for scene in bpy.data.scenes:
         records = _records(scene)
         kept = [record for record in records if record.get("job") != job.id]
@@ -47,13 +48,13 @@ def forget(job: Job) -> None:
             _write(scene, kept)
 
 
-def named() -> set[str]:
-    """Ids of the jobs that are written in this file."""
+def saved_ids() -> set[str]:
+    """Ids of the jobs saved in this file."""
     return {str(record.get("job")) for scene in bpy.data.scenes for record in _records(scene)}
 
 
-def found(package: str) -> list[Job]:
-    """Jobs that were under way when this file was saved, each once, without a layer yet."""
+def load_unfinished(package: str) -> list[Job]:
+    """The jobs saved in this file that have no layer yet, each once."""
     made: dict[str, Job] = {}
     for scene in bpy.data.scenes:
         for record in _records(scene):
@@ -64,11 +65,11 @@ def found(package: str) -> list[Job]:
                     id=job_id,
                     label=str(record["label"]),
                     anchor=Anchor.from_plain(record["anchor"]),
-                    folder=layers.folder_for(job_id, package),
+                    folder=folder_for(job_id, package),
                     replaces=str(record.get("replaces", "")),
                     in_place_of=str(record.get("in_place_of", "")),
                     version=int(record.get("version", 0)),
-                    shot=str(record.get("shot", "")),
+                    fingerprint=str(record.get("shot", "")),
                     settings=Settings.from_plain(settings) if settings else None,
                 )
     return list(made.values())
@@ -77,7 +78,7 @@ def found(package: str) -> list[Job]:
 def _records(scene: Any) -> list[dict[str, Any]]:
     try:
         records = json.loads(str(scene.get(PENDING, "[]")))
-    except ValueError:  # not ours: somebody else wrote there
+    except ValueError:  # written by someone else
         return []
     wanted = {"job", "label", "anchor"}
     return [one for one in records if wanted <= set(one)] if isinstance(records, list) else []

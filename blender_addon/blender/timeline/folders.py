@@ -1,4 +1,5 @@
-"""Where layers' pictures lie: in the user's folder while the .blend is unsaved, then beside it."""
+"""Where the frames of layers are kept: in the user's folder until the .blend is saved, then
+beside it."""
 
 from __future__ import annotations
 
@@ -11,26 +12,26 @@ from typing import Any
 
 import bpy
 
-from ..core.jobs import FETCHING, PLACING, Job
-from . import compat
+from ...core.jobs import FETCHING, PLACING, Job
+from .. import compat
 
 FOLDER = "text2live"
 
 
 def folder_for(job_id: str, package: str) -> Path:
-    """Where a job's layer is written: beside the .blend, or in the user's folder while unsaved."""
+    """The folder for a job's layer: beside the .blend, or in the user's folder while unsaved."""
     if bpy.data.is_saved:
         return Path(bpy.path.abspath("//")) / FOLDER / job_id
-    return home(package) / job_id
+    return user_folder(package) / job_id
 
 
-def home(package: str) -> Path:
-    """The user's own folder of layers."""
+def user_folder(package: str) -> Path:
+    """The user's folder for the layers of unsaved files."""
     return Path(compat.user_folder(package)) / "layers"
 
 
-def written(folder: Path) -> str:
-    """The folder as Blender writes it, relative to a saved .blend on the same disk."""
+def to_blend_path(folder: Path) -> str:
+    """The folder's path as stored in the .blend: relative if saved and on the same disk."""
     path = str(folder) + "/"
     if not bpy.data.is_saved:
         return path
@@ -41,19 +42,19 @@ def written(folder: Path) -> str:
 
 
 def folder_of(strip: Any) -> Path:
-    """Where a layer's pictures, or its movie, lie."""
+    """The folder of a layer's frames or movie."""
     if strip.type == "MOVIE":
-        return _plain(strip.filepath).parent
-    return _plain(strip.directory)
+        return _absolute(strip.filepath).parent
+    return _absolute(strip.directory)
 
 
-def _plain(path: str) -> Path:
-    """A path of Blender's without // and .. in it."""
+def _absolute(path: str) -> Path:
+    """A Blender path without // and .. in it."""
     return Path(os.path.normpath(bpy.path.abspath(path)))
 
 
-def _point(strip: Any, folder: str) -> None:
-    """Have a layer show the same files in another folder."""
+def _set_folder(strip: Any, folder: str) -> None:
+    """Make a layer show the same files in another folder."""
     if strip.type == "MOVIE":
         strip.filepath = f"{folder}/{Path(strip.filepath).name}"
     else:
@@ -61,33 +62,33 @@ def _point(strip: Any, folder: str) -> None:
 
 
 class Mover:
-    """Takes layers from the user's folder along when the .blend is saved.
+    """Moves layers from the user's folder beside the .blend when it is saved.
 
-    They are copied while saving, and the first copies removed when the file is closed: until then
-    undo may bring back a strip that shows them.
+    Saving copies them. The originals are removed when the file is closed: until then undo may
+    bring back a strip that shows them.
     """
 
-    def __init__(self, home: Path) -> None:
-        self._home = home
+    def __init__(self, user_folder: Path) -> None:
+        self._user_folder = user_folder
         self._moved: dict[Path, Path] = {}
-        self._superfluous: list[Path] = []
+        self._obsolete: list[Path] = []
 
     def before_save(
         self, target: Path, strips: Iterable[Any], known: Iterable[Job], more: Iterable[Path] = ()
     ) -> None:
-        """Copy layers beside the file that is about to be saved; strips and jobs show the copies.
+        """Copy layers beside the file about to be saved, and point strips and jobs at the copies.
 
-        target: the .blend. more: folders that no strip shows now but that belong to the file. A
+        target: the .blend. more: folders that belong to the file but that no strip shows now. A
         folder that cannot be copied stays where it is.
         """
         for folder in more:
-            self._take_along(folder, target)
+            self._copy_beside(folder, target)
         for strip in strips:
-            new = self._take_along(folder_of(strip), target)
+            new = self._copy_beside(folder_of(strip), target)
             if new is not None:
-                # Blender makes it relative itself the first time a file is saved.
+                # Blender makes paths relative itself the first time a file is saved.
                 saved = bpy.data.filepath == str(target)
-                _point(strip, written(new).rstrip("/") if saved else str(new))
+                _set_folder(strip, to_blend_path(new).rstrip("/") if saved else str(new))
         for job in known:
             new = self._moved.get(job.folder)
             if new is not None:
@@ -95,9 +96,9 @@ class Mover:
                 job.files = tuple(new / path.name for path in job.files)
                 job.pictures = {name: new / path.name for name, path in job.pictures.items()}
 
-    def _take_along(self, folder: Path, target: Path) -> Path | None:
-        """Copy one of the user's folders beside the .blend; None if there is nothing to do."""
-        if folder.parent != self._home or not folder.is_dir():
+    def _copy_beside(self, folder: Path, target: Path) -> Path | None:
+        """Copy a user's folder beside the .blend; None if it is not one or cannot be copied."""
+        if folder.parent != self._user_folder or not folder.is_dir():
             return None
         new = target.parent / FOLDER / folder.name
         try:
@@ -108,29 +109,29 @@ class Mover:
         return new
 
     def after_save(self, strips: Iterable[Any]) -> None:
-        """The file is written: what was copied is needed no more, and names can be relative."""
-        self._superfluous += self._moved
+        """The file is written: the originals are obsolete, and paths can be relative."""
+        self._obsolete += self._moved
         for strip in strips:
             if folder_of(strip) in self._moved.values():
-                _point(strip, written(folder_of(strip)).rstrip("/"))
+                _set_folder(strip, to_blend_path(folder_of(strip)).rstrip("/"))
         self._moved.clear()
 
     def clean(self) -> None:
-        """Remove what was moved; called when no undo step can need it any more."""
-        for folder in self._superfluous:
+        """Remove the originals; call when no undo step can need them any more."""
+        for folder in self._obsolete:
             shutil.rmtree(folder, ignore_errors=True)
-        self._superfluous.clear()
+        self._obsolete.clear()
 
 
 def follow_file(known: Iterable[Job], package: str) -> None:
-    """Have layers that are still to come written beside the .blend that was saved meanwhile."""
+    """After a save, send the layers still to come to the folder beside the .blend."""
     for job in known:
         if not job.ended and job.phase not in (FETCHING, PLACING):
             job.folder = folder_for(job.id, package)
 
 
 def _copy(folder: Path, new: Path) -> None:
-    """Copy a folder so that the name only ever holds all of it."""
+    """Copy a folder atomically: the new name never holds half of it."""
     if new.exists():
         return
     part = new.with_name(f"{new.name}.{uuid.uuid4().hex[:8]}.part")

@@ -1,7 +1,7 @@
-"""What is known of a shot: its analyses, written on its strip, so that the .blend remembers them.
+"""The analyses of a shot, saved on its strip so that the .blend keeps them.
 
-An analysis is found by a fingerprint of all that decides about the atlas. The backend has the last
-word: it reuses an atlas only for the same pixels, masks and settings.
+An analysis is found by the fingerprint of everything its atlas depends on. The backend has the
+last word: it reuses an atlas only for the same pixels, masks and settings.
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ import bpy
 
 from ..core.jobs import Job
 from ..core.settings import Settings
-from . import compat, layers
+from . import compat
 from .backends import PACKAGE
 from .extract import source_files
-from .folders import folder_for
+from .timeline import layers
+from .timeline.folders import folder_for
 
 ANALYSES = "text2live_analyses"
-KEPT = 8  # of a strip, the newest
+KEPT = 8  # analyses per strip, newest first
 
 
 @dataclass(frozen=True, kw_only=True)
 class Analysis:
-    """A shot's finished decomposition. pictures: by name, those that are on disk."""
+    """A finished analysis. pictures: atlases and report by name, those that are on disk."""
 
     job: str
     numbers: dict[str, float]
@@ -36,21 +37,24 @@ class Analysis:
 
 
 def fingerprint(strip: Any, settings: Settings) -> str:
-    """What decides about the strip's atlas: its pictures as far as they are known, the settings."""
+    """Hash of what the strip's atlas depends on: its media files, its trim and the settings."""
     start, end = compat.span(strip)
     files = source_files(strip)
-    first = os.path.normpath(files[0])  # saving writes it relative: the same file, said otherwise
+    first = os.path.normpath(files[0])  # saving may write the same path in another way
     facts = [first, len(files), end - start, round(start - compat.content_start(strip))]
     facts += [settings.decomposition()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
-def remember(job: Job) -> None:
-    """Write a finished job's analysis on its strip: all of it, or that an edit has made one."""
+def save(job: Job) -> None:
+    """Save the analysis a finished job made on its strip.
+
+    An edit makes one on the way: it is saved without pictures, unless one is there already.
+    """
     found = layers.find_source(job.anchor)
-    if found is None or not job.shot:
+    if found is None or not job.fingerprint:
         return
-    strip, key = found[1], job.shot
+    strip, key = found[1], job.fingerprint
     known = _records(strip)
     if job.kind != "atlas" and key in known:
         return
@@ -63,8 +67,8 @@ def remember(job: Job) -> None:
     strip[ANALYSES] = json.dumps(dict([*kept, (key, record)]))
 
 
-def analysis(strip: Any, settings: Settings) -> Analysis | None:
-    """The strip's analysis under these settings, or None."""
+def find(strip: Any, settings: Settings) -> Analysis | None:
+    """The strip's analysis for these settings, or None."""
     record = _records(strip).get(fingerprint(strip, settings))
     if record is None:
         return None
@@ -81,7 +85,7 @@ def analysis(strip: Any, settings: Settings) -> Analysis | None:
 
 
 def folders() -> set[Path]:
-    """Where the pictures of this file's analyses lie."""
+    """The folders that hold the pictures of this file's analyses."""
     return {
         Path(path).parent
         for scene in bpy.data.scenes
@@ -94,6 +98,6 @@ def folders() -> set[Path]:
 def _records(strip: Any) -> dict[str, dict[str, Any]]:
     try:
         records: dict[str, dict[str, Any]] = json.loads(str(strip.get(ANALYSES, "{}")))
-    except ValueError:  # not ours: somebody else wrote there
+    except ValueError:  # written by someone else
         return {}
     return records if isinstance(records, dict) else {}

@@ -10,7 +10,7 @@ from ..wire import jobs
 _PIXELS_A_LETTER = 6.3
 
 
-def letters(context: Any) -> int:
+def line_length(context: Any) -> int:
     """Letters that fit in a line of the sidebar."""
     region = getattr(context, "region", None)
     scale = context.preferences.system.ui_scale or 1.0
@@ -18,7 +18,7 @@ def letters(context: Any) -> int:
     return max(24, int((pixels - 90) / (_PIXELS_A_LETTER * scale)))
 
 
-def paragraph(layout: Any, text: str, width: int, icon: str = "NONE") -> None:
+def draw_paragraph(layout: Any, text: str, width: int, icon: str = "NONE") -> None:
     """One label a line, the icon before the first."""
     column = layout.column(align=True)
     column.scale_y = 0.8
@@ -27,8 +27,8 @@ def paragraph(layout: Any, text: str, width: int, icon: str = "NONE") -> None:
         column.label(text=line, icon=rest if index else icon)
 
 
-def problem(layout: Any, what: jobs.Problem, width: int) -> None:
+def draw_problem(layout: Any, what: jobs.Problem, width: int) -> None:
     """What happened, and what to do about it."""
-    paragraph(layout, what.message, width, "ERROR")
+    draw_paragraph(layout, what.message, width, "ERROR")
     if what.hint:
-        paragraph(layout, what.hint, width, "INFO")
+        draw_paragraph(layout, what.hint, width, "INFO")

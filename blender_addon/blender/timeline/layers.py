@@ -1,0 +1,199 @@
+"""The layer strips of a file and the strips they belong to, found by their custom properties."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import bpy
+
+from ...core.jobs import Job
+from ...core.planning import Anchor, Placement
+from ...wire import jobs
+from .. import compat
+from ..extract import source_files
+
+UID = "text2live_uid"
+JOB = "text2live_job"
+LAYER_OF = "text2live_layer_of"
+PART = "text2live_part"  # which layer of the shot: foreground or background; empty: not known
+VERSION = "text2live_version"
+SIZE = "text2live_size"  # width and height of the layer's frames
+OFFSET = "text2live_offset"  # frames from the start of the source's content to the layer's
+VERSIONS = "text2live_versions"  # earlier versions of the layer, oldest first, as JSON
+HIDDEN = "text2live_hidden"  # muted by the add-on because frames are missing
+LAYER_PROPERTIES = (JOB, LAYER_OF, PART, VERSION, SIZE, OFFSET, VERSIONS)
+
+
+def all_layers() -> list[Any]:
+    """Every layer strip in the file."""
+    return [
+        strip
+        for scene in bpy.data.scenes
+        for strip in (compat.all_strips(scene.sequence_editor) if scene.sequence_editor else ())
+        if JOB in strip
+    ]
+
+
+def strip_uid(strip: Any) -> str:
+    """The strip's id, assigned on first use; it survives renaming and saving."""
+    if UID not in strip:
+        strip[UID] = uuid.uuid4().hex
+    return str(strip[UID])
+
+
+def make_anchor(scene: Any, strip: Any, size: tuple[int, int]) -> Anchor:
+    """What a job needs to find its strip again. size: (W, H) of the strip's own frames."""
+    start, end = compat.span(strip)
+    return Anchor(
+        scene=scene.name,
+        strip_uid=strip_uid(strip),
+        strip_name=strip.name,
+        start=start,
+        frames=end - start,
+        content=compat.content_start(strip),
+        width=size[0],
+        height=size[1],
+    )
+
+
+def find_source(anchor: Anchor) -> tuple[Any, Any] | None:
+    """Scene and strip a job belongs to, or None when the strip is not in this file.
+
+    Copies of a strip share its id. Among copies the name decides, then the position on the
+    timeline. Undo may remove the id; then the name alone decides.
+    """
+    scenes = sorted(bpy.data.scenes, key=lambda scene: scene.name != anchor.scene)
+    by_name = None
+    copies = []
+    for scene in scenes:
+        for strip in compat.all_strips(scene.sequence_editor) if scene.sequence_editor else ():
+            if strip.type not in compat.SOURCE_TYPES:
+                continue
+            if strip.get(UID) == anchor.strip_uid:
+                copies.append((scene, strip))
+            same_name = scene.name == anchor.scene and strip.name == anchor.strip_name
+            if same_name and UID not in strip:
+                by_name = (scene, strip)
+    named = [found for found in copies if found[1].name == anchor.strip_name]
+    unmoved = [one for one in copies if compat.content_start(one[1]) == anchor.content]
+    return (named or unmoved or copies or [by_name])[0]
+
+
+def restore_uid(anchor: Anchor) -> None:
+    """Give a job's strip its id back, which undo may have removed."""
+    found = find_source(anchor)
+    if found is not None and UID not in found[1]:
+        found[1][UID] = anchor.strip_uid
+
+
+def layers_of_job(job_id: str) -> list[Any]:
+    """The layer strips of a job in this file: one for each of its layers."""
+    return [strip for strip in all_layers() if strip[JOB] == job_id]
+
+
+def find_layer(job_id: str, part: str = "") -> Any:
+    """A layer strip of a job in this file, or None. part: which layer, if the job has several."""
+    found = (strip for strip in layers_of_job(job_id) if not part or strip.get(PART) == part)
+    return next(found, None)
+
+
+def missing_parts(job: Job) -> list[str]:
+    """Which of a job's layers are not in this file."""
+    return [part for part in job.parts if find_layer(job.id, part) is None]
+
+
+def layers_of_strip(strip_uid: str) -> list[Any]:
+    """The layer strips made for a strip, newest version last."""
+    found = [strip for strip in all_layers() if strip.get(LAYER_OF) == strip_uid]
+    return sorted(found, key=lambda strip: (int(strip.get(VERSION, 0)), strip.channel))
+
+
+def newest_version(strip_uid: str) -> int:
+    """The highest version number among a strip's layers, 0 without any."""
+    return max((int(strip.get(VERSION, 0)) for strip in layers_of_strip(strip_uid)), default=0)
+
+
+def source_of_job(job: Job) -> tuple[Any, Any]:
+    """Scene and strip of a finished job; raises JobError when the strip is not in this file."""
+    found = find_source(job.anchor)
+    if found is None:
+        raise jobs.JobError(
+            "strip_gone",
+            f"The layer is finished, but its strip {job.anchor.strip_name} is not in this file.",
+            f"Its frames are kept in {job.folder}. Undo, or open the strip's file; or press "
+            "Insert Layer to place the layer where the strip was.",
+        )
+    return found
+
+
+def source_of_layer(scene: Any, layer: Any) -> Any:
+    """The strip a layer was made for; raises JobError when it is not in this scene."""
+    for strip in compat.all_strips(scene.sequence_editor):
+        if strip.get(UID) == layer.get(LAYER_OF) and strip.type in compat.SOURCE_TYPES:
+            return strip
+    raise jobs.JobError(
+        "strip_gone",
+        f"The strip that {layer.name} was made for is not in this scene.",
+        "Undo its removal, or make a layer for another strip.",
+    )
+
+
+def show_again(layer: Any) -> None:
+    """Unmute a layer whose frames are back, and have Blender read them again."""
+    if layer.get(HIDDEN):
+        layer.mute = False
+        del layer[HIDDEN]
+    # Blender 5 shows cached frames until the path is set again.
+    path = "filepath" if layer.type == "MOVIE" else "directory"
+    setattr(layer, path, str(getattr(layer, path)))
+
+
+def hide_incomplete() -> list[Any]:
+    """Mute layers with missing frames, which Blender would show in magenta; returns them.
+
+    Layers that were muted this way and are complete again are shown again.
+    """
+    incomplete = []
+    for layer in all_layers():
+        if not all(path.is_file() for path in source_files(layer)):
+            incomplete.append(layer)
+            if not layer.mute:
+                layer.mute = layer[HIDDEN] = True
+        elif layer.get(HIDDEN):
+            show_again(layer)
+    return incomplete
+
+
+def get_placement(strip: Any) -> Placement:
+    """A strip's transform, crop and flips."""
+    move, crop = strip.transform, strip.crop
+    return Placement(
+        offset_x=move.offset_x,
+        offset_y=move.offset_y,
+        scale_x=move.scale_x,
+        scale_y=move.scale_y,
+        rotation=move.rotation,
+        origin=(move.origin[0], move.origin[1]),
+        crop=(crop.min_x, crop.max_x, crop.min_y, crop.max_y),
+        flip_x=strip.use_flip_x,
+        flip_y=strip.use_flip_y,
+    )
+
+
+def set_placement(strip: Any, placement: Placement) -> None:
+    """Set a strip's transform, crop and flips."""
+    move, crop = strip.transform, strip.crop
+    move.offset_x, move.offset_y = placement.offset_x, placement.offset_y
+    move.scale_x, move.scale_y = placement.scale_x, placement.scale_y
+    move.rotation = placement.rotation
+    move.origin = placement.origin
+    crop.min_x, crop.max_x, crop.min_y, crop.max_y = placement.crop
+    strip.use_flip_x, strip.use_flip_y = placement.flip_x, placement.flip_y
+
+
+def copy_placement(source: Any, target: Any) -> None:
+    """Copy transform, crop, flips and the scaling filter from one strip to another."""
+    set_placement(target, get_placement(source))
+    if hasattr(target.transform, "filter"):
+        target.transform.filter = source.transform.filter
