@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ class Context:
     """All a method may touch: the store, its device, and how to report. Is a Reporter.
 
     device: the torch device to compute on. data: the backend's folder. model: the backend's own
-    choice of CLIP model.
+    choice of CLIP model. first_frame: frames of the clip before the shot at hand, for sentences.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Context:
         self.job = job
         self.data = data
         self.model = model
+        self.first_frame = 0
         self._device = device
         self._send = send
         self._cancelled = cancelled
@@ -54,6 +56,15 @@ class Context:
         import torch
 
         return torch.device(self._device)
+
+    @contextmanager
+    def in_shot(self, first: int) -> Iterator[None]:
+        """Meanwhile the work is about the shot that starts at this frame of the clip."""
+        self.first_frame = first
+        try:
+            yield
+        finally:
+            self.first_frame = 0
 
     def check(self) -> None:
         """Raise Cancelled if the job was cancelled."""

@@ -11,13 +11,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from backend.store import disk_problem
 from protocol.codec import pack
-from protocol.jobs import FINAL_STATES, EditJob, Event, JobError, JobSpec, JobState, PaintJob
+from protocol.jobs import FINAL_STATES, Event, JobError, JobSpec, JobState
 from protocol.messages import JobInfo
+from protocol.upgrade import job_from
 
 SCHEMA = 2
 _TABLES = """
@@ -128,7 +130,7 @@ class Journal:
             id=job,
             owner=owner,
             kind=str(spec.__struct_config__.tag),
-            title=_title(spec),
+            title=spec.title,
             spec=spec,
             state=state,
             seq=0,
@@ -236,16 +238,7 @@ class Journal:
             self._db.execute("DELETE FROM jobs WHERE id=?", (job,))
 
 
-def _title(spec: JobSpec) -> str:
-    """A few words for a list of jobs."""
-    if isinstance(spec, EditJob):
-        return spec.prompt[0][:80]
-    if isinstance(spec, PaintJob):
-        return "painted atlas" if spec.frame is None else f"painted frame {spec.frame + 1}"
-    return "layered atlas"
-
-
 def _job(row: tuple[object, ...]) -> JobRecord:
-    fields = dict(zip(JobRecord.__struct_fields__, row, strict=True))
-    fields["spec"] = msgspec.msgpack.decode(row[4], type=JobSpec)  # type: ignore[call-overload]
-    return JobRecord(**fields)  # type: ignore[arg-type]
+    fields: dict[str, Any] = dict(zip(JobRecord.__struct_fields__, row, strict=True))
+    fields["spec"] = job_from(msgspec.msgpack.decode(fields["spec"]))
+    return JobRecord(**fields)

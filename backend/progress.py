@@ -8,6 +8,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+EDIT_PHASE = "edit"
+"""The phase in which a painter counts its steps."""
+
 
 class Cancelled(Exception):  # noqa: N818  (the field's word for it; not an error)
     """Raised out of a Reporter call when the job was cancelled; let it pass through."""

@@ -26,10 +26,11 @@ from backend.journal import Journal
 from backend.scheduler import Scheduler
 from backend.store import Store
 from protocol import messages as m
-from protocol.codec import BadMessage, Bytes, Packet, decode, encode, pack, unpack_as
-from protocol.jobs import JobError, JobSpec, Problem
+from protocol.codec import BadMessage, Bytes, Packet, decode, encode, pack, unpack
+from protocol.jobs import JobError, Problem
 from protocol.keys import KeyPair
 from protocol.limits import GIB, KIB, LIMITS, MAX_BUFFER, MAX_BUFFERS, MAX_DIGESTS, PROTOCOL
+from protocol.upgrade import job_from
 
 NAME = "text2live-backend"
 FORGET_PEER = 60.0  # seconds of silence
@@ -288,7 +289,10 @@ class Server:
     def _submit(self, peer: Peer, message: m.Submit, buffers: tuple[Bytes, ...]) -> m.AnyMessage:
         if len(buffers) != 1:
             raise BadMessage("bad_message", "A submit carries the job in one buffer.")
-        spec: JobSpec = unpack_as(buffers[0], JobSpec)
+        try:
+            spec = job_from(unpack(buffers[0]))
+        except msgspec.ValidationError as why:
+            raise BadMessage("bad_message", f"A job has the wrong form: {why}.") from why
         job, new = self._scheduler.submit(message.job, peer.key, spec)
         return m.Accepted(job=job.id, new=new, state=job.state, seq=job.seq)
 

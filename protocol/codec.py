@@ -48,6 +48,7 @@ class Packet(msgspec.Struct, frozen=True, kw_only=True):
     id: str = ""
     re: str = ""
     ep: str = ""
+    v: int = 0
     buffers: tuple[Bytes, ...] = ()
 
 
@@ -55,6 +56,7 @@ class _Envelope(msgspec.Struct, frozen=True, kw_only=True):
     id: str = ""
     re: str = ""
     ep: str = ""
+    v: int = 0
 
 
 def new_id() -> str:
@@ -172,4 +174,11 @@ def decode(frames: Sequence[Bytes]) -> Packet:
     except msgspec.ValidationError as why:
         text = f"A message has the wrong form: {why}."
         raise BadMessage("bad_message", text, envelope.id) from why
-    return Packet(message=message, id=envelope.id, re=envelope.re, ep=envelope.ep, buffers=buffers)
+    return Packet(
+        message=message,
+        id=envelope.id,
+        re=envelope.re,
+        ep=envelope.ep,
+        v=envelope.v,
+        buffers=buffers,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -13,7 +13,6 @@ PRESETS = ("draft", "preview", "final")
 OBJECTS = ("foreground", "foreground_2", "foreground_3")  # front to back
 LAYERS = (*OBJECTS, "background")
 BOTH = "both"  # of an edit: the foremost object and the background
-RECIPES = ("texture", "effect", "style")
 ENGINES = ("explicit", "mlp")
 SEGMENTERS = ("sam2", "maskrcnn")
 
@@ -128,14 +127,14 @@ class Masks(msgspec.Struct, frozen=True, kw_only=True):
     weights: str = ""
 
 
-class AtlasJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="atlas"):
-    """Decompose a clip into an atlas, UVs and alpha of each object, and the background's atlas.
+class ClipJob(msgspec.Struct, frozen=True, kw_only=True):
+    """What every job says: the clip, where its objects are, and how its atlas is made.
 
-    masks: the object in front, layer ``foreground``. behind: at most two further ones, front to
-    back, layers ``foreground_2`` and ``foreground_3``. With several, each is pointed at (mode
-    ``key``, ``all``, ``text`` or ``segment``); where masks overlap, the object in front has the
-    pixel. engine ``explicit``: splines and images. ``mlp``: the networks of Layered Neural Atlases,
-    for one object.
+    masks: the object in front, layer ``foreground``. behind: at most two more objects, front to
+    back, layers ``foreground_2`` and ``foreground_3``. With several, each needs mask mode ``key``,
+    ``all``, ``text`` or ``segment``; where masks overlap, the object in front owns the pixel.
+    engine ``explicit``: splines and images. ``mlp``: the networks of Layered Neural Atlases, for
+    one object. Jobs that agree in all of these share one atlas.
     """
 
     clip: Clip
@@ -145,66 +144,110 @@ class AtlasJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     seed: int = 0
     engine: str = "explicit"
 
+    @property
+    def title(self) -> str:
+        """What a list of jobs shows."""
+        return ""
 
-class EditJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="edit"):
-    """Make one text-driven RGBA layer for a clip (Text2LIVE).
+    @property
+    def changes(self) -> str | None:
+        """The layer the job changes, if it changes one."""
+        return None
 
-    prompt: what the edited frame shows. screen: what the layer alone shows (default: prompt).
-    source: what is there now. region: where the edit belongs (default: source). avoid: where it
-    must not go. Each is a list of alternatives.
-    recipe ``texture``: another material or look of the thing. ``effect``: something half
-    transparent over it, such as fire, smoke, snow or fog. ``style``: all of it in another look.
-    masks, behind: as of an atlas job. layer: what is edited, an object's, ``background``, or
-    ``both``: the foremost object and the background, in one job. background, background_source: the
-    background's own prompt and source text then (default: prompt; nothing); the other texts are the
-    object's.
-    strength: how far the edit may go, 0.25 to 2; 1 is as the recipe has it.
-    detail: how much of the footage's own fine detail the layer takes on, 0 (none) to 2; none given:
-    as the recipe has it.
-    after: id of an edit that is done, of the same clip, layer and preset, to start from.
-    An atlas of the same clip, objects, preset, seed and atlas_engine is reused.
+    @property
+    def object_texts(self) -> tuple[str, ...]:
+        """Texts that stand in for the front object's mask texts where it has none."""
+        return ()
+
+    @property
+    def images(self) -> tuple[ObjectRef, ...]:
+        """Images the job reads besides its frames and masks."""
+        return ()
+
+
+class AtlasJob(ClipJob, frozen=True, kw_only=True, tag_field="kind", tag="atlas"):
+    """Decompose a clip: an atlas, UV map and alpha per object, and the background's atlas."""
+
+    @property
+    def title(self) -> str:
+        """What a list of jobs shows."""
+        return "layered atlas"
+
+
+class EditJob(ClipJob, frozen=True, kw_only=True, tag_field="kind", tag="edit"):
+    """Make one text-driven RGBA layer for a clip.
+
+    prompt: what the edited frame shows. source: what is there now. region: where the edit belongs
+    (default: source). avoid: where it must not go. Each is a list of alternatives.
+    layer: what is edited: an object's layer, ``background``, or ``both``: the front object and the
+    background in one job. background, background_source: the background's own prompt and source
+    text for ``both`` (default: prompt; nothing). The other texts describe the object.
+    model: the text-image model that reads the texts.
+    after: id of a finished edit of the same clip, layer and preset to start from.
+    painter: the way of painting. settings: its own settings by name, as its struct in
+    `protocol.painters` declares them; those left out have their defaults.
     """
 
-    clip: Clip
     prompt: tuple[str, ...]
     source: tuple[str, ...] = ()
-    screen: tuple[str, ...] = ()
     region: tuple[str, ...] = ()
     avoid: tuple[str, ...] = ()
-    masks: Masks = Masks()
-    behind: tuple[Masks, ...] = ()
     layer: str = "foreground"
-    preset: str = "preview"
-    seed: int = 0
-    model: ClipModel = ClipModel()
-    atlas_engine: str = "explicit"
-    recipe: str = "texture"
     background: tuple[str, ...] = ()
     background_source: tuple[str, ...] = ()
-    strength: float = 1.0
-    detail: float | None = None
+    model: ClipModel = ClipModel()
     after: str = ""
+    painter: str = "text2live"
+    settings: dict[str, Any] = {}
+
+    @property
+    def title(self) -> str:
+        """What a list of jobs shows."""
+        return self.prompt[0][:80]
+
+    @property
+    def changes(self) -> str | None:
+        """The layer the job changes."""
+        return self.layer
+
+    @property
+    def object_texts(self) -> tuple[str, ...]:
+        """The object's name: an edit says where it belongs, or what is there now."""
+        return texts_of_place(self.region, self.source)
 
 
-class PaintJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="paint"):
-    """Lay what an artist painted by hand over every frame of a clip, glued to a layer.
+class PaintJob(ClipJob, frozen=True, kw_only=True, tag_field="kind", tag="paint"):
+    """Map an image the artist painted to every frame of a clip, glued to a layer.
 
-    image: RGBA. frame none: it is a picture over the layer's atlas, at any size of its aspect; at
-    the atlas' own size, what equals the picture that an atlas job returned is not paint. frame k:
-    it is a picture over frame k, at the clip's size, carried into the atlas where the frame shows
-    the layer. The clip is one shot. masks, behind, layer: as of an edit. An atlas of the same clip,
-    objects, preset, seed and atlas_engine is reused.
+    image: RGBA. frame none: painted over the layer's atlas, at any size of its aspect; at the
+    atlas' own size, pixels equal to the picture an atlas job returned are not paint. frame k:
+    painted over frame k at the clip's size, carried into the atlas where the frame shows the layer.
+    The clip is one shot.
     """
 
-    clip: Clip
     image: ObjectRef
     frame: int | None = None
-    masks: Masks = Masks()
-    behind: tuple[Masks, ...] = ()
     layer: str = "foreground"
-    preset: str = "preview"
-    seed: int = 0
-    atlas_engine: str = "explicit"
+
+    @property
+    def title(self) -> str:
+        """What a list of jobs shows."""
+        return "painted atlas" if self.frame is None else f"painted frame {self.frame + 1}"
+
+    @property
+    def changes(self) -> str | None:
+        """The layer the job changes."""
+        return self.layer
+
+    @property
+    def images(self) -> tuple[ObjectRef, ...]:
+        """The paint."""
+        return (self.image,)
+
+
+def texts_of_place(region: tuple[str, ...], source: tuple[str, ...]) -> tuple[str, ...]:
+    """Where an edit belongs, in words: its region, else what is there now."""
+    return region or source
 
 
 JobSpec = AtlasJob | EditJob | PaintJob

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from .jobs import OBJECTS, JobError, JobSpec, Masks
+from .jobs import OBJECTS, ClipJob, JobError, Masks
 
 POINTED = ("key", "all", "text", "segment")
 """Mask modes that point at one object. What is looked for by motion may be any of several."""
 
 
-def objects_of(spec: JobSpec) -> tuple[Masks, ...]:
+def objects_of(spec: ClipJob) -> tuple[Masks, ...]:
     """Where each of a job's objects is, front to back."""
     return (spec.masks, *spec.behind)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 PROTOCOL = 1  # major version: both ends must share one
-MINOR = 0
+MINOR = 1
+NEEDED_MINOR = 1  # of a backend: before it, an edit named no painter
 
 KIB = 1024
 MIB = 1024 * KIB

@@ -195,7 +195,7 @@ class Link:
             return False
         if packet.re in self._hellos:
             del self._hellos[packet.re]
-            self._welcome(now, channel, message)
+            self._welcome(now, channel, packet)
             return False
         if self.welcome is not None and packet.ep and packet.ep != self.welcome.epoch:
             self.drop(now, self._lost())  # another start of the backend answers
@@ -209,14 +209,15 @@ class Link:
             return False
         return not packet.re
 
-    def _welcome(self, now: float, channel: Channel, message: AnyMessage) -> None:
+    def _welcome(self, now: float, channel: Channel, packet: Packet) -> None:
+        message = packet.message
         if isinstance(message, Error):
             self.drop(now, message.problem, refused=True)
             return
         if not isinstance(message, Welcome):
             self.drop(now, self._stranger(), refused=True)
             return
-        problem = version_problem((PROTOCOL,), message.protocol)
+        problem = version_problem((PROTOCOL,), message.protocol, packet.v)
         if problem is not None:
             self.drop(now, problem, refused=True)
             return

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from .jobs import JobState, Problem
-from .limits import LIMITS, Limits
+from .limits import LIMITS, NEEDED_MINOR, Limits
 
 Channel = Literal["control", "bulk"]
 
@@ -204,10 +204,22 @@ def error(problem: Problem) -> Error:
     )
 
 
-def version_problem(client: tuple[int, ...], backend: int) -> Problem | None:
-    """None if the two can talk; else the upgrade sentence, naming the side that is behind."""
-    if backend in client:
+def version_problem(
+    client: tuple[int, ...], backend: int, minor: int = NEEDED_MINOR
+) -> Problem | None:
+    """None if the two can talk; else the upgrade sentence, naming the side that is behind.
+
+    client: the major versions it speaks. backend, minor: the backend's version.
+    """
+    if backend in client and minor >= NEEDED_MINOR:
         return None
+    if backend in client:
+        return Problem(
+            code="backend_too_old",
+            message=f"The backend is too old: it speaks protocol {backend}.{minor}, "
+            f"this add-on needs protocol {backend}.{NEEDED_MINOR}.",
+            hint="Update the backend to the version of the add-on, then connect again.",
+        )
     newest = max(client, default=0)
     if newest > backend:
         return Problem(

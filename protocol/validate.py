@@ -10,8 +10,6 @@ from .jobs import (
     ENGINES,
     OBJECTS,
     PRESETS,
-    RECIPES,
-    AtlasJob,
     EditJob,
     JobError,
     JobSpec,
@@ -22,16 +20,11 @@ from .jobs import (
 from .layers import POINTED, layers_of, objects_of, of_object, one_object_only
 from .limits import GIB, LIMITS, Limits
 from .mask_prompts import check_model, check_prompts, check_words
+from .painters import declared, settings_of
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
-STRENGTHS = (0.25, 2.0)
-MOST_DETAIL = 2.0
-"""How weak and how strong an edit may be asked for."""
-TEXTS = (
-    *("prompt", "source", "screen", "region", "avoid"),
-    *("background", "background_source"),
-)
+TEXTS = ("prompt", "source", "region", "avoid", "background", "background_source")
 """The fields of an edit that are lists of texts."""
 
 
@@ -47,18 +40,10 @@ def check_job_id(job: str) -> None:
 
 def objects(spec: JobSpec) -> dict[str, ObjectRef]:
     """The objects a job reads, by digest, each once, in the order of the clip."""
-    painted = (spec.image,) if isinstance(spec, PaintJob) else ()
     masks = (key.mask for one in objects_of(spec) for key in one.keys)
     strokes = (key.mask for one in objects_of(spec) for key in one.strokes)
-    refs = (*spec.clip.frames, *masks, *strokes, *painted)
+    refs = (*spec.clip.frames, *masks, *strokes, *spec.images)
     return {ref.digest: ref for ref in refs}
-
-
-def engine_of(spec: JobSpec) -> str:
-    """The engine that makes a job's atlas."""
-    if isinstance(spec, AtlasJob):
-        return spec.engine
-    return spec.atlas_engine
 
 
 def check(spec: JobSpec, limits: Limits = LIMITS) -> None:
@@ -69,24 +54,22 @@ def check(spec: JobSpec, limits: Limits = LIMITS) -> None:
             f"There is no preset {spec.preset!r}.",
             f"Choose one of: {', '.join(PRESETS)}.",
         )
-    engine = engine_of(spec)
-    if engine not in ENGINES:
+    if spec.engine not in ENGINES:
         raise JobError(
             "unknown_engine",
-            f"There is no atlas engine {engine!r}.",
+            f"There is no atlas engine {spec.engine!r}.",
             f"Choose one of: {', '.join(ENGINES)}.",
         )
     if not 0 <= spec.seed < 2**63:
         raise JobError("bad_seed", f"The seed {spec.seed} is out of range.", "Use 0 or more.")
     if isinstance(spec, EditJob):
-        _check_texts(spec, limits)
-        _check_manner(spec)
-    _check_objects(spec, engine)
+        _check_edit(spec, limits)
+    _check_objects(spec)
     _check_frames(spec, limits)
     each = objects_of(spec)
     for number, masks in enumerate(each, 1):
         # An edit's texts describe one object: only the foremost may be found by them.
-        texts = spec.region or spec.source if isinstance(spec, EditJob) and number == 1 else ()
+        texts = spec.object_texts if number == 1 else ()
         try:
             _check_masks(spec, masks, texts, limits)
         except JobError as why:
@@ -103,7 +86,7 @@ def check(spec: JobSpec, limits: Limits = LIMITS) -> None:
         )
 
 
-def _check_texts(spec: EditJob, limits: Limits) -> None:
+def _check_edit(spec: EditJob, limits: Limits) -> None:
     if not any(text.strip() for text in spec.prompt):
         raise JobError(
             "empty_prompt",
@@ -113,27 +96,10 @@ def _check_texts(spec: EditJob, limits: Limits) -> None:
     for name in TEXTS:
         check_words(name.replace("_", " "), getattr(spec, name), limits)
     check_model(spec.model, limits)
-
-
-def _check_manner(spec: EditJob) -> None:
-    if spec.recipe not in RECIPES:
-        raise JobError(
-            "unknown_recipe",
-            f"There is no kind of edit {spec.recipe!r}.",
-            f"Choose one of: {', '.join(RECIPES)}.",
-        )
-    if not STRENGTHS[0] <= spec.strength <= STRENGTHS[1]:  # nor is NaN
-        raise JobError(
-            "bad_strength",
-            f"The strength {spec.strength:g} is out of range.",
-            f"Use {STRENGTHS[0]:g} to {STRENGTHS[1]:g}; 1 is ordinary.",
-        )
-    if spec.detail is not None and not 0 <= spec.detail <= MOST_DETAIL:
-        raise JobError(
-            "bad_detail",
-            f"The detail {spec.detail:g} is out of range.",
-            f"Use 0 to {MOST_DETAIL:g}, or give none to leave it to the preset.",
-        )
+    settings = settings_of(spec)
+    for one in declared(spec.painter):
+        if one.kind == "texts":
+            check_words(one.name.replace("_", " "), getattr(settings, one.name), limits)
     if spec.after and not _JOB_ID.fullmatch(spec.after):
         raise JobError(
             "bad_job_id",
@@ -148,7 +114,7 @@ def _check_manner(spec: EditJob) -> None:
         )
 
 
-def _check_objects(spec: JobSpec, engine: str) -> None:
+def _check_objects(spec: JobSpec) -> None:
     each = objects_of(spec)
     if len(each) > len(OBJECTS):
         raise JobError(
@@ -156,7 +122,7 @@ def _check_objects(spec: JobSpec, engine: str) -> None:
             f"The job has {len(each)} objects; at most {len(OBJECTS)} are told apart.",
             "Leave those that are not edited in the background.",
         )
-    if len(each) > 1 and engine == "mlp":
+    if len(each) > 1 and spec.engine == "mlp":
         raise one_object_only()
     for number, masks in enumerate(each, 1):
         if len(each) > 1 and masks.mode not in POINTED:
@@ -174,14 +140,14 @@ def _check_objects(spec: JobSpec, engine: str) -> None:
     layers = layers_of(len(each))
     if isinstance(spec, EditJob):
         layers = (*layers, BOTH)
-    if isinstance(spec, EditJob | PaintJob) and spec.layer not in layers:
-        missing = spec.layer in OBJECTS
+    if spec.changes is not None and spec.changes not in layers:
+        missing = spec.changes in OBJECTS
         raise JobError(
             "unknown_layer",
-            f"The layer {spec.layer!r} is to be changed, but the job has {len(each)} "
+            f"The layer {spec.changes!r} is to be changed, but the job has {len(each)} "
             f"object{'s' if len(each) > 1 else ''}."
             if missing
-            else f"There is no layer {spec.layer!r}.",
+            else f"There is no layer {spec.changes!r}.",
             f"Choose one of: {', '.join(layers)}"
             + ("; or say where that object is (behind)." if missing else "."),
         )
@@ -230,8 +196,7 @@ def _check_frames(spec: JobSpec, limits: Limits) -> None:
 
 def _check_masks(spec: JobSpec, masks: Masks, texts: tuple[str, ...], limits: Limits) -> None:
     frames = spec.clip.frames
-    edited = "" if isinstance(spec, AtlasJob) else spec.layer
-    if masks.mode == "none" and edited in (OBJECTS[0], BOTH):
+    if masks.mode == "none" and spec.changes in (OBJECTS[0], BOTH):
         raise JobError(
             "no_foreground",
             "The clip is said to have no object, but the foreground is to be edited.",

@@ -9,10 +9,13 @@ from backend import media
 from backend.cli.arrays import JobArrays
 from backend.cli.mask_options import behind_of, masks_of
 from backend.cli.options import add_clip_options
+from backend.cli.painter_options import add_painter_options, painter_settings
 from backend.cli.program import exit_status, program_name
 from backend.cli.run_job import make_layer
-from protocol.jobs import BOTH, LAYERS, RECIPES, ClipModel, EditJob, Result
+from protocol.jobs import BOTH, LAYERS, ClipModel, EditJob, Result
 from protocol.validate import check
+
+PAINTER = "text2live"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,7 +34,6 @@ def _add_texts(p: argparse.ArgumentParser) -> None:
     for option, required, text in (
         ("--prompt", True, "what the frame shows after the edit"),
         ("--source", False, "what is there now"),
-        ("--screen", False, "what the layer shows on its own (default: the prompt)"),
         ("--region", False, "what the edit should cover (default: the source)"),
         ("--avoid", False, "what the edit must not touch"),
         ("--background", False, "with --layer both: the background's prompt (default: the prompt)"),
@@ -44,30 +46,12 @@ def _add_texts(p: argparse.ArgumentParser) -> None:
 
 def _add_edit(p: argparse.ArgumentParser) -> None:
     p.add_argument(
-        "--recipe",
-        default=RECIPES[0],
-        help="texture (a new material or look for a thing), effect (fire, smoke, snow or fog over "
-        "it; describe it with --screen) or style (a new look for everything) "
-        "(default: %(default)s)",
-    )
-    p.add_argument(
-        "--strength",
-        type=float,
-        default=1.0,
-        help="how far the edit may go, 0.25 to 2 (default: %(default)g)",
-    )
-    p.add_argument(
-        "--detail",
-        type=float,
-        help="how much of the footage's fine detail the layer keeps, 0 to 2 (default: 1; 0 for "
-        "effects)",
-    )
-    p.add_argument(
         "--after",
         default="",
         metavar="JOB",
         help="continue from this finished edit of the same clip, in a third of the steps",
     )
+    add_painter_options(p, PAINTER)
     model = p.add_argument_group("text-image model")
     model.add_argument(
         "--model",
@@ -97,18 +81,16 @@ def run(args: argparse.Namespace) -> Result:
         clip=arrays.add_clip(frames, args.fps),
         prompt=tuple(args.prompt),
         source=tuple(args.source),
-        screen=tuple(args.screen),
         region=tuple(args.region),
         avoid=tuple(args.avoid),
-        recipe=args.recipe,
         background=tuple(args.background),
         background_source=tuple(args.background_source),
-        strength=args.strength,
-        detail=args.detail,
+        painter=PAINTER,
+        settings=painter_settings(args, PAINTER),
         after=args.after,
         masks=masks_of(args, arrays),
         behind=behind_of(args, arrays),
-        atlas_engine=args.engine,
+        engine=args.engine,
         layer=args.layer,
         preset=args.preset,
         seed=args.seed,

@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> None:
         layer=args.layer,
         preset=args.preset,
         seed=args.seed,
-        atlas_engine=args.engine,
+        engine=args.engine,
     )
     check(spec)
     where = "the atlas" if args.frame is None else f"frame {args.frame + 1}"

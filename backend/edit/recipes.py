@@ -17,7 +17,8 @@ from dataclasses import replace
 
 from backend.edit import config as presets
 from backend.edit.config import EditConfig
-from protocol.jobs import RECIPES, EditJob, JobError
+from protocol.jobs import EditJob, JobError
+from protocol.painters import RECIPES, Text2LiveSettings, settings_of
 
 WARM_SHARE = 0.3
 """Share of the steps that an edit takes which starts from an earlier one.
@@ -31,12 +32,14 @@ def config_of(spec: EditJob, *, video: bool, layer: str, warm: bool = False) -> 
     """The settings of a job's layer: its preset, recipe and strength; fewer steps if warm.
 
     video: an atlas is edited rather than one picture. layer: ``foreground`` or ``background``.
-    Raises JobError("unknown_preset"), ("unknown_layer") or ("unknown_recipe").
+    Raises JobError("unknown_preset"), ("unknown_layer"), and those of the job's settings.
     """
     config = presets.preset(spec.preset, video=video, layer=layer, seed=spec.seed)
-    config = stronger(recipe(spec.recipe, config), spec.strength)
-    if spec.detail is not None:
-        config = replace(config, detail=spec.detail)
+    settings = settings_of(spec)
+    assert isinstance(settings, Text2LiveSettings)
+    config = stronger(recipe(settings.recipe, config), settings.strength)
+    if settings.detail is not None:
+        config = replace(config, detail=settings.detail)
     says_where = any(text.strip() for text in (*spec.region, *spec.avoid))
     if video and says_where:
         config = bootstrapped(config)
@@ -53,7 +56,7 @@ def recipe(name: str, config: EditConfig) -> EditConfig:
         return style(config)
     raise JobError(
         "unknown_recipe",
-        f"There is no kind of edit {name!r}.",
+        f"There is no recipe {name!r}.",
         f"Choose one of: {', '.join(RECIPES)}.",
     )
 

@@ -12,9 +12,9 @@ from madgrad import MADGRAD
 from torch import Tensor, nn
 
 from backend.checkpoint import Checkpoint, State
-from backend.progress import Reporter
+from backend.progress import EDIT_PHASE, Reporter
 
-PHASE = "edit"
+PHASE = EDIT_PHASE
 RANDOM, LOSSES = "random", "losses"
 
 

@@ -17,9 +17,9 @@ from backend.checkpoint import Checkpoint
 from backend.context import Context
 from backend.masks import resolve
 from backend.methods import atlas_cache
-from backend.methods.mask_prompts import prompts_of, with_model
+from backend.methods.mask_prompts import prompts_of
 from backend.methods.shots import each_shot
-from protocol.jobs import AtlasJob, Clip, Masks, Result
+from protocol.jobs import AtlasJob, Clip, ClipJob, Result
 from protocol.layers import objects_of
 
 
@@ -28,11 +28,9 @@ def run(spec: AtlasJob, ctx: Context) -> Result:
     return each_shot(spec, load_clip_frames(spec.clip, ctx), ctx, _shot)
 
 
-def _shot(spec: AtlasJob, frames: NDArray[np.uint8], ctx: Context, first: int) -> Result:
+def _shot(spec: AtlasJob, frames: NDArray[np.uint8], ctx: Context) -> Result:
     started = time.monotonic()
-    atlas = atlas_of(
-        spec.clip, objects_of(spec), spec.preset, spec.seed, frames, ctx, spec.engine, first
-    )
+    atlas = atlas_of(spec, frames, ctx)
     pictures = {f"{layer}_atlas": ctx.store(picture(atlas, layer)) for layer in atlas.layers}
     pictures["report"] = ctx.store(sheet(atlas, frames))
     numbers = {**atlas.numbers, "seconds": time.monotonic() - started}
@@ -48,27 +46,15 @@ def load_clip_frames(clip: Clip, ctx: Context) -> NDArray[np.uint8]:
     return np.stack(frames)
 
 
-def atlas_of(
-    clip: Clip,
-    objects: tuple[Masks, ...],
-    preset: str,
-    seed: int,
-    frames: NDArray[np.uint8],
-    ctx: Context,
-    engine: str = "explicit",
-    first: int = 0,
-) -> LayeredAtlas:
-    """The atlas of these frames, masks, settings and engine: from disk, or made and kept.
-
-    objects: front to back. first: frames of the whole clip before these, for sentences.
-    """
-    objects = tuple(with_model(masks, ctx) for masks in objects)
+def atlas_of(spec: ClipJob, frames: NDArray[np.uint8], ctx: Context) -> LayeredAtlas:
+    """The atlas of a shot's job and frames [T,H,W,3]: from the cache, or made and kept."""
+    objects = objects_of(spec)
     identity = (
-        engines.VERSIONS[engine],
+        engines.VERSIONS[spec.engine],
         resolve.VERSION,
-        msgspec.to_builtins(clip.frames),
+        msgspec.to_builtins(spec.clip.frames),
         msgspec.to_builtins(objects),
-        engines.settings(engine, preset, seed),
+        engines.settings(spec.engine, spec.preset, spec.seed),
     )
     folder = ctx.atlas_folder(hashlib.sha256(msgpack.packb(identity)).hexdigest())
     kept = atlas_cache.find(folder, ctx.device, ctx)
@@ -76,9 +62,11 @@ def atlas_of(
         return kept
     atlas_cache.sweep(folder.parent)
     size = (frames.shape[1], frames.shape[2])
-    prompts = [prompts_of(masks, size, ctx, first) for masks in objects]
+    prompts = [prompts_of(masks, size, ctx) for masks in objects]
     checkpoint = Checkpoint(folder.with_name(f"{folder.name}.part"), report=ctx)
-    atlas = engines.decompose(engine, preset, seed, frames, prompts, ctx.device, ctx, checkpoint)
+    atlas = engines.decompose(
+        spec.engine, spec.preset, spec.seed, frames, prompts, ctx.device, ctx, checkpoint
+    )
     pictures = {layer: picture(atlas, layer) for layer in atlas.layers}
     kept = atlas_cache.put(atlas, folder, {**pictures, "report": sheet(atlas, frames)})
     checkpoint.drop()  # not before: what was fitted for hours is to be kept at any moment

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
 
 import msgpack
 import msgspec
 
 from backend.atlas import engines
 from backend.checkpoint import Checkpoint
-from backend.clip.model import TextImageModel
 from backend.context import Context
-from backend.edit import train
-from backend.edit.config import EditConfig
 from backend.masks import resolve
 from backend.methods import atlas_cache
+from backend.painters.base import Plan
 from protocol.jobs import EditJob
 
 # A cancelled edit is kept as well: the same one, asked for again, goes on. But it is large, and
@@ -23,8 +20,8 @@ from protocol.jobs import EditJob
 STALE = 3 * 24 * 3600.0
 
 
-class Unfinished:
-    """The states of a job's edits, a file each in the backend's folder, until the job is done."""
+class EditCheckpoints:
+    """A job's training states, one file per layer and shot, kept until the job is done."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
@@ -33,22 +30,14 @@ class Unfinished:
         self._given: list[Checkpoint] = []
         atlas_cache.sweep(self._folder, STALE)
 
-    def checkpoint(
-        self, spec: EditJob, layer: str, config: EditConfig, clip: TextImageModel
-    ) -> Checkpoint:
-        """The checkpoint of one layer of one shot, known by everything that decides the result.
-
-        spec: the shot's. config: of this layer.
-        """
-        engine = spec.atlas_engine
+    def of_layer(self, spec: EditJob, layer: str, plan: Plan) -> Checkpoint:
+        """The checkpoint of one layer of a shot; its name hashes all that decides it."""
         identity = (
-            (train.VERSION, resolve.VERSION, engines.VERSIONS[engine]),
+            (resolve.VERSION, engines.VERSIONS[spec.engine]),
             msgspec.to_builtins(spec),
             layer,
-            asdict(config),
-            engines.settings(engine, spec.preset, spec.seed),
-            clip.fingerprint,
-            msgspec.to_builtins(self._ctx.model),
+            plan.identity,
+            engines.settings(spec.engine, spec.preset, spec.seed),
             self._ctx.device.type,
         )
         key = hashlib.sha256(msgpack.packb(identity)).hexdigest()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from backend.context import Context
-from protocol.jobs import AtlasJob, ClipModel, EditJob, JobSpec, PaintJob, Result
+from backend.methods.defaults import completed
+from protocol.jobs import AtlasJob, JobSpec, PaintJob, Result
 
 
 def run_job(spec: JobSpec, ctx: Context) -> Result:
-    """Carry out a job with the method of its kind."""
+    """Carry out a job with the method of its kind. Raises JobError, Cancelled."""
+    spec = completed(spec, ctx.model)
     if isinstance(spec, AtlasJob):
         from backend.methods import atlas
 
@@ -20,8 +20,4 @@ def run_job(spec: JobSpec, ctx: Context) -> Result:
         return paint.run(spec, ctx)
     from backend.methods import edit
 
-    return edit.run(_with_model(spec, ctx.model), ctx)
-
-
-def _with_model(spec: EditJob, model: ClipModel) -> EditJob:
-    return spec if spec.model.name else msgspec.structs.replace(spec, model=model)
+    return edit.run(spec, ctx)

@@ -1,4 +1,8 @@
-"""Method `edit`: a text-driven RGBA layer for every frame (Text2LIVE on the clip's atlas)."""
+"""Method `edit`: a text-driven RGBA layer for every frame, by any painter.
+
+What every edit shares lives here: shots, masks, still or clip, one layer or two, warm starts,
+checkpoints, and the layer's frames. How a still or an atlas is painted is the painter's.
+"""
 
 from __future__ import annotations
 
@@ -7,178 +11,146 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from backend.atlas.explicit import config as atlas_config
 from backend.atlas.render import render_layer
-from backend.checkpoint import Checkpoint
-from backend.clip import cache
-from backend.clip.model import TextImageModel
 from backend.context import Context
-from backend.edit import recipes
-from backend.edit.config import EditConfig, EditTexts
-from backend.edit.generator_files import Weights
-from backend.edit.image import edit_image
-from backend.edit.video import edit_atlas
 from backend.media import composite
 from backend.methods.atlas import atlas_of, load_clip_frames, picture
-from backend.methods.checkpoints import Unfinished
-from backend.methods.mask_prompts import mask_of_layer, objects_of_edit
+from backend.methods.checkpoints import EditCheckpoints
+from backend.methods.mask_prompts import mask_of_layer
 from backend.methods.shots import each_shot
 from backend.methods.two_layers import (
     BACK,
     Layer,
     Share,
-    alone,
     covered,
     joined,
     layers_to_edit,
-    texts_of,
+    of_layer,
 )
-from backend.methods.warm_starts import Earlier
-from backend.progress import Reporter
+from backend.methods.warm_starts import WarmStarts
+from backend.painters.base import Painter, Run, Task
+from backend.painters.registry import load_painter
 from protocol.jobs import BOTH, EditJob, JobError, ObjectRef, Result
+from protocol.layers import objects_of
 
 
 def run(spec: EditJob, ctx: Context) -> Result:
     """Carry out an edit; a clip of one frame is edited as a still image, without an atlas."""
     started = time.monotonic()
-    earlier = Earlier(spec, ctx)
-    clip = cache.text_image_model(spec.model, str(ctx.device))
-    whole = len(spec.clip.frames) == 1
-    unfinished = Unfinished(ctx)
+    warm_starts = WarmStarts(spec, ctx)
+    painter = load_painter(spec, ctx.device)
+    single = len(spec.clip.frames) == 1
+    checkpoints = EditCheckpoints(ctx)
 
-    def run_one(shot: EditJob, frames: NDArray[np.uint8], ctx: Context, first: int) -> Result:
-        if (frames == frames[0, 0, 0]).all():  # the generator's normalisation divides by its spread
+    def run_one(shot: EditJob, frames: NDArray[np.uint8], ctx: Context) -> Result:
+        if (frames == frames[0, 0, 0]).all():
             raise JobError(
                 "one_colour",
                 "The clip is one flat colour, so there is nothing in it to edit.",
-                "Choose frames that show something; a fade's black part can be left out.",
+                "Choose frames that show something, and leave out the black part of a fade.",
             )
-        trainings = _trainings(shot, clip, earlier, unfinished, ctx, video=len(frames) > 1)
-        if len(frames) == 1:
-            return _still(shot, frames[0], trainings, ctx, first, whole=whole)
-        return _video(shot, frames, trainings, ctx, first)
+        video = len(frames) > 1
+        paintings = _paintings(shot, painter, warm_starts, checkpoints, ctx, video=video)
+        if video:
+            return _paint_clip(shot, frames, painter, paintings, ctx)
+        return _paint_still(shot, frames[0], painter, paintings, ctx, single=single)
 
     result = each_shot(spec, load_clip_frames(spec.clip, ctx), ctx, run_one)
-    unfinished.drop()
+    checkpoints.drop()
     return msgspec.structs.replace(
         result, numbers={**result.numbers, "seconds": time.monotonic() - started}
     )
 
 
 @dataclass(frozen=True)
-class Training:
-    """One layer's training: all of edit_image's and edit_atlas' arguments that are not pixels."""
+class Painting:
+    """One layer of one shot: what to paint, and where that reports, resumes and starts from."""
 
-    layer: str
-    texts: EditTexts
-    clip: TextImageModel
-    config: EditConfig
-    device: torch.device
-    report: Reporter
-    checkpoint: Checkpoint
-    weights: Weights
+    task: Task
+    run: Run
 
 
-def _trainings(
+def _paintings(
     spec: EditJob,
-    clip: TextImageModel,
-    earlier: Earlier,
-    unfinished: Unfinished,
+    painter: Painter,
+    warm_starts: WarmStarts,
+    checkpoints: EditCheckpoints,
     ctx: Context,
     *,
     video: bool,
-) -> list[Training]:
-    """The trainings of a shot's job, back to front."""
-    each = []
+) -> list[Painting]:
+    """The layers of a shot's job, back to front: what is in front is judged over what is behind."""
+    planned = []
     for layer in layers_to_edit(spec):
-        weights = earlier.weights(spec, layer)
-        one = msgspec.structs.replace(spec, **alone(spec, layer))
-        warm = weights.earlier is not None
-        config = recipes.config_of(one, video=video, layer=layer, warm=warm)
-        each.append((layer, one, config, weights))
-    steps = [config.steps for _, _, config, _ in each]
+        warm_start = warm_starts.of_layer(spec, layer)
+        warm = warm_start.earlier is not None
+        task = Task(job=of_layer(spec, layer), layer=layer, video=video, warm=warm)
+        planned.append((task, painter.plan(task), warm_start))
+    steps = [plan.steps for _, plan, _ in planned]
     return [
-        Training(
-            layer,
-            texts_of(one),
-            clip,
-            config,
-            ctx.device,
-            Share(ctx, sum(steps[:number]), sum(steps[number + 1 :])),
-            unfinished.checkpoint(spec, layer, config, clip),
-            weights,
+        Painting(
+            task,
+            Run(
+                report=Share(ctx, sum(steps[:number]), sum(steps[number + 1 :])),
+                checkpoint=checkpoints.of_layer(spec, task.layer, plan),
+                warm_start=warm_start,
+            ),
         )
-        for number, (layer, one, config, weights) in enumerate(each)
+        for number, (task, plan, warm_start) in enumerate(planned)
     ]
 
 
-def _still(
+def _paint_still(
     spec: EditJob,
     frame: NDArray[np.uint8],
-    trainings: list[Training],
+    painter: Painter,
+    paintings: list[Painting],
     ctx: Context,
-    first: int,
     *,
-    whole: bool,
+    single: bool,
 ) -> Result:
-    """Edit one frame. whole: the clip has no other one, so all of it may change if nothing says."""
-    ctx.note("There is one frame, and no motion to decompose: it is edited as a still image.")
-    objects = objects_of_edit(spec)
-    numbers: dict[str, float] = {}
-    unsaid = whole and objects[0].mode == "auto" and not objects[0].texts and spec.layer != BOTH
-    masked = len(objects) > 1 or (objects[0].mode != "none" and not unsaid)
+    """Edit one frame. single: the clip has no other one, so all of it may change by default."""
+    ctx.note("There is only one frame, so it is edited as a still image.")
+    objects = objects_of(spec)
+    unmasked = single and objects[0].mode == "auto" and not objects[0].texts and spec.layer != BOTH
+    masked = len(objects) > 1 or (objects[0].mode != "none" and not unmasked)
     side = atlas_config.preset(spec.preset, spec.seed).long_side
+    numbers: dict[str, float] = {}
     parts: dict[str, Layer] = {}
     shown = frame
-    for one in trainings:
+    for one in paintings:
         mask: NDArray[np.uint8] | None = None
         if masked:
-            mask, numbers = mask_of_layer(objects, one.layer, frame, side, ctx, first)
-        layer = edit_image(
-            shown,
-            one.texts,
-            one.clip,
-            one.config,
-            one.device,
-            one.report,
-            mask=mask,
-            checkpoint=one.checkpoint,
-            weights=one.weights,
-        )
-        parts[one.layer] = (ctx.store(layer),)
+            mask, numbers = mask_of_layer(objects, one.task.layer, frame, side, ctx)
+        layer = painter.paint_still(one.task, shown, mask, one.run)
+        parts[one.task.layer] = (ctx.store(layer),)
         shown = composite(shown, layer)
     return _result(parts, {}, numbers, ctx)
 
 
-def _video(
+def _paint_clip(
     spec: EditJob,
     frames: NDArray[np.uint8],
-    trainings: list[Training],
+    painter: Painter,
+    paintings: list[Painting],
     ctx: Context,
-    first: int,
 ) -> Result:
-    atlas = atlas_of(
-        spec.clip, objects_of_edit(spec), spec.preset, spec.seed, frames, ctx, spec.atlas_engine,
-        first,
-    )  # fmt: skip
+    """Paint the atlas of each layer, and map it back to every frame."""
+    atlas = atlas_of(spec, frames, ctx)
     parts: dict[str, Layer] = {}
     pictures: dict[str, ObjectRef] = {}
-    for one in trainings:
+    for one in paintings:
+        layer = one.task.layer
         shown = frames if not parts else covered(frames, parts[BACK], ctx)
-        rgba = edit_atlas(
-            shown, atlas, one.layer, one.texts, one.clip, one.config, one.device, one.report,
-            one.checkpoint, one.weights,
-        )  # fmt: skip
-        parts[one.layer] = tuple(
-            ctx.store(image) for image in render_layer(atlas, one.layer, rgba, ctx)
-        )
+        rgba = painter.paint_atlas(one.task, shown, atlas, one.run)
+        parts[layer] = tuple(ctx.store(image) for image in render_layer(atlas, layer, rgba, ctx))
         edited = np.rint(rgba[0].permute(1, 2, 0).cpu().numpy() * 255).astype(np.uint8)
-        of = f"{one.layer}_" if spec.layer == BOTH else ""
-        pictures[f"{of}atlas"] = ctx.store(picture(atlas, one.layer))
-        pictures[f"edited_{of}atlas"] = ctx.store(np.ascontiguousarray(edited))
+        prefix = f"{layer}_" if spec.layer == BOTH else ""
+        pictures[f"{prefix}atlas"] = ctx.store(picture(atlas, layer))
+        pictures[f"edited_{prefix}atlas"] = ctx.store(np.ascontiguousarray(edited))
     return _result(parts, pictures, dict(atlas.numbers), ctx)
 
 
@@ -188,7 +160,7 @@ def _result(
     numbers: dict[str, float],
     ctx: Context,
 ) -> Result:
-    """Of one layer it is that, of both the one over the other, and each by its name."""
+    """One layer: that layer. Both: their composite, plus each by name."""
     if len(parts) == 1:
         (layer,) = parts.values()
         return Result(layer=layer, pictures=pictures, numbers=numbers)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cv2
-import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,37 +19,14 @@ from backend.masks.resolve import resolve_masks
 from backend.masks.segmenters.base import Click
 from backend.masks.segmenters.load import load_segmenter
 from backend.motion.flow import F32, Flows
-from protocol.jobs import OBJECTS, EditJob, JobError, Masks
+from protocol.jobs import OBJECTS, JobError, Masks
 from protocol.layers import of_object, suffix
 
 
-def objects_of_edit(spec: EditJob) -> tuple[Masks, ...]:
-    """An edit's objects, front to back, with what its texts and model fill in."""
-    first = spec.masks
-    if first.mode == "text" and not first.texts:
-        first = msgspec.structs.replace(first, texts=spec.region or spec.source)
-    return tuple(
-        msgspec.structs.replace(masks, model=spec.model)
-        if masks.texts and not masks.model.name
-        else masks
-        for masks in (first, *spec.behind)
-    )
-
-
-def with_model(masks: Masks, ctx: Context) -> Masks:
-    """Masks whose texts name the model they are read by: part of what an atlas is known by."""
-    if not masks.texts or masks.model.name:
-        return masks
-    return msgspec.structs.replace(masks, model=ctx.model)
-
-
-def prompts_of(
-    masks: Masks, size: tuple[int, int], ctx: Context, first_frame: int = 0
-) -> MaskPrompts:
+def prompts_of(masks: Masks, size: tuple[int, int], ctx: Context) -> MaskPrompts:
     """What a job says about one object, with its images and models loaded.
 
-    size: height and width of the clip. first_frame: frames of the whole clip before this shot.
-    JobError of a model that cannot be loaded.
+    size: height and width of the clip. JobError of a model that cannot be loaded.
     """
     if masks.mode == "none":
         return MaskPrompts("none")
@@ -66,7 +42,7 @@ def prompts_of(
         relevancy=_relevancy_of(masks, ctx),
         segmenter=segmenter,
         size=size,
-        first_frame=first_frame,
+        first_frame=ctx.first_frame,
     )
 
 
@@ -76,7 +52,6 @@ def mask_of_layer(
     frame: NDArray[np.uint8],
     side: int,
     ctx: Context,
-    first: int = 0,
 ) -> tuple[NDArray[np.uint8], dict[str, float]]:
     """Where a clip or shot of one frame shows a layer, uint8 [H,W], 0 elsewhere; and measures.
 
@@ -89,7 +64,7 @@ def mask_of_layer(
             mask = np.zeros_like(hidden)
         else:
             try:
-                mask, found = mask_of_still(masks, frame, side, ctx, first)
+                mask, found = mask_of_still(masks, frame, side, ctx)
             except JobError as why:
                 raise of_object(why, number, len(objects)) from why
             numbers |= {f"{key}{suffix(number)}": value for key, value in found.items()}
@@ -111,11 +86,11 @@ def _nothing_seen() -> JobError:
 
 
 def mask_of_still(
-    masks: Masks, frame: NDArray[np.uint8], side: int, ctx: Context, first: int = 0
+    masks: Masks, frame: NDArray[np.uint8], side: int, ctx: Context
 ) -> tuple[NDArray[np.uint8], dict[str, float]]:
     """The object's mask on a clip or shot of one frame, uint8 [H,W], 0 outside; and its measures.
 
-    side: longest side at which what is no mask yet is made one. first: frames before this one.
+    side: longest side at which what is no mask yet is made one.
     JobError no_foreground, and those of `resolve_masks`.
     """
     h, w = frame.shape[:2]
@@ -123,7 +98,7 @@ def mask_of_still(
     if masks.keys:
         mask = ctx.load(masks.keys[0].mask)[..., 0]
     else:
-        prompts = prompts_of(masks, (h, w), ctx, first)
+        prompts = prompts_of(masks, (h, w), ctx)
         size = working_size(h, w, side)
         small = np.asarray(cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
         flows = Flows(size, gaps=(), between={}, trusted={})
@@ -143,8 +118,7 @@ def _relevancy_of(masks: Masks, ctx: Context) -> Relevancy | None:
     texts = tuple(text for text in masks.texts if text.strip())
     if masks.mode not in ("text", "auto") or not texts:
         return None
-    model = masks.model if masks.model.name else ctx.model
-    return Looker(cache.text_image_model(model, str(ctx.device)), texts, ctx)
+    return Looker(cache.text_image_model(masks.model, str(ctx.device)), texts, ctx)
 
 
 @dataclass

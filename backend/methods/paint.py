@@ -17,7 +17,6 @@ from backend.context import Context
 from backend.methods.atlas import atlas_of, load_clip_frames, picture
 from backend.methods.shots import shots
 from protocol.jobs import JobError, PaintJob, Result
-from protocol.layers import objects_of
 from protocol.limits import LIMITS
 
 ASPECT = 0.02  # how far a picture's aspect may be from its atlas': sizes are whole numbers
@@ -37,9 +36,7 @@ def run(spec: PaintJob, ctx: Context) -> Result:
             "The clip has cuts, but paint is glued to one shot.",
             "Cut the strip where its shots change, and paint on each.",
         )
-    atlas = atlas_of(
-        spec.clip, objects_of(spec), spec.preset, spec.seed, frames, ctx, spec.atlas_engine
-    )
+    atlas = atlas_of(spec, frames, ctx)
     numbers: dict[str, float] = {}
     window = WHOLE
     if spec.frame is None:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.context import Context
-from backend.methods.two_layers import BACK, FRONT, Layer, alone
+from backend.methods.two_layers import BACK, FRONT, Layer, of_layer
 from backend.motion.cuts import find_cuts
-from protocol.jobs import BOTH, OBJECTS, AtlasJob, Clip, EditJob, JobError, Masks, ObjectRef, Result
+from protocol.jobs import BOTH, OBJECTS, Clip, ClipJob, EditJob, JobError, Masks, ObjectRef, Result
 from protocol.layers import about, objects_of, of_object, suffix
 
 Frames = NDArray[np.uint8]
-Job = TypeVar("Job", AtlasJob, EditJob)
+Job = TypeVar("Job", bound=ClipJob)
 
 LARGER_IS_WORSE = ("slip", "folds")
 WORST, WORST_FRAME = "mask_confidence_worst", "mask_worst_frame"
@@ -27,19 +27,18 @@ NOTHING_TO_EDIT = (*ABSENT, "one_colour")
 
 
 def each_shot(
-    spec: Job, frames: Frames, ctx: Context, run_one: Callable[[Job, Frames, Context, int], Result]
+    spec: Job, frames: Frames, ctx: Context, run_one: Callable[[Job, Frames, Context], Result]
 ) -> Result:
     """Run a job shot by shot and join the results; a clip without cuts is one shot.
 
-    frames: uint8 [T,H,W,3], the clip's. run_one gets the job of a shot, its frames, and how many
-    frames come before them. A shot without an object is all background to an edit of the
-    background; any other shot with nothing to edit gets an empty layer. Of several objects, those
-    that are not in a shot are left out there. All of this is told. JobError where there is nothing
-    to edit in any shot.
+    frames: uint8 [T,H,W,3], the clip's. run_one: gets a shot's job and frames.
+    A shot without an object is all background to an edit of the background; any other shot with
+    nothing to edit gets an empty layer. Of several objects, those missing from a shot are left out
+    there. A note reports each of these. Raises JobError where no shot has anything to edit.
     """
     spans = shots(frames, ctx)
     if len(spans) == 1:
-        return run_one(spec, frames, ctx, 0)
+        return run_one(spec, frames, ctx)
     results: list[Result | None] = []
     missing: list[tuple[int, JobError]] = []
     parts: list[Job] = []
@@ -47,7 +46,8 @@ def each_shot(
         parts.append(_part(spec, number, spans, ctx))
         try:
             shot, name = frames[first:last], _name(number, spans)
-            results.append(_with_those_there(run_one, parts[-1], shot, ctx, first, name))
+            with ctx.in_shot(first):
+                results.append(_with_those_there(run_one, parts[-1], shot, ctx, name))
         except JobError as why:
             if why.problem.code not in NOTHING_TO_EDIT:
                 raise
@@ -55,20 +55,21 @@ def each_shot(
             results.append(None)
     if len(missing) == len(spans):
         raise missing[0][1]
-    background = isinstance(spec, EditJob) and spec.layer in (BACK, BOTH)
+    background = spec.changes in (BACK, BOTH)
     for number, error in missing:
         name, (first, last) = _name(number, spans), spans[number]
         if background and error.problem.code == "no_foreground":
             ctx.note(f"{name}: {error.problem.message} All of it is taken for background.")
             bare = _of_background(parts[number])
-            results[number] = run_one(bare, frames[first:last], ctx, first)
+            with ctx.in_shot(first):
+                results[number] = run_one(bare, frames[first:last], ctx)
         else:
             ctx.note(f"{name}: {error.problem.message} Its layer stays empty.")
     layer: Layer = ()
     by_name: dict[str, Layer] = {}
-    if isinstance(spec, EditJob):
+    if spec.changes is not None:
         layer = _joined([one.layer if one else None for one in results], spans, frames.shape, ctx)
-        if spec.layer == BOTH:
+        if spec.changes == BOTH:
             by_name = {
                 name: _joined([_named(one, name) for one in results], spans, frames.shape, ctx)
                 for name in (FRONT, BACK)
@@ -89,11 +90,10 @@ def each_shot(
 
 
 def _with_those_there(
-    run_one: Callable[[Job, Frames, Context, int], Result],
+    run_one: Callable[[Job, Frames, Context], Result],
     part: Job,
     frames: Frames,
     ctx: Context,
-    first: int,
     name: str,
 ) -> Result:
     """Run a shot, of several objects without those that are not found in it, and tell which.
@@ -102,8 +102,7 @@ def _with_those_there(
     """
     while part.behind:
         objects = objects_of(part)
-        layer = part.layer if isinstance(part, EditJob) else ""
-        edited = OBJECTS.index(layer) if layer in OBJECTS else None
+        edited = OBJECTS.index(part.changes) if part.changes in OBJECTS else None
         if edited is not None and objects[edited].mode == "none":
             missing = JobError(
                 "no_foreground",
@@ -112,7 +111,7 @@ def _with_those_there(
             )
             raise of_object(missing, edited + 1, len(objects))
         try:
-            return run_one(part, frames, ctx, first)
+            return run_one(part, frames, ctx)
         except JobError as why:
             index = ABSENT.get(why.problem.code, 0) - 1
             if index in (-1, edited):
@@ -121,7 +120,7 @@ def _with_those_there(
             part = _with_objects(
                 part, [Masks(mode="none") if i == index else m for i, m in enumerate(objects)]
             )
-    return run_one(part, frames, ctx, first)
+    return run_one(part, frames, ctx)
 
 
 def _with_objects(part: Job, objects: list[Masks]) -> Job:
@@ -211,9 +210,8 @@ def worst(numbers: list[dict[str, float]]) -> dict[str, float]:
 
 def _of_background(part: Job) -> Job:
     """A shot's job with all of the shot as background."""
-    fields = alone(part, BACK) if isinstance(part, EditJob) else {}
-    changed: Job = msgspec.structs.replace(part, masks=Masks(mode="none"), **fields)
-    return changed
+    bare = msgspec.structs.replace(cast(EditJob, part), masks=Masks(mode="none"))
+    return cast(Job, of_layer(bare, BACK))
 
 
 def _named(result: Result | None, name: str) -> Layer | None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from backend.context import Context
-from backend.edit.config import EditTexts
-from backend.edit.train import PHASE
 from backend.media import beneath, composite, lay_over
-from backend.progress import Reporter
+from backend.progress import EDIT_PHASE, Reporter
 from protocol.jobs import BOTH, LAYERS, OBJECTS, EditJob, ObjectRef
+from protocol.painters import packed_settings, settings_of
 
 BACK, FRONT = LAYERS[-1], OBJECTS[0]
 Layer = tuple[ObjectRef, ...]
@@ -23,28 +21,33 @@ def layers_to_edit(spec: EditJob) -> tuple[str, ...]:
     return (BACK, FRONT) if spec.layer == BOTH else (spec.layer,)
 
 
-def alone(spec: EditJob, layer: str) -> dict[str, Any]:
-    """The fields in which the job of one of its layers alone differs from a job.
+def of_layer(spec: EditJob, layer: str) -> EditJob:
+    """A job reduced to one of its layers.
 
-    Of both, the background has its own prompt and source; screen, region and avoid are the
-    object's, but a background without a prompt of its own shows what the layer alone shows too.
+    Of both, the background has its own prompt and source; region and avoid are the object's. A
+    background without a prompt of its own shows what the object shows.
     """
     if spec.layer != BOTH:
-        return {}
-    fields: dict[str, Any] = {"layer": layer, "background": (), "background_source": ()}
+        return spec
     if layer == BACK:
-        fields |= {"source": spec.background_source, "region": (), "avoid": ()}
-        if any(text.strip() for text in spec.background):
-            fields |= {"prompt": spec.background, "screen": ()}
-    return fields
+        return _background_of(spec)
+    return replace(spec, layer=layer, background=(), background_source=())
 
 
-def texts_of(spec: EditJob) -> EditTexts:
-    """The texts of a job of one layer."""
-    return EditTexts(
-        prompt=spec.prompt, source=spec.source, screen=spec.screen, region=spec.region,
-        avoid=spec.avoid,
-    )  # fmt: skip
+def _background_of(spec: EditJob) -> EditJob:
+    own = any(text.strip() for text in spec.background)
+    settings = settings_of(spec)
+    return replace(
+        spec,
+        layer=BACK,
+        prompt=spec.background if own else spec.prompt,
+        source=spec.background_source,
+        region=(),
+        avoid=(),
+        background=(),
+        background_source=(),
+        settings=packed_settings(settings.for_background() if own else settings),
+    )
 
 
 def covered(frames: NDArray[np.uint8], layer: Layer, ctx: Context) -> NDArray[np.uint8]:
@@ -76,7 +79,7 @@ class Share:
 
     def step(self, phase: str, done: int, total: int) -> None:
         """As a Reporter's."""
-        if phase == PHASE:
+        if phase == EDIT_PHASE:
             done, total = self._before + done, self._before + total + self._after
         self._report.step(phase, done, total)
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import msgpack
 
 from backend.context import Context
-from backend.edit.generator_files import Weights
+from backend.painters.base import WarmStart
 from protocol.jobs import EditJob, JobError
 
 KEPT = 64
 """Edits whose weights are kept, the last used; one takes 0.1 to 15 MB a layer and shot."""
 
 
-class Earlier:
+class WarmStarts:
     """The weights of a job, and of the one that it starts from.
 
     A folder a job, a file a layer and shot; the file's name says which frames and which layer.
@@ -41,8 +41,8 @@ class Earlier:
             os.utime(self._from)
         sweep(shelf, KEPT)
 
-    def weights(self, spec: EditJob, layer: str) -> Weights:
-        """The weights of one layer of a shot's job; what is not kept of it starts afresh."""
+    def of_layer(self, spec: EditJob, layer: str) -> WarmStart:
+        """The files of one layer of a shot; a layer that the earlier edit lacks starts cold."""
         digests = [frame.digest for frame in spec.clip.frames]
         name = hashlib.sha256(msgpack.packb((digests, layer))).hexdigest()
         file = f"{name}.safetensors"
@@ -53,7 +53,7 @@ class Earlier:
                 "afresh."
             )
             earlier = None
-        return Weights(earlier=earlier, kept=self._own / file)
+        return WarmStart(earlier=earlier, kept=self._own / file)
 
 
 def sweep(shelf: Path, kept: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..wire import jobs, validate
+from ..wire import jobs, painters, validate
 from .masking import masks_for
 from .settings import Settings, alternatives
 
@@ -76,26 +76,30 @@ def job_spec(
             layer=settings.layer,
             preset=settings.preset,
             seed=settings.seed,
-            atlas_engine=settings.engine,
+            engine=settings.engine,
         )
     both = settings.layer == "both"
     return jobs.EditJob(
         clip=clip,
         prompt=alternatives(settings.prompt),
         source=alternatives(settings.source),
-        screen=alternatives(settings.screen),
         region=alternatives(settings.region),
         avoid=alternatives(settings.avoid),
         background=alternatives(settings.background) if both else (),
         background_source=alternatives(settings.background_source) if both else (),
-        recipe=settings.recipe,
         masks=masks,
         layer=settings.layer,
         preset=settings.preset,
-        strength=settings.strength,
-        detail=settings.detail,
+        settings=painters.packed_settings(
+            painters.Text2LiveSettings(
+                screen=alternatives(settings.screen),
+                recipe=settings.recipe,
+                strength=settings.strength,
+                detail=settings.detail,
+            )
+        ),
         seed=settings.seed,
         model=settings.clip_model,
-        atlas_engine=settings.engine,
+        engine=settings.engine,
         after=settings.after,
     )

@@ -11,7 +11,8 @@ from msgspec.structs import replace as with_fields
 
 from backend.edit.config import EditConfig, preset
 from backend.edit.recipes import WARM_SHARE, config_of, recipe, stronger, warmed
-from protocol.jobs import PRESETS, RECIPES, Clip, EditJob, JobError
+from protocol.jobs import PRESETS, Clip, EditJob, JobError
+from protocol.painters import RECIPES
 
 SPEC = EditJob(clip=Clip(frames=()), prompt=("x",), preset="draft", seed=4)
 TEXTS = ("composition", "direction", "screen")
@@ -66,14 +67,15 @@ def test_strength_weighs_texts_against_what_holds_them_back() -> None:
     for name in ("structure", "sparsity", "opaque"):
         assert getattr(weak, name) > getattr(config, name) > getattr(strong, name)
     assert weak.bootstrap_level < strong.bootstrap_level == 1.0
-    assert config_of(with_fields(SPEC, strength=2.0), video=True, layer="foreground") == stronger(
-        config_of(SPEC, video=True, layer="foreground"), 2.0
-    )
+    assert config_of(
+        with_fields(SPEC, settings={"strength": 2.0}), video=True, layer="foreground"
+    ) == stronger(config_of(SPEC, video=True, layer="foreground"), 2.0)
 
 
 def test_every_preset_keeps_the_footages_detail_and_an_effect_has_none() -> None:
-    def detail(**changed: object) -> float:
-        return config_of(with_fields(SPEC, **changed), video=True, layer="foreground").detail
+    def detail(preset: str = SPEC.preset, **settings: object) -> float:
+        spec = with_fields(SPEC, preset=preset, settings=settings)
+        return config_of(spec, video=True, layer="foreground").detail
 
     assert detail() == detail(preset="preview") == detail(preset="final") > 0
     assert detail(recipe="style") == detail()

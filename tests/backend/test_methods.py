@@ -9,11 +9,13 @@ import cv2
 import numpy as np
 import pytest
 from brief import make_brief
+from msgspec.structs import replace
 
 from backend.context import Context
 from backend.edit.config import EditTexts
 from backend.executors.base import AnyReport, Note, Previewed, Step
 from backend.methods import atlas, edit
+from backend.painters import text2live
 from backend.progress import Cancelled
 from protocol.jobs import AtlasJob, Clip, ClipModel, EditJob, JobError, KeyMask, Masks
 from scripts.make_clip import SyntheticClip, make_clip
@@ -139,9 +141,11 @@ def test_all_five_texts_reach_the_edit(
         caught.append(texts)
         return np.zeros((*image.shape[:2], 4), np.uint8)
 
-    monkeypatch.setattr(edit, "edit_image", edit_image)
+    monkeypatch.setattr(text2live, "edit_image", edit_image)
     job = Job(tmp_path)
-    edit.run(spec(job, shot, frames=1, **texts), job.ctx)
+    settings = {"screen": texts["screen"]}
+    wanted = spec(job, shot, frames=1, region=texts["region"], avoid=texts["avoid"])
+    edit.run(replace(wanted, settings=settings), job.ctx)
     assert caught == [EditTexts(prompt=("golden swan",), source=("blue swan",), **texts)]
 
 

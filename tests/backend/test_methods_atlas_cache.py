@@ -17,7 +17,7 @@ from backend.executors.base import AnyReport, Note
 from backend.masks import resolve
 from backend.methods import atlas, atlas_cache
 from backend.progress import Silent
-from protocol.jobs import Clip, JobError, Masks
+from protocol.jobs import AtlasJob, Clip, JobError
 
 PICTURE = {"report": np.zeros((4, 4, 3), np.uint8)}
 
@@ -117,7 +117,7 @@ class Making:
     def run(self) -> None:
         frames = np.zeros((2, 32, 32, 3), np.uint8)
         clip = Clip(frames=tuple(self.ctx.store(frame) for frame in frames))
-        atlas.atlas_of(clip, (Masks(),), "draft", 0, frames, self.ctx)
+        atlas.atlas_of(AtlasJob(clip=clip, preset="draft"), frames, self.ctx)
 
     def parts(self) -> list[Path]:
         return list((self.ctx.data / "atlases").glob("*.part"))

@@ -15,12 +15,15 @@ from brief import make_brief
 from tiny_clip import tiny_model
 
 from backend.checkpoint import Checkpoint
+from backend.clip import cache
 from backend.clip.model import TextImageModel
 from backend.context import Context
 from backend.edit.config import EditConfig, preset
 from backend.executors.base import AnyReport, Note, Step
 from backend.methods import checkpoints, edit
-from backend.methods.checkpoints import Unfinished
+from backend.methods.checkpoints import EditCheckpoints
+from backend.painters import text2live
+from backend.painters.base import Task
 from backend.progress import Cancelled
 from protocol.jobs import Clip, EditJob, Masks
 
@@ -101,7 +104,7 @@ def test_a_shot_that_is_done_is_not_trained_again(
 def fails_after_the_first(
     spec: EditJob, frames: np.ndarray, ctx: Context, run_one: Callable[..., object]
 ) -> None:
-    run_one(spec, frames, ctx, 0)
+    run_one(spec, frames, ctx)
     raise OSError("pulled the plug")
 
 
@@ -112,7 +115,7 @@ def test_what_decides_the_result_decides_where_it_is_kept(
     config = preset("draft", video=False, layer="background")
     model = tiny_model()
     base = job.spec()
-    room = Unfinished(job.ctx)
+    kept = EditCheckpoints(job.ctx)
 
     def path(
         spec: EditJob = base,
@@ -120,7 +123,13 @@ def test_what_decides_the_result_decides_where_it_is_kept(
         config: EditConfig = config,
         model: TextImageModel = model,
     ) -> Path | None:
-        return room.checkpoint(spec, layer, config, model).path
+        with monkeypatch.context() as patched:
+            patched.setattr(cache, "text_image_model", lambda name, device: model)
+            patched.setattr(text2live, "config_of", lambda task: config)
+            plan = text2live.Text2Live(spec, job.ctx.device).plan(
+                Task(job=spec, layer=layer, video=False, warm=False)
+            )
+        return kept.of_layer(spec, layer, plan).path
 
     same = path()
     assert same == path()
@@ -132,7 +141,7 @@ def test_what_decides_the_result_decides_where_it_is_kept(
         path(config=replace(config, steps=7)),
         path(model=tiny_model(seed=1)),
     ]
-    monkeypatch.setattr(checkpoints.train, "VERSION", "edit-next")
+    monkeypatch.setattr(text2live.train, "VERSION", "edit-next")
     others.append(path())
     assert len({same, *others}) == 8
 
@@ -144,5 +153,5 @@ def test_what_nobody_came_back_for_is_swept(tmp_path: Path) -> None:
         (folder / name).write_text("")
         past = time.time() - days * 24 * 3600
         os.utime(folder / name, (past, past))
-    Unfinished(Job(tmp_path).ctx)
+    EditCheckpoints(Job(tmp_path).ctx)
     assert [path.name for path in folder.iterdir()] == ["new.part"]

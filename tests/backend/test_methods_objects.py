@@ -15,9 +15,22 @@ from backend.cli.local_backend import local_backend
 from backend.context import Context
 from backend.executors.base import AnyReport, Note
 from backend.methods import atlas, edit, mask_prompts, paint
+from backend.methods.defaults import completed
 from backend.methods.shots import each_shot, worst
+from backend.painters import text2live
 from protocol.client import new_job_id
-from protocol.jobs import AtlasJob, Clip, EditJob, JobError, KeyMask, Masks, PaintJob, Result
+from protocol.jobs import (
+    AtlasJob,
+    Clip,
+    ClipModel,
+    EditJob,
+    JobError,
+    KeyMask,
+    Masks,
+    PaintJob,
+    Result,
+)
+from protocol.layers import objects_of
 
 T, H, W = 6, 64, 96
 
@@ -81,7 +94,8 @@ def test_the_objects_are_part_of_what_an_atlas_is(tmp_path: Path) -> None:
     job = Job(tmp_path)
     first, (second,) = job.both["masks"], job.both["behind"]  # type: ignore[misc]
     for objects in ((first,), (first, second), (second, first)):
-        atlas.atlas_of(job.clip, objects, "draft", 0, job.frames, job.ctx)
+        spec = AtlasJob(clip=job.clip, masks=objects[0], behind=objects[1:], preset="draft")
+        atlas.atlas_of(spec, job.frames, job.ctx)
     assert len(list((tmp_path / "atlases").iterdir())) == 3
 
 
@@ -138,7 +152,7 @@ def test_a_still_is_edited_where_it_shows_the_layer(
         caught.append(mask)
         return np.zeros((H, W, 4), np.uint8)
 
-    monkeypatch.setattr(edit, "edit_image", edit_image)
+    monkeypatch.setattr(text2live, "edit_image", edit_image)
     job = Job(tmp_path)
     whole = np.full((H, W, 1), 255, np.uint8)
     behind = Masks(mode="key", keys=(KeyMask(frame=0, mask=job.ctx.store(whole)),))
@@ -166,7 +180,7 @@ def test_texts_of_an_edit_stand_in_for_the_foremost_object_alone() -> None:
     text = Masks(mode="text")
     own = Masks(mode="text", texts=("boat",))
     spec = EditJob(clip=Clip(frames=()), prompt=("x",), source=("car",), masks=text, behind=(own,))
-    first, second = mask_prompts.objects_of_edit(spec)
+    first, second = objects_of(completed(spec, ClipModel()))
     assert (first.texts, second.texts) == (("car",), ("boat",))
     assert first.model == second.model == spec.model
 
@@ -178,7 +192,8 @@ def ran(job: Job, spec: EditJob | AtlasJob, absent: dict[int, str]) -> list[tupl
     """Runs as first frame and modes. absent: codes that shots of these first frames fail with."""
     runs: list[tuple[int, list[str]]] = []
 
-    def run_one(shot: EditJob, frames: np.ndarray, ctx: Context, first: int) -> Result:
+    def run_one(shot: EditJob, frames: np.ndarray, ctx: Context) -> Result:
+        first = ctx.first_frame
         objects = (shot.masks, *shot.behind)
         runs.append((first, [masks.mode for masks in objects]))
         code = absent.get(first, "")
@@ -259,7 +274,7 @@ def test_a_live_job_paints_the_object_behind(tmp_path: Path) -> None:
     with local_backend(tmp_path / "data", device="cpu") as client:
         result = client.run(new_job_id(), spec, objects, timeout=120)
         alpha = np.stack([one[..., 3] for one in client.fetch_all(list(result.layer))])
-        wrong = msgspec.structs.replace(spec, atlas_engine="mlp")
+        wrong = msgspec.structs.replace(spec, engine="mlp")
         with pytest.raises(JobError, match="knows one object"):
             client.run(new_job_id(), wrong, objects, timeout=30)
     assert alpha[truth.share("foreground_2") > 0.999].mean() > 200

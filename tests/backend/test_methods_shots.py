@@ -143,7 +143,8 @@ def ran(
     """A job whose shots of these numbers have no object; and first frame and mode of each run."""
     runs: list[tuple[int, str]] = []
 
-    def run_one(shot: EditJob, frames: np.ndarray, ctx: Context, first: int) -> Result:
+    def run_one(shot: EditJob, frames: np.ndarray, ctx: Context) -> Result:
+        first = ctx.first_frame
         runs.append((first, shot.masks.mode))
         if (0 if first == 0 else 1) in without and shot.masks.mode != "none":
             raise JobError("no_foreground", "Nothing moves.", "Give a mask.")
@@ -170,11 +171,11 @@ def test_a_shot_without_an_object_has_a_background_alone_of_both(shots: Shots) -
         edit_job(shots, lambda k: k.frame == 2),
         layer="both",
         background=("snow",),
-        screen=("gold",),
+        settings={"screen": ["gold"]},
     )
     asked: list[EditJob] = []
 
-    def run_one(shot: EditJob, frames: np.ndarray, ctx: Context, first: int) -> Result:
+    def run_one(shot: EditJob, frames: np.ndarray, ctx: Context) -> Result:
         asked.append(shot)
         if shot.masks.mode == "auto":
             raise JobError("no_foreground", "Nothing moves.", "Give a mask.")
@@ -184,7 +185,7 @@ def test_a_shot_without_an_object_has_a_background_alone_of_both(shots: Shots) -
 
     result = each_shot(job, shots.frames, shots.ctx, run_one)
     bare = asked[-1]
-    assert (bare.layer, bare.prompt, bare.screen) == ("background", ("snow",), ())
+    assert (bare.layer, bare.prompt, bare.settings) == ("background", ("snow",), {})
     assert bare.masks.mode == "none"
     assert result.layer == result.parts["background"] == shots.clip.frames
     assert result.parts["foreground"][:5] == shots.clip.frames[:5]
@@ -210,9 +211,9 @@ def test_notes_of_a_shot_count_frames_in_the_whole_clip(
     asked: list[int] = []
     real = mask_prompts.prompts_of
 
-    def prompts_of(masks: Masks, size: tuple[int, int], ctx: Context, first: int) -> MaskPrompts:
-        asked.append(first)
-        return real(masks, size, ctx, first)
+    def prompts_of(masks: Masks, size: tuple[int, int], ctx: Context) -> MaskPrompts:
+        asked.append(ctx.first_frame)
+        return real(masks, size, ctx)
 
     monkeypatch.setattr(atlas, "prompts_of", prompts_of)
     atlas.run(AtlasJob(clip=shots.clip, masks=Masks(mode="all", keys=shots.keys)), shots.ctx)

@@ -14,7 +14,10 @@ from backend.clip import cache
 from backend.context import Context
 from backend.executors.base import AnyReport
 from backend.masks.segmenters.base import Prompts, Segmented
-from backend.methods import edit, mask_prompts
+from backend.methods import mask_prompts
+from backend.methods.defaults import completed
+from backend.methods.dispatch import run_job
+from backend.painters import text2live
 from protocol.jobs import (
     BoxKey,
     ClickKey,
@@ -27,6 +30,7 @@ from protocol.jobs import (
     Result,
     StrokeKey,
 )
+from protocol.layers import objects_of
 from scripts.make_clip import make_clip
 
 H, W = 120, 200
@@ -42,7 +46,7 @@ class Still:
         self.reports: list[AnyReport] = []
         self.ctx = Context("0" * 32, "cpu", data, self.reports.append)
         self.mask: np.ndarray | None = None
-        monkeypatch.setattr(edit, "edit_image", self._edit)
+        monkeypatch.setattr(text2live, "edit_image", self._edit)
         monkeypatch.setattr(cache, "text_image_model", lambda model, device: tiny_model())
         monkeypatch.setattr(mask_prompts, "_relevancy_of", self._relevancy_of)
         monkeypatch.setattr(mask_prompts, "load_segmenter", lambda *_: self)
@@ -69,7 +73,7 @@ class Still:
             clip=clip, prompt=("golden swan",), source=("swan",), preset="draft", masks=masks,
             layer=layer,
         )  # fmt: skip
-        return edit.run(spec, self.ctx)
+        return run_job(spec, self.ctx)
 
     def picture(self, values: np.ndarray) -> StrokeKey:
         return StrokeKey(frame=0, mask=self.ctx.store(values.astype(np.uint8)[..., None]))
@@ -137,18 +141,20 @@ def test_a_mask_is_used_as_it_is_and_an_empty_one_is_refused(still: Still) -> No
     assert caught.value.problem.code == "no_foreground"
 
 
+def found(job: EditJob) -> tuple[Masks, ...]:
+    return objects_of(completed(job, ClipModel(name="the backend's")))
+
+
 def test_texts_of_masks_are_read_by_the_jobs_own_model() -> None:
     own, other = ClipModel(name="ViT-B-32", pretrained="openai"), ClipModel(name="ViT-L-14")
     job = EditJob(clip=Clip(frames=()), prompt=("x",), source=("swan",), model=own)
     for mode in ("auto", "text"):
         masks = Masks(mode=mode, texts=("bird",))  # type: ignore[arg-type]
-        assert mask_prompts.objects_of_edit(replace(job, masks=masks))[0].model == own
+        assert found(replace(job, masks=masks))[0].model == own
         named = replace(masks, model=other)
-        assert mask_prompts.objects_of_edit(replace(job, masks=named))[0].model == other
-    assert mask_prompts.objects_of_edit(replace(job, masks=Masks(mode="text")))[0].texts == (
-        "swan",
-    )
-    assert mask_prompts.objects_of_edit(job) == (Masks(),), "no text, no model"
+        assert found(replace(job, masks=named))[0].model == other
+    assert found(replace(job, masks=Masks(mode="text")))[0].texts == ("swan",)
+    assert found(job) == (Masks(),), "no text, no model"
 
 
 def test_two_models_are_kept_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

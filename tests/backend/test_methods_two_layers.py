@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -13,9 +14,12 @@ from brief import make_brief
 
 from backend import media
 from backend.context import Context
+from backend.edit import recipes
+from backend.edit.config import EditTexts
 from backend.executors.base import AnyReport, Note, Step
 from backend.methods import edit
 from backend.methods.warm_starts import sweep
+from backend.painters import text2live
 from protocol.jobs import Clip, EditJob, JobError, KeyMask, Masks, ObjectRef, Result
 from scripts.make_clip import SyntheticClip, make_clip
 
@@ -141,15 +145,15 @@ def caught(
 ) -> list[tuple[np.ndarray, str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]]:
     """Every call of an edit function: pixels, layer, prompt, source, screen."""
     calls = []
-    real = getattr(edit, name)
+    real = getattr(text2live, name)
 
     def spying(pixels: np.ndarray, *rest: object, **more: object) -> object:
         layer = rest[1] if name == "edit_atlas" else ""
-        texts = next(one for one in rest if isinstance(one, edit.EditTexts))
+        texts = next(one for one in rest if isinstance(one, EditTexts))
         calls.append((pixels, layer, texts.prompt, texts.source, texts.screen))
         return real(pixels, *rest, **more)
 
-    monkeypatch.setattr(edit, name, spying)
+    monkeypatch.setattr(text2live, name, spying)
     return calls
 
 
@@ -159,7 +163,12 @@ def test_the_object_is_judged_over_the_edited_background(
     calls, made = caught(monkeypatch, "edit_atlas"), parts_as_made(monkeypatch)
     job = Job(tmp_path)
     asked = spec(
-        job, shot, layer="both", screen=("gold",), background=("snow",), background_source=("wall",)
+        job,
+        shot,
+        layer="both",
+        settings={"screen": ["gold"]},
+        background=("snow",),
+        background_source=("wall",),
     )
     edit.run(asked, job.ctx)
     (first, *back), (second, *front) = calls
@@ -176,7 +185,7 @@ def test_a_background_without_a_prompt_shows_the_objects(
 ) -> None:
     calls = caught(monkeypatch, "edit_image")
     job = Job(tmp_path)
-    edit.run(spec(job, shot, frames=1, layer="both", screen=("gold",)), job.ctx)
+    edit.run(spec(job, shot, frames=1, layer="both", settings={"screen": ["gold"]}), job.ctx)
     assert [call[2:] for call in calls] == [
         (("golden swan",), (), ("gold",)),
         (("golden swan",), ("blue swan",), ("gold",)),
@@ -252,11 +261,11 @@ def test_an_earlier_edit_of_another_size_is_an_error(
     tmp_path: Path, shot: SyntheticClip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     edited(tmp_path, shot)
-    real = edit.recipes.config_of
+    real = recipes.config_of
     monkeypatch.setattr(
-        edit.recipes,
+        recipes,
         "config_of",
-        lambda *a, **k: edit.recipes.replace(real(*a, **k), channels=6),
+        lambda *a, **k: replace(real(*a, **k), channels=6),
     )
     with pytest.raises(JobError, match="another size"):
         edited(tmp_path, shot, SECOND, after=FIRST)

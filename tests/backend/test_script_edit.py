@@ -113,7 +113,8 @@ def test_both_layers_get_a_folder_each_and_the_job_can_be_gone_on_from(
     *_, job = capsys.readouterr().out.split()
     assert run(connection, frames, out, "--prompt", "wooden swan", "--after", job) == 0
     first, second = sent
-    assert (first.recipe, first.strength, first.detail, first.after) == ("effect", 0.5, 0.25, "")
+    assert first.settings == {"recipe": "effect", "strength": 0.5, "detail": 0.25}
+    assert first.after == ""
     assert (first.background, first.background_source) == (("snow",), ("grass",))
     assert (second.detail, second.after) == (None, job)
 
@@ -131,7 +132,7 @@ def test_masks_travel_with_the_job(connection: Path, frames: Path, tmp_path: Pat
     [
         (["--prompt", "  "], "prompt is empty"),
         (["--prompt", "x", "--preset", "best"], "no preset"),
-        (["--prompt", "x", "--recipe", "cartoon"], "no kind of edit"),
+        (["--prompt", "x", "--recipe", "cartoon"], "no recipe"),
         (["--prompt", "x", "--strength", "9"], "strength 9 is out of range"),
         (["--prompt", "x", "--detail", "9"], "detail 9 is out of range"),
         (["--prompt", "x", "--background", "snow"], "layer is foreground"),

@@ -21,6 +21,7 @@ from protocol.jobs import (
     StrokeKey,
 )
 from protocol.limits import Limits
+from protocol.upgrade import job_from
 from protocol.validate import check, check_job_id, objects
 
 
@@ -49,7 +50,7 @@ def with_masks(mode: str, *keys: KeyMask) -> EditJob:
     return replace(EDIT, masks=Masks(mode=mode, keys=keys))  # type: ignore[arg-type]
 
 
-NEW = ("recipe", "background", "background_source", "strength", "detail", "after")
+NEW = ("background", "background_source", "after", "painter", "settings")
 """Fields of an edit that its first version had not."""
 
 GOOD = {
@@ -58,7 +59,7 @@ GOOD = {
     "a still with a mask": replace(with_frames(frame(0)), masks=Masks(mode="key", keys=(mask(0),))),
     "an atlas": AtlasJob(clip=CLIP),
     "an atlas of networks": AtlasJob(clip=CLIP, engine="mlp"),
-    "an edit on an atlas of networks": replace(EDIT, atlas_engine="mlp"),
+    "an edit on an atlas of networks": replace(EDIT, engine="mlp"),
     "one key": with_masks("key", mask(1)),
     "a mask for every frame": with_masks("all", mask(0), mask(1), mask(2)),
     "the same frame twice": with_frames(frame(0), frame(0)),
@@ -77,8 +78,8 @@ GOOD = {
     "a foremost object by the edit's texts": replace(
         EDIT, source=("car",), masks=Masks(mode="text"), behind=(KEY,)
     ),
-    "an effect": replace(EDIT, recipe="effect"),
-    "a style of the background": replace(EDIT, recipe="style", layer="background"),
+    "an effect": replace(EDIT, settings={"recipe": "effect"}),
+    "a style of the background": replace(EDIT, settings={"recipe": "style"}, layer="background"),
     "both layers": replace(EDIT, layer="both"),
     "both layers, each with texts": replace(
         EDIT, layer="both", background=("snow",), background_source=("grass",)
@@ -86,10 +87,10 @@ GOOD = {
     "the foremost of two objects and the background": replace(
         EDIT, masks=KEY, behind=(KEY,), layer="both"
     ),
-    "the weakest edit": replace(EDIT, strength=0.25),
-    "the strongest edit": replace(EDIT, strength=2.0),
-    "no detail of the footage": replace(EDIT, detail=0.0),
-    "all its detail, twice": replace(EDIT, detail=2.0),
+    "the weakest edit": replace(EDIT, settings={"strength": 0.25}),
+    "the strongest edit": replace(EDIT, settings={"strength": 2.0}),
+    "no detail of the footage": replace(EDIT, settings={"detail": 0.0}),
+    "all its detail, twice": replace(EDIT, settings={"detail": 2.0}),
     "a later edit": replace(EDIT, after="0" * 32),
     "a path of 1024 letters": replace(EDIT, masks=Masks(weights="x" * 1024)),
 }
@@ -100,10 +101,12 @@ BAD = {
     "bad_seed": replace(EDIT, seed=-1),
     "empty_prompt": replace(EDIT, prompt=("  ",)),
     "too_many_texts": replace(EDIT, prompt=("x",) * 33),
-    "prompt_too_long": replace(EDIT, screen=("x" * 2001,)),
-    "unknown_recipe": replace(EDIT, recipe="cartoon"),
-    "bad_strength": replace(EDIT, strength=2.01),
-    "bad_detail": replace(EDIT, detail=2.01),
+    "prompt_too_long": replace(EDIT, settings={"screen": ("x" * 2001,)}),
+    "unknown_painter": replace(EDIT, painter="rubens"),
+    "bad_settings": replace(EDIT, settings={"strength": "strong"}),
+    "unknown_recipe": replace(EDIT, settings={"recipe": "cartoon"}),
+    "bad_strength": replace(EDIT, settings={"strength": 2.01}),
+    "bad_detail": replace(EDIT, settings={"detail": 2.01}),
     "background_unused": replace(EDIT, background=("snow",)),
     "bad_job_id": replace(EDIT, after="../journal"),
     "unknown_layer": replace(EDIT, layer="sky"),
@@ -149,7 +152,7 @@ def test_a_bad_job_is_refused_in_words(code, spec):
     "spec",
     [
         replace(EDIT, prompt=()),
-        replace(EDIT, atlas_engine="hash"),
+        replace(EDIT, engine="hash"),
         with_masks("key", mask(-1)),
         with_frames(frame(0, 0, 8)),
         with_frames(frame(0, -24, -32)),
@@ -168,17 +171,17 @@ def test_a_bad_job_is_refused_in_words(code, spec):
         replace(PAINT, layer="sky"),
         replace(PAINT, layer="both"),
         replace(with_masks("none"), layer="both"),
-        replace(EDIT, strength=float("nan")),
-        replace(EDIT, strength=0.2),
-        replace(EDIT, detail=float("nan")),
-        replace(EDIT, detail=-0.1),
+        replace(EDIT, settings={"strength": float("nan")}),
+        replace(EDIT, settings={"strength": 0.2}),
+        replace(EDIT, settings={"detail": float("nan")}),
+        replace(EDIT, settings={"detail": -0.1}),
         replace(EDIT, layer="background", background_source=("snow",)),
         replace(EDIT, layer="both", background=("x" * 2001,)),
         replace(EDIT, layer="both", background_source=("x",) * 33),
         replace(PAINT, image=frame(50)),
         replace(PAINT, layer="foreground_2"),
         replace(EDIT, masks=KEY, behind=(KEY,), layer="foreground_3"),
-        replace(EDIT, masks=KEY, behind=(KEY,), atlas_engine="mlp"),
+        replace(EDIT, masks=KEY, behind=(KEY,), engine="mlp"),
         replace(TWO, masks=Masks()),
         replace(TWO, masks=Masks(mode="none")),
         replace(TWO, behind=(Masks(mode="none"),)),
@@ -218,6 +221,29 @@ def test_a_message_from_before_there_were_several_objects_is_the_same_job():
     for new in ("behind", *NEW):
         del old[new]
     assert msgspec.convert(old, JobSpec) == EDIT
+
+
+def test_an_edit_of_protocol_1_0_keeps_its_settings_and_its_engine():
+    old = msgspec.to_builtins(EDIT)
+    for new in ("engine", "painter", "settings"):
+        del old[new]
+    old |= {"recipe": "effect", "strength": 0.5, "screen": ["fire"], "detail": None}
+    settings = {"recipe": "effect", "strength": 0.5, "screen": ["fire"]}
+    assert job_from({**old, "atlas_engine": "mlp"}) == replace(
+        EDIT, engine="mlp", settings=settings
+    )
+
+
+def test_settings_that_are_the_default_make_no_other_job():
+    spelled = msgspec.to_builtins(replace(EDIT, settings={"strength": 1.0, "detail": None}))
+    assert job_from(spelled) == EDIT
+
+
+def test_unknown_settings_are_kept_for_the_check_to_refuse():
+    spec = job_from(msgspec.to_builtins(replace(EDIT, settings={"sparkle": 1})))
+    with pytest.raises(JobError) as why:
+        check(spec)
+    assert why.value.problem.code == "bad_settings"
 
 
 def test_a_job_that_is_too_large_is_refused_before_anything_is_sent():

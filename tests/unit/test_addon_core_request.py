@@ -14,6 +14,7 @@ from blender_addon.core.planning import Placement, bounding_box, canvas_to_image
 from blender_addon.core.request import check_before_reading, job_spec
 from blender_addon.core.settings import Settings
 from protocol.jobs import AtlasJob, BoxKey, EditJob, JobError, KeyMask, Masks, ObjectRef, PaintJob
+from protocol.painters import Text2LiveSettings, settings_of
 
 START, FRAMES = 20, 8
 
@@ -123,11 +124,15 @@ def test_an_edit_carries_all_that_was_said() -> None:
     )  # fmt: skip
     spec = job_spec(said, CLIP, Masks(mode="auto"), 25.0, START)
     assert isinstance(spec, EditJob)
-    texts = (spec.prompt, spec.source, spec.screen, spec.region, spec.avoid)
-    assert texts == (("a red car",), ("a car",), ("rust",), ("the roof",), ("sky",))
-    chosen = (spec.recipe, spec.strength, spec.preset, spec.seed, spec.after, spec.atlas_engine)
-    assert chosen == ("effect", 0.5, "draft", 7, "a" * 32, "mlp")
-    assert (spec.model.pretrained, spec.clip.fps, spec.detail) == ("openai", 25.0, 0.25)
+    texts = (spec.prompt, spec.source, spec.region, spec.avoid)
+    assert texts == (("a red car",), ("a car",), ("the roof",), ("sky",))
+    chosen = (spec.preset, spec.seed, spec.after, spec.engine)
+    assert chosen == ("draft", 7, "a" * 32, "mlp")
+    assert (spec.model.pretrained, spec.clip.fps) == ("openai", 25.0)
+    assert spec.painter == "text2live"
+    assert settings_of(spec) == Text2LiveSettings(
+        screen=("rust",), recipe="effect", strength=0.5, detail=0.25
+    )
 
 
 def test_texts_of_the_background_belong_to_an_edit_of_both() -> None:
@@ -148,7 +153,7 @@ def test_an_analysis_and_the_edit_after_it_ask_for_the_same_atlas() -> None:
     assert isinstance(edit, EditJob)
     assert isinstance(atlas, AtlasJob)
     asked = (atlas.clip, atlas.masks, atlas.preset, atlas.seed, atlas.engine)
-    assert asked == (edit.clip, edit.masks, edit.preset, edit.seed, edit.atlas_engine)
+    assert asked == (edit.clip, edit.masks, edit.preset, edit.seed, edit.engine)
 
 
 def test_paint_over_a_frame_is_for_that_frame_of_the_clip() -> None:

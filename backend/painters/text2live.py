@@ -1,0 +1,91 @@
+"""The painter `text2live`: a generator trained against CLIP (Bar-Tal et al., ECCV 2022)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from backend.atlas.interface import LayeredAtlas
+from backend.clip import cache
+from backend.edit import recipes, train
+from backend.edit.config import EditConfig, EditTexts
+from backend.edit.generator_files import Weights
+from backend.edit.image import edit_image
+from backend.edit.video import edit_atlas
+from backend.painters.base import Plan, Run, Task
+from protocol.jobs import EditJob
+from protocol.painters import Text2LiveSettings, settings_of
+
+
+class Text2Live:
+    """Trains a generator on the layer, steered by the job's text-image model."""
+
+    def __init__(self, spec: EditJob, device: torch.device) -> None:
+        self._device = device
+        self._clip = cache.text_image_model(spec.model, str(device))
+
+    def plan(self, task: Task) -> Plan:
+        """Steps of the training, and everything that decides its result."""
+        config = config_of(task)
+        return Plan(
+            steps=config.steps, identity=(train.VERSION, asdict(config), self._clip.fingerprint)
+        )
+
+    def paint_still(
+        self, task: Task, image: NDArray[np.uint8], mask: NDArray[np.uint8] | None, run: Run
+    ) -> NDArray[np.uint8]:
+        """As `Painter.paint_still`."""
+        return edit_image(
+            image,
+            texts_of(task.job),
+            self._clip,
+            config_of(task),
+            self._device,
+            run.report,
+            mask=mask,
+            checkpoint=run.checkpoint,
+            weights=_weights(run),
+        )
+
+    def paint_atlas(
+        self, task: Task, frames: NDArray[np.uint8], atlas: LayeredAtlas, run: Run
+    ) -> Tensor:
+        """As `Painter.paint_atlas`."""
+        return edit_atlas(
+            frames,
+            atlas,
+            task.layer,
+            texts_of(task.job),
+            self._clip,
+            config_of(task),
+            self._device,
+            run.report,
+            run.checkpoint,
+            _weights(run),
+        )
+
+
+def config_of(task: Task) -> EditConfig:
+    """The training's config for a task."""
+    return recipes.config_of(task.job, video=task.video, layer=task.layer, warm=task.warm)
+
+
+def texts_of(spec: EditJob) -> EditTexts:
+    """The texts of an edit of one layer."""
+    settings = settings_of(spec)
+    assert isinstance(settings, Text2LiveSettings)
+    return EditTexts(
+        prompt=spec.prompt,
+        source=spec.source,
+        screen=settings.screen,
+        region=spec.region,
+        avoid=spec.avoid,
+    )
+
+
+def _weights(run: Run) -> Weights:
+    return Weights(earlier=run.warm_start.earlier, kept=run.warm_start.kept)

@@ -1,0 +1,40 @@
+"""Jobs as earlier versions wrote them, read in today's form: from the wire and from the journal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from .jobs import EditJob, JobError, JobSpec
+from .painters import packed_settings, settings_of
+
+MOVED = ("screen", "recipe", "strength", "detail")
+"""Fields of an edit in protocol 1.0 that are settings of the painter text2live since 1.1."""
+
+
+def job_from(fields: object) -> JobSpec:
+    """A job from unpacked msgpack. Raises msgspec.ValidationError if it has another form.
+
+    Settings that equal their defaults are left out, so that equal jobs compare equal.
+    """
+    if isinstance(fields, dict):
+        fields = _in_todays_form(fields)
+    spec: JobSpec = msgspec.convert(fields, JobSpec)
+    if not isinstance(spec, EditJob) or not spec.settings:
+        return spec
+    try:
+        settings = packed_settings(settings_of(spec))
+    except JobError:  # the check of the job reports it, in words
+        return spec
+    return msgspec.structs.replace(spec, settings=settings)
+
+
+def _in_todays_form(fields: dict[str, Any]) -> dict[str, Any]:
+    """Protocol 1.0 called the engine atlas_engine, and kept Text2LIVE's settings in the edit."""
+    if "engine" not in fields and "atlas_engine" in fields:
+        fields = {**fields, "engine": fields["atlas_engine"]}
+    if fields.get("kind") == "edit" and "painter" not in fields and "settings" not in fields:
+        settings = {name: fields[name] for name in MOVED if name in fields}
+        fields = {**fields, "settings": settings}
+    return fields
