@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole path on an embedded model: clip → backend → RGBA layer → demo_out/sheet.png.
+# The whole path with the embedded model: clip → backend → RGBA layer → demo_out/sheet.png.
 set -euo pipefail
 source "$(dirname "$0")/setup.sh"
 install .venv --editable '.[backend,dev]'

@@ -1,4 +1,4 @@
-# Sourced by the commands beside it: a virtual environment in .venv with what the project needs.
+# Sourced by the commands beside it: makes the virtual environment .venv and installs the project.
 # PYTHON chooses the interpreter (3.11 or newer).
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
@@ -10,18 +10,20 @@ find_python() {
       return
     fi
   done
-  echo "Python 3.11 or newer is needed and was not found. Install it, or name it: PYTHON=/path/to/python3.11 bash $0" >&2
+  echo "Python 3.11 or newer was not found. Install it, or name it: PYTHON=/path/to/python3.11 bash $0" >&2
   return 1
 }
 
-# install FOLDER ARGUMENTS…: run pip once for each state of pyproject.toml.
+# install FOLDER ARGUMENTS…: run pip with the pinned versions, and again whenever the files that
+# name the packages change.
 install() {
   local folder=$1
   shift
-  if ! cmp -s pyproject.toml "$folder/installed.toml"; then
+  if ! cat pyproject.toml constraints.txt | cmp -s - "$folder/installed"; then
     echo "Installing into $folder (once; a few minutes)"
-    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
-    cp pyproject.toml "$folder/installed.toml"
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check \
+      --constraint constraints.txt "$@"
+    cat pyproject.toml constraints.txt >"$folder/installed"
   fi
 }
 

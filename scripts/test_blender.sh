@@ -1,19 +1,29 @@
 #!/usr/bin/env bash
-# The add-on's tests inside Blender, from the bpy wheel, in a virtual environment of its own:
-# bpy 4.x pins numpy below 2, the backend needs 2. BPY chooses the version, PYTHON the interpreter
-# (3.11 for 4.2 to 5.0, 3.13 for 5.1 and 5.2). TEXT2LIVE_BACKEND_PYTHON runs the real backend too.
-# Several versions, each in a virtual environment of its own: BPY="4.2.23 4.5.15 5.0.1 5.2.3"; the
-# real backend runs with the first of them.
-# BLENDER=/path/to/blender runs them in a whole Blender instead, whatever its version.
+# Run the add-on's tests inside Blender.
 #
 #     bash scripts/test_blender.sh [pytest's arguments]
+#
+# By default Blender is the bpy wheel, in a virtual environment of its own: bpy 4.x needs numpy 1,
+# the backend numpy 2.
+#
+# BPY        its version, or several: BPY="4.2.23 4.5.15 5.0.1 5.2.3"
+# PYTHON     the interpreter: 3.11 for Blender 4.2 to 5.0, 3.13 for 5.1 and 5.2
+# BLENDER    a whole Blender to use instead, of any version: BLENDER=/path/to/blender
+# TEXT2LIVE_BACKEND_PYTHON
+#            a Python with the backend, for the tests that run jobs; with several versions, the
+#            first one runs them
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+# The tests' packages, at the versions of constraints.txt. Its numpy does not fit bpy 4.x.
+needs=(pyzmq msgpack msgspec pytest pytest-timeout)
+pinned=()
+for package in "${needs[@]}"; do pinned+=("$(grep "^$package==" constraints.txt)"); done
+
 works() { command -v "$1" >/dev/null && "$1" -c 'print()' >/dev/null 2>&1; }
 
-# An interpreter by its name (python3.13): on the path, or installed by pyenv, whose names on the path
-# start only in the versions that are switched on.
+# Find an interpreter by name (python3.13): on the path, or among pyenv's versions, whose commands
+# on the path fail unless that version is switched on.
 found() {
   local one
   for one in "$1" "${PYENV_ROOT:-$HOME/.pyenv}/versions/${1#python}".*/bin/"$1"; do
@@ -29,7 +39,7 @@ if [ -n "${BLENDER:-}" ]; then
   if [ ! -d "$packages/pytest" ]; then
     echo "Installing what the tests need for Blender's Python $inside into $packages"
     "${PYTHON:-python3}" -m pip install --quiet --disable-pip-version-check --target "$packages" \
-      --python-version "$inside" --only-binary=:all: pyzmq msgpack msgspec pytest pytest-timeout
+      --python-version "$inside" --only-binary=:all: "${pinned[@]}"
   fi
   exec "$BLENDER" --background --factory-startup --python-exit-code 1 \
     --python scripts/blender/run_pytest.py -- "$packages" tests/blender "$@"
@@ -57,14 +67,13 @@ venv=${BLENDER_VENV:-.venv-blender}
 
 if ! "$venv/bin/python" -c "import importlib.metadata as m, msgspec, pytest, sys; sys.exit(m.version('bpy') != '$BPY')" 2>/dev/null; then
   if [ -z "$python" ]; then
-    echo "The add-on's tests need $python for bpy $BPY and it was not found; they are left out." >&2
+    echo "Skipping the add-on's tests: bpy $BPY needs $needed, which was not found." >&2
     echo "Name it with PYTHON=/path/to/$needed bash $0" >&2
     exit 0
   fi
   echo "Installing Blender $BPY as a Python module into $venv (once; about 400 MB)"
   "$python" -m venv "$venv"
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-    "bpy==$BPY" pyzmq msgpack msgspec pytest pytest-timeout
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "bpy==$BPY" "${pinned[@]}"
 fi
 if [ "$(uname -sm)" = "Linux x86_64" ]; then
   "$venv/bin/python" -m scripts.build_extension --platforms linux-x64
