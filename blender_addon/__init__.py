@@ -1,4 +1,4 @@
-"""Text2LIVE for Blender: say what a shot should show, get a layer above its strip."""
+"""Text2LIVE for Blender: describe what a shot should show, and get a layer above its strip."""
 
 import os
 import sys
@@ -15,9 +15,9 @@ bl_info = {
 
 
 def use_packages() -> None:
-    """Find the packages inside an add-on of the old kind; extensions bring theirs as wheels.
+    """Make the packages bundled in a legacy add-on importable; an extension bundles wheels instead.
 
-    Behind everything else: what this Python already has is used, what it lacks is found here.
+    They come last on the path, so packages that this Python already has take precedence.
     """
     python = "{}.{}".format(*sys.version_info)
     folder = os.path.join(os.path.dirname(__file__), "packages", python)
@@ -26,7 +26,7 @@ def use_packages() -> None:
 
 
 def register() -> None:
-    """Make everything known to Blender; nothing is imported before this."""
+    """Register everything with Blender; nothing is imported before this."""
     use_packages()
     from .blender import handlers, runtime
     from .ui import panel, preferences, properties, registry
@@ -38,7 +38,7 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """Take everything back, in the opposite order."""
+    """Unregister everything in reverse order."""
     from .blender import handlers, runtime
     from .ui import panel, preferences, properties, registry
 

@@ -1,1 +1,1 @@
-"""Everything that touches bpy's data: strips, frames, layers, nodes, timers."""
+"""Everything that touches Blender's data: strips, frames, layers, nodes, timers."""

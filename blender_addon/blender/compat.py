@@ -1,4 +1,4 @@
-"""One name for what Blender 3.4 to 5.2 call differently. Nothing else asks for a version."""
+"""One interface to Blender 3.4 to 5.2. No other module depends on Blender's version."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ SOURCE_TYPES = ("MOVIE", "IMAGE")
 
 
 def strips(owner: Any) -> Any:
-    """Strips of a sequence editor or a meta strip (`sequences` until 4.3)."""
+    """Strips of a sequence editor or meta strip (`sequences` until 4.3)."""
     return owner.strips if hasattr(owner, "strips") else owner.sequences
 
 
 def all_strips(editor: Any) -> Any:
-    """Every strip of a sequence editor, those inside metas too."""
+    """Every strip of a sequence editor, including those inside metas."""
     return editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all
 
 
 def sequencer_scene(context: Any) -> Any:
-    """The scene the sequencer shows: from 5.0 on it may be another than the active one."""
+    """The scene that the Sequencer shows; since 5.0 it may differ from the active scene."""
     return getattr(context, "sequencer_scene", None) or context.scene
 
 
@@ -33,7 +33,7 @@ def active_strip(context: Any) -> Any:
 
 
 def span(strip: Any) -> tuple[int, int]:
-    """Visible frames [start, end); the old names go in 6.0."""
+    """Visible frames [start, end); the old names will be removed in 6.0."""
     if hasattr(strip, "left_handle"):
         return int(strip.left_handle), int(strip.right_handle)
     return int(strip.frame_final_start), int(strip.frame_final_end)
@@ -48,16 +48,16 @@ def set_span(strip: Any, start: int, end: int) -> None:
 
 
 def content_start(strip: Any) -> float:
-    """Frame of the strip's own first picture, trimmed away or not."""
+    """Timeline frame on which the strip's content starts, trimmed or not."""
     if hasattr(strip, "content_start"):
         return float(strip.content_start)
     return float(strip.frame_start)
 
 
 def plays_straight(strip: Any) -> bool:
-    """Whether a strip shows one picture after another, one a frame: neither retimed nor resampled.
+    """Whether a strip shows one source frame per frame: neither retimed nor resampled.
 
-    A movie of another frame rate that was added by hand is resampled, which only its length tells.
+    A movie with another frame rate is resampled, which only its length shows.
     """
     if getattr(strip, "speed_factor", 1.0) != 1.0 or len(getattr(strip, "retiming_keys", ())):
         return False
@@ -69,7 +69,7 @@ def plays_straight(strip: Any) -> bool:
         return False
     if strip.type != "MOVIE" or not Path(bpy.path.abspath(strip.filepath)).is_file():
         return True
-    # From 4.5 on the length is that on the timeline; the file's own is told by an image alone.
+    # Since 4.5 the strip gives its length on the timeline; only an image gives the file's own.
     image = bpy.data.images.load(bpy.path.abspath(strip.filepath))
     frames = image.frame_duration
     bpy.data.images.remove(image)
@@ -77,14 +77,14 @@ def plays_straight(strip: Any) -> bool:
 
 
 def held_back(strip: Any) -> tuple[int, int]:
-    """Pictures of the file, at its beginning and end, that are not the strip's (Hold Offset)."""
+    """Frames at the start and end of the file that the strip leaves out (Hold Offset)."""
     if hasattr(strip, "content_trim_start"):
         return int(strip.content_trim_start), int(strip.content_trim_end)
     return int(strip.animation_offset_start), int(strip.animation_offset_end)
 
 
 def content_frames(strip: Any) -> int:
-    """Pictures a strip has, trimmed away or not."""
+    """Length of the strip's content, trimmed or not."""
     if hasattr(strip, "content_duration"):
         return int(strip.content_duration)
     return int(strip.frame_duration)
@@ -99,13 +99,13 @@ def slide(strip: Any, frames: int) -> None:
 
 
 def saved_as(arguments: tuple[Any, ...]) -> str:
-    """The file that is being saved, out of a save handler's arguments; empty where not known."""
+    """The path being saved to, from a save handler's arguments; empty if not known."""
     named = arguments[0] if arguments and isinstance(arguments[0], str) else ""  # since 4.0
     return named or str(bpy.data.filepath)
 
 
 def parents(strip: Any) -> list[Any]:
-    """The meta strips a strip lies in, outermost first."""
+    """The meta strips that contain a strip, outermost first."""
     chain: list[Any] = []
     meta = strip.parent_meta()
     while meta is not None:
@@ -115,22 +115,22 @@ def parents(strip: Any) -> list[Any]:
 
 
 def siblings(scene: Any, strip: Any) -> Any:
-    """The collection a strip lies in: the timeline's, or its meta's."""
+    """The collection that contains a strip: the timeline's, or its meta's."""
     return strips(strip.parent_meta() or scene.sequence_editor)
 
 
 def rendering() -> bool:
-    """Whether Blender is busy with a render of the artist's own."""
+    """Whether the artist is rendering."""
     return bool(bpy.app.is_job_running("RENDER"))
 
 
 def online() -> bool:
-    """Whether the artist allows online access (asked since 4.2)."""
+    """Whether online access is allowed (a setting since 4.2)."""
     return bool(getattr(bpy.app, "online_access", True))
 
 
 def loses_edges() -> bool:
-    """Whether a strip rendered at less than full size may lack its outermost pixels (3.4)."""
+    """Whether a strip rendered below full size may lack its outermost pixels (before 4.2)."""
     return bpy.app.version < (4, 2, 0)
 
 
@@ -148,7 +148,7 @@ def curves(owner: Any) -> list[Any]:
 
 
 def remove_curve(owner: Any, curve: Any) -> None:
-    """Take an animation curve away."""
+    """Remove an animation curve."""
     for collection in _curve_collections(owner):
         if any(one == curve for one in collection):
             collection.remove(curve)
@@ -163,14 +163,14 @@ def _curve_collections(owner: Any) -> list[Any]:
         return [animation.drivers]
     if not hasattr(animation, "action_slot_handle"):
         return [animation.drivers, action.fcurves]
-    # From 4.4 on an action may hold the curves of several owners, of a scene and its nodes too.
+    # Since 4.4 an action may hold the curves of several owners, such as a scene and its nodes.
     bags = [bag for layer in action.layers for strip in layer.strips for bag in strip.channelbags]
     own = [bag.fcurves for bag in bags if bag.slot_handle == animation.action_slot_handle]
     return [animation.drivers, *own]
 
 
 def show_progress(layout: Any, fraction: float, text: str) -> None:
-    """A progress bar where Blender has one (4.0), else a percentage."""
+    """Draw a progress bar (since 4.0), or else a percentage."""
     if hasattr(layout, "progress"):
         layout.progress(factor=fraction, type="BAR", text=text)
     else:
@@ -178,7 +178,7 @@ def show_progress(layout: Any, fraction: float, text: str) -> None:
 
 
 def flat_shader() -> Any:
-    """Blender's shader for lines of one colour (the 2D name went in 4.0)."""
+    """Blender's shader for lines of one colour (renamed in 4.0)."""
     import gpu
 
     try:
@@ -188,19 +188,19 @@ def flat_shader() -> Any:
 
 
 def user_folder(package: str) -> str:
-    """The add-on's own folder for files of the user."""
+    """The add-on's folder for the user's files."""
     if hasattr(bpy.utils, "extension_path_user") and package.startswith("bl_ext."):
         return str(bpy.utils.extension_path_user(package, create=True))
     return str(bpy.utils.user_resource("DATAFILES", path="text2live", create=True))
 
 
 def compositor(scene: Any) -> tuple[Any, Any]:
-    """The scene's compositor tree, made on first use, and its output node."""
+    """The scene's compositor tree, created if needed, and its output node."""
     if not hasattr(scene, "compositing_node_group"):
         fresh = scene.node_tree is None
         scene.use_nodes = True
         if fresh:
-            # Comes with the tree, and would have the 3D scene rendered for every frame.
+            # A new tree contains Render Layers, which would render the 3D scene for every frame.
             for node in list(scene.node_tree.nodes):
                 if node.bl_idname == "CompositorNodeRLayers":
                     scene.node_tree.nodes.remove(node)
@@ -233,14 +233,14 @@ def alpha_over_inputs(node: Any) -> tuple[Any, Any, Any]:
 
 
 def new_input(group: Any, kind: str, name: str) -> Any:
-    """A new input of a node group; gives what holds its default and limits."""
+    """Add an input to a node group; returns the socket with its default and limits."""
     if hasattr(group, "interface"):
         return group.interface.new_socket(name=name, in_out="INPUT", socket_type=kind)
     return group.inputs.new(kind, name)
 
 
 def new_output(group: Any, kind: str, name: str) -> None:
-    """A new output of a node group."""
+    """Add an output to a node group."""
     if hasattr(group, "interface"):
         group.interface.new_socket(name=name, in_out="OUTPUT", socket_type=kind)
     else:
@@ -248,7 +248,7 @@ def new_output(group: Any, kind: str, name: str) -> None:
 
 
 def new_math(group: Any, operation: str) -> Any:
-    """A new math node in a compositor's group (the shaders' one from 5.0 on)."""
+    """Add a math node to a compositor group (the shader math node since 5.0)."""
     old = hasattr(bpy.types, "CompositorNodeMath")
     node = group.nodes.new("CompositorNodeMath" if old else "ShaderNodeMath")
     node.operation = operation
@@ -256,6 +256,6 @@ def new_math(group: Any, operation: str) -> Any:
 
 
 def linear_colour_space(node: Any) -> str:
-    """Blender's own working space, as the Convert Colorspace node names it."""
+    """Name of Blender's working colour space in the Convert Colorspace node."""
     names = node.bl_rna.properties["to_color_space"].enum_items.keys()
     return "Linear Rec.709" if "Linear Rec.709" in names else "Linear"

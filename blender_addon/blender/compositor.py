@@ -1,8 +1,8 @@
 """The layer over its source in the compositor, with the same colours as in the Sequencer.
 
-The Sequencer mixes sRGB values, the compositor linear ones. So the group turns what comes in back
-into sRGB values, mixes them with the layer's own, untouched ones (Non-Color, alpha never applied
-behind our back), and turns the result into linear values again.
+The Sequencer blends sRGB values, the compositor linear ones. So the node group converts its input
+to sRGB, blends it with the layer's unconverted values (Non-Color, alpha not premultiplied), and
+converts the result back to linear.
 """
 
 from __future__ import annotations
@@ -23,26 +23,25 @@ from .extract import source_files
 from .timeline import layers, versions
 
 COLUMN = 220.0
-FADED = "text2live_faded"  # on a group: the keyframes of its strength are the layer's own
+FADED = "text2live_faded"  # on a group: its Strength has a copy of the layer's keyframes
 _POINT = ("interpolation", "easing", "amplitude", "back", "period")
 _HANDLES = ("handle_left_type", "handle_right_type", "handle_left", "handle_right")
 
 
 def layers_over(scene: Any, strip: Any, job: Job, start: int) -> list[Any]:
-    """Build or update the groups that put a job's layers over its strip; gives their nodes.
+    """Add or update the node groups that put a job's layers over its strip; returns their nodes.
 
-    One for each layer, the hindmost first. start: the layers' first frame on the timeline, where no
-    strip says it. A group of the same layer shows the new pictures and keeps its strength, its mask
-    and its links; a layer that is faded with keyframes fades in its group with the same ones. The
-    source is taken as the file plays, at its own size: JobError for a strip that does not play so,
-    for a layer's, and where pictures are missing.
+    One per layer, back to front. start: the layers' first frame on the timeline, for layers
+    without a strip. An existing group shows the new frames and keeps its Strength, mask and links.
+    Keyframes of a layer's opacity are copied to its group. The source is shown as its file plays,
+    at its own size. Raises JobError if a strip does not play that way or frames are missing.
     """
     missing = next((path for path in job.files if not path.is_file()), None)
     if missing is not None:
         raise jobs.JobError(
             "media_missing",
-            f"A picture of {job.title} is missing: {missing}.",
-            "Connect to the backend and open the file again: it is fetched once more.",
+            f"A frame of {job.title} is missing: {missing}.",
+            "Connect to the backend and reopen the file: the frame is fetched again.",
         )
     _check_plain(strip, source=True)
     for part in job.parts:
@@ -54,30 +53,30 @@ def layers_over(scene: Any, strip: Any, job: Job, start: int) -> list[Any]:
 
 
 def _check_plain(strip: Any, *, source: bool) -> None:
-    """Refuse a strip whose frames nodes cannot follow; raises JobError."""
+    """Raise JobError if the compositor cannot reproduce a strip's timing."""
     start, end = compat.span(strip)
     first = compat.content_start(strip)
-    told = ""
+    why = ""
     if strip.use_reverse_frames:
-        told = "plays backwards"
+        why = "plays backwards"
     elif not compat.plays_straight(strip):
-        told = "is retimed, or its movie has another frame rate"
+        why = "is retimed or has another frame rate"
     elif strip.strobe > 1:
-        told = "holds its frames (Strobe)"
+        why = "holds its frames (Strobe)"
     elif not source and (start, end) != (first, first + compat.content_frames(strip)):
-        told = "is trimmed or extended"
-    if told:
+        why = "is trimmed or extended"
+    if why:
         raise jobs.JobError(
             "not_in_nodes",
-            f"{strip.name} {told}, which the compositor's nodes cannot show.",
-            "Render it to a movie or pictures, and edit a strip of those."
+            f"{strip.name} {why}, which compositor nodes cannot reproduce.",
+            "Render it to a movie or image sequence, and edit a strip of that."
             if source
-            else "Set it back, add the nodes, and keyframe their Strength instead.",
+            else "Reset it, add the nodes, and keyframe their Strength instead.",
         )
 
 
-def left_out(strip: Any, job: Job) -> list[str]:
-    """What the Sequencer does to a strip and a job's layers that the nodes do not, in words."""
+def ignored_settings(strip: Any, job: Job) -> list[str]:
+    """Settings of a strip and of a job's layers that the nodes do not reproduce, in words."""
     size = (job.anchor.width, job.anchor.height)
     found = _changes(strip, Placement())
     if strip.blend_alpha != 1.0 or _fade(strip) is not None:
@@ -93,26 +92,26 @@ def left_out(strip: Any, job: Job) -> list[str]:
 
 def _changes(strip: Any, place: Placement) -> list[str]:
     now = layers.get_placement(strip)
-    told = {
-        "the place": not all(map(_alike, astuple(now), astuple(place))),
-        "the colours": (strip.color_saturation, strip.color_multiply) != (1.0, 1.0),
+    changes = {
+        "the transform": not all(map(_close, astuple(now), astuple(place))),
+        "the colour settings": (strip.color_saturation, strip.color_multiply) != (1.0, 1.0),
         "the modifiers": any(not one.mute for one in strip.modifiers),
     }
-    return [f"{what} of {strip.name}" for what, changed in told.items() if changed]
+    return [f"{what} of {strip.name}" for what, changed in changes.items() if changed]
 
 
-def _alike(one: Any, other: Any) -> bool:
+def _close(one: Any, other: Any) -> bool:
     return bool(np.allclose(one, other, atol=1e-3))
 
 
 def _check_fade(layer: Any) -> None:
-    """Refuse an opacity that keyframes cannot follow; raises JobError."""
+    """Raise JobError if a layer's opacity cannot be copied as keyframes."""
     fade = _fade(layer)
     if fade is not None and fade.driver is not None:
         raise jobs.JobError(
             "not_in_nodes",
-            f"The opacity of {layer.name} has a driver, which the compositor's nodes cannot show.",
-            "Replace the driver by keyframes, or remove it and give the nodes' Strength one.",
+            f"The opacity of {layer.name} has a driver, which compositor nodes cannot reproduce.",
+            "Replace the driver with keyframes, or remove it and add one to the nodes' Strength.",
         )
 
 
@@ -126,7 +125,7 @@ def _layer_over(scene: Any, strip: Any, job: Job, part: str, start: int) -> Any:
     if node is not None:
         _show(node.node_tree, job, part, start)
         if layer is not None:
-            _fade_with(node, layer)
+            _copy_fade(node, layer)
         return node
     node = tree.nodes.new("CompositorNodeGroup")
     kind = f" {LAYER_WORDS.get(part, part)}" if part else ""
@@ -135,8 +134,8 @@ def _layer_over(scene: Any, strip: Any, job: Job, part: str, start: int) -> Any:
     node.width = COLUMN
     if layer is not None:
         node.inputs["Strength"].default_value = layer.blend_alpha
-        _fade_with(node, layer)
-    below = _layers_below(output, job)
+        _copy_fade(node, layer)
+    below = _layer_below(output, job)
     if below is None:
         below = _source_node(tree, strip, job.anchor, start)
         below.image.colorspace_settings.name = strip.colorspace_settings.name
@@ -149,7 +148,7 @@ def _layer_over(scene: Any, strip: Any, job: Job, part: str, start: int) -> Any:
 
 
 def _group_node(tree: Any, job_ids: set[str], layer: str) -> Any:
-    """The node of these jobs' layer in the scene's compositor, or None."""
+    """The group node of these jobs' layer in the compositor, or None."""
     for node in tree.nodes:
         group = node.node_tree if node.bl_idname == "CompositorNodeGroup" else None
         ours = group is not None and group.get(layers.JOB) in job_ids
@@ -159,16 +158,16 @@ def _group_node(tree: Any, job_ids: set[str], layer: str) -> Any:
 
 
 def _fade(layer: Any) -> Any:
-    """The curve of a layer's opacity, or None."""
+    """The animation curve of a layer's opacity, or None."""
     path = f'_all["{bpy.utils.escape_identifier(layer.name)}"].blend_alpha'
     found = (one for one in compat.curves(layer.id_data) if one.data_path.endswith(path))
     return next((one for one in found if not one.mute and not one.is_empty), None)
 
 
-def _fade_with(node: Any, layer: Any) -> None:
-    """Give a group's strength the keyframes of the layer's opacity; the artist's own stay.
+def _copy_fade(node: Any, layer: Any) -> None:
+    """Copy the keyframes of a layer's opacity to its group's Strength, unless it has other ones.
 
-    Copied, since a driver on an opacity stands still during a render.
+    A driver would not do: drivers of an opacity are not evaluated during a render.
     """
     tree, group, strength = node.id_data, node.node_tree, node.inputs["Strength"]
     path = strength.path_from_id("default_value")
@@ -187,7 +186,7 @@ def _fade_with(node: Any, layer: Any) -> None:
 
 
 def _copy_curve(source: Any, curve: Any, span: tuple[int, int]) -> None:
-    """The same keyframes in a curve that has one; a value a frame where modifiers change them."""
+    """Copy keyframes to a curve with one keyframe; a curve with modifiers is copied per frame."""
     points = list(source.keyframe_points)
     if not points or any(not one.mute for one in source.modifiers):
         frames = range(*span)
@@ -204,8 +203,8 @@ def _copy_curve(source: Any, curve: Any, span: tuple[int, int]) -> None:
     curve.update()
 
 
-def _layers_below(output: Any, job: Job) -> Any:
-    """What the output shows if that is another layer of the same strip, or None."""
+def _layer_below(output: Any, job: Job) -> Any:
+    """The node linked to the output, if it is another layer of the same strip; or None."""
     links = output.inputs[0].links
     node = links[0].from_node if links else None
     if node is None or node.bl_idname != "CompositorNodeGroup" or node.node_tree is None:
@@ -214,7 +213,7 @@ def _layers_below(output: Any, job: Job) -> Any:
 
 
 def _new_group(name: str, job: Job, part: str, start: int) -> Any:
-    """Image, Strength and Mask in; the layer over the image out."""
+    """A group with the inputs Image, Strength and Mask: the layer over the image."""
     group = bpy.data.node_groups.new(name, "CompositorNodeTree")
     compat.new_input(group, "NodeSocketColor", "Image")
     for factor in ("Strength", "Mask"):
@@ -222,26 +221,26 @@ def _new_group(name: str, job: Job, part: str, start: int) -> Any:
         socket.default_value, socket.min_value, socket.max_value = 1.0, 0.0, 1.0
     compat.new_output(group, "NodeSocketColor", "Image")
     ends = group.nodes.new("NodeGroupInput"), group.nodes.new("NodeGroupOutput")
-    picture = group.nodes.new("CompositorNodeImage")
+    image = group.nodes.new("CompositorNodeImage")
     scale = group.nodes.new("CompositorNodeScale")
     to_srgb = _convert(group, "to sRGB")
     over = group.nodes.new("CompositorNodeAlphaOver")
     from_srgb = _convert(group, "from sRGB")
-    much = compat.new_math(group, "MULTIPLY")
+    opacity = compat.new_math(group, "MULTIPLY")
     back, front, factor = compat.alpha_over_inputs(over)
     for source, target in (
         (ends[0].outputs["Image"], to_srgb.inputs[0]),
-        (ends[0].outputs["Strength"], much.inputs[0]),
-        (ends[0].outputs["Mask"], much.inputs[1]),
-        (picture.outputs["Image"], scale.inputs["Image"]),
+        (ends[0].outputs["Strength"], opacity.inputs[0]),
+        (ends[0].outputs["Mask"], opacity.inputs[1]),
+        (image.outputs["Image"], scale.inputs["Image"]),
         (to_srgb.outputs[0], back),
         (scale.outputs[0], front),
-        (much.outputs[0], factor),
+        (opacity.outputs[0], factor),
         (over.outputs[0], from_srgb.inputs[0]),
         (from_srgb.outputs[0], ends[1].inputs["Image"]),
     ):
         group.links.new(source, target)
-    rows = ((ends[0], picture), (to_srgb, scale, much), (over,), (from_srgb,), (ends[1],))
+    rows = ((ends[0], image), (to_srgb, scale, opacity), (over,), (from_srgb,), (ends[1],))
     for column, nodes in enumerate(rows):
         for row, node in enumerate(nodes):
             node.location = (column * COLUMN, -row * COLUMN)
@@ -251,11 +250,11 @@ def _new_group(name: str, job: Job, part: str, start: int) -> Any:
 
 
 def _show(group: Any, job: Job, part: str, start: int) -> None:
-    """Have a group show a job's layer, at the size of the strip's own picture."""
+    """Show a job's layer in a group, scaled to the strip's own frame size."""
     node = next(n for n in group.nodes if n.bl_idname == "CompositorNodeImage")
     before = node.image
     files = list(job.frames_of(part))
-    _set_pictures(node, files, len(files), start, 0)
+    _set_frames(node, files, len(files), start, 0)
     node.image.colorspace_settings.name = "Non-Color"
     if before is not None and before.users == 0:
         bpy.data.images.remove(before)
@@ -275,14 +274,14 @@ def _convert(group: Any, way: str) -> Any:
 
 
 def _source_node(tree: Any, strip: Any, anchor: Anchor, start: int) -> Any:
-    """An image node that shows what the strip does, from a frame on."""
+    """An image node that shows the strip's frames, from a timeline frame on."""
     node = tree.nodes.new("CompositorNodeImage")
     first = start - round(compat.content_start(strip)) + compat.held_back(strip)[0]
-    _set_pictures(node, source_files(strip), anchor.frames, start, first)
+    _set_frames(node, source_files(strip), anchor.frames, start, first)
     return node
 
 
-def _set_pictures(node: Any, files: list[Path], frames: int, start: int, first: int) -> None:
+def _set_frames(node: Any, files: list[Path], frames: int, start: int, first: int) -> None:
     image = bpy.data.images.load(str(files[0]))
     if image.source != "MOVIE" and len(files) > 1:
         image.source = "SEQUENCE"

@@ -1,4 +1,4 @@
-"""The Image Editor that shows a picture, to be looked at or painted on."""
+"""Showing an image in an Image Editor, to view it or paint on it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from . import runtime
 
 
 def show(image: Any, *, paint: bool) -> bool:
-    """Show an image in an Image Editor, in a new window if there is none; False without windows."""
+    """Show an image in an Image Editor, opening a window if needed; False in background mode."""
     if bpy.app.background:
         return False
     if _image_editor() is None:
@@ -22,11 +22,11 @@ def show(image: Any, *, paint: bool) -> bool:
     space = area.spaces.active
     space.image = image
     space.mode = "PAINT" if paint else "VIEW"
-    # A canvas' alpha says how much of it is paint (core/canvas.py); it is not meant to be seen.
+    # A canvas' alpha stores the paint's opacity (core/canvas.py): do not show it.
     space.display_channels = "COLOR" if paint else "COLOR_ALPHA"
     space.show_region_tool_header = space.show_region_ui = paint  # brush and colour
     area.tag_redraw()
-    bpy.app.timers.register(_fit, first_interval=0.2)  # not before the editor has its size
+    bpy.app.timers.register(_fit, first_interval=0.2)  # once the editor has its size
     return True
 
 

@@ -1,8 +1,8 @@
-"""Run by another Blender: write the pictures of an order (core/movie.py) into a movie.
+"""Script for a second Blender: write a layer's frames into a movie, as ordered (core/movie.py).
 
     blender --background --factory-startup --python write_movie.py -- ORDER
 
-It has none of the add-on's packages, so it takes nothing of the add-on but what needs bpy alone.
+That Blender lacks the add-on's packages, so only modules that need bpy alone are imported.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve()
 
 
 def main(file: str) -> None:
-    """Write the movie; raises RuntimeError when it is not all there."""
+    """Write the movie; raises RuntimeError if it is incomplete."""
     sys.path.append(str(HERE.parents[2]))
     package = HERE.parents[1].name
     compat = importlib.import_module(f"{package}.blender.compat")
@@ -30,16 +30,16 @@ def main(file: str) -> None:
     order = json.loads(Path(file).read_text(encoding="utf-8"))
     _check(order["pictures"])
     with contextlib.suppress(AttributeError, OSError):
-        os.nice(5)  # the Blender that is worked in comes first
+        os.nice(5)  # the artist's Blender comes first
     scene = bpy.data.scenes.new("movie")
     strips = compat.strips(scene.sequence_editor_create())
-    _pictures(strips, order["pictures"])
+    _add_frames(strips, order["pictures"])
     render_settings.render_exactly(scene, tuple(order["size"]))
     render_settings.set_lossless_movie(scene.render)
     scene.render.fps, scene.render.fps_base = order["fps"], order["fps_base"]
     scene.frame_start, scene.frame_end = 1, len(order["pictures"])
     scene.render.filepath = order["path"]
-    bpy.app.handlers.render_write.append(_tell)
+    bpy.app.handlers.render_write.append(_report_frame)
     bpy.ops.render.render(animation=True, scene=scene.name)
     _check(order["pictures"])
     written = strips.new_movie(name="movie", filepath=order["path"], channel=2, frame_start=1)
@@ -47,13 +47,13 @@ def main(file: str) -> None:
         raise RuntimeError(f"only {compat.content_frames(written)} frames were written")
 
 
-def _check(pictures: list[str]) -> None:
-    for picture in pictures:
-        if not Path(picture).is_file():  # Blender would write magenta, and say nothing
-            raise RuntimeError(f"{picture} is missing")
+def _check(paths: list[str]) -> None:
+    for path in paths:
+        if not Path(path).is_file():  # Blender would silently write magenta
+            raise RuntimeError(f"{path} is missing")
 
 
-def _pictures(strips: Any, paths: list[str]) -> None:
+def _add_frames(strips: Any, paths: list[str]) -> None:
     strip = strips.new_image(
         name="pictures", filepath=paths[0], channel=1, frame_start=1, fit_method="ORIGINAL"
     )
@@ -63,7 +63,7 @@ def _pictures(strips: Any, paths: list[str]) -> None:
     strip.colorspace_settings.name = "sRGB"
 
 
-def _tell(*_about: Any) -> None:
+def _report_frame(*_args: Any) -> None:
     print("\ntext2live wrote a frame", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""The connection in words: why it is as it is, and what to do about it."""
+"""The connection: its state in words for the panel, its file and its address."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ _REASONS = {
     "bad_address": "Wrong address",
     ONLINE_OFF: "Online access is off",
 }
-"""Why there is no connection, in two or three words, by the problem's code."""
+"""Why there is no connection, in two or three words by the problem's code."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """What the panel says about the connection.
+    """What the panel shows of the connection.
 
-    jobs: the backend has to do, everybody's. others: those among them that are not ours, in words.
-    free_bytes, total_bytes: of its device; 0: not known.
+    jobs: number of jobs in the backend's queue. others: the ones that this Blender did not send, in
+    words. free_bytes, total_bytes: memory of its device; 0: not known.
     """
 
     state: State = "off"
@@ -54,7 +54,7 @@ class View:
 
     @property
     def short(self) -> str:
-        """The state in two or three words, for a heading."""
+        """The state in two or three words, for the panel's header."""
         if self.state == "ready":
             return "Connected"
         if self.state == "connecting":
@@ -73,12 +73,12 @@ class View:
 
     @property
     def backend(self) -> str:
-        """What the backend works with: ``cuda:0, demo``."""
+        """Device and model of the backend: ``cuda:0, demo``."""
         return ", ".join(part for part in (self.device, self.model) if part)
 
     @property
     def memory(self) -> str:
-        """``61.2 of 79.2 GiB free``, or nothing when the backend does not say."""
+        """``61.2 of 79.2 GiB free``, or empty if not known."""
         if not self.total_bytes:
             return ""
         return f"{self.free_bytes / GIB:.1f} of {self.total_bytes / GIB:.1f} GiB free"
@@ -86,7 +86,7 @@ class View:
     @property
     def queue(self) -> str:
         """How busy the backend is."""
-        return {0: "No jobs", 1: "1 job"}.get(self.jobs, f"{self.jobs} jobs") + " in its queue"
+        return "Queue: " + {0: "empty", 1: "1 job"}.get(self.jobs, f"{self.jobs} jobs")
 
     @property
     def icon(self) -> str:
@@ -101,9 +101,9 @@ class View:
 
 
 def read_connection(file: Path, address: str = "") -> keys.Connection:
-    """The connection in a file the backend wrote; `address` overrides where it is reached.
+    """Read the connection file that a backend wrote. address: overrides the one in the file.
 
-    Raises JobError in words when there is no file, it cannot be read, or the address is none.
+    Raises JobError when the file is missing or unreadable, or the address is invalid.
     """
     connection = keys.read_connection_file(file)
     if not address.strip():
@@ -122,7 +122,7 @@ def full_address(text: str) -> str:
     if not found or not 0 < int(found.group(2)) < 65536:
         raise jobs.JobError(
             "bad_address",
-            f"{text.strip()} is not an address.",
+            f"{text.strip()} is not a valid address.",
             "Write it as host:port, for example 192.168.1.20:5599.",
         )
     return f"tcp://{found.group(1)}:{found.group(2)}"
@@ -140,10 +140,10 @@ def is_local(address: str) -> bool:
 
 
 def check_online(address: str, online: bool) -> None:
-    """Refuse to leave this machine while Blender's online access is off; raises JobError."""
+    """Raise JobError for another machine's address while Blender's online access is off."""
     if not online and not is_local(address):
         raise jobs.JobError(
             ONLINE_OFF,
-            f"Blender's online access is off, so {address.removeprefix('tcp://')} is out of reach.",
+            f"{address.removeprefix('tcp://')} is out of reach: Blender's online access is off.",
             "Turn on Edit > Preferences > System > Network > Allow Online Access.",
         )

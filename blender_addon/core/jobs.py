@@ -1,4 +1,4 @@
-"""One job as the artist follows it, from reading frames to the strip on the timeline."""
+"""A job as the artist follows it, from reading frames to the layer on the timeline."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ READING, SENDING, WAITING, WORKING, FETCHING, PLACING = (
 DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
 ENDED = frozenset({DONE, FAILED, CANCELLED})
 
-_WORDS = {
+_PHASE_TEXTS = {
     READING: "Reading frames",
     SENDING: "Sending frames",
     WAITING: "Waiting for the backend",
@@ -42,7 +42,7 @@ _STATE_PHASES = {
     "cancelled": CANCELLED,
     "failed": FAILED,
 }
-_STATE_WORDS = {
+_STATE_TEXTS = {
     "queued": "Waiting for its turn",
     "interrupted": "The backend restarted; the job starts again",
     "starting": "Starting",
@@ -58,17 +58,17 @@ SINGLE_LAYER = ("",)
 class Job:
     """State of one job.
 
-    phase: where it is, one of the constants above. work: the backend's own name for what it does.
-    done, total: steps of the phase. files: the layer's pictures once all are on disk; pictures:
-    the named ones (an atlas job's). placed: the strip is on the timeline. accepted: the backend
-    has taken it. parts: names of its layers, each a strip of its own, back to front; a layer that
-    is alone has none. replaces: id of the job whose layer strip shows this one's pictures once they
-    are there; in_place_of: which layer's, where it has several. problem: why it failed, or what
-    stands in its way. settings: what was asked for; None where an older version did not keep it.
-    version: which of its strip's edits, from 1. server: the backend it was sent to. shot:
-    fingerprint of what its atlas depends on. image: what was painted on, of kind paint. analysed:
-    the shot was, when the job was sent. preview: the newest picture of how far it is. began_at,
-    ended_at: the backend's clock, seconds; 0: not yet.
+    phase: one of the constants above. work: the backend's name for its current step. done, total:
+    progress within the phase. files: the frames of its layers once all are on disk. pictures: named
+    images of an analysis. placed: its layers are on the timeline. accepted: the backend has the
+    job. parts: names of its layers, back to front, each with a strip; a single layer has no name.
+    replaces: id of the job whose strip will show this job's layer; in_place_of: which layer, if
+    that job has several. problem: why it failed, or what keeps it from being placed. settings: None
+    if a file of an older version did not keep them. version: number among its strip's edits, from
+    1. server: the backend it was sent to. fingerprint: of everything its atlas depends on. image:
+    name of the painted image, for a job of kind paint. analysed: whether the shot was analysed when
+    the job started. preview: the newest preview. began_at, ended_at: the backend's clock in
+    seconds; 0: not yet.
     """
 
     id: str
@@ -110,21 +110,21 @@ class Job:
 
     @property
     def title(self) -> str:
-        """What a list calls it: ``v2 a red car``."""
+        """Title in the list of jobs: ``v2 a red car``."""
         return f"v{self.version} {self.label}" if self.version else self.label
 
     def layer_name(self, part: str) -> str:
-        """Which of the shot's layers a part is: ``foreground``, ``background``, or not known."""
+        """The shot's layer that a part is: ``foreground``, ``background``; empty if not known."""
         return part or (self.settings.layer if self.settings else "")
 
     def frames_of(self, part: str) -> tuple[Path, ...]:
-        """One of its layers: a picture a frame."""
+        """The frame files of one of its layers."""
         count, index = len(self.files) // len(self.parts), self.parts.index(part)
         return self.files[index * count : (index + 1) * count]
 
     @property
     def note(self) -> str:
-        """The newest note, or nothing."""
+        """The newest note, or empty."""
         return self.notes[-1] if self.notes else ""
 
     @note.setter
@@ -133,7 +133,7 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        """Nothing more will happen to it by itself."""
+        """It is done, failed or cancelled."""
         return self.phase in ENDED
 
     @property
@@ -143,7 +143,7 @@ class Job:
 
     @property
     def thumbnail(self) -> Path | None:
-        """A picture that shows the job: a frame of its layer, else the newest preview."""
+        """An image that represents the job: a frame of its layer, or else the newest preview."""
         if self.files:
             front = self.frames_of(self.parts[-1])
             return front[len(front) // 2]
@@ -151,21 +151,21 @@ class Job:
 
     @property
     def seconds(self) -> float:
-        """How long the backend worked on it; 0 while it is not done."""
+        """How long the backend worked on it; 0 until it is done."""
         return max(0.0, self.ended_at - self.began_at) if self.began_at and self.ended_at else 0.0
 
     def enter(self, phase: str, done: int = 0, total: int = 0) -> None:
-        """Go to a phase with fresh progress."""
+        """Enter a phase and reset the progress."""
         self.phase, self.work, self.eta_s = phase, "", None
         self.done, self.total = done, total
 
     def fail(self, problem: jobs.Problem) -> None:
-        """End with a problem; files that are complete stay known."""
+        """End with a problem; complete files stay known."""
         self.enter(FAILED)
         self.problem = problem
 
     def apply(self, event: jobs.Event) -> bool:
-        """Take one event of the backend; False for one already seen or come too late."""
+        """Apply an event of the backend; False if it was seen before or comes too late."""
         if event.seq <= self.seq or self.ended or self.phase in (FETCHING, PLACING):
             return False
         self.seq = event.seq
@@ -191,28 +191,28 @@ class Job:
             self.enter(FETCHING, 0, len(self.result.layer))
         elif event.state in _STATE_PHASES:
             phase = _STATE_PHASES[event.state]
-            if phase != self.phase or event.state in _STATE_WORDS:
+            if phase != self.phase or event.state in _STATE_TEXTS:
                 self.enter(phase)
-                self.work = _STATE_WORDS.get(event.state, "")
+                self.work = _STATE_TEXTS.get(event.state, "")
 
     def status(self) -> str:
-        """The phase in words, with the count where there is one: ``Fitting the atlas 40/100``."""
+        """The current step, with its progress if known: ``Fitting the atlas 40/100``."""
         if self.cancelling and not self.ended:
             return "Cancelling"
-        name = self.work[:1].upper() + self.work[1:] if self.work else _WORDS[self.phase]
+        name = self.work[:1].upper() + self.work[1:] if self.work else _PHASE_TEXTS[self.phase]
         return f"{name} {self.done}/{self.total}" if self.total else name
 
     def eta_text(self) -> str:
-        """Time left in words, or nothing when unknown."""
+        """Time left in words, or empty if not known."""
         return "" if self.eta_s is None or self.ended else duration(self.eta_s) + " left"
 
     def progress_text(self) -> str:
-        """Phase and time left in one line, so that a panel does not jump."""
+        """Status and time left on one line, so that the panel does not jump."""
         return ", ".join(part for part in (self.status(), self.eta_text()) if part)
 
 
 def duration(seconds: float) -> str:
-    """A length of time as one says it: ``8 s``, ``3 min``, ``1 h 20 min``."""
+    """A duration in words: ``8 s``, ``3 min``, ``1 h 20 min``."""
     if seconds < 60:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)
@@ -222,9 +222,9 @@ def duration(seconds: float) -> str:
 
 
 def failed_without_reason() -> jobs.Problem:
-    """For a failure that arrived without a reason."""
+    """A failure that the backend gave no reason for."""
     return jobs.Problem(
         code="failed_without_reason",
         message="The job failed and the backend gave no reason.",
-        hint="Look at the backend's own output, then try again.",
+        hint="Check the backend's console output, then try again.",
     )

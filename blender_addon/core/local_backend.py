@@ -1,4 +1,4 @@
-"""A backend on this machine, started from the Python the artist chose, and stopped again.
+"""A backend on this machine, started with the Python that the artist chose.
 
 It runs in a process of its own; nothing here blocks, except close().
 """
@@ -18,12 +18,12 @@ from ..wire import jobs, local
 
 State = Literal["starting", "ready", "stopping", "ended"]
 CLOSE_WITHIN_S = 5.0
-_NOT_PASSED_ON = ("PYTHONHOME", "PYTHONPATH")  # Blender's own, if any: not for another Python
-_TAIL = 4000  # bytes of the log that are looked at for a reason
+_REMOVED_VARIABLES = ("PYTHONHOME", "PYTHONPATH")  # set by Blender, wrong for another Python
+_TAIL = 4000  # bytes at the end of the log to search for the reason of a failure
 
 
 class LocalBackend:
-    """``python -m backend.serve`` as a child of Blender. Call poll() now and then.
+    """``python -m backend.serve`` as a child process of Blender. Call poll() regularly.
 
     python: the interpreter. folder: a checkout of the backend; None: it is installed in that
     Python. data: the backend's folder, where its connection file appears. log: takes its output.
@@ -41,24 +41,24 @@ class LocalBackend:
 
     @property
     def connection_file(self) -> Path:
-        """Where the backend writes how it is reached."""
+        """The file in which the backend writes how to connect."""
         return self._backend.connection_file
 
     @property
     def running(self) -> bool:
-        """The process is there."""
+        """The process has not ended."""
         return self.state != "ended"
 
     def poll(self) -> bool:
-        """Look at the process and its connection file; True when the state changed."""
+        """Check the process and its connection file; True when the state changed."""
         if self.state == "ended":
             return False
         status = self._process.poll()
         if status is not None:
             if self.state != "stopping":
-                self.problem = why_ended(self._last_words(), self.log)
+                self.problem = explain_exit(self._log_tail(), self.log)
             self.state = "ended"
-            self._let_go()
+            self._close_input()
             atexit.unregister(self.close)
             return True
         if self.state == "starting" and self._backend.ready:
@@ -67,13 +67,13 @@ class LocalBackend:
         return False
 
     def stop(self) -> None:
-        """Ask it to end; its unfinished jobs go on at the next start."""
+        """Ask it to end; it resumes unfinished jobs at the next start."""
         if self.running:
             self.state = "stopping"
-            self._let_go()
+            self._close_input()
 
     def close(self) -> None:
-        """Stop it and wait; what does not end in time is killed."""
+        """Stop it and wait; kill it if it does not end in time."""
         self.stop()
         try:
             self._process.wait(CLOSE_WITHIN_S)
@@ -82,12 +82,12 @@ class LocalBackend:
             self._process.wait()
         self.poll()
 
-    def _let_go(self) -> None:
-        """Close its input; unlike a signal, that asks kindly on every platform."""
+    def _close_input(self) -> None:
+        """Close its input: unlike a signal, this ends it cleanly on every platform."""
         assert self._process.stdin is not None
         self._process.stdin.close()
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         try:
             return self.log.read_bytes()[-_TAIL:].decode(errors="replace")
         except OSError:
@@ -101,18 +101,18 @@ def _start(
         raise jobs.JobError(
             "backend_python_missing",
             f"The Python {python} does not exist.",
-            "Choose the Python the backend is installed in, in the add-on's preferences.",
+            "In the add-on's preferences, choose the Python that the backend is installed in.",
         )
     if folder is not None and not (folder / "backend").is_dir():
         raise jobs.JobError(
             "backend_folder_wrong",
-            f"The folder {folder} does not hold the backend.",
-            "Choose the folder that has the folder backend in it, or leave it empty.",
+            f"The folder {folder} does not contain the backend.",
+            "Choose the folder that contains the folder backend, or leave it empty.",
         )
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as output:
-            # Attached: it ends when its input does, even if Blender is killed.
+            # Attached: it ends when its input closes, even if Blender is killed.
             return local.BackendProcess(
                 data,
                 ["--attached", *options],
@@ -128,18 +128,18 @@ def _start(
         raise jobs.JobError(
             "backend_not_started",
             f"The local backend cannot be started: {error.strerror or error}.",
-            f"Check that {python} is a Python, and that {log.parent} can be written to.",
+            f"Check that {python} is a Python interpreter and that {log.parent} is writable.",
         ) from error
 
 
 def environment(own: Mapping[str, str]) -> dict[str, str]:
-    """Blender's environment without what would mislead another Python."""
-    kept = {name: value for name, value in own.items() if name not in _NOT_PASSED_ON}
+    """Blender's environment without the variables that break another Python."""
+    kept = {name: value for name, value in own.items() if name not in _REMOVED_VARIABLES}
     return {**kept, "PYTHONUNBUFFERED": "1"}
 
 
 def split_options(text: str, posix: bool = os.name == "posix") -> list[str]:
-    """Options as typed, as a list; raises JobError when a quote is left open."""
+    """Split command-line options; raises JobError for an unclosed quote."""
     try:
         return shlex.split(text, posix=posix)
     except ValueError as error:
@@ -150,36 +150,36 @@ def split_options(text: str, posix: bool = os.name == "posix") -> list[str]:
         ) from error
 
 
-def why_ended(words: str, log: Path) -> jobs.Problem:
-    """Why a backend ended by itself, from the end of what it wrote."""
-    lacking = re.search(r"No module named '?([\w.]+)", words)
-    if lacking and lacking.group(1).split(".")[0] == "backend":
+def explain_exit(output: str, log: Path) -> jobs.Problem:
+    """Why a backend ended unexpectedly, from the end of its log."""
+    missing = re.search(r"No module named '?([\w.]+)", output)
+    if missing and missing.group(1).split(".")[0] == "backend":
         return jobs.Problem(
             code="backend_not_installed",
-            message="The chosen Python does not have the backend.",
-            hint="Choose the Python it is installed in, or name the backend's folder, in the "
-            "add-on's preferences.",
+            message="The backend is not installed in the chosen Python.",
+            hint="In the add-on's preferences, choose the Python it is installed in, or the "
+            "backend's folder.",
         )
-    if lacking:
+    if missing:
         return jobs.Problem(
             code="backend_incomplete",
-            message=f"The backend's Python lacks the package {lacking.group(1)}.",
-            hint="Install the backend with its packages: pip install '.[backend]' in its folder.",
+            message=f"The backend's Python is missing the package {missing.group(1)}.",
+            hint="Install the backend and its packages: pip install '.[backend]' in its folder.",
         )
-    if "already using the folder" in words:
+    if "already using the folder" in output:
         return jobs.Problem(
             code="already_running",
-            message="A backend already runs on this machine.",
+            message="A backend is already running on this machine.",
             hint="Press Connect to use it.",
         )
-    said = re.search(r"^text2live: (.+)\n(.+)", words, re.MULTILINE)
-    if said:
-        return jobs.Problem(code="backend_ended", message=said.group(1), hint=said.group(2))
-    last = next((line.strip() for line in reversed(words.splitlines()) if line.strip()), "")
+    reported = re.search(r"^text2live: (.+)\n(.+)", output, re.MULTILINE)
+    if reported:
+        return jobs.Problem(code="backend_ended", message=reported.group(1), hint=reported.group(2))
+    last = next((line.strip() for line in reversed(output.splitlines()) if line.strip()), "")
     return jobs.Problem(
         code="backend_ended",
-        message=f"The local backend ended by itself. Its last words: {last[:300]}"
+        message=f"The local backend ended unexpectedly. Its last output: {last[:300]}"
         if last
-        else "The local backend ended by itself, without a word.",
-        hint=f"All it wrote is in {log}.",
+        else "The local backend ended unexpectedly, without any output.",
+        hint=f"See its log for details: {log}.",
     )

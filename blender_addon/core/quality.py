@@ -1,6 +1,6 @@
-"""How good an analysis is, in words: what its numbers mean for the edits that follow.
+"""The quality of an analysis in words, from the numbers the backend measured.
 
-The limits are those at which the backend itself warns (docs/atlas-format.md, Measures).
+The limits are the backend's own warning limits (docs/atlas-format.md, Measures).
 """
 
 from __future__ import annotations
@@ -8,22 +8,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-DOUBTFUL = 0.5  # confidence of a mask
-EXPLAINED_DB = 24.0  # of blocks the fit never saw
-SLIP_PX = 1.5  # in eight frames
-FOLDS = 0.01  # share of the object
+DOUBTFUL = 0.5  # mask confidence
+EXPLAINED_DB = 24.0  # PSNR of held-out blocks
+SLIP_PX = 1.5  # within eight frames
+FOLDS = 0.01  # fraction of the object
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One sentence about an analysis. good: nothing to do about it."""
+    """One sentence about an analysis. good: there is nothing to improve."""
 
     good: bool
     text: str
 
 
 def verdicts(numbers: Mapping[str, float], start: int) -> list[Verdict]:
-    """Sentences on an analysis, warnings first. start: the clip's first frame on the timeline."""
+    """Sentences about an analysis, warnings first. start: the clip's first timeline frame."""
     found = [
         *_mask(numbers, start),
         *_explained(numbers),
@@ -39,14 +39,14 @@ def _mask(numbers: Mapping[str, float], start: int) -> list[Verdict]:
         return []
     if worst >= DOUBTFUL:
         return [
-            Verdict(True, f"The object's outline is sure on every frame ({worst:.0%} or more).")
+            Verdict(True, f"Object mask: good on every frame (at least {worst:.0%} confident).")
         ]
     frame = start + int(numbers.get("mask_worst_frame", 0))
     return [
         Verdict(
             False,
-            f"The object's outline is doubtful, most on frame {frame} ({worst:.0%} sure). "
-            "Go there, draw the box or the mask on that frame, and analyse again.",
+            f"Object mask: doubtful, worst on frame {frame} ({worst:.0%} confident). "
+            "Draw the box or the mask on that frame, and analyse again.",
         )
     ]
 
@@ -56,12 +56,12 @@ def _explained(numbers: Mapping[str, float]) -> list[Verdict]:
     if held_out is None:
         return []
     if held_out >= EXPLAINED_DB:
-        return [Verdict(True, f"The atlas explains the shot well ({held_out:.1f} dB).")]
+        return [Verdict(True, f"Reconstruction: good ({held_out:.1f} dB).")]
     return [
         Verdict(
             False,
-            f"The atlas explains the shot only roughly ({held_out:.1f} dB). "
-            "Try the quality Final, or a shorter piece of the shot.",
+            f"Reconstruction: rough ({held_out:.1f} dB). "
+            "Use the quality Final, or a shorter piece of the shot.",
         )
     ]
 
@@ -73,8 +73,8 @@ def _slip(numbers: Mapping[str, float]) -> list[Verdict]:
     return [
         Verdict(
             False,
-            f"An edit may slip on the object by {slip:.1f} pixels in 8 frames. "
-            "Try the quality Final, or a shorter piece of the shot.",
+            f"Tracking: an edit may slip on the object by {slip:.1f} pixels in 8 frames. "
+            "Use the quality Final, or a shorter piece of the shot.",
         )
     ]
 
@@ -83,6 +83,4 @@ def _folds(numbers: Mapping[str, float]) -> list[Verdict]:
     folds = numbers.get("folds_fg")
     if folds is None or folds <= FOLDS:
         return []
-    return [
-        Verdict(False, f"The object's atlas is folded on {folds:.0%} of it: look at edits there.")
-    ]
+    return [Verdict(False, f"Atlas: folded on {folds:.0%} of the object. Check edits there.")]

@@ -1,4 +1,4 @@
-"""From what the artist typed to the job that is sent."""
+"""From the panel's settings to the job that is sent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .settings import Settings, alternatives
 
 
 def check(settings: Settings) -> None:
-    """Refuse an edit nothing is said about; raises JobError."""
+    """Raise JobError for an edit without a prompt."""
     if settings.kind == "edit" and not alternatives(settings.prompt):
         raise jobs.JobError(
             "empty_prompt",
@@ -27,20 +27,20 @@ def check_before_reading(
     fps: float,
     start: int = 0,
 ) -> None:
-    """Refuse what the backend would refuse, before any frame is read; raises JobError.
+    """Raise JobError for a job that the backend would refuse, before any frame is read.
 
-    size: (W, H) the frames will have. masks: frames there are masks for, counted from 0. start:
-    first frame on the timeline.
+    size: (W, H) the frames will have. masks: frames that have a mask, counted from 0. start: the
+    clip's first frame on the timeline.
     """
     width, height = size
 
-    def stand_in(index: int, channels: int) -> jobs.ObjectRef:
+    def placeholder(index: int, channels: int) -> jobs.ObjectRef:
         shape = (height, width, channels)
         return jobs.ObjectRef(digest=f"{index:064x}", dtype="uint8", shape=shape)
 
-    keys = tuple(jobs.KeyMask(frame=n, mask=stand_in(frames + n, 1)) for n in masks)
-    clip = tuple(stand_in(index, 3) for index in range(frames))
-    paint = stand_in(2 * frames, 4)
+    keys = tuple(jobs.KeyMask(frame=n, mask=placeholder(frames + n, 1)) for n in masks)
+    clip = tuple(placeholder(index, 3) for index in range(frames))
+    paint = placeholder(2 * frames, 4)
     validate.check(job_spec(settings, clip, masks_for(settings, keys, start), fps, start, paint))
 
 
@@ -54,7 +54,7 @@ def job_spec(
 ) -> jobs.JobSpec:
     """The job for these settings, frames and masks.
 
-    start: first frame on the timeline. image: what was painted, of kind paint.
+    start: the clip's first frame on the timeline. image: the paint, for a job of kind paint.
     """
     check(settings)
     clip = jobs.Clip(frames=frames, fps=fps)

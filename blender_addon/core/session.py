@@ -1,7 +1,7 @@
-"""The session: owns the client, takes its events on the main thread, keeps what is true of jobs.
+"""The session: owns the client, handles its events on the main thread, keeps the state of jobs.
 
-Threading rule: the client's own thread never reaches this file. Its news wait in `client.events`
-until drain() takes them, under a time budget, on the thread Blender calls us from.
+Threading rule: the client's thread never runs code of this file. Its events wait in `client.events`
+until drain() handles them on Blender's main thread, within a time budget.
 """
 
 from __future__ import annotations
@@ -45,22 +45,22 @@ class Session:
         return self._client is not None
 
     def connect(self, connection: keys.Connection) -> None:
-        """Start a client and pick up every job that has not ended; an older one is closed."""
+        """Start a client, closing an older one, and resume every job that has not ended."""
         self.disconnect()
         self._address, self.server = connection.address, connection.server_key[:12]
         self.view = View(state="connecting", address=self._address)
         self._client = self._make_client(connection)
         self._client.start()
         for job in self.jobs.values():
-            self._pick_up(job)
+            self._resume(job)
 
     def refuse(self, problem: jobs.Problem) -> None:
-        """There was not even an attempt to connect: say why."""
+        """Disconnect, and show why no connection was attempted."""
         self.disconnect()
         self.view = View(problem=problem)
 
     def disconnect(self) -> None:
-        """Close the client. Jobs go on at the backend and are picked up at the next connect."""
+        """Close the client. The backend keeps working; jobs are resumed at the next connect."""
         if self._client is not None:
             self._client.close()
             self._client = None
@@ -70,7 +70,7 @@ class Session:
         self.view = View()
 
     def close(self) -> None:
-        """Disconnect and release the writer and every frame kept for sending."""
+        """Disconnect, and release the writer and every frame waiting to be sent."""
         self.disconnect()
         for _spec, frames in self._sent.values():
             frames.close()
@@ -80,32 +80,32 @@ class Session:
 
     @contextlib.contextmanager
     def standing_still(self) -> Iterator[None]:
-        """While entered, no thread of ours runs Python; blocks until the PNG in work is written.
+        """Keep the add-on's threads from running Python; waits for the PNG being written.
 
-        Blender up to 5.0 (Python 3.11) looks into a script's `temp_override` without the
-        interpreter's lock during an operator, and crashes if another thread allocates meanwhile.
+        Up to Blender 5.0 (Python 3.11), an operator inside a script's `temp_override` reads Python
+        objects without holding the GIL, and crashes if another thread allocates at that time.
         """
-        stands, go_on = threading.Event(), threading.Event()
+        paused, resume = threading.Event(), threading.Event()
 
-        def stand_still() -> None:
-            stands.set()
-            go_on.wait()
+        def pause() -> None:
+            paused.set()
+            resume.wait()
 
-        self._writer.submit(stand_still)
+        self._writer.submit(pause)
         try:
-            stands.wait()
+            paused.wait()
             halt = self._client.standing_still() if self._client is not None else None
             with halt or contextlib.nullcontext():
                 yield
         finally:
-            go_on.set()
+            resume.set()
 
     def add(self, job: Job) -> None:
-        """Know a job whose frames are being read."""
+        """Add a job whose frames are being read."""
         self.jobs[job.id] = job
 
     def submit(self, job: Job, spec: jobs.JobSpec, frames: FrameStore) -> None:
-        """Send a job; without a client it waits for the next connect."""
+        """Send a job, at the next connect if there is no client."""
         self.jobs[job.id] = job
         self._sent[job.id] = (spec, frames)
         job.enter(SENDING)
@@ -113,7 +113,7 @@ class Session:
             self._client.submit(job.id, spec, frames)
 
     def attach(self, job: Job) -> None:
-        """Follow a job that was started earlier, from its first event on."""
+        """Follow a job that was sent earlier, from its first event."""
         self.jobs[job.id] = job
         job.accepted = True
         job.enter(WAITING)
@@ -121,7 +121,7 @@ class Session:
             self._client.attach(job.id, 0)
 
     def cancel(self, job: Job) -> None:
-        """Stop a job, at the backend too as soon as it can be reached."""
+        """Cancel a job, also at the backend once it can be reached."""
         if job.ended:
             return
         job.cancelling = True
@@ -130,22 +130,22 @@ class Session:
             self._client.cancel(job.id)
         if here or not job.accepted:
             job.enter(CANCELLED)
-            self._end(job)
+            self._release(job)
 
     def remove(self, job: Job) -> None:
-        """Take an ended job off the list, here and at the backend; its files stay."""
+        """Remove an ended job from the list, here and at the backend; its files stay."""
         self.jobs.pop(job.id, None)
         self._previews.forget(job.id)
         if self._client is not None:
             self._client.forget(job.id)
 
     def fail(self, job: Job, problem: jobs.Problem) -> None:
-        """End a job with a problem found on this side."""
+        """End a job with a problem found in the add-on."""
         job.fail(problem)
-        self._end(job)
+        self._release(job)
 
     def drain(self, budget_s: float = 0.01) -> bool:
-        """Take news for at most about budget_s seconds; True when anything changed."""
+        """Handle events for about budget_s seconds at most; True when anything changed."""
         changed = False
         deadline = time.monotonic() + budget_s
         while self._client is not None and time.monotonic() < deadline:
@@ -154,12 +154,12 @@ class Session:
             except queue.Empty:
                 break
             changed = True
-            self._take(event)
+            self._handle(event)
         for delivery in list(self._deliveries.values()):
-            changed |= self._advance(delivery)
+            changed |= self._poll_delivery(delivery)
         return self._previews.poll(self.jobs) or changed
 
-    def _take(self, event: Any) -> None:
+    def _handle(self, event: Any) -> None:
         if isinstance(event, wire_client.ConnectionChanged):
             self.view = View(
                 state=event.state,
@@ -185,29 +185,29 @@ class Session:
         elif isinstance(event, wire_client.Fetched):
             self._fetched(event)
         elif isinstance(event, wire_client.JobEvent):
-            self._take_job_event(event.job_id, event.event)
+            self._handle_job_event(event.job_id, event.event)
         elif isinstance(event, wire_client.Uploading):
-            self._on(event.job_id, lambda job: self._sending(job, event.sent, event.total))
+            self._with_job(event.job_id, lambda job: self._sending(job, event.sent, event.total))
         elif isinstance(event, wire_client.JobAccepted):
-            self._on(event.job_id, lambda job: self._accepted(job, event.new))
+            self._with_job(event.job_id, lambda job: self._accepted(job, event.new))
         elif isinstance(event, wire_client.RequestFailed):
             if event.what in ("forget", "list") or isinstance(event.tag, PreviewRequest):
-                return  # a picture on the way or a tidier list: nothing depends on it
+                return  # only a preview or the list of jobs is missing
             job_id = event.tag[0] if event.what == "fetch" else event.job_id
-            self._on(job_id, lambda job: self._request_failed(job, event))
+            self._with_job(job_id, lambda job: self._request_failed(job, event))
 
     def _ask_for_others(self, count: int) -> None:
-        """Whose are the jobs that are not ours? A count alone does not say how long to wait."""
+        """Request the list of jobs if some in the queue are not in this session."""
         if count > sum(not job.ended for job in self.jobs.values()):
             self._client.list_jobs()
         else:
             self.view = dataclasses.replace(self.view, others=())
 
     def _others(self, listed: tuple[Any, ...]) -> tuple[str, ...]:
-        """Jobs that are not ours and not at their end, the oldest first."""
+        """Unfinished jobs that are not in this session, oldest first, in words."""
         waiting = ("uploading", "queued", "interrupted")
         return tuple(
-            f"{info.title or info.kind} ({'waits' if info.state in waiting else 'at work'})"
+            f"{info.title or info.kind} ({'waiting' if info.state in waiting else 'running'})"
             for info in reversed(listed)
             if info.job not in self.jobs and info.state not in jobs.FINAL_STATES
         )
@@ -220,7 +220,7 @@ class Session:
         if job_id in self._deliveries:
             self._deliveries[job_id].receive(digest, event.array)
 
-    def _on(self, job_id: str | None, act: Callable[[Job], object]) -> None:
+    def _with_job(self, job_id: str | None, act: Callable[[Job], object]) -> None:
         job = self.jobs.get(job_id or "")
         if job is not None and not job.ended:
             act(job)
@@ -229,7 +229,7 @@ class Session:
     def _accepted(job: Job, new: bool) -> None:
         job.accepted = True
         if new:
-            job.seq = 0  # this backend never saw it: its history starts again
+            job.seq = 0  # the backend did not know the job: its events start again
         if job.phase == SENDING:
             job.enter(WAITING)
 
@@ -239,7 +239,7 @@ class Session:
             job.enter(SENDING)
         job.done, job.total = sent // 1024, max(1, total // 1024)
 
-    def _take_job_event(self, job_id: str, event: jobs.Event) -> None:
+    def _handle_job_event(self, job_id: str, event: jobs.Event) -> None:
         job = self.jobs.get(job_id)
         if job is None or not job.apply(event):
             return
@@ -248,7 +248,7 @@ class Session:
         if job.phase == FETCHING:
             self._deliver(job)
         elif job.phase in ENDED:
-            self._end(job)
+            self._release(job)
 
     def _request_failed(self, job: Job, event: Any) -> None:
         if event.what == "cancel":
@@ -269,19 +269,19 @@ class Session:
         except OSError as error:
             self.fail(job, _cannot_write(job, error))
         if job.phase == PLACING:
-            self._end(job)
+            self._release(job)
 
-    def _advance(self, delivery: Delivery) -> bool:
+    def _poll_delivery(self, delivery: Delivery) -> bool:
         try:
-            moved = delivery.poll()
+            changed = delivery.poll()
         except OSError as error:
             self.fail(delivery.job, _cannot_write(delivery.job, error))
             return True
         if delivery.job.phase == PLACING:
-            self._end(delivery.job)
-        return moved
+            self._release(delivery.job)
+        return changed
 
-    def _pick_up(self, job: Job) -> None:
+    def _resume(self, job: Job) -> None:
         if job.ended or job.phase in (READING, PLACING):
             return
         if job.phase == FETCHING:
@@ -293,8 +293,8 @@ class Session:
         if job.cancelling:
             self._client.cancel(job.id)
 
-    def _end(self, job: Job) -> None:
-        """Let go of what the job needed on this side; it may still have to be placed."""
+    def _release(self, job: Job) -> None:
+        """Release what the job used in the add-on; it may still have to be placed."""
         delivery = self._deliveries.pop(job.id, None)
         if delivery is not None and job.phase != PLACING:
             delivery.drop()
@@ -307,6 +307,6 @@ def _cannot_write(job: Job, error: OSError) -> jobs.Problem:
     return jobs.Problem(
         code="cannot_write_layer",
         message=f"The layer cannot be written to {job.folder}: {error.strerror or error}.",
-        hint="Make room or save the .blend somewhere writable, then start the edit again: "
-        "the backend still has the work.",
+        hint="Free some space, or save the .blend in a writable folder. Then start the edit again: "
+        "the backend still has the result.",
     )

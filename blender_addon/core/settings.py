@@ -1,4 +1,4 @@
-"""What the artist set for one job, as plain values: kept in files, compared, sent."""
+"""The panel's settings for one job, as plain values: saved in files, compared, sent."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ MaskMode = Literal["box", "image", "text", "auto", "key", "mask", "strip", "all"
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """One job as the panel holds it. Alternatives in a text are separated by semicolons.
+    """The settings of one job. Alternatives in a text are separated by semicolons.
 
-    kind: edit, atlas (analyse the shot) or paint. mask_path: the picture (mode key) or the folder
-    of pictures (mode all). mask_name: the image, mask or mask strip of this file. mask_frame: the
-    frame on the timeline that the mask or box is for. mask_box: x, y of its upper left corner,
-    width, height, in pixels of the strip's picture, y downwards. mask_every: draw the mask on every
-    frame, not on mask_frame alone. paint_frame: the frame on the timeline that was painted over;
-    None: the atlas. detail: of the footage's own that the layer takes on; None: as the backend has
-    it. longest: long side frames are reduced to; 0: never. after: id of the edit to
-    start from.
+    kind: edit, atlas (analyse the shot) or paint. mask_path: the image (mode key) or the folder of
+    images (mode all). mask_name: an image, mask or mask strip in this file. mask_frame: the
+    timeline frame of the mask or box. mask_box: x, y of its upper left corner, width, height, in
+    pixels of the strip's frame, y down. mask_every: render the mask on every frame, not only on
+    mask_frame.
+    paint_frame: the timeline frame that was painted on; None: the atlas. detail: how much of the
+    footage's fine detail the layer takes on; None: the backend decides. longest: long side that
+    frames are scaled down to; 0: never. after: id of the edit to start from.
     """
 
     kind: Kind = "edit"
@@ -60,7 +60,7 @@ class Settings:
 
     @property
     def title(self) -> str:
-        """What a list of jobs calls it."""
+        """Title in the list of jobs."""
         if self.kind == "atlas":
             return "Analysis"
         if self.kind == "paint":
@@ -71,28 +71,28 @@ class Settings:
 
     @property
     def mask_texts(self) -> tuple[str, ...]:
-        """What the object is called, where it is found by text or a text may help.
+        """Texts that name the object, for the modes text and auto.
 
-        A text alone must say something, and takes the edit's. The automatic search may not: with
-        every other edit it would find another object, and analyse the shot anew.
+        Mode text needs one, so it falls back on the edit's texts. Mode auto does not: otherwise
+        every new edit would find another object and need another analysis.
         """
-        called = alternatives(self.mask_text)
+        names = alternatives(self.mask_text)
         if self.mask_mode != "text":
-            return called
-        return called or alternatives(self.region) or alternatives(self.source)
+            return names
+        return names or alternatives(self.region) or alternatives(self.source)
 
     @property
     def clip_model(self) -> jobs.ClipModel:
-        """The text-image model asked for."""
+        """The text-image model to use."""
         return models.parse_clip_model(self.model)
 
     def to_plain(self) -> dict[str, Any]:
-        """Plain values, for keeping beside the layer; no secret is among them."""
+        """Plain values for the record beside the layer; they hold no secret."""
         return {**dataclasses.asdict(self), "mask_box": list(self.mask_box)}
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Settings:
-        """Back from plain values; unknown keys of a later version are ignored."""
+        """From plain values; ignores keys of later versions."""
         known = {field.name for field in dataclasses.fields(cls)}
         kept = {key: value for key, value in plain.items() if key in known}
         if "mask_box" in kept:
@@ -100,7 +100,7 @@ class Settings:
         return cls(**kept)
 
     def decomposition(self) -> str:
-        """Fingerprint of what decides about the shot's atlas, the strip's own pictures aside."""
+        """Fingerprint of the settings that the shot's atlas depends on."""
         used: dict[str, Any] = {
             name: getattr(self, name)
             for name in ("preset", "seed", "engine", "longest", "mask_mode")
@@ -119,5 +119,5 @@ class Settings:
 
 
 def alternatives(text: str) -> tuple[str, ...]:
-    """Texts separated by semicolons, trimmed, empty ones dropped."""
+    """Split a text at semicolons into trimmed, non-empty alternatives."""
     return tuple(part for part in (piece.strip() for piece in text.split(";")) if part)

@@ -1,1 +1,1 @@
-"""What the artist sees and presses: properties, preferences, operators, panel."""
+"""The user interface: properties, preferences, operators and panels."""

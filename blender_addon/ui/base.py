@@ -1,7 +1,9 @@
-"""What every panel and operator of ours has in common."""
+"""Shared parts of the panels and operators."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from ..blender import compat, handlers, runtime
@@ -20,7 +22,7 @@ class InSequencer:
 
 
 def subject(context: Any) -> Any:
-    """The strip that is worked on: the active one; for a layer, the one it was made for."""
+    """The strip to work on: the active strip, or the source strip of an active layer."""
     strip = compat.active_strip(context)
     if strip is None or layers.JOB not in strip:
         return strip
@@ -31,7 +33,7 @@ def subject(context: Any) -> Any:
 
 
 def field(layout: Any, owner: Any, name: str, **options: Any) -> None:
-    """A property with its name in front, which leaves it more room than Blender's own split."""
+    """A property with its label in front, which leaves it more space than Blender's own split."""
     split = layout.split(factor=0.33)
     left = split.row()
     left.alignment = "RIGHT"
@@ -40,10 +42,34 @@ def field(layout: Any, owner: Any, name: str, **options: Any) -> None:
     split.row(align=True).prop(owner, name, **shown, **options)
 
 
+def reports_problems(method: Callable[..., set[str] | None]) -> Callable[..., set[str]]:
+    """Decorate an operator's execute or invoke: report a JobError, and redraw.
+
+    A method that returns nothing has finished. Blender checks the number of arguments of execute
+    (context) and invoke (context, event), so each has a wrapper of its own.
+    """
+
+    def run(operator: Any, *args: Any) -> set[str]:
+        try:
+            outcome = method(operator, *args)
+        except jobs.JobError as error:
+            return refuse(operator, error.problem)
+        handlers.redraw()
+        return outcome or {"FINISHED"}
+
+    def execute(self: Any, context: Any) -> set[str]:
+        return run(self, context)
+
+    def invoke(self: Any, context: Any, event: Any) -> set[str]:
+        return run(self, context, event)
+
+    return functools.wraps(method)({"execute": execute, "invoke": invoke}[method.__name__])
+
+
 def refuse(operator: Any, problem: jobs.Problem) -> set[str]:
-    """Show a problem in the panel and as Blender's own report; a script gets an exception."""
+    """Show a problem in the panel and as Blender's own report; scripts get an exception."""
     state = runtime.current()
-    # What the connection says in its own words is not said twice.
+    # The Connection panel already shows a problem of the connection.
     state.problem = None if problem == state.session.view.problem else problem
     handlers.redraw()
     operator.report({"ERROR"}, f"{problem.message} {problem.hint}".strip())

@@ -1,4 +1,4 @@
-"""The object's box, drawn over the preview: the one that is kept, and the one being dragged."""
+"""The object's box, drawn over the preview: the one that is set, or the one being dragged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..core.planning import image_to_canvas
 from .base import subject
 
 _COLOUR = (1.0, 0.55, 0.1, 1.0)
-_DIM = (1.0, 0.55, 0.1, 0.35)  # on other frames than the box's own
+_DIM = (1.0, 0.55, 0.1, 0.35)  # on frames other than the box's own
 
 Point = tuple[float, float]
 _drag: list[tuple[float, float, float, float]] = []
@@ -20,12 +20,12 @@ _handler: list[Any] = []
 
 
 def show_drag(corners: tuple[float, float, float, float] | None) -> None:
-    """Show the box that is being dragged: x, y of two corners in the region; None: no more."""
+    """Show the box being dragged: x, y of two corners in the region; None to hide it."""
     _drag[:] = [] if corners is None else [corners]
 
 
 def preview_region(context: Any) -> Any:
-    """The preview's region in this window, the largest if there are several; or None."""
+    """The largest preview region in this window, or None."""
     found = [
         region
         for area in context.window.screen.areas
@@ -37,11 +37,11 @@ def preview_region(context: Any) -> Any:
 
 
 def canvas_points(context: Any, region: Any, first: Point, last: Point) -> list[Point]:
-    """The corners of a box in the region as points of the canvas, in pixels from its middle."""
-    squeeze = _pixel_aspect(compat.sequencer_scene(context))
+    """Corners of a box in the region as canvas points, in pixels from the canvas' centre."""
+    aspect = _pixel_aspect(compat.sequencer_scene(context))
     corners = [(x, y) for x in (first[0], last[0]) for y in (first[1], last[1])]
     points = [region.view2d.region_to_view(*corner) for corner in corners]
-    return [(x / squeeze, y) for x, y in points]
+    return [(x / aspect, y) for x, y in points]
 
 
 def _pixel_aspect(scene: Any) -> float:
@@ -54,13 +54,13 @@ def _draw() -> None:
         x0, y0, x1, y1 = _drag[0]
         _outline([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], _COLOUR)
         return
-    kept = _kept(context)
-    if kept:
-        _outline(kept[0], kept[1])
+    box = _set_box(context)
+    if box:
+        _outline(*box)
 
 
-def _kept(context: Any) -> tuple[list[Point], tuple[float, ...]] | None:
-    """The box of the active strip in the region, and its colour; None when there is none."""
+def _set_box(context: Any) -> tuple[list[Point], tuple[float, ...]] | None:
+    """Corners in the region and colour of the active strip's box; None without one."""
     scene, strip = compat.sequencer_scene(context), subject(context)
     if scene is None or strip is None or strip.type not in compat.SOURCE_TYPES:
         return None
@@ -71,10 +71,10 @@ def _kept(context: Any) -> tuple[list[Point], tuple[float, ...]] | None:
     size = (element.orig_width, element.orig_height)
     (x, y), (width, height) = settings.mask_corner, settings.mask_size
     corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
-    placement, squeeze = layers.get_placement(strip), _pixel_aspect(scene)
+    placement, aspect = layers.get_placement(strip), _pixel_aspect(scene)
     points = [image_to_canvas(corner, placement, size) for corner in corners]
     to_region = context.region.view2d.view_to_region
-    shown = [to_region(px * squeeze, py, clip=False) for px, py in points]
+    shown = [to_region(px * aspect, py, clip=False) for px, py in points]
     return shown, _COLOUR if scene.frame_current == settings.mask_frame else _DIM
 
 
@@ -94,13 +94,13 @@ def _outline(corners: list[Point], colour: tuple[float, ...]) -> None:
 
 
 def register() -> None:
-    """Draw over every preview; without windows there is none."""
+    """Draw over every preview; there is none in background mode."""
     if not bpy.app.background:
         space = bpy.types.SpaceSequenceEditor
         _handler.append(space.draw_handler_add(_draw, (), "PREVIEW", "POST_PIXEL"))
 
 
 def unregister() -> None:
-    """Draw no more."""
+    """Stop drawing."""
     while _handler:
         bpy.types.SpaceSequenceEditor.draw_handler_remove(_handler.pop(), "PREVIEW")

@@ -1,7 +1,7 @@
-"""What was erased from an image to paint on, drawn chequered, as Blender draws what is not there.
+"""A checkerboard over the erased parts of an image to paint on.
 
-The Image Editor shows such an image without its alpha, which says how much of it is paint
-(core/canvas.py): what is erased would go on showing, though the layer leaves it out.
+The Image Editor shows a canvas without its alpha, which stores the paint's opacity
+(core/canvas.py). Without the checkerboard, erased parts would look as if they were still there.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _failed: list[bool] = []
 
 
 def shader() -> Any:
-    """Draws the chequers where an image's alpha is below its ground; made on first use."""
+    """The shader that draws a checkerboard where the alpha is below GROUND; made on first use."""
     import gpu
 
     if not _shader:
@@ -64,23 +64,23 @@ def shader() -> Any:
 
 
 def draw(image: Any, corners: tuple[float, float, float, float]) -> None:
-    """Draw the chequers over an image. corners: its x, y at the lower left and upper right."""
+    """Draw the checkerboard over an image. corners: its x, y at the lower left and upper right."""
     import gpu
     from gpu_extras.batch import batch_for_shader
 
     x0, y0, x1, y1 = corners
     places = [(x0 + u * (x1 - x0), y0 + v * (y1 - y0)) for u, v in _CORNERS]
-    chequered, theme = shader(), bpy.context.preferences.themes[0].user_interface
-    batch = batch_for_shader(chequered, "TRIS", {"pos": places, "uv": _CORNERS})
-    chequered.bind()
+    checkerboard, theme = shader(), bpy.context.preferences.themes[0].user_interface
+    batch = batch_for_shader(checkerboard, "TRIS", {"pos": places, "uv": _CORNERS})
+    checkerboard.bind()
     view = gpu.matrix.get_projection_matrix() @ gpu.matrix.get_model_view_matrix()
-    chequered.uniform_float("view", view)
-    chequered.uniform_float("primary", theme.transparent_checker_primary)
-    chequered.uniform_float("secondary", theme.transparent_checker_secondary)
-    chequered.uniform_float("size", float(theme.transparent_checker_size))
-    chequered.uniform_float("ground", (image[CANVAS] - 0.5) / 255)
-    chequered.uniform_sampler("canvas", gpu.texture.from_image(image))
-    batch.draw(chequered)
+    checkerboard.uniform_float("view", view)
+    checkerboard.uniform_float("primary", theme.transparent_checker_primary)
+    checkerboard.uniform_float("secondary", theme.transparent_checker_secondary)
+    checkerboard.uniform_float("size", float(theme.transparent_checker_size))
+    checkerboard.uniform_float("ground", (image[CANVAS] - 0.5) / 255)
+    checkerboard.uniform_sampler("canvas", gpu.texture.from_image(image))
+    batch.draw(checkerboard)
 
 
 def _draw() -> None:
@@ -94,20 +94,20 @@ def _draw() -> None:
     try:
         draw(image, (*to_region(0, 0, clip=False), *to_region(1, 1, clip=False)))
     except Exception:
-        # Graphics that cannot: said once, not at every redraw, and painting goes on.
+        # The GPU cannot draw it: print that once, not on every redraw. Painting still works.
         traceback.print_exc()
         _failed.append(True)
 
 
 def register() -> None:
-    """Draw over every Image Editor; without windows there is none."""
+    """Draw over every Image Editor; there is none in background mode."""
     if not bpy.app.background:
         space = bpy.types.SpaceImageEditor
         _handler.append(space.draw_handler_add(_draw, (), "WINDOW", "POST_PIXEL"))
 
 
 def unregister() -> None:
-    """Draw no more."""
+    """Stop drawing."""
     while _handler:
         bpy.types.SpaceImageEditor.draw_handler_remove(_handler.pop(), "WINDOW")
     _shader.clear()

@@ -1,4 +1,4 @@
-"""What the artist can press first: edit, analyse, cancel, insert, compose."""
+"""Operators of a job: make a layer, analyse, cancel, insert, add compositor nodes."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from typing import Any
 import bpy
 from bpy.props import FloatProperty, StringProperty
 
-from ..blender import compat, compositor, handlers, runtime, scripting
+from ..blender import compat, compositor, runtime, scripting
 from ..blender.extract import check_source
 from ..blender.timeline import layers
 from ..core.jobs import Job
 from ..core.settings import Kind
-from ..wire import jobs
-from .base import refuse, subject
+from .base import reports_problems, subject
 from .preferences import longest
 
 
 def begin(context: Any, kind: Kind = "edit", image: str = "") -> Job:
     """Start a job on the active strip with the scene's settings; raises JobError.
 
-    image: name of the image that was painted on, of kind paint.
+    image: name of the painted image, for a job of kind paint.
     """
     scene, strip = compat.sequencer_scene(context), subject(context)
     check_source(strip)
@@ -41,14 +40,14 @@ class NeedsStrip:
         return True
 
 
-class OnStrip(NeedsStrip):
-    """An operator that begins a job on the active strip."""
+class StartsJob(NeedsStrip):
+    """An operator that starts a job on the active strip."""
 
-    kind = "edit"  # a request.Kind
+    kind: Kind = "edit"
 
     timeout: FloatProperty(  # type: ignore[valid-type]
         name="Timeout",
-        description="Seconds a script waits for the end; 0: as long as it takes",
+        description="Seconds a script waits for the job to end; 0: no limit",
         min=0.0,
         options={"SKIP_SAVE"},
     )
@@ -57,34 +56,28 @@ class OnStrip(NeedsStrip):
         """Start the job; raises JobError."""
         return begin(context, self.kind)
 
-    def invoke(self, context: Any, _event: Any) -> set[str]:
-        """Start and return at once; the timer carries the job on."""
-        try:
-            self.begin(context)
-        except jobs.JobError as error:
-            return refuse(self, error.problem)
-        handlers.redraw()
-        return {"FINISHED"}
+    @reports_problems
+    def invoke(self, context: Any, _event: Any) -> None:
+        """Start and return at once; the timer continues the job."""
+        self.begin(context)
 
+    @reports_problems
     def execute(self, context: Any) -> set[str]:
-        """Start and wait for the end (for scripts)."""
-        try:
-            job = self.begin(context)
-            scripting.wait_for_job(runtime.current(), job, self.timeout)
-        except jobs.JobError as error:
-            return refuse(self, error.problem)
+        """Start and wait for the job to end (for scripts)."""
+        job = self.begin(context)
+        scripting.wait_for_job(runtime.current(), job, self.timeout)
         return {"FINISHED"} if job.placed else {"CANCELLED"}
 
 
-class T2L_OT_edit(OnStrip, bpy.types.Operator):
-    """Read the active strip's frames, have the backend make a layer, and put it above the strip"""
+class T2L_OT_edit(StartsJob, bpy.types.Operator):
+    """Send the active strip's frames to the backend and place the finished layer above the strip"""
 
     bl_idname = "text2live.edit"
     bl_label = "Make Layer"
 
 
-class T2L_OT_analyse(OnStrip, bpy.types.Operator):
-    """Have the backend take the shot apart into its layers once: edits and paint are quick then"""
+class T2L_OT_analyse(StartsJob, bpy.types.Operator):
+    """Separate the shot into its layers once: further edits and paint reuse the analysis"""
 
     bl_idname = "text2live.analyse"
     bl_label = "Analyse Shot"
@@ -92,7 +85,7 @@ class T2L_OT_analyse(OnStrip, bpy.types.Operator):
 
 
 class JobOperator:
-    """An operator about one job, by default the newest it can be used on."""
+    """An operator on one job: the one with `job_id`, or the newest candidate."""
 
     job_id: StringProperty(  # type: ignore[valid-type]
         name="Job",
@@ -100,92 +93,85 @@ class JobOperator:
         options={"SKIP_SAVE", "HIDDEN"},
     )
 
-    def job(self, candidates: list[Job]) -> Job | None:
-        """The job meant, or None."""
-        named = [job for job in candidates if not self.job_id or job.id == self.job_id]
-        return named[-1] if named else None
+    @classmethod
+    def candidates(cls) -> list[Job]:
+        """The jobs it can be used on, oldest first."""
+        raise NotImplementedError
+
+    @classmethod
+    def poll(cls, _context: Any) -> bool:
+        """There is a job to use it on."""
+        return bool(cls.candidates())
+
+    def act(self, context: Any, job: Job) -> set[str] | None:
+        """Use it on a job; returns the outcome unless it has finished. Raises JobError."""
+        raise NotImplementedError
+
+    @reports_problems
+    def execute(self, context: Any) -> set[str] | None:
+        """Find the job and use it on that."""
+        found = [job for job in self.candidates() if not self.job_id or job.id == self.job_id]
+        return self.act(context, found[-1]) if found else {"CANCELLED"}
+
+
+class OnFinishedLayer(JobOperator):
+    """An operator on a job whose layer is finished."""
+
+    @classmethod
+    def candidates(cls) -> list[Job]:
+        """The jobs that have made a layer."""
+        return [job for job in runtime.current().jobs if job.files]
 
 
 class T2L_OT_cancel(JobOperator, bpy.types.Operator):
-    """Stop the edit, here and at the backend"""
+    """Cancel the job, here and at the backend"""
 
     bl_idname = "text2live.cancel"
     bl_label = "Cancel"
 
     @classmethod
-    def poll(cls, _context: Any) -> bool:
-        """Something is running."""
-        return bool(runtime.current().running)
+    def candidates(cls) -> list[Job]:
+        """The running jobs."""
+        return runtime.current().running
 
-    def execute(self, _context: Any) -> set[str]:
-        """Cancel."""
-        state = runtime.current()
-        job = self.job(state.running)
-        if job is None:
-            return {"CANCELLED"}
-        state.cancel(job)
-        handlers.redraw()
-        return {"FINISHED"}
+    def act(self, _context: Any, job: Job) -> None:
+        """Cancel it."""
+        runtime.current().cancel(job)
 
 
-class T2L_OT_insert(JobOperator, bpy.types.Operator):
-    """Put a finished layer above its strip (again)"""
+class T2L_OT_insert(OnFinishedLayer, bpy.types.Operator):
+    """Place a finished layer above its strip (again)"""
 
     bl_idname = "text2live.insert"
     bl_label = "Insert Layer"
 
-    @classmethod
-    def poll(cls, _context: Any) -> bool:
-        """A finished layer is there."""
-        return any(job.files for job in runtime.current().jobs)
-
-    def execute(self, _context: Any) -> set[str]:
-        """Insert."""
+    def act(self, _context: Any, job: Job) -> None:
+        """Place its layers."""
         state = runtime.current()
-        job = self.job([job for job in state.jobs if job.files])
-        if job is None:
-            return {"CANCELLED"}
-        try:
-            with state.session.standing_still():
-                state.place_again(job)
-        except jobs.JobError as error:
-            return refuse(self, error.problem)
-        handlers.redraw()
-        return {"FINISHED"}
+        with state.session.standing_still():
+            state.place_again(job)
 
 
-class T2L_OT_compose(JobOperator, bpy.types.Operator):
-    """Build or update a node group that puts the layer over its source as the Sequencer does"""
+class T2L_OT_compose(OnFinishedLayer, bpy.types.Operator):
+    """Add or update compositor nodes that put the layer over its source as the Sequencer does"""
 
     bl_idname = "text2live.compose"
     bl_label = "Add Compositor Nodes"
     bl_options = {"REGISTER", "UNDO"}
 
-    @classmethod
-    def poll(cls, _context: Any) -> bool:
-        """A finished layer is there."""
-        return any(job.files for job in runtime.current().jobs)
-
-    def execute(self, _context: Any) -> set[str]:
+    def act(self, _context: Any, job: Job) -> None:
         """Add the nodes to the compositor of the strip's scene."""
-        job = self.job([job for job in runtime.current().jobs if job.files])
-        if job is None:
-            return {"CANCELLED"}
-        try:
-            scene, strip = layers.source_of_job(job)
-            check_source(strip)
-            start = job.anchor.first_frame(compat.content_start(strip))
-            compositor.layers_over(scene, strip, job, start)
-        except jobs.JobError as error:
-            return refuse(self, error.problem)
-        left_out = compositor.left_out(strip, job)
-        if left_out:
-            said = f"Nodes ready. They take the footage as it is, without {', '.join(left_out)}"
-            self.report({"WARNING"}, said)
+        scene, strip = layers.source_of_job(job)
+        check_source(strip)
+        start = job.anchor.first_frame(compat.content_start(strip))
+        compositor.layers_over(scene, strip, job, start)
+        ignored = compositor.ignored_settings(strip, job)
+        if ignored:
+            text = f"Nodes added. The compositor ignores {', '.join(ignored)}: add nodes for that"
+            self.report({"WARNING"}, text)
         else:
-            said = "Nodes ready. A render shows them when Sequencer is off in Output"
-            self.report({"INFO"}, said)
-        return {"FINISHED"}
+            text = "Nodes added. To render them, turn off Sequencer in Output > Post Processing"
+            self.report({"INFO"}, text)
 
 
 CLASSES = (T2L_OT_edit, T2L_OT_analyse, T2L_OT_cancel, T2L_OT_insert, T2L_OT_compose)

@@ -1,4 +1,4 @@
-"""Buttons of the connection: connect, disconnect, the local backend, what Blender forbids."""
+"""Operators of the connection: connect, disconnect, the local backend, online access."""
 
 from __future__ import annotations
 
@@ -6,30 +6,26 @@ from typing import Any
 
 import bpy
 
-from ..blender import handlers, runtime
+from ..blender import runtime
 from ..blender.backends import PACKAGE
 from ..wire import jobs
-from .base import refuse
+from .base import reports_problems
 
 
 class T2L_OT_connect(bpy.types.Operator):
-    """Connect to the backend named in the add-on's preferences"""
+    """Connect to the backend chosen in the add-on's preferences"""
 
     bl_idname = "text2live.connect"
     bl_label = "Connect"
 
-    def execute(self, _context: Any) -> set[str]:
-        """Start connecting and return; the panel says how it went."""
-        try:
-            runtime.current().connect()
-        except jobs.JobError as error:
-            return refuse(self, error.problem)
-        handlers.redraw()
-        return {"FINISHED"}
+    @reports_problems
+    def execute(self, _context: Any) -> None:
+        """Start connecting and return; the panel shows the result."""
+        runtime.current().connect()
 
 
 class T2L_OT_disconnect(bpy.types.Operator):
-    """Disconnect; the backend goes on with its jobs and they are picked up at the next connect"""
+    """Disconnect. The backend keeps working on its jobs; connect again to follow them"""
 
     bl_idname = "text2live.disconnect"
     bl_label = "Disconnect"
@@ -39,11 +35,10 @@ class T2L_OT_disconnect(bpy.types.Operator):
         """There is a connection."""
         return runtime.current().session.connected
 
-    def execute(self, _context: Any) -> set[str]:
+    @reports_problems
+    def execute(self, _context: Any) -> None:
         """Close the connection."""
         runtime.current().session.disconnect()
-        handlers.redraw()
-        return {"FINISHED"}
 
 
 class T2L_OT_allow_online(bpy.types.Operator):
@@ -54,25 +49,20 @@ class T2L_OT_allow_online(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        """This Blender has the switch."""
+        """This Blender has the setting."""
         return hasattr(context.preferences.system, "use_online_access")
 
-    def execute(self, context: Any) -> set[str]:
-        """Turn it on."""
+    @reports_problems
+    def execute(self, context: Any) -> None:
+        """Turn it on and connect."""
         if getattr(bpy.app, "online_access_override", False):
-            problem = jobs.Problem(
-                code="offline_mode",
-                message="Blender was started in offline mode, which cannot be changed here.",
-                hint="Start it without the option --offline-mode.",
+            raise jobs.JobError(
+                "offline_mode",
+                "Blender was started in offline mode, which cannot be changed while it runs.",
+                "Restart Blender without the option --offline-mode.",
             )
-            return refuse(self, problem)
         context.preferences.system.use_online_access = True
-        try:
-            runtime.current().connect()
-        except jobs.JobError as error:
-            return refuse(self, error.problem)
-        handlers.redraw()
-        return {"FINISHED"}
+        runtime.current().connect()
 
 
 class T2L_OT_start_local(bpy.types.Operator):
@@ -81,40 +71,35 @@ class T2L_OT_start_local(bpy.types.Operator):
     bl_idname = "text2live.start_local"
     bl_label = "Start Local Backend"
 
-    def execute(self, _context: Any) -> set[str]:
-        """Start it and return; the panel says when it is ready."""
-        try:
-            runtime.current().connector.start_local()
-        except jobs.JobError as error:
-            return refuse(self, error.problem)
-        handlers.redraw()
-        return {"FINISHED"}
+    @reports_problems
+    def execute(self, _context: Any) -> None:
+        """Start it and return; the panel shows when it is ready."""
+        runtime.current().connector.start_local()
 
 
 class T2L_OT_stop_local(bpy.types.Operator):
-    """Stop the backend that was started from here; unfinished jobs go on at its next start"""
+    """Stop the backend that was started here. It resumes unfinished jobs at the next start"""
 
     bl_idname = "text2live.stop_local"
     bl_label = "Stop Local Backend"
 
     @classmethod
     def poll(cls, _context: Any) -> bool:
-        """There is one."""
+        """It is running."""
         local = runtime.current().connector.local
         return local is not None and local.running
 
-    def execute(self, _context: Any) -> set[str]:
+    @reports_problems
+    def execute(self, _context: Any) -> None:
         """Stop it."""
         runtime.current().connector.stop_local()
-        handlers.redraw()
-        return {"FINISHED"}
 
 
 class T2L_OT_preferences(bpy.types.Operator):
     """Open the add-on's preferences"""
 
     bl_idname = "text2live.preferences"
-    bl_label = "Open the Preferences"
+    bl_label = "Open Preferences"
 
     def execute(self, _context: Any) -> set[str]:
         """Show the page."""
@@ -123,16 +108,15 @@ class T2L_OT_preferences(bpy.types.Operator):
 
 
 class T2L_OT_dismiss(bpy.types.Operator):
-    """Take this message away"""
+    """Remove this message from the panel"""
 
     bl_idname = "text2live.dismiss"
-    bl_label = "Understood"
+    bl_label = "Dismiss"
 
-    def execute(self, _context: Any) -> set[str]:
-        """Forget it."""
+    @reports_problems
+    def execute(self, _context: Any) -> None:
+        """Remove it."""
         runtime.current().problem = None
-        handlers.redraw()
-        return {"FINISHED"}
 
 
 CLASSES = (

@@ -1,4 +1,4 @@
-"""Buttons of a layer's own strip: make it anew, show an earlier version, bake it."""
+"""Operators of a layer strip: make it again, show an earlier version, bake it."""
 
 from __future__ import annotations
 
@@ -6,44 +6,42 @@ from typing import Any
 
 import bpy
 
-from ..blender import compat, handlers, runtime, scripting
+from ..blender import compat, runtime, scripting
 from ..blender.timeline import layers, versions
-from ..wire import jobs
-from .base import refuse
+from .base import reports_problems
 from .preferences import longest
 
 
 class OnLayer:
-    """An operator on the active strip, which is a layer."""
+    """An operator on the active layer strip."""
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        """A layer's strip is active."""
+        """A layer strip is active."""
         strip = compat.active_strip(context)
         if strip is None or layers.JOB not in strip:
-            cls.poll_message_set("Make the strip of a layer active first")
+            cls.poll_message_set("Make a layer strip active first")
             return False
         return True
 
-    def execute(self, context: Any) -> set[str]:
-        """Do it; what stands in the way is said."""
-        scene, layer = compat.sequencer_scene(context), compat.active_strip(context)
-        try:
-            self.act(context, scene, layer)
-        except jobs.JobError as error:
-            return refuse(self, error.problem)
-        handlers.redraw()
-        return {"FINISHED"}
+    @reports_problems
+    def execute(self, context: Any) -> None:
+        """Use it on the active layer."""
+        self.act(context, compat.sequencer_scene(context), compat.active_strip(context))
+
+    def act(self, context: Any, scene: Any, layer: Any) -> None:
+        """Use it on a layer strip; raises JobError."""
+        raise NotImplementedError
 
 
 class T2L_OT_make_again(OnLayer, bpy.types.Operator):
-    """Make this layer anew with the settings of the panel. Its strip and its keyframes stay"""
+    """Make this layer again with the panel's settings. Its strip and keyframes are kept"""
 
     bl_idname = "text2live.make_again"
     bl_label = "Make Again Here"
 
     def act(self, context: Any, scene: Any, layer: Any) -> None:
-        """Begin an edit of the layer's source whose result this strip will show."""
+        """Start an edit of the layer's source whose result this strip will show."""
         source = layers.source_of_layer(scene, layer)
         settings = scene.text2live.collect(longest(context))
         job = runtime.current().start(scene, source, settings)
@@ -51,7 +49,7 @@ class T2L_OT_make_again(OnLayer, bpy.types.Operator):
 
 
 class T2L_OT_show_earlier(OnLayer, bpy.types.Operator):
-    """Show the version that this strip showed before; press again for the one before that"""
+    """Show the previous version of this layer; press again to go further back"""
 
     bl_idname = "text2live.show_earlier"
     bl_label = "Earlier Version"
@@ -63,21 +61,17 @@ class T2L_OT_show_earlier(OnLayer, bpy.types.Operator):
 
 
 class T2L_OT_bake(OnLayer, bpy.types.Operator):
-    """Write the layer into one lossless movie (FFV1) that takes its place. Blender stays free"""
+    """Write the layer to one lossless movie (FFV1) in the background and replace its strip"""
 
     bl_idname = "text2live.bake"
     bl_label = "Bake to Movie"
 
-    def invoke(self, context: Any, _event: Any) -> set[str]:
-        """Begin and return at once; the timer carries it on."""
+    @reports_problems
+    def invoke(self, context: Any, _event: Any) -> None:
+        """Start and return at once; the timer continues."""
         state = runtime.current()
         state.problem = None
-        try:
-            state.bakes.begin(compat.active_strip(context))
-        except jobs.JobError as error:
-            return refuse(self, error.problem)
-        handlers.redraw()
-        return {"FINISHED"}
+        state.bakes.begin(compat.active_strip(context))
 
     def act(self, _context: Any, _scene: Any, layer: Any) -> None:
         """Bake and wait for the end (for scripts)."""
@@ -86,7 +80,7 @@ class T2L_OT_bake(OnLayer, bpy.types.Operator):
 
 
 class T2L_OT_cancel_bake(OnLayer, bpy.types.Operator):
-    """Stop baking; the layer stays as it is"""
+    """Stop baking. The layer stays as it is"""
 
     bl_idname = "text2live.cancel_bake"
     bl_label = "Cancel Baking"

@@ -1,4 +1,4 @@
-"""Buttons of painting: open an atlas or a frame as an image, and lay the paint over the shot."""
+"""Operators of painting: open an atlas or a frame as an image, and map the paint to the shot."""
 
 from __future__ import annotations
 
@@ -14,60 +14,61 @@ from ..core.jobs import Job
 from ..core.settings import LAYER_WORDS
 from ..wire import jobs
 from .base import subject
-from .opening import Chooser, OpenImageOperator
-from .operators import OnStrip, begin
+from .open_image import ImageSetter, OpenImageOperator
+from .operators import StartsJob, begin
 from .preferences import longest
 from .properties import PAINT_LAYERS
 
 
 class T2L_OT_open_atlas(OpenImageOperator, bpy.types.Operator):
-    """Open the layer's atlas of the analysed shot as an image to paint on"""
+    """Open this layer's atlas as an image to paint on"""
 
     bl_idname = "text2live.open_atlas"
     bl_label = "Open Atlas"
 
     layer: EnumProperty(  # type: ignore[valid-type]
-        name="Layer", description="The layer whose atlas is opened", items=PAINT_LAYERS
+        name="Layer", description="The layer whose atlas to open", items=PAINT_LAYERS
     )
 
-    def open(self, context: Any) -> tuple[ImageJob, Chooser]:
-        """The atlas, for Map to Shot; one that was opened before comes back as it was left."""
+    def open(self, context: Any) -> tuple[ImageJob, ImageSetter]:
+        """The atlas, for Map to Shot; one that is open already is shown as it is."""
         scene, strip, layer = compat.sequencer_scene(context), subject(context), self.layer
-        plain = scene.text2live.collect(longest(context), "paint")
-        found = analyses.find(strip, plain)
-        picture = found.pictures.get(f"{layer}_atlas") if found else None
-        if picture is None:
-            raise _raised(_not_analysed(layer))
+        settings = scene.text2live.collect(longest(context), "paint")
+        found = analyses.find(strip, settings)
+        atlas = found.pictures.get(f"{layer}_atlas") if found else None
+        if atlas is None:
+            raise _not_analysed(layer)
 
-        def choose(settings: Any, image: Any) -> None:
+        def set_image(settings: Any, image: Any) -> None:
             settings.paint_image, settings.paint_layer = image, layer
             settings.paint_onto = "atlas"
 
         name = f"{strip.name} {LAYER_WORDS[layer]} atlas"
-        return image_jobs.open_atlas(picture, name, analyses.fingerprint(strip, plain)), choose
+        fingerprint = analyses.fingerprint(strip, settings)
+        return image_jobs.open_atlas(atlas, name, fingerprint), set_image
 
 
 class T2L_OT_paint_frame(OpenImageOperator, bpy.types.Operator):
-    """Open a copy of the current frame to paint on; what you paint is carried to all the others"""
+    """Open a copy of the current frame to paint on. The paint is carried to all other frames"""
 
     bl_idname = "text2live.paint_frame"
     bl_label = "Paint on This Frame"
 
-    def open(self, context: Any) -> tuple[ImageJob, Chooser]:
+    def open(self, context: Any) -> tuple[ImageJob, ImageSetter]:
         """A copy of the frame, for Map to Shot."""
         scene = compat.sequencer_scene(context)
         frame = scene.frame_current
 
-        def choose(settings: Any, image: Any) -> None:
+        def set_image(settings: Any, image: Any) -> None:
             settings.paint_image, settings.paint_onto = image, "frame"
             settings.paint_frame = frame
 
-        opened = image_jobs.open_frame(scene, subject(context), frame, longest(context), "paint")
-        return opened, choose
+        size = longest(context)
+        return image_jobs.open_frame(scene, subject(context), frame, size, "paint"), set_image
 
 
-class T2L_OT_map_paint(OnStrip, bpy.types.Operator):
-    """Lay what is painted over every frame of the shot, as a new layer: no training, in seconds"""
+class T2L_OT_map_paint(StartsJob, bpy.types.Operator):
+    """Carry the paint to every frame of the shot as a new layer. Takes seconds, no training"""
 
     bl_idname = "text2live.map_paint"
     bl_label = "Map to Shot"
@@ -76,39 +77,38 @@ class T2L_OT_map_paint(OnStrip, bpy.types.Operator):
         """Start the job; raises JobError."""
         scene, strip = compat.sequencer_scene(context), subject(context)
         check_source(strip)
-        settings = scene.text2live
-        image = settings.paint_image
+        image = scene.text2live.paint_image
         if image is None:
             raise jobs.JobError(
                 "no_paint_image",
                 "No image is chosen.",
-                "Open an atlas or a frame to paint on, or choose a picture with transparency.",
+                "Open an atlas or a frame to paint on, or choose an image with transparency.",
             )
-        if settings.paint_onto == "atlas":
-            plain = settings.collect(longest(context), "paint")
-            if analyses.find(strip, plain) is None:
-                raise _raised(_not_analysed(settings.paint_layer))
-            if image.get(
-                image_jobs.ANALYSIS, analyses.fingerprint(strip, plain)
-            ) != analyses.fingerprint(strip, plain):
-                raise jobs.JobError(
-                    "other_atlas",
-                    f"The image {image.name} is the atlas of another analysis.",
-                    "Open the atlas again, or set the object and the quality as they were then.",
-                )
+        if scene.text2live.paint_onto == "atlas":
+            _check_atlas(context, scene.text2live, strip, image)
         return begin(context, "paint", image.name)
 
 
-def _not_analysed(layer: str) -> jobs.Problem:
-    return jobs.Problem(
-        code="not_analysed",
-        message=f"The shot has no {LAYER_WORDS[layer]} atlas yet under these settings.",
-        hint="Press Analyse Shot first.",
+def _check_atlas(context: Any, panel_settings: Any, strip: Any, image: Any) -> None:
+    """Raise JobError if the shot is not analysed or the image belongs to another analysis."""
+    settings = panel_settings.collect(longest(context), "paint")
+    if analyses.find(strip, settings) is None:
+        raise _not_analysed(panel_settings.paint_layer)
+    fingerprint = analyses.fingerprint(strip, settings)
+    if image.get(image_jobs.ANALYSIS, fingerprint) != fingerprint:
+        raise jobs.JobError(
+            "other_atlas",
+            f"The image {image.name} is the atlas of another analysis.",
+            "Open the atlas again, or restore the object and quality it was made with.",
+        )
+
+
+def _not_analysed(layer: str) -> jobs.JobError:
+    return jobs.JobError(
+        "not_analysed",
+        f"With these settings the shot has no {LAYER_WORDS[layer]} atlas yet.",
+        "Press Analyse Shot first.",
     )
-
-
-def _raised(problem: jobs.Problem) -> jobs.JobError:
-    return jobs.JobError(problem.code, problem.message, problem.hint)
 
 
 CLASSES = (T2L_OT_open_atlas, T2L_OT_paint_frame, T2L_OT_map_paint)

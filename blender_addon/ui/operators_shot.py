@@ -1,4 +1,4 @@
-"""Buttons of the shot: the box dragged in the preview, the painted mask, the analysis' report."""
+"""Operators of the shot: draw a box in the preview, paint a mask, open the analysis report."""
 
 from __future__ import annotations
 
@@ -13,37 +13,35 @@ from ..blender.timeline import layers
 from ..core.planning import bounding_box, canvas_to_image
 from ..wire import jobs
 from . import box_overlay
-from .base import refuse, subject
-from .opening import Chooser, OpenImageOperator
+from .base import reports_problems, subject
+from .open_image import ImageSetter, OpenImageOperator
 from .operators import NeedsStrip
 from .preferences import longest
 
 
 class T2L_OT_draw_box(NeedsStrip, bpy.types.Operator):
-    """Drag a box round the object in the preview, on the current frame"""
+    """Drag a box around the object in the preview, on the current frame"""
 
     bl_idname = "text2live.draw_box"
     bl_label = "Draw Box"
     bl_options = {"REGISTER", "UNDO"}
 
+    @reports_problems
     def invoke(self, context: Any, _event: Any) -> set[str]:
-        """Wait for the drag; Esc gives up."""
+        """Wait for the drag; Esc cancels."""
         self._region = box_overlay.preview_region(context)
         strip = subject(context)
-        try:
-            check_source(strip)
-            self._size = source_size(strip)
-            if self._region is None:
-                raise jobs.JobError(
-                    "no_preview",
-                    "No preview is open to draw the box in.",
-                    "Set a Sequencer's view to Preview, or type the box's corner and size.",
-                )
-        except jobs.JobError as error:
-            return refuse(self, error.problem)
-        self._from: tuple[float, float] | None = None
+        check_source(strip)
+        self._size = source_size(strip)
+        if self._region is None:
+            raise jobs.JobError(
+                "no_preview",
+                "No preview is open to draw the box in.",
+                "Set a Sequencer's view to Preview, or enter the box's corner and size.",
+            )
+        self._start: tuple[float, float] | None = None
         context.window.cursor_modal_set("CROSSHAIR")
-        context.workspace.status_text_set("Drag a box round the object; Esc: give up")
+        context.workspace.status_text_set("Drag a box around the object; Esc: cancel")
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
@@ -56,15 +54,15 @@ class T2L_OT_draw_box(NeedsStrip, bpy.types.Operator):
             inside = 0 <= here[0] < self._region.width and 0 <= here[1] < self._region.height
             if not inside:
                 return {"PASS_THROUGH"}
-            self._from = here
+            self._start = here
             return {"RUNNING_MODAL"}
-        if self._from is None:
+        if self._start is None:
             return {"PASS_THROUGH"}
         if event.type == "MOUSEMOVE":
-            box_overlay.show_drag((*self._from, *here))
+            box_overlay.show_drag((*self._start, *here))
             self._region.tag_redraw()
         elif event.type == "LEFTMOUSE" and event.value == "RELEASE":
-            take(context, box_overlay.canvas_points(context, self._region, self._from, here))
+            set_box(context, box_overlay.canvas_points(context, self._region, self._start, here))
             return self._end(context, "FINISHED")
         return {"RUNNING_MODAL"}
 
@@ -76,8 +74,8 @@ class T2L_OT_draw_box(NeedsStrip, bpy.types.Operator):
         return {outcome}
 
 
-def take(context: Any, corners: list[tuple[float, float]]) -> None:
-    """Keep the box round four points of the canvas, in pixels from its middle, for this frame."""
+def set_box(context: Any, corners: list[tuple[float, float]]) -> None:
+    """Set the object's box on this frame. corners: canvas points in pixels from its centre."""
     scene, strip = compat.sequencer_scene(context), subject(context)
     size = source_size(strip)
     placement = layers.get_placement(strip)
@@ -90,28 +88,26 @@ def take(context: Any, corners: list[tuple[float, float]]) -> None:
 
 
 class T2L_OT_paint_mask(OpenImageOperator, bpy.types.Operator):
-    """Open a copy of the current frame: paint over the object in any colour that stands out"""
+    """Open a copy of the current frame. Paint over the object in a colour that stands out"""
 
     bl_idname = "text2live.paint_mask"
     bl_label = "Paint Mask on This Frame"
 
-    def open(self, context: Any) -> tuple[ImageJob, Chooser]:
+    def open(self, context: Any) -> tuple[ImageJob, ImageSetter]:
         """A copy of the frame, which becomes the mask."""
-        scene = compat.sequencer_scene(context)
-        frame = scene.frame_current
+        scene, strip = compat.sequencer_scene(context), subject(context)
+        frame, size = scene.frame_current, longest(context)
 
-        def choose(settings: Any, image: Any) -> None:
+        def set_image(settings: Any, image: Any) -> None:
             settings.mask_mode, settings.mask_image = "image", image
             settings.mask_frame = frame
 
-        opened = image_jobs.open_frame(
-            scene, subject(context), frame, longest(context), "mask", image_jobs.OPAQUE
-        )
-        return opened, choose
+        opened = image_jobs.open_frame(scene, strip, frame, size, "mask", image_jobs.OPAQUE)
+        return opened, set_image
 
 
 class T2L_OT_open_report(NeedsStrip, bpy.types.Operator):
-    """Open the analysis' report: what was found, layer by layer, in one picture"""
+    """Open the analysis report: everything that was found, layer by layer, in one image"""
 
     bl_idname = "text2live.open_report"
     bl_label = "Open Report"

@@ -1,4 +1,4 @@
-"""The panel in the Sequencer's sidebar: what went wrong last, and the rooms below it."""
+"""The panel in the Sequencer's sidebar: the last problem, and the panels below it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class T2L_PT_sequencer(InSequencer, bpy.types.Panel):
     bl_label = "Text2LIVE"
 
     def draw(self, context: Any) -> None:
-        """The last problem, if the artist has not been rid of it yet."""
+        """The last problem, until the artist dismisses it."""
         problem = runtime.current().problem
         if problem is not None:
             box = self.layout.box()
@@ -49,7 +49,7 @@ CLASSES = (
 
 
 def register() -> None:
-    """Make the panels known, in the order in which they are read."""
+    """Register the panels, in the order in which they are shown."""
     thumbs.register()
     box_overlay.register()
     erased_overlay.register()
@@ -58,7 +58,7 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """Take the panels away."""
+    """Unregister the panels."""
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
     erased_overlay.unregister()

@@ -1,4 +1,4 @@
-"""Connection: where it stands, why, and the button that changes it."""
+"""The Connection panel: its state, the reason, and the button that changes it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ..core.local_backend import LocalBackend
 from . import text_layout
 from .base import PARENT, InSequencer
 
-_MENDED_IN_PREFERENCES = ("wrong_key", "not_allowed", "not_a_backend", "bad_address", "no_answer")
+_FIXED_IN_PREFERENCES = ("wrong_key", "not_allowed", "not_a_backend", "bad_address", "no_answer")
 
-OTHERS = 3  # jobs from elsewhere that are named
+OTHERS_SHOWN = 3  # jobs from elsewhere that are named
 
 
 class T2L_PT_connection(InSequencer, bpy.types.Panel):
@@ -25,12 +25,12 @@ class T2L_PT_connection(InSequencer, bpy.types.Panel):
     bl_parent_id = PARENT
 
     def draw_header_preset(self, _context: Any) -> None:
-        """The state, to be read while the panel is folded."""
+        """The state, visible while the panel is collapsed."""
         view = runtime.current().session.view
         self.layout.label(text=view.short, icon=view.icon)
 
     def draw(self, context: Any) -> None:
-        """State, reason, what the backend is, and the local one."""
+        """The connection, and the local backend."""
         state = runtime.current()
         width = text_layout.line_length(context)
         draw_state(self.layout, state.session.view, width)
@@ -38,7 +38,7 @@ class T2L_PT_connection(InSequencer, bpy.types.Panel):
 
 
 def draw_state(layout: Any, view: View, width: int) -> None:
-    """One line and its button; what the backend is, or why there is none."""
+    """The state and its button; then the backend's details, or why there is no connection."""
     row = layout.row(align=True)
     row.label(text=view.line, icon=view.icon)
     if view.state == "off":
@@ -51,26 +51,26 @@ def draw_state(layout: Any, view: View, width: int) -> None:
         for text in (view.backend, view.memory, view.queue):
             if text:
                 column.label(text=text, icon="BLANK1")
-        for text in view.others[:OTHERS]:
-            text_layout.draw_paragraph(column, f"Not from here: {text}", width, "USER")
-        if len(view.others) > OTHERS:
-            column.label(text=f"and {len(view.others) - OTHERS} more", icon="BLANK1")
+        for text in view.others[:OTHERS_SHOWN]:
+            text_layout.draw_paragraph(column, f"Elsewhere: {text}", width, "USER")
+        if len(view.others) > OTHERS_SHOWN:
+            column.label(text=f"and {len(view.others) - OTHERS_SHOWN} more", icon="BLANK1")
     elif view.problem is not None:
         box = layout.box()
         text_layout.draw_problem(box, view.problem, width)
         if view.problem.code == ONLINE_OFF:
             box.operator("text2live.allow_online", icon="URL")
-        elif view.problem.code in _MENDED_IN_PREFERENCES:
+        elif view.problem.code in _FIXED_IN_PREFERENCES:
             box.operator("text2live.preferences", icon="PREFERENCES")
 
 
 def draw_local(layout: Any, local: LocalBackend | None, view: View, width: int) -> None:
-    """The backend that was started from here, or the button that starts one."""
+    """The state of the local backend, or the button that starts it."""
     if local is not None and local.running:
         row = layout.split(factor=0.75, align=True)
         text = {
             "starting": "Starting the local backend",
-            "ready": "The local backend runs",
+            "ready": "Local backend running",
             "stopping": "Stopping the local backend",
         }[local.state]
         row.label(text=text, icon="SORTTIME" if local.state != "ready" else "CHECKMARK")

@@ -1,4 +1,4 @@
-"""Edit: the words, the choices, and the button."""
+"""The Edit panel: texts, choices, and the button."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from .preferences import longest
 
 
 class T2L_PT_edit(InSequencer, bpy.types.Panel):
-    """What the shot is to show"""
+    """What the edited shot should show"""
 
     bl_idname = "T2L_PT_edit"
     bl_label = "Edit"
     bl_parent_id = PARENT
 
     def draw(self, context: Any) -> None:
-        """Words first, then choices, then the button and how long it will take."""
+        """Texts, choices, the button, and how long the edit will take."""
         layout = self.layout
         scene = compat.sequencer_scene(context)
         if scene is None:
             return
         settings = scene.text2live
-        draw_words(layout, settings)
+        draw_texts(layout, settings)
         draw_choices(layout, settings)
         draw_start_from(layout, settings)
         row = layout.row()
@@ -37,7 +37,7 @@ class T2L_PT_edit(InSequencer, bpy.types.Panel):
 
 
 class T2L_PT_advanced(InSequencer, bpy.types.Panel):
-    """What is seldom needed"""
+    """Rarely needed settings"""
 
     bl_idname = "T2L_PT_advanced"
     bl_label = "Advanced"
@@ -45,7 +45,7 @@ class T2L_PT_advanced(InSequencer, bpy.types.Panel):
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: Any) -> None:
-        """Further words, the model, the engine."""
+        """More texts, detail, the model and the engine."""
         scene = compat.sequencer_scene(context)
         if scene is None:
             return
@@ -58,8 +58,8 @@ class T2L_PT_advanced(InSequencer, bpy.types.Panel):
             field(column, settings, name)
 
 
-def draw_words(layout: Any, settings: Any) -> None:
-    """What the shot shows after the edit, and before."""
+def draw_texts(layout: Any, settings: Any) -> None:
+    """What the shot shows after the edit, and now."""
     column = layout.column()
     field(column, settings, "prompt")
     field(column, settings, "source")
@@ -69,7 +69,7 @@ def draw_words(layout: Any, settings: Any) -> None:
 
 
 def draw_choices(layout: Any, settings: Any) -> None:
-    """Kind, layer, quality, strength, seed."""
+    """Kind, layer, quality, strength and seed."""
     column = layout.column()
     field(column, settings, "recipe", expand=True)
     if settings.mask_mode != "none":
@@ -80,23 +80,24 @@ def draw_choices(layout: Any, settings: Any) -> None:
 
 
 def draw_start_from(layout: Any, settings: Any) -> None:
-    """The earlier edit this one goes on from, if one was chosen."""
+    """The earlier edit to start from, if one is chosen."""
     if settings.after:
         row = layout.row(align=True)
         title = settings.after_title or f"job {settings.after[:8]}"
-        row.label(text=f"Goes on from {title}", icon="FORWARD")
+        row.label(text=f"Starting from {title}", icon="FORWARD")
         row.operator("text2live.start_afresh", text="", icon="X")
 
 
 def draw_expected(layout: Any, context: Any, kind: Kind) -> None:
-    """How long such jobs took on this server; nothing where that is not known."""
+    """How long such jobs took on this server; nothing if that is not known."""
     strip = subject(context)
     if strip is None or strip.type not in compat.SOURCE_TYPES:
         return
     settings = compat.sequencer_scene(context).text2live.collect(longest(context), kind)
     seconds = runtime.current().expected_seconds(strip, settings)
     if seconds is not None:
-        layout.label(text=f"About {duration(seconds)}, as before on this server", icon="TIME")
+        text = f"Estimated {duration(seconds)} (from earlier jobs on this server)"
+        layout.label(text=text, icon="TIME")
 
 
 CLASSES = (T2L_PT_edit, T2L_PT_advanced)

@@ -1,4 +1,4 @@
-"""Jobs: what runs, what waits, what is done, and a strip's versions side by side."""
+"""The Jobs panel: running and ended jobs, and the versions of a strip."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from ..core.jobs import CANCELLED, Job
 from . import text_layout, thumbs
 from .base import PARENT, InSequencer, subject
 
-SHOWN = 12  # ended jobs, the newest
-NOTES = 3  # of an ended job, the newest
+SHOWN = 12  # newest ended jobs
+NOTES = 3  # newest notes of an ended job
 
 
 class T2L_PT_jobs(InSequencer, bpy.types.Panel):
-    """What was asked for"""
+    """Running and finished jobs"""
 
     bl_idname = "T2L_PT_jobs"
     bl_label = "Jobs"
     bl_parent_id = PARENT
 
     def draw_header_preset(self, _context: Any) -> None:
-        """How many run, to be read while the panel is folded."""
+        """How many are running, visible while the panel is collapsed."""
         running = len(runtime.current().running)
         if running:
             self.layout.label(text=f"{running} running")
 
     def draw(self, context: Any) -> None:
-        """Versions of the active strip, running jobs, ended ones."""
+        """Versions of the active strip, running jobs, ended jobs."""
         layout, width = self.layout, text_layout.line_length(context)
         state = runtime.current()
         draw_versions(layout, subject(context))
@@ -40,11 +40,11 @@ class T2L_PT_jobs(InSequencer, bpy.types.Panel):
         for job in ended[:SHOWN]:
             draw_ended(layout.box(), job, width)
         if not state.jobs:
-            layout.label(text="Nothing was asked for yet", icon="INFO")
+            layout.label(text="No jobs yet", icon="INFO")
 
 
 def draw_versions(layout: Any, strip: Any) -> None:
-    """The layers made for a strip, to be compared: each can be shown alone, hidden, or shown."""
+    """The layers made for a strip, for comparison: each can be hidden, or shown alone."""
     if strip is None:
         return
     uid = strip.get(layers.UID)
@@ -57,19 +57,19 @@ def draw_versions(layout: Any, strip: Any) -> None:
     for layer in versions:
         split = column.split(factor=0.8, align=True)
         row = split.row(align=True)
-        # Blender itself takes the neighbouring icon, the closed eye, where it is muted.
+        # If it is muted, Blender shows the next icon instead: the closed eye.
         row.prop(layer, "mute", text="", icon="HIDE_OFF")
         row.label(text=f"{layer.channel}: {layer.name.removeprefix(strip.name).strip()}")
         job_id = str(layer[layers.JOB])
-        if job_id in named:  # of two layers of one version, the button is beside the first
+        if job_id in named:  # a version with two layers has one button, beside the first
             split.label(text="")
         else:
-            split.operator("text2live.show_version", text="Only").job_id = job_id
+            split.operator("text2live.show_version", text="Solo").job_id = job_id
         named.add(job_id)
 
 
 def draw_running(layout: Any, job: Job, width: int) -> None:
-    """What a job does, how far it is, how long it takes, and the button that stops it."""
+    """A job's title and cancel button, its progress, its preview and its newest note."""
     row = layout.row(align=True)
     row.label(text=job.title, icon="SHADERFX")
     row.operator("text2live.cancel", text="", icon="X").job_id = job.id
@@ -80,7 +80,7 @@ def draw_running(layout: Any, job: Job, width: int) -> None:
 
 
 def draw_ended(layout: Any, job: Job, width: int) -> None:
-    """How a job ended, its picture, and what can be done with it."""
+    """How a job ended, its thumbnail, and what can be done with it."""
     row = layout.row(align=True)
     row.label(text=f"{job.title}: {_outcome(job)}", icon=_icon(job))
     if job.settings is not None:

@@ -1,4 +1,4 @@
-"""Layer: what can be done with the active strip if it is a layer."""
+"""The Layer panel: what can be done with the active layer strip."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .base import PARENT, InSequencer
 
 
 class T2L_PT_layer(InSequencer, bpy.types.Panel):
-    """The active layer: its versions, and its pictures as one movie"""
+    """The active layer: versions and baking"""
 
     bl_idname = "T2L_PT_layer"
     bl_label = "Layer"
@@ -25,10 +25,10 @@ class T2L_PT_layer(InSequencer, bpy.types.Panel):
         return strip is not None and layers.JOB in strip
 
     def draw(self, context: Any) -> None:
-        """The buttons that make sense."""
+        """The buttons that apply to the layer."""
         layout, layer = self.layout, compat.active_strip(context)
         if layer.get(layers.HIDDEN):
-            layout.label(text="Pictures are missing: hidden", icon="ERROR")
+            layout.label(text="Hidden: frames are missing", icon="ERROR")
         if layer.type == "IMAGE":
             column = layout.column(align=True)
             column.operator("text2live.make_again", icon="FILE_REFRESH")
@@ -39,7 +39,7 @@ class T2L_PT_layer(InSequencer, bpy.types.Panel):
 
 
 def draw_bake(layout: Any, layer: Any) -> None:
-    """The button that bakes, or how far that is and the button that stops it."""
+    """The button that bakes, or the progress and the button that stops it."""
     bake = runtime.current().bakes.of(layer)
     if bake is None:
         layout.operator("text2live.bake", icon="FILE_MOVIE")

@@ -1,4 +1,4 @@
-"""Paint: change the shot by hand, on an atlas or on one frame."""
+"""The Paint panel: paint on an atlas or on one frame."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .panel_edit import draw_expected
 
 
 class T2L_PT_paint(InSequencer, bpy.types.Panel):
-    """Paint once, on an atlas or on one frame, and have it carried through the shot"""
+    """Paint once, on an atlas or one frame; the paint is carried through the shot"""
 
     bl_idname = "T2L_PT_paint"
     bl_label = "Paint"
@@ -20,7 +20,7 @@ class T2L_PT_paint(InSequencer, bpy.types.Panel):
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: Any) -> None:
-        """What to paint on, then what to do with it."""
+        """What to paint on, then how to map it."""
         layout = self.layout
         scene = compat.sequencer_scene(context)
         if scene is None:

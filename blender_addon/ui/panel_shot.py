@@ -1,4 +1,4 @@
-"""Shot: the strip, where its object is, and the analysis that makes edits quick."""
+"""The Shot panel: the strip, its object, and its analysis."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .preferences import longest
 
 
 class T2L_PT_shot(InSequencer, bpy.types.Panel):
-    """The strip that is worked on, and its object"""
+    """The strip to work on, and its object"""
 
     bl_idname = "T2L_PT_shot"
     bl_label = "Shot"
     bl_parent_id = PARENT
 
     def draw(self, context: Any) -> None:
-        """Strip, object, analysis."""
+        """The strip, its object and its analysis."""
         layout, width = self.layout, text_layout.line_length(context)
         scene, strip = compat.sequencer_scene(context), subject(context)
         if scene is None:
@@ -34,13 +34,13 @@ class T2L_PT_shot(InSequencer, bpy.types.Panel):
 
 
 def draw_strip(layout: Any, strip: Any, width: int) -> bool:
-    """The strip, its frames and its size, or what is missing; True for one that can be edited."""
+    """The strip with its frames and size, or what is wrong with it; True if it can be edited."""
     if strip is None:
         layout.label(text="Click a movie or image strip", icon="INFO")
         return False
     if strip.type not in compat.SOURCE_TYPES:
         text_layout.draw_paragraph(
-            layout, f"{strip.name} is no movie or image strip", width, "ERROR"
+            layout, f"{strip.name} is not a movie or image strip", width, "ERROR"
         )
         return False
     start, end = compat.span(strip)
@@ -48,19 +48,19 @@ def draw_strip(layout: Any, strip: Any, width: int) -> bool:
     layout.label(text=f"{strip.name}, {end - start} frames", icon=icon)
     element = strip.elements[0] if strip.elements else None
     size = f", {element.orig_width} × {element.orig_height}" if element else ""
-    layout.label(text=f"Frame {start} to {end - 1}{size}", icon="BLANK1")
+    layout.label(text=f"Frames {start} to {end - 1}{size}", icon="BLANK1")
     return True
 
 
 def draw_object(layout: Any, scene: Any, settings: Any, width: int) -> None:
-    """How the object is told from the background."""
+    """How to find the object."""
     column = layout.column()
     field(column, settings, "mask_mode")
     mode = settings.mask_mode
     if mode == "box":
         column.operator("text2live.draw_box", icon="SELECT_SET")
         if min(settings.mask_size) < 1:
-            text = "No box yet: press the button and drag it, or type it here."
+            text = "No box yet: press Draw Box and drag one, or enter its corner and size."
             text_layout.draw_paragraph(column, text, width, "INFO")
         for name in ("mask_corner", "mask_size", "mask_frame"):
             field(column, settings, name)
@@ -88,7 +88,7 @@ def draw_object(layout: Any, scene: Any, settings: Any, width: int) -> None:
 
 
 def draw_analysis(layout: Any, context: Any, strip: Any, width: int) -> None:
-    """Whether the shot is analysed under these settings, how well, and its atlases."""
+    """Whether the shot is analysed with these settings, how well, and its atlases."""
     running = [job for job in runtime.current().running if job.kind == "atlas"]
     settings = compat.sequencer_scene(context).text2live.collect(longest(context), "atlas")
     found = analyses.find(strip, settings)
@@ -101,12 +101,12 @@ def draw_analysis(layout: Any, context: Any, strip: Any, width: int) -> None:
         draw_expected(layout, context, "atlas")
         return
     box = layout.box()
-    box.label(text="Analysed: edits of it are quick now", icon="CHECKMARK")
+    box.label(text="Shot analysed. Further edits reuse it.", icon="CHECKMARK")
     start = compat.span(strip)[0]
     for verdict in verdicts(found.numbers, start):
         text_layout.draw_paragraph(box, verdict.text, width, "BLANK1" if verdict.good else "ERROR")
     if not found.pictures:
-        box.operator("text2live.analyse", text="Show Its Atlases", icon="VIEWZOOM")
+        box.operator("text2live.analyse", text="Show Atlases", icon="VIEWZOOM")
         return
     row = box.row(align=True)
     for layer, name in (("foreground", "Object"), ("background", "Background")):

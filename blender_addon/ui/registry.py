@@ -1,4 +1,4 @@
-"""Every operator, made known to Blender."""
+"""Registers every operator."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _CLASSES = (
 
 
 def register() -> None:
-    """Make the operators known."""
+    """Register the operators."""
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
 
 
 def unregister() -> None:
-    """Take the operators away."""
+    """Unregister the operators."""
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)

@@ -1,4 +1,4 @@
-"""Sentences in a panel: Blender's labels do not wrap."""
+"""Wrapped text in panels: Blender's labels do not wrap."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 
 from ..wire import jobs
 
-_PIXELS_A_LETTER = 6.3
+_PIXELS_PER_CHARACTER = 6.3
 
 
 def line_length(context: Any) -> int:
-    """Letters that fit in a line of the sidebar."""
+    """How many characters fit in a line of the sidebar."""
     region = getattr(context, "region", None)
     scale = context.preferences.system.ui_scale or 1.0
     pixels = region.width if region is not None and region.width > 100 else 320
-    return max(24, int((pixels - 90) / (_PIXELS_A_LETTER * scale)))
+    return max(24, int((pixels - 90) / (_PIXELS_PER_CHARACTER * scale)))
 
 
 def draw_paragraph(layout: Any, text: str, width: int, icon: str = "NONE") -> None:
-    """One label a line, the icon before the first."""
+    """Draw wrapped text as one label per line, with the icon before the first."""
     column = layout.column(align=True)
     column.scale_y = 0.8
     rest = "NONE" if icon == "NONE" else "BLANK1"
@@ -27,8 +27,8 @@ def draw_paragraph(layout: Any, text: str, width: int, icon: str = "NONE") -> No
         column.label(text=line, icon=rest if index else icon)
 
 
-def draw_problem(layout: Any, what: jobs.Problem, width: int) -> None:
-    """What happened, and what to do about it."""
-    draw_paragraph(layout, what.message, width, "ERROR")
-    if what.hint:
-        draw_paragraph(layout, what.hint, width, "INFO")
+def draw_problem(layout: Any, problem: jobs.Problem, width: int) -> None:
+    """Draw what went wrong, and what to do about it."""
+    draw_paragraph(layout, problem.message, width, "ERROR")
+    if problem.hint:
+        draw_paragraph(layout, problem.hint, width, "INFO")

@@ -1,4 +1,4 @@
-"""Pictures in panels: files on disk as icons, loaded once and let go when long not shown."""
+"""Images in panels: image files as icons, loaded once and dropped when no longer shown."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 import bpy
 import bpy.utils.previews
 
-KEPT = 64  # more than the panels show at once
+KEPT = 64  # icons; more than the panels show at once
 _loaded: dict[str, Any] = {}
-_shown: dict[str, None] = {}  # the icon shown last comes last
+_shown: dict[str, None] = {}  # keys in the order last shown
 
 
 def icon(path: Path | None) -> int:
-    """Blender's icon for a picture file; 0 where there is no such file, or nothing can be shown."""
+    """Blender's icon for an image file; 0 if there is no such file or it cannot be shown."""
     collection = _loaded.get("pictures")
     if collection is None or path is None or not path.exists():
         return 0
-    # A file that was written anew under its name is another picture.
+    # A file that was overwritten is another image.
     key = f"{path}|{path.stat().st_mtime_ns}"
     if key not in collection:
         collection.load(key, str(path), "IMAGE")
@@ -31,7 +31,7 @@ def icon(path: Path | None) -> int:
 
 
 def show(layout: Any, path: Path | None, scale: float) -> bool:
-    """Draw a picture file; False when it cannot be shown. scale: in lines of text, about."""
+    """Draw an image file; False when it cannot be shown. scale: about lines of text."""
     number = icon(path)
     if number:
         layout.template_icon(icon_value=number, scale=scale)
@@ -39,11 +39,11 @@ def show(layout: Any, path: Path | None, scale: float) -> bool:
 
 
 def register() -> None:
-    """Make room for pictures."""
+    """Make the collection of icons."""
     _loaded["pictures"] = bpy.utils.previews.new()
 
 
 def unregister() -> None:
-    """Let go of every picture."""
+    """Drop every icon."""
     bpy.utils.previews.remove(_loaded.pop("pictures"))
     _shown.clear()

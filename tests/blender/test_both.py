@@ -250,7 +250,7 @@ def test_versions_of_both_are_compared_as_one(both: Desk) -> None:
     assert "Versions on the timeline" not in drawn(both.scene)
     second = made(both, "a boat")
     seen = drawn(both.scene)
-    assert seen.lines.count("<Only>") == 2
+    assert seen.lines.count("<Solo>") == 2
     assert "5: v2 a boat object" in seen
     assert bpy.ops.text2live.show_version(job_id=second.id) == {"FINISHED"}
     assert [one.mute for one in layers.layers_of_job(first.id)] == [True, True]

@@ -159,20 +159,23 @@ def test_what_the_nodes_leave_out_is_said(scene: Any, movie: Path, job: Any) -> 
     strip, placed = layers.source_of_job(job)[1], layers.find_layer(job.id)
     said: list[Any] = []
     button = types.SimpleNamespace(
-        job=lambda candidates: candidates[-1], report=lambda level, text: said.append((level, text))
+        job_id="",
+        candidates=operators.T2L_OT_compose.candidates,
+        report=lambda level, text: said.append((level, text)),
     )
+    button.act = lambda context, job: operators.T2L_OT_compose.act(button, context, job)
     press = operators.T2L_OT_compose.execute
     assert press(button, bpy.context) == {"FINISHED"}
-    assert (len(said), said[0][0], compositor.left_out(strip, job)) == (1, {"INFO"}, [])
+    assert (len(said), said[0][0], compositor.ignored_settings(strip, job)) == (1, {"INFO"}, [])
     strip.use_flip_x = placed.use_flip_x = True
     strip.blend_alpha, placed.color_multiply, placed.blend_type = 0.5, 2.0, "ADD"
     assert press(button, bpy.context) == {"FINISHED"}
     assert said[1][0] == {"WARNING"}
-    names = ["place of shot", "opacity of shot"]
-    names += ['colours of fire "v2"', 'blend mode of fire "v2"']
-    assert said[1][1].endswith("without " + ", ".join(f"the {name}" for name in names))
+    names = ["transform of shot", "opacity of shot"]
+    names += ['colour settings of fire "v2"', 'blend mode of fire "v2"']
+    assert f"ignores {', '.join(f'the {name}' for name in names)}: " in said[1][1]
     placed.transform.offset_x = 5
-    assert 'the place of fire "v2"' in compositor.left_out(strip, job)
+    assert 'the transform of fire "v2"' in compositor.ignored_settings(strip, job)
 
 
 def test_pictures_that_are_gone_are_said(scene: Any, job: Any) -> None:

@@ -42,7 +42,7 @@ def test_a_local_backend_from_start_to_stop(scene: Any, state: Any, preferences:
     assert "Starting the local backend" in drawn(scene)
     assert state.interval() <= 0.1
     until(state, lambda: state.session.view.state == "ready")
-    assert "The local backend runs" in drawn(scene)
+    assert "Local backend running" in drawn(scene)
     until(state, lambda: state.session.view.total_bytes > 0 or sys.platform != "linux")
     assert "stand-in" in state.session.view.device
     state.session.disconnect()
@@ -76,7 +76,7 @@ def test_why_a_local_backend_did_not_start(
         bpy.ops.text2live.start_local()
     preferences.backend_python = PYTHON
     preferences.backend_folder = str(tmp_path)
-    with pytest.raises(RuntimeError, match="does not hold the backend"):
+    with pytest.raises(RuntimeError, match="does not contain the backend"):
         bpy.ops.text2live.start_local()
     preferences.backend_folder = str(studio.REPOSITORY)
     preferences.backend_options = "--mock ok --listen nowhere"
@@ -106,7 +106,7 @@ def test_the_way_to_the_preferences_where_they_mend_it(scene: Any, state: Any) -
     state.session.view = View(state="refused", address="tcp://box:1", problem=problem)
     seen = drawn(scene, "T2L_PT_connection")
     assert "Wrong connection file" in seen.lines
-    assert "<Open the Preferences>" in seen
+    assert "<Open Preferences>" in seen
 
 
 def test_online_access_is_allowed_with_one_click(

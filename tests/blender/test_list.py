@@ -82,7 +82,7 @@ def test_an_analysis_is_kept_on_its_strip_and_shown(table: Table) -> None:
     assert len(compat.strips(table.scene.sequence_editor)) == 1
     assert set(job.pictures) == {"foreground_atlas", "background_atlas"}
     seen = drawn(table.scene)
-    assert "Analysed: edits of it are quick now" in seen
+    assert "Shot analysed. Further edits reuse it." in seen
     assert "<Paint Object>" in seen
     assert "<Open Report>" not in seen  # the stand-in makes none
     table.finish()
@@ -92,9 +92,9 @@ def test_an_analysis_is_kept_on_its_strip_and_shown(table: Table) -> None:
     bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
     scene = bpy.context.scene
     studio.editor(scene).active_strip = compat.all_strips(scene.sequence_editor)["shot"]
-    assert "Analysed" in drawn(scene)
+    assert "Shot analysed" in drawn(scene)
     scene.text2live.preset = "final"
-    assert "Analysed" not in drawn(scene)
+    assert "Shot analysed" not in drawn(scene)
 
 
 def test_an_edit_after_the_analysis_counts_as_quick(table: Table) -> None:
@@ -102,14 +102,14 @@ def test_an_edit_after_the_analysis_counts_as_quick(table: Table) -> None:
     assert not first.analysed
     assert analyses.find(table.strip, first.settings) is not None
     seen = drawn(table.scene)
-    assert "<Show Its Atlases>" in seen
+    assert "<Show Atlases>" in seen
     second = table.finish()
     assert second.analysed
     times = (first.seconds, second.seconds)
     assert all(0 < seconds < 60 for seconds in times)
     expected = table.state.expected_seconds(table.strip, table.settings.collect())
     assert expected == second.seconds
-    assert "as before on this server" in drawn(table.scene)
+    assert "from earlier jobs on this server" in drawn(table.scene)
 
 
 def test_a_preview_is_shown_while_a_job_runs(table: Table) -> None:
@@ -218,7 +218,7 @@ def test_a_job_is_retried_and_removed(table: Table) -> None:
     assert table.state.jobs == []
     assert layers.find_layer(again.id) is not None
     assert all(path.exists() for path in again.files)
-    assert "Nothing was asked for yet" in drawn(table.scene)
+    assert "No jobs yet" in drawn(table.scene)
 
 
 def test_an_atlas_is_opened_painted_and_mapped_to_the_shot(table: Table) -> None:

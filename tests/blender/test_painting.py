@@ -18,7 +18,7 @@ from test_shot import paint, read  # noqa: E402
 
 from blender_addon.blender import handlers, image_jobs, masks, runtime  # noqa: E402
 from blender_addon.core import png  # noqa: E402
-from blender_addon.ui import erased_overlay, opening, operators_paint  # noqa: E402
+from blender_addon.ui import erased_overlay, open_image, operators_paint  # noqa: E402
 from blender_addon.wire import jobs  # noqa: E402
 from scripts.blender import studio  # noqa: E402
 
@@ -33,7 +33,7 @@ def pressed() -> Any:
     """A button for painting on a frame, as it is pressed."""
     return types.SimpleNamespace(
         open=lambda context: operators_paint.T2L_OT_paint_frame.open(None, context),
-        _begin=lambda context, wait: opening.OpenImageOperator._begin(
+        _begin=lambda context, wait: open_image.OpenImageOperator._begin(
             pressed(), context, wait=wait
         ),
         report=lambda _level, text: pytest.fail(text),

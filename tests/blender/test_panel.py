@@ -53,7 +53,7 @@ def test_ready_with_a_strip(scene: Any, state: Any, strip: Any) -> None:
     assert seen.lines[:2] == ["Connected", "Connected to 127.0.0.1:5599"]
     assert "cpu" in seen.lines
     assert "shot, 8 frames" in seen
-    assert "Frame 1 to 8, 96 × 64" in seen
+    assert "Frames 1 to 8, 96 × 64" in seen
     for name in ("Prompt", "Now", "Kind", "Change", "Quality", "Strength", "Object", "Seed"):
         assert f"[{name}]" in seen
 
@@ -62,12 +62,12 @@ def test_the_backend_says_how_busy_it_is(scene: Any, state: Any) -> None:
     state.session.view = View(state="ready", free_bytes=3 * 2**29, total_bytes=2**32, jobs=2)
     seen = drawn(scene, "T2L_PT_connection")
     assert "1.5 of 4.0 GiB free" in seen
-    assert "2 jobs in its queue" in seen
-    assert "Not from here" not in seen
-    others = tuple(f"a boat {number} (waits)" for number in range(5))
+    assert "Queue: 2 jobs" in seen
+    assert "Elsewhere" not in seen
+    others = tuple(f"a boat {number} (waiting)" for number in range(5))
     state.session.view = View(state="ready", jobs=5, others=others)
     seen = drawn(scene, "T2L_PT_connection")
-    assert "Not from here: a boat 2 (waits)" in seen
+    assert "Elsewhere: a boat 2 (waiting)" in seen
     assert "boat 3" not in seen
     assert "and 2 more" in seen
 
@@ -107,9 +107,9 @@ def test_more_is_shown_where_it_is_needed(scene: Any, strip: Any) -> None:
     settings.mask_mode, settings.mask_every = "mask", False
     assert "[On Frame]" in drawn(scene)
     settings.after, settings.after_title = "a" * 32, "v1 a red car"
-    assert "Goes on from v1 a red car" in drawn(scene)
+    assert "Starting from v1 a red car" in drawn(scene)
     bpy.ops.text2live.start_afresh()
-    assert "Goes on from" not in drawn(scene)
+    assert "Starting from" not in drawn(scene)
 
 
 def test_the_expected_time_is_that_of_earlier_jobs_on_this_server(
@@ -117,14 +117,14 @@ def test_the_expected_time_is_that_of_earlier_jobs_on_this_server(
 ) -> None:
     state.session.server = "here"
     state.history = History(tmp_path / "times.json")
-    assert "as before" not in drawn(scene)
+    assert "earlier jobs" not in drawn(scene)
     one = JobTime(
         server="here", kind="edit", preset="preview", analysed=False, frames=8, seconds=240
     )
     state.history.add(one)
-    assert "About 4 min, as before on this server" in drawn(scene)
+    assert "Estimated 4 min (from earlier jobs on this server)" in drawn(scene)
     scene.text2live.preset = "final"
-    assert "as before" not in drawn(scene)
+    assert "earlier jobs" not in drawn(scene)
 
 
 def test_a_strip_of_another_type(scene: Any) -> None:
@@ -132,7 +132,7 @@ def test_a_strip_of_another_type(scene: Any) -> None:
     length = {"length": 9} if bpy.app.version >= (5, 0, 0) else {"frame_end": 10}
     where = {"name": "plain", "type": "COLOR", "channel": 1, "frame_start": 1}
     editor.active_strip = compat.strips(editor).new_effect(**where, **length)
-    assert "plain is no movie or image strip" in drawn(scene)
+    assert "plain is not a movie or image strip" in drawn(scene)
 
 
 def test_lost_connection_says_why_and_what_to_do(scene: Any, state: Any) -> None:

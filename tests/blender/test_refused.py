@@ -56,7 +56,7 @@ def test_a_backend_that_knows_us_not_is_said_and_the_job_waits(
     desk.preferences.connection_file = str(wrong)
     said = {"client": "Not paired with this backend", "server": "Wrong connection file"}[whose]
     job = refused(desk, said)
-    assert "<Open the Preferences>" in drawn(desk.scene)
+    assert "<Open Preferences>" in drawn(desk.scene)
     desk.preferences.connection_file = str(desk.backend.file)
     goes_on(desk, job)
 

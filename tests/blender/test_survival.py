@@ -222,7 +222,7 @@ def test_a_laptop_that_slept_for_an_hour_goes_on(
     relay = Relay(int(desk.backend.address.rpartition(":")[2]))
     slept = [0.0]
     clock = types.SimpleNamespace(monotonic=lambda: time.monotonic() + slept[0], time=time.time)
-    for module in ("client", "session"):
+    for module in ("client", "open_requests"):
         monkeypatch.setattr(f"protocol.{module}.time", clock)
     fetch = Client.fetch
 

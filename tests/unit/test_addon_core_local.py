@@ -14,7 +14,7 @@ import pytest
 from blender_addon.core import local_backend
 from blender_addon.core.connection import View
 from blender_addon.core.history import History, JobTime
-from blender_addon.core.local_backend import LocalBackend, split_options, why_ended
+from blender_addon.core.local_backend import LocalBackend, explain_exit, split_options
 from protocol.jobs import JobError, Problem
 
 LOG = Path("backend.log")
@@ -102,17 +102,18 @@ def test_one_that_ends_by_itself_says_why(tmp_path: Path) -> None:
     ("words", "code", "said"),
     [
         ("python: Error while finding module specification for 'backend.serve' "
-         "(ModuleNotFoundError: No module named 'backend')", "backend_not_installed", "not have"),
-        ("/usr/bin/python3: No module named backend", "backend_not_installed", "does not have"),
+         "(ModuleNotFoundError: No module named 'backend')",
+         "backend_not_installed", "not installed"),
+        ("/usr/bin/python3: No module named backend", "backend_not_installed", "not installed"),
         ("ModuleNotFoundError: No module named 'torch'", "backend_incomplete", "torch"),
         ("text2live: Another backend is already using the folder /d.\nStop it first.",
-         "already_running", "already runs"),
+         "already_running", "already running"),
         ("Traceback:\n  ValueError: seven\n\n", "backend_ended", "ValueError: seven"),
-        ("", "backend_ended", "without a word"),
+        ("", "backend_ended", "without any output"),
     ],
 )  # fmt: skip
 def test_reasons_in_words(words: str, code: str, said: str) -> None:
-    problem = why_ended(words, LOG)
+    problem = explain_exit(words, LOG)
     assert problem.code == code
     assert said in problem.message
     assert problem.hint
@@ -122,7 +123,7 @@ def test_a_python_or_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
     data, log = tmp_path / "data", tmp_path / "log"
     with pytest.raises(JobError, match="does not exist"):
         LocalBackend(tmp_path / "nothing", None, data, log)
-    with pytest.raises(JobError, match="does not hold the backend"):
+    with pytest.raises(JobError, match="does not contain the backend"):
         LocalBackend(Path(sys.executable), tmp_path, data, log)
     (tmp_path / "plain").write_text("no program")
     with pytest.raises(JobError, match="cannot be started"):
@@ -210,4 +211,4 @@ def test_how_busy_the_backend_is() -> None:
     assert View().memory == ""
     assert View(free_bytes=2**30, total_bytes=2**31).memory == "1.0 of 2.0 GiB free"
     queues = [View(jobs=n).queue for n in (0, 1, 3)]
-    assert queues == ["No jobs in its queue", "1 job in its queue", "3 jobs in its queue"]
+    assert queues == ["Queue: empty", "Queue: 1 job", "Queue: 3 jobs"]

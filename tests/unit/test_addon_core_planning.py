@@ -217,7 +217,7 @@ def test_addresses(text: str, address: str) -> None:
 
 @pytest.mark.parametrize("text", ["box", "box:", "box:0", "box:70000", "http://box:1", "a b:1"])
 def test_what_is_no_address_is_said(text: str) -> None:
-    with pytest.raises(JobError, match="is not an address"):
+    with pytest.raises(JobError, match="is not a valid address"):
         connection.full_address(text)
 
 

@@ -330,7 +330,7 @@ def test_a_good_analysis_is_praised_and_a_doubtful_one_is_not() -> None:
         "slip_fg": 2.0, "folds_fg": 0.05,
     }  # fmt: skip
     texts = " ".join(verdict.text for verdict in quality.verdicts(bad, 20) if not verdict.good)
-    for said in ("frame 25", "30% sure", "20.0 dB", "2.0 pixels", "5%"):
+    for said in ("frame 25", "30% confident", "20.0 dB", "2.0 pixels", "5%"):
         assert said in texts
     mixed = quality.verdicts({**good, "psnr_held_out": 1.0}, 20)
     assert [verdict.good for verdict in mixed] == [False, True]

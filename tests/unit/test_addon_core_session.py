@@ -206,7 +206,7 @@ def test_jobs_from_elsewhere_are_told_in_words(studio: Studio) -> None:
         for job, state, title in infos
     )
     studio.say(JobList(listed))
-    assert studio.session.view.others == ("a boat (at work)", "atlas (waits)")
+    assert studio.session.view.others == ("a boat (running)", "atlas (waiting)")
     studio.say(BackendStatus(1))
     assert studio.session.view.others == ()
 
