@@ -1,7 +1,7 @@
 """The client of a backend, for Blender and for scripts.
 
-Threads: one daemon thread owns the sockets. Every public method may be called from any thread; it
-returns at once unless its text says that it blocks. News come out of the queue `events` alone.
+One daemon thread owns the sockets. Every public method can be called from any thread, and returns
+at once unless its docstring says that it blocks. All events arrive in the queue `events`.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ __all__ = [
     "read_connection_file",
 ]
 
-FIRST_CONTACT = 10.0  # seconds a blocking call waits for a backend that was never reached
+FIRST_CONTACT = 10.0  # seconds that a blocking call waits to reach a backend for the first time
 
 
 def new_job_id() -> str:
-    """A fresh id for a job: 32 hex digits, a UUID of version 7 (ids sort by time)."""
+    """A new job id: 32 hex digits, a UUID of version 7 (ids sort by time)."""
     stamp = int(time.time() * 1000)
     tail = secrets.randbits(74)
     high, low = tail >> 62, tail & (2**62 - 1)
@@ -67,9 +67,9 @@ def new_job_id() -> str:
 
 
 class Client:
-    """A connection to one backend that is kept up until `close`.
+    """A connection to one backend, restored after every loss until `close`.
 
-    events: everything that happens, except what a blocking call waits for itself.
+    events: everything that happens, except the events that a blocking call waits for.
     """
 
     def __init__(self, connection: Connection, *, name: str = "client") -> None:
@@ -78,12 +78,12 @@ class Client:
         self._name = name
         self._commands: SimpleQueue[Callable[[OpenRequests], None]] = SimpleQueue()
         self._halts: SimpleQueue[tuple[threading.Event, threading.Event]] = SimpleQueue()
-        self._go_on = threading.Event()  # of the halt that the thread is in
+        self._go_on = threading.Event()  # ends the halt that the thread is in
         self._lock = threading.Lock()
         self._listeners: list[tuple[Callable[[ClientEvent], bool], SimpleQueue[ClientEvent]]] = []
         self._status = ConnectionChanged("connecting")
         self._busy: BackendStatus | None = None
-        self._met = False
+        self._was_ready = False
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._wake_in, self._wake_out = socket.socketpair()
@@ -92,16 +92,16 @@ class Client:
 
     @property
     def connection(self) -> ConnectionChanged:
-        """Where the connection stands now."""
+        """The current state of the connection."""
         return self._status
 
     def start(self) -> None:
-        """Begin to connect."""
+        """Start connecting."""
         self._thread = threading.Thread(target=self._run, name="text2live-client", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Disconnect and end the thread; running jobs go on. Blocks for well under a second."""
+        """Disconnect and end the thread; running jobs continue. Blocks for well under a second."""
         self._closing.set()
         self._go_on.set()
         self._wake()
@@ -118,19 +118,19 @@ class Client:
         self.close()
 
     def submit(self, job_id: str, spec: JobSpec, source: Source) -> None:
-        """Have a job run, through restarts of the backend; the same id again does no harm.
+        """Submit a job, again after every restart of the backend. Repeating an id does no harm.
 
-        source(digest) gives the array, or its bytes, when the backend needs it; it is called in
-        the client's thread, until the job leaves the state ``uploading``.
+        source(digest) returns the array, or its bytes, when the backend needs it. It is called in
+        the client's thread until the job leaves the state ``uploading``.
         """
         self._post(lambda requests: requests.submit(job_id, spec, source))
 
     def attach(self, job_id: str, after_seq: int = 0) -> None:
-        """Get a job's events after a seq, those to come included."""
+        """Get a job's events after a seq, and all further ones."""
         self._post(lambda requests: requests.attach(job_id, after_seq))
 
     def cancel(self, job_id: str) -> None:
-        """Stop a job; a result that was finished before wins."""
+        """Stop a job; a result that was finished first wins."""
         self._post(lambda requests: requests.cancel(job_id))
 
     def forget(self, job_id: str) -> None:
@@ -138,7 +138,7 @@ class Client:
         self._post(lambda requests: requests.forget(job_id))
 
     def fetch(self, ref: ObjectRef, tag: Any = None) -> None:
-        """Get an object; ends in Fetched, or RequestFailed ``fetch``, with this tag."""
+        """Get an object; answered by Fetched, or by RequestFailed ``fetch``, with this tag."""
         self._post(lambda requests: requests.fetch(ref, tag))
 
     def list_jobs(self) -> None:
@@ -147,9 +147,9 @@ class Client:
 
     @contextmanager
     def standing_still(self) -> Iterator[None]:
-        """While entered, the client's thread waits and runs no Python; blocks until it does.
+        """While entered, the client's thread waits and runs no Python. Entering blocks until then.
 
-        For hosts that must not be interrupted: keep it short, or the backend counts as lost.
+        For hosts that must not be interrupted. Keep it short, or the backend counts as lost.
         """
         stands, go_on = threading.Event(), threading.Event()
         self._halts.put((stands, go_on))
@@ -171,9 +171,9 @@ class Client:
         on_event: Callable[[ClientEvent], None] | None = None,
         timeout: float | None = None,
     ) -> Result:
-        """Run a job; blocks until its result. Raises JobError if it fails, or after the timeout.
+        """Run a job; blocks until its result. Raises JobError if it fails or after the timeout.
 
-        on_event gets the job's and the connection's news, in the calling thread.
+        on_event gets the events of the job and the connection, in the calling thread.
         """
         check(spec)
 
@@ -197,7 +197,7 @@ class Client:
     def fetch_all(
         self, refs: Sequence[ObjectRef], timeout: float | None = None
     ) -> list[NDArray[np.uint8]]:
-        """Get objects, in order; blocks. Raises JobError if one cannot be had."""
+        """Get objects, in order; blocks. Raises JobError if one cannot be fetched."""
         tags = [object() for _ in refs]
         places = {id(tag): index for index, tag in enumerate(tags)}
         found: dict[int, NDArray[np.uint8]] = {}
@@ -219,7 +219,7 @@ class Client:
         return [found[index] for index in range(len(refs))]
 
     def _await(self, inbox: SimpleQueue[ClientEvent], timeout: float | None) -> Any:
-        """Events of an inbox; raises JobError when there is no use in waiting longer."""
+        """Yield the events of an inbox; raises JobError when waiting longer is pointless."""
         began = time.monotonic()
         while True:
             with suppress(Empty):
@@ -228,7 +228,7 @@ class Client:
             waited = time.monotonic() - began
             status = self._status
             if status.problem is not None and (
-                status.state == "refused" or (not self._met and waited > FIRST_CONTACT)
+                status.state == "refused" or (not self._was_ready and waited > FIRST_CONTACT)
             ):
                 raise _as_error(status.problem)
             if self._closing.is_set():
@@ -237,7 +237,7 @@ class Client:
                 raise JobError(
                     "timeout",
                     f"There was no result within {timeout:g} seconds.",
-                    "The job goes on: attach to it later, or cancel it.",
+                    "The job continues: attach to it later, or cancel it.",
                     retryable=True,
                 )
 
@@ -248,7 +248,7 @@ class Client:
         self._wake()
 
     def _wake(self) -> None:
-        with suppress(OSError):  # full, it is awake; closed, it is gone
+        with suppress(OSError):  # full: already awake; closed: already gone
             self._wake_out.send(b".")
 
     def _emit(self, event: ClientEvent) -> None:
@@ -257,7 +257,7 @@ class Client:
         taken = [inbox for wants, inbox in listeners if wants(event)]
         for inbox in taken:
             inbox.put(event)
-        if not taken or isinstance(event, ConnectionChanged):  # the link is everybody's
+        if not taken or isinstance(event, ConnectionChanged):  # concerns everyone
             self.events.put(event)
 
     def _run(self) -> None:
@@ -265,13 +265,13 @@ class Client:
         link = Link(self._connection, self._name, context)
         try:
             self._loop(link, OpenRequests(link, self._emit))
-        except Exception as why:  # a mistake in this module must not end in silence
+        except Exception as why:  # a bug here must not go unnoticed
             problem = Problem(
                 code="client_error",
                 message=f"The client failed: {type(why).__name__}: {why}",
-                hint="Connect again; the jobs go on meanwhile.",
+                hint="Connect again; the jobs continue.",
             )
-            self._tell("refused", problem)
+            self._change_state("refused", problem)
         finally:
             link.close()
             context.destroy(linger=0)
@@ -280,7 +280,7 @@ class Client:
         while not self._closing.is_set():
             now = time.monotonic()
             link.tick(now)
-            self._notice(link)
+            self._report(link)
             with suppress(Empty):
                 while True:
                     self._commands.get_nowait()(requests)
@@ -292,26 +292,29 @@ class Client:
             with suppress(OSError):
                 self._wake_in.recv(4096)
             for packet in link.receive(time.monotonic()):
-                requests.news(packet)
+                requests.receive(packet)
             self._stand_still()
 
     def _stand_still(self) -> None:
-        """Wait while somebody asks for it: once a round, so that the link lives on in between."""
+        """Serve one halt, if any; only one per loop, so that the link stays alive in between."""
         with suppress(Empty):
             stands, self._go_on = self._halts.get_nowait()
             stands.set()
             self._go_on.wait()
 
-    def _notice(self, link: Link) -> None:
+    def _report(self, link: Link) -> None:
+        """Emit what has changed about the connection and the backend."""
         old = self._status
         if (link.state, link.problem, link.device) != (old.state, old.problem, old.device):
-            self._tell(link.state, link.problem, link)
+            self._change_state(link.state, link.problem, link)
         if link.status is not None and link.status != self._busy:
             self._busy = link.status
             self._emit(link.status)
 
-    def _tell(self, state: State, problem: Problem | None, link: Link | None = None) -> None:
-        self._met = self._met or state == "ready"
+    def _change_state(
+        self, state: State, problem: Problem | None, link: Link | None = None
+    ) -> None:
+        self._was_ready = self._was_ready or state == "ready"
         device = "" if link is None else link.device
         model = "" if link is None or link.welcome is None else link.welcome.model
         self._status = ConnectionChanged(state, problem, device, model)
@@ -319,7 +322,7 @@ class Client:
 
 
 class _Listening:
-    """While entered, events that `wants` picks go to an inbox instead of the client's queue."""
+    """While entered, the events that `wants` accepts go to an inbox, not to the client's queue."""
 
     def __init__(self, client: Client, wants: Callable[[ClientEvent], bool]) -> None:
         self._client = client
@@ -341,14 +344,14 @@ def _as_error(problem: Problem) -> JobError:
 
 
 def _outcome(event: JobEvent) -> Result | None:
-    """The result of a job's last event; None if it goes on. Raises JobError if it failed."""
+    """The result in a job's final event, None for any other event. Raises JobError if it failed."""
     if event.event.state == "failed":
         problem = event.event.problem or Problem(
             code="failed",
-            message="The job failed and the backend gave no reason.",
+            message="The job failed, and the backend gave no reason.",
             hint="Look at the backend's own output, then try again.",
         )
         raise _as_error(problem)
     if event.event.state == "cancelled":
-        raise JobError("cancelled", "The job was cancelled.", "Start it again when you like.")
+        raise JobError("cancelled", "The job was cancelled.", "Start it again when you are ready.")
     return event.event.result if event.event.state == "done" else None

@@ -1,9 +1,9 @@
-"""Frames to messages and back: ``[b"LV01", header, buffer…]``.
+"""Encode messages as ZeroMQ frames, ``[b"LV01", header, buffer…]``, and decode them.
 
-The header is a msgpack map: the message's own fields, its name ``t``, and the envelope
-(``id`` of this message, ``re`` the id it answers, ``ep`` the server's epoch, ``v`` minor version).
-Everything that arrives is read by a strict decoder first (plain types, string keys, no duplicate
-keys, bounded lengths and depth, no trailing bytes) and converted to a typed message second.
+The header is a msgpack map: the message's own fields, its name ``t``, and the envelope (``id`` of
+this message, ``re`` the id it answers, ``ep`` the server's epoch, ``v`` the minor version).
+Incoming data passes a strict decoder first (plain types, text keys, no duplicate keys, bounded
+lengths and depth, no trailing bytes), and is then converted to a typed message.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _KNOWN = frozenset(str(kind.__struct_config__.tag) for kind in Message.__subclas
 
 
 class BadMessage(ValueError):  # noqa: N818  (it is the message that is bad)
-    """What arrived cannot be read. re: its id, as far as that was readable."""
+    """A message cannot be read. re: its id, if that was readable."""
 
     def __init__(self, code: str, text: str, re: str = "") -> None:
         super().__init__(text)
         self.problem = Problem(
-            code=code, message=text, hint="Update the add-on and the backend to one version."
+            code=code, message=text, hint="Update the add-on and the backend to the same version."
         )
         self.re = re
 
@@ -60,7 +60,7 @@ class _Envelope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def new_id() -> str:
-    """A fresh id for a message."""
+    """A new id for a message."""
     return uuid.uuid4().hex
 
 
@@ -93,7 +93,7 @@ def _check(value: Any, depth: int = 0) -> None:
 def unpack(data: Bytes) -> Any:
     """Decode msgpack strictly into None, bool, int, float, str, list and dict.
 
-    Raises BadMessage for anything else: see the module's text.
+    Raises BadMessage for anything else; the module's docstring lists what is strict.
     """
     try:
         value = msgpack.unpackb(
@@ -125,7 +125,7 @@ def unpack_as(data: Bytes, kind: type[T] | Any) -> T:
 
 
 def pack(value: Any) -> bytes:
-    """Plain msgpack of a Struct, or of a tuple of Structs."""
+    """Encode a Struct, or a tuple of Structs, as plain msgpack."""
     packed: bytes = msgpack.packb(msgspec.to_builtins(value))
     return packed
 
@@ -133,7 +133,7 @@ def pack(value: Any) -> bytes:
 def encode(
     message: AnyMessage, *, id: str = "", re: str = "", ep: str = "", buffers: Sequence[Bytes] = ()
 ) -> list[Bytes]:
-    """A message as frames. Raises ValueError if it is beyond the limits of the wire."""
+    """Encode a message as frames. Raises ValueError if it exceeds the limits of the wire."""
     header = msgspec.to_builtins(message)
     header["v"] = MINOR
     for key, text in (("id", id), ("re", re), ("ep", ep)):
@@ -148,7 +148,7 @@ def encode(
 
 
 def decode(frames: Sequence[Bytes]) -> Packet:
-    """Frames as a message. Raises BadMessage; its code is ``unsupported`` for an unknown type."""
+    """Decode frames as a message. Raises BadMessage, ``unsupported`` if its name is unknown."""
     if len(frames) < 2 or bytes(frames[0][:16]) != MAGIC:
         raise BadMessage("bad_message", "This is not a message of protocol LV01.")
     header, buffers = frames[1], tuple(frames[2:])

@@ -1,4 +1,4 @@
-"""The news that a Client puts into its queue."""
+"""The events that a Client puts into its queue."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ State = Literal["connecting", "ready", "lost", "refused"]
 
 @dataclass(frozen=True)
 class ConnectionChanged:
-    """Where the connection stands.
+    """The connection has a new state.
 
-    ``connecting``: first attempt. ``ready``. ``lost``: it is tried again by itself. ``refused``:
-    it is not tried again until something changes; make a new Client. problem says why.
+    ``connecting``: first attempt. ``ready``. ``lost``: reconnecting automatically. ``refused``: no
+    further attempts; make a new Client once the cause is removed. problem: why.
     """
 
     state: State
@@ -30,9 +30,9 @@ class ConnectionChanged:
 
 @dataclass(frozen=True)
 class BackendStatus:
-    """How busy the backend is. jobs: to be done, the running ones included.
+    """How busy the backend is. jobs: unfinished ones, including those that run.
 
-    free_bytes, total_bytes: memory of its device; 0 where it does not say.
+    free_bytes, total_bytes: memory of its device; 0 if unknown.
     """
 
     jobs: int
@@ -42,7 +42,7 @@ class BackendStatus:
 
 @dataclass(frozen=True)
 class Uploading:
-    """Bytes of a job's objects that the backend holds, of all. Not sent if it lacked nothing."""
+    """How many bytes of a job's objects the backend holds. Not emitted if it lacked none."""
 
     job_id: str
     sent: int
@@ -51,7 +51,7 @@ class Uploading:
 
 @dataclass(frozen=True)
 class JobAccepted:
-    """The backend has taken the job. new: false if it knew it already."""
+    """The backend has accepted the job. new: false if it knew the job already."""
 
     job_id: str
     new: bool
@@ -60,7 +60,7 @@ class JobAccepted:
 
 @dataclass(frozen=True)
 class JobEvent:
-    """One line of a job's history; each seq comes once, in order, without gaps."""
+    """One line of a job's history. Each seq comes once, in order, without gaps."""
 
     job_id: str
     event: Event
@@ -68,7 +68,7 @@ class JobEvent:
 
 @dataclass(frozen=True)
 class Fetched:
-    """An object that was asked for: uint8 [H,W,C], its digest verified."""
+    """An object that was fetched: uint8 [H,W,C], its digest verified."""
 
     ref: ObjectRef
     array: NDArray[np.uint8]
@@ -77,10 +77,10 @@ class Fetched:
 
 @dataclass(frozen=True)
 class RequestFailed:
-    """Something that was asked for could not be done.
+    """A request failed.
 
     what: ``submit``, ``upload``, ``attach``, ``cancel``, ``forget``, ``list`` or ``fetch``.
-    tag: that of the fetch. An ``upload`` with a retryable problem is tried again by itself.
+    tag: that of the fetch. An ``upload`` with a retryable problem is retried automatically.
     """
 
     what: str
@@ -91,7 +91,7 @@ class RequestFailed:
 
 @dataclass(frozen=True)
 class JobList:
-    """The jobs the backend knows, newest first."""
+    """The jobs that the backend knows, newest first."""
 
     jobs: tuple[JobInfo, ...]
 

@@ -1,4 +1,4 @@
-"""What a job is and what comes back: the part of the protocol an artist would recognise."""
+"""Jobs, their events and results: the part of the protocol that an artist would recognise."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SEGMENTERS = ("sam2", "maskrcnn")
 
 
 class ObjectRef(msgspec.Struct, frozen=True, kw_only=True):
-    """A content-addressed array: its address is the digest of the decoded pixels.
+    """A reference to an array by its content: the digest of the decoded pixels.
 
     digest: sha256, 64 hex digits, of ``f"{dtype}|{H}x{W}x{C}|".encode() + bytes`` (C order).
     dtype: ``"uint8"``. shape: H×W×C; C is 1 (mask), 3 (frame, sRGB) or 4 (layer, straight alpha).
@@ -35,7 +35,7 @@ class ObjectRef(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reference(array: NDArray[np.uint8]) -> ObjectRef:
-    """Address of an array. array: uint8 [H,W,C]; raises ValueError for anything else."""
+    """The reference of an array uint8 [H,W,C]; raises ValueError for anything else."""
     if array.dtype != np.uint8 or array.ndim != 3:
         raise ValueError(f"an object is uint8 [H,W,C], not {array.dtype} {list(array.shape)}")
     block = np.ascontiguousarray(array)
@@ -46,7 +46,7 @@ def reference(array: NDArray[np.uint8]) -> ObjectRef:
 
 
 class Clip(msgspec.Struct, frozen=True, kw_only=True):
-    """Frames of one shot, in order. Every frame has the same size, uint8 sRGB [H,W,3]."""
+    """The frames of a strip, in order. Every frame has the same size, uint8 sRGB [H,W,3]."""
 
     frames: tuple[ObjectRef, ...]
     fps: float = 24.0
@@ -73,7 +73,7 @@ class ClipModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BoxKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A box round the object on one frame, in pixels of the clip: x0 ≤ x < x1, y0 ≤ y < y1."""
+    """A box around the object on one frame, in pixels of the clip: x0 ≤ x < x1, y0 ≤ y < y1."""
 
     frame: int
     x0: float
@@ -83,10 +83,10 @@ class BoxKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StrokeKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A few strokes on one frame: uint8 [H,W,1].
+    """Strokes on one frame: uint8 [H,W,1].
 
     0: not painted. 1 to 127: a stroke on the background. 128 to 255: a stroke on the object. A
-    frame with background strokes alone only keeps the carried mask off them.
+    frame with background strokes only keeps the tracked mask away from them.
     """
 
     frame: int
@@ -94,7 +94,7 @@ class StrokeKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClickKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A click on one frame, in pixels of the clip; on the object, or (inside false) beside it."""
+    """A click on one frame, in pixels of the clip: on the object, or beside it (inside false)."""
 
     frame: int
     x: float
@@ -105,12 +105,12 @@ class ClickKey(msgspec.Struct, frozen=True, kw_only=True):
 class Masks(msgspec.Struct, frozen=True, kw_only=True):
     """Where an object is.
 
-    mode ``all``: one mask for every frame. ``key``: a mask (keys), a box (boxes) or strokes on one
-    or a few frames, carried through the clip both ways; an empty mask says that the object is not
+    mode ``all``: a mask for every frame. ``key``: a mask (keys), a box (boxes) or strokes on one or
+    a few key frames, tracked through the clip both ways; an empty mask means that the object is not
     there. ``text``: where the text-image model sees one of texts (an edit's default: its region or
-    source). ``segment``: by a segmentation model, from one box or some clicks. ``auto``: found from
-    motion, colours and, if given, texts; a suggestion only on real shots. ``none``: there is no
-    object, the whole clip is background. What a mode does not use stays empty.
+    source). ``segment``: by a segmentation model, from a box or clicks. ``auto``: found by motion,
+    colours and, if given, texts; on real shots only a suggestion. ``none``: there is no object; the
+    whole clip is background. Fields that a mode does not use stay empty.
 
     model: for texts; without a name, the edit's own or the one the backend was started with.
     segmenter: ``sam2`` or ``maskrcnn``; weights: its folder or file on the backend's machine.
@@ -128,7 +128,7 @@ class Masks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClipJob(msgspec.Struct, frozen=True, kw_only=True):
-    """What every job says: the clip, where its objects are, and how its atlas is made.
+    """What every job has: the clip, where its objects are, and how its atlas is made.
 
     masks: the object in front, layer ``foreground``. behind: at most two more objects, front to
     back, layers ``foreground_2`` and ``foreground_3``. With several, each needs mask mode ``key``,
@@ -151,17 +151,17 @@ class ClipJob(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def changes(self) -> str | None:
-        """The layer the job changes, if it changes one."""
+        """The layer that the job changes, or None."""
         return None
 
     @property
     def object_texts(self) -> tuple[str, ...]:
-        """Texts that stand in for the front object's mask texts where it has none."""
+        """Texts to find the front object by if its masks have none."""
         return ()
 
     @property
     def images(self) -> tuple[ObjectRef, ...]:
-        """Images the job reads besides its frames and masks."""
+        """Images that the job reads besides its frames and masks."""
         return ()
 
 
@@ -212,17 +212,17 @@ class EditJob(ClipJob, frozen=True, kw_only=True, tag_field="kind", tag="edit"):
 
     @property
     def object_texts(self) -> tuple[str, ...]:
-        """The object's name: an edit says where it belongs, or what is there now."""
+        """The texts of the edit's region, or else of its source."""
         return texts_of_place(self.region, self.source)
 
 
 class PaintJob(ClipJob, frozen=True, kw_only=True, tag_field="kind", tag="paint"):
-    """Map an image the artist painted to every frame of a clip, glued to a layer.
+    """Map an image that the artist painted to every frame of a clip, glued to a layer.
 
-    image: RGBA. frame none: painted over the layer's atlas, at any size of its aspect; at the
-    atlas' own size, pixels equal to the picture an atlas job returned are not paint. frame k:
-    painted over frame k at the clip's size, carried into the atlas where the frame shows the layer.
-    The clip is one shot.
+    image: RGBA. frame None: painted over the layer's atlas, at any size with its aspect ratio; at
+    the atlas's own size, pixels equal to the image that an atlas job returned are not paint. frame
+    k: painted over frame k at the clip's size, mapped into the atlas where the frame shows the
+    layer. The clip must be one shot.
     """
 
     image: ObjectRef
@@ -246,7 +246,7 @@ class PaintJob(ClipJob, frozen=True, kw_only=True, tag_field="kind", tag="paint"
 
 
 def texts_of_place(region: tuple[str, ...], source: tuple[str, ...]) -> tuple[str, ...]:
-    """Where an edit belongs, in words: its region, else what is there now."""
+    """The texts that say where an edit belongs: its region, or else its source."""
     return region or source
 
 
@@ -260,9 +260,9 @@ FINAL_STATES: frozenset[str] = frozenset({"done", "failed", "cancelled"})
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """An error for the person who reads it.
+    """An error, written for the artist.
 
-    code: stable, machine-readable. message: one sentence, what happened. hint: what to do about it.
+    code: stable, machine-readable. message: what happened, in one sentence. hint: what to do.
     """
 
     code: str
@@ -272,7 +272,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobError(Exception):
-    """Raised wherever a job cannot go on; carries the Problem that reaches the artist."""
+    """Raised wherever a job cannot continue; carries the Problem that reaches the artist."""
 
     def __init__(self, code: str, message: str, hint: str = "", *, retryable: bool = False) -> None:
         super().__init__(message)
@@ -280,12 +280,12 @@ class JobError(Exception):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What a finished job made.
+    """The result of a finished job.
 
-    layer: one RGBA object per frame, straight alpha, sRGB, at the clip's own size (not of atlas
-    jobs).
-    parts: of an edit of ``both``, its layers by name, ``foreground`` and ``background``, each as
-    layer is; layer is then the one in front laid over the other.
+    layer: one RGBA object per frame, straight alpha, sRGB, at the clip's own size; empty for atlas
+    jobs.
+    parts: for an edit of ``both``, its layers ``foreground`` and ``background``, each like layer;
+    layer is then the foreground composited over the background.
     pictures: named images, e.g. ``foreground_atlas``, ``background_atlas``, ``edited_atlas``,
     ``painted_atlas``.
     numbers: named measures, e.g. ``psnr``, ``seconds``.
@@ -300,10 +300,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a job's history; seq counts from 1 without gaps, per job.
 
-    kind ``state``: state changed. ``progress``: phase, done of total, eta_s seconds left.
-    ``preview``: object is a small picture; replayed without it once there is a newer one.
-    ``note``: text for the artist (a warning, a choice made).
-    A state event of ``done`` carries result, of ``failed`` problem.
+    kind ``state``: the job has a new state; ``done`` carries result, ``failed`` carries problem.
+    ``progress``: phase, done of total, eta_s seconds left. ``preview``: object is a small image;
+    replayed without it once there is a newer one. ``note``: text for the artist (a warning, a
+    choice that was made).
     """
 
     seq: int

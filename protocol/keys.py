@@ -24,7 +24,7 @@ class KeyPair(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
-    """All a client needs to reach a backend. Keys are Z85; address is ``tcp://host:port``."""
+    """What a client needs to reach a backend. Keys are Z85; address is ``tcp://host:port``."""
 
     address: str
     server_key: str
@@ -33,13 +33,13 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def new_keypair() -> KeyPair:
-    """A fresh pair from libzmq's random source."""
+    """A new pair from libzmq's random source."""
     public, secret = zmq.curve_keypair()
     return KeyPair(public=public.decode("ascii"), secret=secret.decode("ascii"))
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner can read (0600), whole or not at all."""
+    """Write a file that only its owner can read (0600), completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -54,7 +54,7 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def read_private(path: Path, what: str) -> bytes:
-    """Content of a file with a secret. Raises JobError if missing or readable by others."""
+    """Read a file that holds a secret. Raises JobError if others can read it, or nobody can."""
     try:
         mode = path.stat().st_mode
         content = path.read_bytes()
@@ -62,13 +62,13 @@ def read_private(path: Path, what: str) -> bytes:
         raise JobError(
             "file_missing",
             f"The {what} {path} does not exist.",
-            "Start the backend first: it writes this file when it is ready.",
+            "Start the backend first; it writes this file when it is ready.",
         ) from why
     except OSError as why:
         raise JobError(
             "file_unreadable",
             f"The {what} {path} cannot be read: {why.strerror}.",
-            "Make it readable for your user.",
+            "Make it readable for your user account.",
         ) from why
     if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
         raise JobError(
@@ -92,7 +92,7 @@ def _read(path: Path, what: str, kind: type[T]) -> T:
 
 
 def keypair(path: Path) -> KeyPair:
-    """The key pair in a file; made and written if there is no such file."""
+    """Read the key pair in a file, or create the file with a new one."""
     if not path.exists():
         pair = new_keypair()
         write_private(path, msgspec.json.encode(pair))
@@ -101,12 +101,12 @@ def keypair(path: Path) -> KeyPair:
 
 
 def write_connection_file(path: Path, connection: Connection) -> None:
-    """Write the file by which a client on the same machine finds the backend (0600)."""
+    """Write the file that tells clients on this machine how to reach the backend (0600)."""
     write_private(path, msgspec.json.encode(connection))
 
 
 def read_connection_file(path: Path) -> Connection:
-    """The connection in ``<data>/connection.json``. Raises JobError with a clear reason."""
+    """Read ``<data>/connection.json``. Raises JobError that says what is wrong with it."""
     connection = _read(Path(path), "connection file", Connection)
     keys = (connection.server_key, connection.client_public, connection.client_secret)
     if not connection.address.startswith("tcp://") or any(len(key) != 40 for key in keys):

@@ -1,11 +1,11 @@
-"""The layers of a job: one an object, front to back, and the background behind all of them."""
+"""The layers of a job: one per object, front to back, and the background behind them."""
 
 from __future__ import annotations
 
 from .jobs import OBJECTS, ClipJob, JobError, Masks
 
 POINTED = ("key", "all", "text", "segment")
-"""Mask modes that point at one object. What is looked for by motion may be any of several."""
+"""Mask modes that point at one object. A search by motion could find any of several."""
 
 
 def objects_of(spec: ClipJob) -> tuple[Masks, ...]:
@@ -14,24 +14,24 @@ def objects_of(spec: ClipJob) -> tuple[Masks, ...]:
 
 
 def layers_of(count: int) -> tuple[str, ...]:
-    """The layers of a clip of so many objects, front to back; the background is last."""
+    """The layers of a clip with this many objects, front to back; the background is last."""
     return (*OBJECTS[:count], "background")
 
 
 def suffix(number: int) -> str:
-    """What tells names of objects apart, counted from 1: nothing, ``_2``, ``_3``."""
+    """The end of names that belong to an object, counted from 1: nothing, ``_2``, ``_3``."""
     return f"_{number}" if number > 1 else ""
 
 
 def about(text: str, number: int, count: int) -> str:
-    """A sentence about an object, counted from 1; it says which where there are several."""
+    """A sentence about an object, counted from 1; names the object if there are several."""
     return f"Object {number} ({OBJECTS[number - 1]}): {text}" if count > 1 else text
 
 
 def of_object(error: JobError, number: int, count: int) -> JobError:
-    """An error of one object's masks; it says which where there are several.
+    """An error about one object's masks; names the object if there are several.
 
-    ``no_foreground`` of further objects is ``no_foreground_2``, ``no_foreground_3``.
+    ``no_foreground`` becomes ``no_foreground_2`` or ``no_foreground_3`` for further objects.
     """
     old = error.problem
     code = f"{old.code}{suffix(number)}" if old.code == "no_foreground" else old.code
@@ -39,9 +39,9 @@ def of_object(error: JobError, number: int, count: int) -> JobError:
 
 
 def one_object_only() -> JobError:
-    """Why the engine mlp makes no atlas of several objects."""
+    """The error of a job that gives the engine mlp several objects."""
     return JobError(
         "one_object_only",
-        "The atlas engine mlp knows one object, but several were given.",
-        "Use the engine explicit, or give the foremost object alone.",
+        "The atlas engine mlp takes one object, but the job has several.",
+        "Use the engine explicit, or mask only the foremost object.",
     )

@@ -19,7 +19,7 @@ MAX_DIGESTS = 400  # of one `have`: the answer must still fit in a header
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a backend accepts; told to the client in `welcome`.
+    """What a backend accepts; sent to the client in `welcome`.
 
     frames: of one clip. side: pixels of a frame's longer side. job_bytes: decoded size of all
     frames and masks of a job. open_jobs: unfinished jobs of one client key. text: characters of

@@ -1,7 +1,7 @@
-"""The two sockets of a client: connecting, saying why not, noticing a loss, trying again.
+"""The two sockets of a client: connect, explain a failure, notice a loss, try again.
 
-Owned by one thread. After any trouble both sockets are thrown away and made anew, so that nothing
-half-sent survives; who uses the link sends again what was not answered (every request may be).
+Owned by one thread. After any failure both sockets are replaced, so that nothing half-sent
+survives; the link's user repeats whatever was not answered (every request can be repeated).
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from .messages import (
 
 CHANNELS: tuple[Channel, Channel] = ("control", "bulk")
 PING_EVERY = 2.0  # seconds, on both sockets
-SILENCE = 8.0  # seconds without a word from the backend, until it counts as lost
+SILENCE = 8.0  # seconds without any message until the backend counts as lost
 CONNECT = 10.0  # seconds for connecting and the welcome
 ANSWER = 20.0  # seconds for the answer to a request
 FIRST_DELAY, LAST_DELAY = 0.1, 2.0  # seconds between attempts
-KEY_TRIES = 3  # handshakes broken off by the backend in a row, until the key counts as wrong
+KEY_TRIES = 3  # failed handshakes in a row until the key counts as wrong
 
 _EVENTS = (
     zmq.EVENT_HANDSHAKE_FAILED_AUTH
@@ -47,10 +47,10 @@ _EVENTS = (
 
 
 class Link:
-    """The connection to one backend. state and problem say where it stands.
+    """The connection to one backend. problem explains a state of ``lost`` or ``refused``.
 
-    device: what the backend said it computes on. status: how busy it said it is, None before.
-    round: counts the times it became ready; what was sent in an earlier round may be lost.
+    device: what the backend computes on. status: how busy it is, None until it says so. round: how
+    often the link has become ready; whatever was sent in an earlier round may be lost.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Link:
         self._broken_handshakes = 0
 
     def sockets(self) -> list[zmq.Socket[bytes]]:
-        """What to poll for reading."""
+        """The sockets to poll for reading."""
         return [*self._sockets.values(), *self._monitors.values()]
 
     def _open(self, now: float) -> None:
@@ -87,7 +87,7 @@ class Link:
             one = self._context.socket(zmq.DEALER)
             self._sockets[channel] = one
             one.linger = 0
-            one.reconnect_ivl = -1  # we make a new socket instead
+            one.reconnect_ivl = -1  # a new socket is made instead
             one.maxmsgsize = MAX_BUFFER + 64 * KIB
             one.ipv6 = True
             one.tcp_keepalive = 1
@@ -100,7 +100,7 @@ class Link:
             self._hellos[self._send(channel, hello)] = channel
 
     def close(self) -> None:
-        """Close both sockets; what was asked is dropped."""
+        """Close both sockets and drop all open requests."""
         for one in self._sockets.values():
             one.disable_monitor()
             one.close()
@@ -113,7 +113,7 @@ class Link:
         self._asked.clear()
 
     def drop(self, now: float, problem: Problem, *, refused: bool = False) -> None:
-        """Give this connection up, for a reason; it is tried again unless it was refused."""
+        """Give up this connection. It is tried again later, unless it was refused."""
         self.close()
         self.state = "refused" if refused else "lost"
         self.problem = problem
@@ -122,7 +122,7 @@ class Link:
 
     def _send(self, channel: Channel, message: AnyMessage, buffers: Sequence[Bytes] = ()) -> str:
         id = new_id()
-        with contextlib.suppress(zmq.Again):  # unanswered, it counts as lost
+        with contextlib.suppress(zmq.Again):  # without an answer, the link counts as lost
             self._sockets[channel].send_multipart(
                 encode(message, id=id, buffers=buffers), zmq.DONTWAIT
             )
@@ -137,7 +137,7 @@ class Link:
         *,
         now: float,
     ) -> None:
-        """Send a request; `answer` gets the reply, unless the link is lost before. Needs ready."""
+        """Send a request; `answer` gets the reply unless the link is lost first. Must be ready."""
         self._asked[self._send(channel, message, buffers)] = (now, answer)
 
     def tick(self, now: float) -> None:
@@ -161,9 +161,9 @@ class Link:
                 self._send(channel, Ping())
 
     def receive(self, now: float) -> Iterator[Packet]:
-        """Everything that has arrived and is no answer: events of jobs."""
+        """Handle everything that has arrived; yields what answers no request: events of jobs."""
         for channel in CHANNELS:
-            for _ in range(64):  # then the other channel has its turn
+            for _ in range(64):  # then it is the other channel's turn
                 one = self._sockets.get(channel)
                 if one is None:
                     return
@@ -179,12 +179,13 @@ class Link:
                         continue
                     self.drop(now, why.problem)
                     return
-                if self._is_news(now, channel, packet):
+                if self._is_event(now, channel, packet):
                     yield packet
         for channel in CHANNELS:
             self._watch(now, channel)
 
-    def _is_news(self, now: float, channel: Channel, packet: Packet) -> bool:
+    def _is_event(self, now: float, channel: Channel, packet: Packet) -> bool:
+        """Handle a packet that concerns the link or a request; true for anything else."""
         message = packet.message
         if isinstance(message, Ping):
             self._send(channel, Pong())
@@ -198,10 +199,10 @@ class Link:
             self._welcome(now, channel, packet)
             return False
         if self.welcome is not None and packet.ep and packet.ep != self.welcome.epoch:
-            self.drop(now, self._lost())  # another start of the backend answers
+            self.drop(now, self._lost())  # the backend was restarted
             return False
         if isinstance(message, Error) and message.code == "hello_first":
-            self.drop(now, self._lost())  # it has forgotten us, after a long silence
+            self.drop(now, self._lost())  # it forgot this client after a long silence
             return False
         if packet.re in self._asked:
             _, answer = self._asked.pop(packet.re)
@@ -228,10 +229,10 @@ class Link:
             self.device = message.device or self.device
             self.round += 1
             self._delay, self._broken_handshakes = FIRST_DELAY, 0
-            self._pinged = 0.0  # at once: the answer says how busy the backend is
+            self._pinged = 0.0  # ping at once: the answer says how busy the backend is
 
     def _watch(self, now: float, channel: Channel) -> None:
-        """What libzmq says about the TCP connection and the CURVE handshake."""
+        """Act on libzmq's events about the TCP connection and the CURVE handshake."""
         while channel in self._monitors:
             try:
                 frame = self._monitors[channel].recv_multipart(zmq.DONTWAIT)[0]
@@ -251,7 +252,7 @@ class Link:
             elif event == zmq.EVENT_CLOSED:
                 self.drop(now, self._lost() if self.state == "ready" else self._not_running())
 
-    # why not, in words
+    # why there is no connection
 
     def _not_running(self) -> Problem:
         return Problem(
@@ -265,7 +266,7 @@ class Link:
         return Problem(
             code="no_answer",
             message=f"The backend at {self._connection.address} does not answer.",
-            hint="Check that it is running and that no firewall is in between.",
+            hint="Check that it is running and that no firewall blocks it.",
             retryable=True,
         )
 
@@ -273,29 +274,29 @@ class Link:
         return Problem(
             code="connection_lost",
             message=f"The connection to the backend at {self._connection.address} was lost.",
-            hint="It is tried again by itself; running jobs go on meanwhile.",
+            hint="Reconnecting automatically. Running jobs continue.",
             retryable=True,
         )
 
     def _wrong_key(self) -> Problem:
         return Problem(
             code="wrong_key",
-            message=f"The backend at {self._connection.address} has another key than expected.",
-            hint="It is another one than before, or no Text2LIVE backend at all: "
-            "check the address, and take its new connection file.",
+            message=f"The backend at {self._connection.address} does not have the expected key.",
+            hint="It is a different backend, or not a Text2LIVE backend: check the address, or "
+            "use its new connection file.",
         )
 
     def _not_allowed(self) -> Problem:
         return Problem(
             code="not_allowed",
-            message=f"The backend at {self._connection.address} does not allow this client's key.",
-            hint="Take the connection file that this backend wrote.",
+            message=f"The backend at {self._connection.address} does not accept this client's key.",
+            hint="Use the connection file that this backend wrote.",
         )
 
     def _stranger(self) -> Problem:
         return Problem(
             code="not_a_backend",
-            message=f"What answers at {self._connection.address} is not a Text2LIVE backend, "
-            "or one too old to encrypt.",
-            hint="Check the address, and update the backend.",
+            message=f"The server at {self._connection.address} is not a Text2LIVE backend, or is "
+            "too old to use encryption.",
+            hint="Check the address, or update the backend.",
         )

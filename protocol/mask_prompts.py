@@ -1,4 +1,4 @@
-"""Do a job's boxes, strokes, clicks and texts fit its mask mode and its clip?"""
+"""Check a job's mask prompts: boxes, strokes, clicks and texts, against its mask mode and clip."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ USES = {
     "auto": ("texts",),
     "none": (),
 }
-"""What each mask mode reads of the job's masks; the rest must be empty."""
+"""The fields of Masks that each mask mode reads; the others must be empty."""
 
 WORDS = {
     "keys": "Masks",
@@ -27,29 +27,29 @@ WORDS = {
 
 
 def check_prompts(masks: Masks, clip: Clip, texts: tuple[str, ...], limits: Limits) -> None:
-    """Raise JobError if what says where an object is cannot be used.
+    """Raise JobError if an object's mask prompts cannot be used.
 
-    texts: those that stand in for the masks' own.
+    texts: used where the masks have no texts of their own.
     """
     for name, word in WORDS.items():
         if getattr(masks, name) and name not in USES[masks.mode]:
             modes = [mode for mode, names in USES.items() if name in names]
             raise JobError(
                 "masks_unused",
-                f"{word} were given, but the mask mode is {masks.mode}.",
+                f"{word} were given, but mask mode {masks.mode} does not use them.",
                 f"Set the mask mode to {' or '.join(modes)}, or remove the {name}.",
             )
     if masks.mode == "key" and not (masks.keys or masks.boxes or masks.strokes):
         raise JobError(
             "no_masks",
             "The mask mode is key, but no frame has a mask, a box or strokes.",
-            "Draw one on one frame, or let the mask be found automatically.",
+            "Draw one on any frame, or set the mask mode to auto.",
         )
     if len(masks.clicks) > limits.clicks:
         raise JobError(
             "too_many_clicks",
             f"The masks have {len(masks.clicks)} clicks; at most {limits.clicks} are accepted.",
-            "Remove some: a few on the object and a few beside it are enough.",
+            "Remove some; a few on the object and a few beside it are enough.",
         )
     _check_places(masks, clip)
     if masks.mode in ("text", "auto"):
@@ -73,12 +73,12 @@ def check_words(name: str, texts: tuple[str, ...], limits: Limits) -> None:
         raise JobError(
             "prompt_too_long",
             f"The {name} has {longest} characters; at most {limits.text} are accepted.",
-            "Shorten it: CLIP reads about 70 words.",
+            "Shorten it; CLIP reads about 70 words.",
         )
 
 
 def check_model(model: ClipModel, limits: Limits) -> None:
-    """Raise JobError if what names a text-image model is too long."""
+    """Raise JobError if a text-image model's name, tag or path is too long."""
     check_path(model.name, "The text-image model's name", limits)
     check_path(model.pretrained, "The tag of the text-image model's weights", limits)
     check_path(model.checkpoint, "The path of the text-image model's weights", limits)
@@ -90,7 +90,7 @@ def check_path(text: str, what: str, limits: Limits) -> None:
         raise JobError(
             "path_too_long",
             f"{what} has {len(text)} characters; at most {limits.path} are accepted.",
-            "Check it, or move the file to a folder with a shorter path.",
+            "Check it, or move the file to a shorter path.",
         )
 
 
@@ -100,14 +100,14 @@ def _check_places(masks: Masks, clip: Clip) -> None:
     for what, frame in (
         *(("A mask", key.frame) for key in masks.keys),
         *(("A box", box.frame) for box in masks.boxes),
-        *(("A picture of strokes", stroke.frame) for stroke in masks.strokes),
+        *(("A strokes image", stroke.frame) for stroke in masks.strokes),
         *(("A click", click.frame) for click in masks.clicks),
     ):
         if not 0 <= frame < count:
             raise JobError(
                 "mask_out_of_range",
                 f"{what} is for frame {frame + 1}, but the clip has {count} frames.",
-                "Remove it, or choose the strip it belongs to.",
+                "Remove it, or choose the strip that it belongs to.",
             )
     given = [
         *(key.frame for key in masks.keys),
@@ -117,8 +117,8 @@ def _check_places(masks: Masks, clip: Clip) -> None:
     if len(set(given)) != len(given):
         raise JobError(
             "mask_twice",
-            "A frame has two of these: a mask, a box, strokes.",
-            "Keep one of them a frame.",
+            "A frame has more than one of these: a mask, a box, strokes.",
+            "Keep only one of them on each frame.",
         )
     for box in masks.boxes:
         corners = (box.x0, box.y0, box.x1, box.y1)
@@ -127,15 +127,15 @@ def _check_places(masks: Masks, clip: Clip) -> None:
         if not all(math.isfinite(v) for v in corners) or wide < 1 or high < 1:
             raise JobError(
                 "bad_box",
-                f"The box of frame {box.frame + 1} holds no pixel of the frame.",
+                f"The box on frame {box.frame + 1} contains no pixel of the frame.",
                 "Give x0, y0, x1, y1 in pixels, with x0 < x1 and y0 < y1.",
             )
     for click in masks.clicks:
         if not (0 <= click.x < width and 0 <= click.y < height):
             raise JobError(
                 "bad_click",
-                f"A click on frame {click.frame + 1} is outside of the frame.",
-                f"Click inside {width}×{height} pixels.",
+                f"A click on frame {click.frame + 1} is outside the frame.",
+                f"Click within its {width}×{height} pixels.",
             )
 
 
@@ -144,8 +144,8 @@ def _check_texts(masks: Masks, texts: tuple[str, ...], limits: Limits) -> None:
     if masks.mode == "text" and not any(text.strip() for text in texts):
         raise JobError(
             "no_mask_text",
-            "The mask mode is text, but no text says what the object is.",
-            "Say what is there now, for example: black swan.",
+            "The mask mode is text, but no text names the object.",
+            "Name what is there now, for example: black swan.",
         )
     check_words("masks' text", masks.texts, limits)
 
@@ -160,6 +160,6 @@ def _check_segmenter(masks: Masks) -> None:
     if not masks.boxes and not any(click.inside for click in masks.clicks):
         raise JobError(
             "no_masks",
-            "The mask mode is segment, but no box or click says which object.",
-            "Draw a box round the object, or click on it, on one frame.",
+            "The mask mode is segment, but no box or click marks the object.",
+            "Draw a box around the object, or click on it, on any frame.",
         )

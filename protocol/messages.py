@@ -1,4 +1,4 @@
-"""Every message on the wire, typed. Its name on the wire is its tag, in the header key ``t``."""
+"""Every message on the wire, as a type. Its name there is its tag, under ``t`` in the header."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Channel = Literal["control", "bulk"]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="t"):
-    """Base of all messages. Unknown fields are ignored, so that a minor version may add some."""
+    """Base of all messages. Unknown fields are ignored, so a minor version can add some."""
 
 
 class Hello(Message, frozen=True, kw_only=True, tag="hello"):
-    """Client, first on each socket: the major versions it speaks and what it is."""
+    """The client's first message on each socket: the major versions it speaks, and its name."""
 
     protocols: tuple[int, ...]
     client: str = ""
@@ -38,14 +38,14 @@ class Welcome(Message, frozen=True, kw_only=True, tag="welcome"):
 
 
 class Ping(Message, frozen=True, kw_only=True, tag="ping"):
-    """Are you there? Either side may ask."""
+    """Ask whether the other side is there. Either side may send it."""
 
 
 class Pong(Message, frozen=True, kw_only=True, tag="pong"):
-    """Answer to ping. device: what the backend computes on, empty while it is not known yet.
+    """Answer to ping. device: what the backend computes on, empty until it is known.
 
-    jobs: how many it has to do, the running ones included. free_bytes, total_bytes: memory of the
-    device; 0 where it is not known.
+    jobs: unfinished ones, including those that run. free_bytes, total_bytes: memory of the device;
+    0 if unknown.
     """
 
     device: str = ""
@@ -61,7 +61,7 @@ class Submit(Message, frozen=True, kw_only=True, tag="submit"):
 
 
 class Accepted(Message, frozen=True, kw_only=True, tag="accepted"):
-    """Answer to submit. new: false if the job was known already. seq: of its newest event."""
+    """Answer to submit. new: false if the job is known already. seq: of its newest event."""
 
     job: str
     new: bool
@@ -70,13 +70,13 @@ class Accepted(Message, frozen=True, kw_only=True, tag="accepted"):
 
 
 class Have(Message, frozen=True, kw_only=True, tag="have"):
-    """Which of these objects does the backend lack? At most 400 digests."""
+    """Ask which of these objects the backend lacks. At most 400 digests."""
 
     digests: tuple[str, ...]
 
 
 class Missing(msgspec.Struct, frozen=True, kw_only=True):
-    """An object the backend lacks, and how many of its bytes it holds already."""
+    """An object that the backend lacks, and how many of its bytes it already holds."""
 
     digest: str
     offset: int
@@ -97,9 +97,10 @@ class Chunk(Message, frozen=True, kw_only=True, tag="chunk"):
 
 
 class Ack(Message, frozen=True, kw_only=True, tag="ack"):
-    """Answer to chunk, sent after it was written: credit for one more chunk.
+    """Answer to chunk, sent once it is written: credit for one more chunk.
 
-    held: bytes of the object the backend holds now. complete: stored and its digest verified.
+    held: bytes of the object that the backend now holds. complete: stored, with its digest
+    verified.
     """
 
     digest: str
@@ -108,20 +109,20 @@ class Ack(Message, frozen=True, kw_only=True, tag="ack"):
 
 
 class Attach(Message, frozen=True, kw_only=True, tag="attach"):
-    """Send this job's events after a seq, and follow it from there."""
+    """Send this job's events after a seq, and every new one from then on."""
 
     job: str
     after_seq: int = 0
 
 
 class News(Message, frozen=True, kw_only=True, tag="event"):
-    """An event of a job the client attached to. Buffer 0: the packed Event."""
+    """An event of a job that the client attached to. Buffer 0: the packed Event."""
 
     job: str
 
 
 class Cancel(Message, frozen=True, kw_only=True, tag="cancel"):
-    """Stop this job. Idempotent; a result that was finished before wins."""
+    """Stop this job. Idempotent; a result that was finished first wins."""
 
     job: str
 
@@ -133,11 +134,11 @@ class Forget(Message, frozen=True, kw_only=True, tag="forget"):
 
 
 class ListJobs(Message, frozen=True, kw_only=True, tag="list"):
-    """Which jobs does the backend know? The newest 200."""
+    """Ask for the jobs that the backend knows: the newest 200."""
 
 
 class JobInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A job in short. created: seconds since 1970. title: the prompt, or what is decomposed."""
+    """A job in brief. created: seconds since 1970. title: the prompt, or what the job makes."""
 
     job: str
     kind: str
@@ -173,7 +174,7 @@ class Ok(Message, frozen=True, kw_only=True, tag="ok"):
 
 
 class Error(Message, frozen=True, kw_only=True, tag="error"):
-    """Answer to anything that could not be done. The fields are those of a Problem."""
+    """Answer to any request that failed. Has the fields of a Problem."""
 
     code: str
     message: str
@@ -182,7 +183,7 @@ class Error(Message, frozen=True, kw_only=True, tag="error"):
 
     @property
     def problem(self) -> Problem:
-        """The same, as the artist's add-on shows it."""
+        """The error as a Problem."""
         return Problem(
             code=self.code, message=self.message, hint=self.hint, retryable=self.retryable
         )
@@ -195,7 +196,7 @@ AnyMessage = (
 
 
 def error(problem: Problem) -> Error:
-    """A Problem as a message."""
+    """Make the message that carries a Problem."""
     return Error(
         code=problem.code,
         message=problem.message,
@@ -207,7 +208,7 @@ def error(problem: Problem) -> Error:
 def version_problem(
     client: tuple[int, ...], backend: int, minor: int = NEEDED_MINOR
 ) -> Problem | None:
-    """None if the two can talk; else the upgrade sentence, naming the side that is behind.
+    """None if client and backend are compatible, or else which of them is too old.
 
     client: the major versions it speaks. backend, minor: the backend's version.
     """
@@ -218,7 +219,7 @@ def version_problem(
             code="backend_too_old",
             message=f"The backend is too old: it speaks protocol {backend}.{minor}, "
             f"this add-on needs protocol {backend}.{NEEDED_MINOR}.",
-            hint="Update the backend to the version of the add-on, then connect again.",
+            hint="Update the backend to the add-on's version, then connect again.",
         )
     newest = max(client, default=0)
     if newest > backend:
@@ -226,11 +227,11 @@ def version_problem(
             code="backend_too_old",
             message=f"The backend is too old: it speaks protocol {backend}, "
             f"this add-on speaks protocol {newest}.",
-            hint="Update the backend to the version of the add-on, then connect again.",
+            hint="Update the backend to the add-on's version, then connect again.",
         )
     return Problem(
         code="client_too_old",
         message=f"The add-on is too old: it speaks protocol {newest}, "
         f"the backend speaks protocol {backend}.",
-        hint="Update the Text2LIVE add-on to the version of the backend, then connect again.",
+        hint="Update the Text2LIVE add-on to the backend's version, then connect again.",
     )

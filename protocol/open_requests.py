@@ -1,7 +1,7 @@
-"""What a client wants from its backend, kept up through every loss of the connection.
+"""A client's unfinished requests, repeated after every loss of the connection.
 
-No thread here: the client's thread drives it. All requests may be repeated, so after a loss (of
-the connection or of the backend itself) everything that is unfinished is simply asked for again.
+No thread here: the client's thread drives it. Every request can be repeated, so after a loss (of
+the connection or of the backend) everything unfinished is simply requested again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from .validate import check, check_job_id, objects
 
 @dataclass
 class _Tracked:
-    """A job that is followed. spec and source: only if it was submitted here."""
+    """A job whose events are followed. spec and source: only if this client submitted it."""
 
     last_seq: int = 0
     spec: JobSpec | None = None
@@ -45,13 +45,13 @@ class _Tracked:
 
 
 class OpenRequests:
-    """Jobs followed, transfers and requests under way."""
+    """The jobs that are followed, the transfers, and the requests without an answer."""
 
     def __init__(self, link: Link, emit: Callable[[ClientEvent], None]) -> None:
         self._link = link
         self._emit = emit
         self._jobs: dict[str, _Tracked] = {}
-        self._wishes: dict[tuple[str, str], AnyMessage] = {}
+        self._unanswered: dict[tuple[str, str], AnyMessage] = {}
         self._uploads = Uploads(self._ask, emit)
         self._downloads = Downloads(self._ask, emit)
         self._round = 0
@@ -70,10 +70,10 @@ class OpenRequests:
     def _ready(self) -> bool:
         return self._link.state == "ready" and self._round == self._link.round
 
-    # what the artist asks for
+    # requests
 
     def submit(self, job: str, spec: JobSpec, source: Source) -> None:
-        """Have a job run; ends in events of the job, or in RequestFailed ``submit``."""
+        """Submit a job; answered by the job's events, or by RequestFailed ``submit``."""
         try:
             check_job_id(job)
             check(spec, self._limits)
@@ -85,35 +85,35 @@ class OpenRequests:
         self._submit(job, tracked)
 
     def attach(self, job: str, after_seq: int) -> None:
-        """Follow a job after a seq."""
+        """Follow a job's events after a seq."""
         tracked = self._jobs.setdefault(job, _Tracked())
         tracked.last_seq = after_seq
         self._attach(job, tracked)
 
     def cancel(self, job: str) -> None:
         """Stop a job."""
-        self._wish("cancel", job, Cancel(job=job))
+        self._repeat("cancel", job, Cancel(job=job))
 
     def forget(self, job: str) -> None:
         """Remove a finished job from the backend."""
-        self._wish("forget", job, Forget(job=job))
+        self._repeat("forget", job, Forget(job=job))
 
     def list_jobs(self) -> None:
         """Ask for the backend's jobs."""
-        self._wish("list", "", ListJobs())
+        self._repeat("list", "", ListJobs())
 
     def fetch(self, ref: ObjectRef, tag: Any) -> None:
-        """Fetch an object."""
+        """Fetch an object; tag comes back with it."""
         self._downloads.add(ref, tag)
 
     @property
     def _limits(self) -> Limits:
         return LIMITS if self._link.welcome is None else self._link.welcome.limits
 
-    # how it is done
+    # the link
 
     def pump(self, now: float) -> None:
-        """Bring a new link up to date, and move the transfers on."""
+        """Repeat open requests on a new link, and advance the transfers."""
         if self._link.state != "ready":
             return
         if self._round != self._link.round:
@@ -125,8 +125,8 @@ class OpenRequests:
                     self._submit(job, tracked)
                 else:
                     self._attach(job, tracked)
-            for (what, job), message in list(self._wishes.items()):
-                self._wish(what, job, message)
+            for (what, job), message in list(self._unanswered.items()):
+                self._repeat(what, job, message)
         self._uploads.pump(now, self._limits)
         self._downloads.pump(self._limits)
 
@@ -142,7 +142,7 @@ class OpenRequests:
                 self._emit(RequestFailed("submit", job, message.problem))
             elif isinstance(message, Accepted):
                 if message.new:
-                    tracked.last_seq = 0  # this backend never saw it: its history starts again
+                    tracked.last_seq = 0  # unknown to this backend: its history starts again
                 self._emit(JobAccepted(job, message.new, message.state))
                 self._attach(job, tracked)
                 if message.state == "uploading" and source is not None:
@@ -158,12 +158,12 @@ class OpenRequests:
 
         self._ask("control", Attach(job=job, after_seq=tracked.last_seq), answer)
 
-    def _wish(self, what: str, job: str, message: AnyMessage) -> None:
-        """Ask until it is answered, through losses of the link."""
-        self._wishes[(what, job)] = message
+    def _repeat(self, what: str, job: str, message: AnyMessage) -> None:
+        """Send a request, again on every new link until it is answered."""
+        self._unanswered[(what, job)] = message
 
         def answer(packet: Packet) -> None:
-            self._wishes.pop((what, job), None)
+            self._unanswered.pop((what, job), None)
             if isinstance(packet.message, Error):
                 self._emit(RequestFailed(what, job or None, packet.message.problem))
             elif isinstance(packet.message, Jobs) and len(packet.buffers) == 1:
@@ -174,8 +174,8 @@ class OpenRequests:
 
         self._ask("control", message, answer)
 
-    def news(self, packet: Packet) -> None:
-        """Take an event of a job: each seq once, in order."""
+    def receive(self, packet: Packet) -> None:
+        """Emit the event of a job that a packet carries: each seq once, in order."""
         message = packet.message
         if not isinstance(message, News) or len(packet.buffers) != 1:
             return

@@ -1,8 +1,8 @@
-"""The painters an edit can name, and the settings of each: declared once, for both ends.
+"""The painters that an edit can name, and the settings of each, declared once for both ends.
 
-The panel and the command line build their controls from these declarations; the backend reads a
-job's settings through them. To add a setting, add a field here: its default, its range and its
-words.
+The panel and the command line build their controls from these declarations, and the backend reads a
+job's settings through them. To add a setting, add a field here with its default, range and
+description.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ class Text2LiveSettings(PainterSettings, frozen=True):
         tuple[str, ...],
         Meta(
             title="Layer Alone",
-            description="What the layer shows by itself, for example: fire. Empty: the prompt",
+            description="What the layer shows on its own, for example: fire. Empty: the prompt",
         ),
     ] = ()
     recipe: Annotated[
         Recipe,
         Meta(
             title="Kind",
-            description="What kind of change it is. texture: another material or look of a thing. "
-            "effect: something half transparent over it, such as fire, smoke, snow or fog. "
-            "style: everything in another look",
+            description="The kind of change. texture: a new material or look for a thing. effect: "
+            "something translucent over it, such as fire, smoke, snow or fog. style: a new look "
+            "for everything",
         ),
     ] = "texture"
     strength: Annotated[
@@ -66,14 +66,14 @@ class Text2LiveSettings(PainterSettings, frozen=True):
                 le=2.0,
                 title="Detail",
                 description="How much of the footage's fine detail the layer keeps; 0 is none. "
-                "Not set: 1, and 0 for effects",
+                "Not set: 1, but 0 for effects",
             ),
         ]
         | None
     ) = None
 
     def for_background(self) -> PainterSettings:
-        """The layer alone was described for the object."""
+        """Without screen, which describes the object's layer."""
         return msgspec.structs.replace(self, screen=())
 
 
@@ -83,10 +83,10 @@ PAINTER_SETTINGS: dict[str, type[PainterSettings]] = {"text2live": Text2LiveSett
 
 @dataclass(frozen=True)
 class Setting:
-    """One declared setting, as controls are built from it.
+    """One declared setting, for building a control.
 
-    kind ``texts``: a list of alternatives. ``number``: from least to most; optional ones may be
-    None. ``choice``: one of choices.
+    kind ``texts``: a list of alternatives. ``number``: from least to most, or None if optional.
+    ``choice``: one of choices.
     """
 
     name: str
@@ -101,7 +101,7 @@ class Setting:
 
 
 def declared(painter: str) -> tuple[Setting, ...]:
-    """The settings of a painter, in their order. Raises JobError("unknown_painter")."""
+    """A painter's settings, in the order of their declaration. Raises JobError unknown_painter."""
     kind = settings_type(painter)
     hints = get_type_hints(kind, include_extras=True)
     return tuple(_setting(one.name, one.default, hints[one.name]) for one in fields(kind))
@@ -137,8 +137,8 @@ def settings_type(painter: str) -> type[PainterSettings]:
 def settings_of(spec: EditJob) -> PainterSettings:
     """An edit's settings as its painter's struct.
 
-    Raises JobError: "unknown_painter"; "bad_NAME" for a number out of its range, "unknown_NAME" for
-    a choice there is not, "bad_settings" for anything else.
+    Raises JobError: ``unknown_painter``; ``bad_NAME`` for a number out of range, ``unknown_NAME``
+    for a choice that does not exist, ``bad_settings`` for anything else.
     """
     kind = settings_type(spec.painter)
     try:
@@ -148,7 +148,7 @@ def settings_of(spec: EditJob) -> PainterSettings:
 
 
 def packed_settings(settings: PainterSettings) -> dict[str, Any]:
-    """Settings as an edit job carries them: only those that are not the default."""
+    """Settings as an edit job carries them: only those that differ from the default."""
     plain: dict[str, Any] = msgspec.msgpack.decode(msgspec.msgpack.encode(settings))
     defaults = {one.name: one.default for one in fields(settings)}
     return {name: plain[name] for name in plain if getattr(settings, name) != defaults[name]}

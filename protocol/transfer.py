@@ -1,6 +1,6 @@
-"""Objects up and down: what is missing, in chunks, never more in flight than the window.
+"""Uploads and downloads of objects: only what is missing, in chunks, within the window.
 
-No sockets and no threads here: both classes are driven by the session and speak through `ask`.
+No sockets and no threads here: OpenRequests drives both classes, and they send through `ask`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Source = Callable[[str], Any]  # digest -> the array, or its bytes
 Ask = Callable[[Channel, AnyMessage, Callable[[Packet], None], Sequence[Bytes]], None]
 Emit = Callable[[ClientEvent], None]
 
-TRIES = 3  # of one object or piece, when it arrived damaged
+TRIES = 3  # for an object or a piece that arrives damaged
 FULL_DISK_DELAY = 5.0  # seconds
-NEWS_EVERY = 0.1  # seconds between Uploading events
+REPORT_EVERY = 0.1  # seconds between Uploading events
 
 
 @dataclass
@@ -36,8 +36,8 @@ class _Upload:
     todo: deque[tuple[ObjectRef, int]] = field(default_factory=deque)
     asking: int = 0
     sent: int = 0
-    most: int = 0  # that was ever sent
-    told: float = 0.0
+    most: int = 0  # the largest value of sent so far
+    reported: float = 0.0
     tries: int = 0
     not_before: float = 0.0
 
@@ -47,7 +47,7 @@ class _Upload:
 
 
 class Uploads:
-    """The objects of jobs on their way to the backend, one job after another."""
+    """Sends the objects of jobs to the backend, one job after another."""
 
     def __init__(self, ask: Ask, emit: Emit) -> None:
         self._ask = ask
@@ -55,27 +55,27 @@ class Uploads:
         self._queue: deque[_Upload] = deque()
         self._in_flight = 0
         self._round = 0  # answers of an earlier round are ignored
-        self._begun = False
+        self._started = False
         self._now = 0.0
         self._loaded: tuple[str, memoryview] | None = None
 
     def add(self, job: str, refs: dict[str, ObjectRef], source: Source) -> None:
-        """Send what the backend lacks of these objects."""
+        """Send those of these objects that the backend lacks."""
         if all(upload.job != job for upload in self._queue):
             self._queue.append(_Upload(job, refs, source))
 
     def drop(self, job: str) -> None:
-        """Send no more for this job."""
+        """Stop sending for this job."""
         if self._queue and self._queue[0].job == job:
             self._next()
         else:
             self._queue = deque(upload for upload in self._queue if upload.job != job)
 
     def restart(self) -> None:
-        """The link is new: ask again what is missing."""
+        """Ask again what is missing, on a new link."""
         self._round += 1
         self._in_flight = 0
-        self._begun = False
+        self._started = False
 
     def _next(self) -> None:
         self._queue.popleft()
@@ -87,8 +87,8 @@ class Uploads:
         self._now = now
         while self._queue and now >= self._queue[0].not_before:
             upload = self._queue[0]
-            if not self._begun:
-                self._begin(upload)
+            if not self._started:
+                self._start(upload)
             if upload.asking:
                 return
             if not upload.todo:
@@ -99,8 +99,9 @@ class Uploads:
             if self._in_flight >= limits.window or not self._send_chunk(upload, limits.chunk):
                 return
 
-    def _begin(self, upload: _Upload) -> None:
-        self._begun = True
+    def _start(self, upload: _Upload) -> None:
+        """Ask which of the objects are missing."""
+        self._started = True
         digests = list(upload.refs)
         upload.todo.clear()
         upload.sent = upload.total
@@ -149,12 +150,12 @@ class Uploads:
         ref, offset = upload.todo[0]
         try:
             data = self._bytes(upload, ref)[offset : offset + size]
-        except Exception as why:  # whatever the source does, the link lives on
+        except Exception as why:  # whatever the source raises, the link stays alive
             self._give_up(
                 Problem(
                     code="source_failed",
                     message=f"A frame could not be read for sending: {why}",
-                    hint="Send the job again, so that its frames are extracted anew.",
+                    hint="Send the job again, so that its frames are extracted again.",
                 )
             )
             return False
@@ -170,8 +171,8 @@ class Uploads:
                 return
             self._in_flight -= 1
             upload.sent += length
-            if self._now - upload.told >= NEWS_EVERY or upload.sent == upload.total:
-                upload.told = self._now
+            if self._now - upload.reported >= REPORT_EVERY or upload.sent == upload.total:
+                upload.reported = self._now
                 self._emit(Uploading(upload.job, upload.sent, upload.total))
 
         self._request(upload, "bulk", chunk, acknowledged, (data,))
@@ -212,14 +213,14 @@ class Uploads:
 class _Download:
     ref: ObjectRef
     tag: Any
-    content: bytearray = field(default_factory=bytearray)  # as large as the object once asked for
+    content: bytearray = field(default_factory=bytearray)  # allocated with the first request
     asked: int = 0
     got: int = 0
     tries: int = 0
 
 
 class Downloads:
-    """Objects on their way from the backend, in the order they were asked for."""
+    """Fetches objects from the backend, in the order of the requests."""
 
     def __init__(self, ask: Ask, emit: Emit) -> None:
         self._ask = ask
@@ -229,11 +230,11 @@ class Downloads:
         self._round = 0
 
     def add(self, ref: ObjectRef, tag: Any) -> None:
-        """Fetch an object; ends in Fetched or RequestFailed."""
+        """Fetch an object; answered by Fetched or RequestFailed."""
         if ref.dtype != "uint8" or len(ref.shape) != 3 or min(ref.shape) < 1:
             problem = Problem(
                 code="bad_object",
-                message="This is no reference of a picture.",
+                message="This is not a reference to an image.",
                 hint="Update the backend and the add-on to the same version.",
             )
             self._emit(RequestFailed("fetch", None, problem, tag))
@@ -241,14 +242,14 @@ class Downloads:
         self._queue.append(_Download(ref, tag))
 
     def restart(self) -> None:
-        """The link is new: go on after what has arrived."""
+        """Continue after the bytes that have arrived, on a new link."""
         self._round += 1
         self._in_flight = 0
         for download in self._queue:
             download.asked = download.got
 
     def pump(self, limits: Limits) -> None:
-        """Ask for as much as the window allows."""
+        """Request as much as the window allows."""
         for download in self._queue:
             while download.asked < download.ref.nbytes:
                 if self._in_flight >= limits.window:
@@ -292,7 +293,7 @@ class Downloads:
         )
         if not whole:
             self._again(download)
-        elif offset == download.got:  # else the piece follows one that is asked for again
+        elif offset == download.got:  # otherwise an earlier piece is being requested again
             download.content[offset : offset + length] = buffers[0]
             download.got += length
             if download.got == download.ref.nbytes:
@@ -314,8 +315,8 @@ class Downloads:
             return
         problem = Problem(
             code="damaged_transfer",
-            message="A picture arrived damaged several times.",
-            hint="Check the network, and the backend's disk; then fetch it again.",
+            message="An image arrived damaged several times.",
+            hint="Check the network and the backend's disk, then fetch it again.",
             retryable=True,
         )
         self._end(download, problem)

@@ -1,4 +1,4 @@
-"""Jobs as earlier versions wrote them, read in today's form: from the wire and from the journal."""
+"""Read jobs that an earlier version of the protocol wrote, from the wire or from the journal."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ MOVED = ("screen", "recipe", "strength", "detail")
 
 
 def job_from(fields: object) -> JobSpec:
-    """A job from unpacked msgpack. Raises msgspec.ValidationError if it has another form.
+    """Convert unpacked msgpack to a job. Raises msgspec.ValidationError if it is none.
 
     Settings that equal their defaults are left out, so that equal jobs compare equal.
     """
     if isinstance(fields, dict):
-        fields = _in_todays_form(fields)
+        fields = _upgraded(fields)
     spec: JobSpec = msgspec.convert(fields, JobSpec)
     if not isinstance(spec, EditJob) or not spec.settings:
         return spec
     try:
         settings = packed_settings(settings_of(spec))
-    except JobError:  # the check of the job reports it, in words
+    except JobError:  # the check of the job reports it
         return spec
     return msgspec.structs.replace(spec, settings=settings)
 
 
-def _in_todays_form(fields: dict[str, Any]) -> dict[str, Any]:
-    """Protocol 1.0 called the engine atlas_engine, and kept Text2LIVE's settings in the edit."""
+def _upgraded(fields: dict[str, Any]) -> dict[str, Any]:
+    """From protocol 1.0, which had atlas_engine, and Text2LIVE's settings in the edit itself."""
     if "engine" not in fields and "atlas_engine" in fields:
         fields = {**fields, "engine": fields["atlas_engine"]}
     if fields.get("kind") == "edit" and "painter" not in fields and "settings" not in fields:

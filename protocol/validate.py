@@ -1,4 +1,4 @@
-"""Is this job worth sending? The same sentences on both ends, before anything is uploaded."""
+"""Check a job before anything is uploaded. Both ends run the same checks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def check_job_id(job: str) -> None:
 
 
 def objects(spec: JobSpec) -> dict[str, ObjectRef]:
-    """The objects a job reads, by digest, each once, in the order of the clip."""
+    """The objects that a job reads, by digest, each once, in the order of the clip."""
     masks = (key.mask for one in objects_of(spec) for key in one.keys)
     strokes = (key.mask for one in objects_of(spec) for key in one.strokes)
     refs = (*spec.clip.frames, *masks, *strokes, *spec.images)
@@ -47,7 +47,7 @@ def objects(spec: JobSpec) -> dict[str, ObjectRef]:
 
 
 def check(spec: JobSpec, limits: Limits = LIMITS) -> None:
-    """Raise JobError with one clear sentence if the job cannot be run as it is."""
+    """Raise JobError, with one clear sentence, if the job cannot run as it is."""
     if spec.preset not in PRESETS:
         raise JobError(
             "unknown_preset",
@@ -68,7 +68,7 @@ def check(spec: JobSpec, limits: Limits = LIMITS) -> None:
     _check_frames(spec, limits)
     each = objects_of(spec)
     for number, masks in enumerate(each, 1):
-        # An edit's texts describe one object: only the foremost may be found by them.
+        # An edit's texts describe one object: only the foremost can be found by them.
         texts = spec.object_texts if number == 1 else ()
         try:
             _check_masks(spec, masks, texts, limits)
@@ -80,8 +80,8 @@ def check(spec: JobSpec, limits: Limits = LIMITS) -> None:
     if total > limits.job_bytes:
         raise JobError(
             "job_too_large",
-            f"The clip and its masks hold {total / GIB:.1f} GiB; "
-            f"a job may hold {limits.job_bytes / GIB:.1f} GiB.",
+            f"The clip and its masks take {total / GIB:.1f} GiB; "
+            f"a job can have {limits.job_bytes / GIB:.1f} GiB.",
             "Use fewer or smaller frames.",
         )
 
@@ -91,7 +91,7 @@ def _check_edit(spec: EditJob, limits: Limits) -> None:
         raise JobError(
             "empty_prompt",
             "The prompt is empty.",
-            "Describe what the edited shot shows, for example: rusty car.",
+            "Describe what the edited shot should show, for example: rusty car.",
         )
     for name in TEXTS:
         check_words(name.replace("_", " "), getattr(spec, name), limits)
@@ -103,14 +103,14 @@ def _check_edit(spec: EditJob, limits: Limits) -> None:
     if spec.after and not _JOB_ID.fullmatch(spec.after):
         raise JobError(
             "bad_job_id",
-            "The edit to start from is not named by a job's id, which is 32 hex digits.",
-            "Give the id of a finished edit, or none to start afresh.",
+            "The edit to start from needs a job's id, which is 32 hex digits.",
+            "Give the id of a finished edit, or leave it out to start from scratch.",
         )
     if spec.layer != BOTH and (spec.background or spec.background_source):
         raise JobError(
             "background_unused",
-            f"Texts for the background were given, but the layer is {spec.layer}.",
-            f"Set the layer to {BOTH}, or write the texts as prompt and source.",
+            f"There are texts for the background, but the layer is {spec.layer}.",
+            f"Set the layer to {BOTH}, or use the texts as prompt and source.",
         )
 
 
@@ -119,20 +119,18 @@ def _check_objects(spec: JobSpec) -> None:
     if len(each) > len(OBJECTS):
         raise JobError(
             "too_many_objects",
-            f"The job has {len(each)} objects; at most {len(OBJECTS)} are told apart.",
-            "Leave those that are not edited in the background.",
+            f"The job has {len(each)} objects; the maximum is {len(OBJECTS)}.",
+            "Leave objects that you do not edit in the background.",
         )
     if len(each) > 1 and spec.engine == "mlp":
         raise one_object_only()
     for number, masks in enumerate(each, 1):
         if len(each) > 1 and masks.mode not in POINTED:
-            said = "is said to be nowhere" if masks.mode == "none" else "is to be looked for"
             raise of_object(
                 JobError(
                     "object_not_pointed_at",
-                    f"It {said}, but of several objects each must be pointed at.",
-                    "Give its mask, a box, strokes, a text or clicks (mask mode key, all, text or "
-                    "segment), or leave the object out.",
+                    "With several objects, each needs its own mask, box, strokes, clicks or text.",
+                    "Set its mask mode to key, all, text or segment, or remove the object.",
                 ),
                 number,
                 len(each),
@@ -144,12 +142,12 @@ def _check_objects(spec: JobSpec) -> None:
         missing = spec.changes in OBJECTS
         raise JobError(
             "unknown_layer",
-            f"The layer {spec.changes!r} is to be changed, but the job has {len(each)} "
+            f"The layer is {spec.changes!r}, but the job has {len(each)} "
             f"object{'s' if len(each) > 1 else ''}."
             if missing
             else f"There is no layer {spec.changes!r}.",
             f"Choose one of: {', '.join(layers)}"
-            + ("; or say where that object is (behind)." if missing else "."),
+            + ("; or add a mask for that object (behind)." if missing else "."),
         )
 
 
@@ -180,7 +178,7 @@ def _check_frames(spec: JobSpec, limits: Limits) -> None:
         raise JobError(
             "too_many_frames",
             f"The clip has {len(frames)} frames; at most {limits.frames} are accepted.",
-            "Trim the strip, or work on it in parts.",
+            "Trim the strip, or split it and work on the parts.",
         )
     for index, ref in enumerate(frames):
         _check_object(ref, 3, f"Frame {index + 1}", limits)
@@ -191,7 +189,9 @@ def _check_frames(spec: JobSpec, limits: Limits) -> None:
                 "Every frame of a clip must have the same size.",
             )
     if not (math.isfinite(spec.clip.fps) and spec.clip.fps > 0):
-        raise JobError("bad_fps", "The clip's frame rate is not a positive number.", "Set its fps.")
+        raise JobError(
+            "bad_fps", "The clip's frame rate is not a positive number.", "Set its frame rate."
+        )
 
 
 def _check_masks(spec: JobSpec, masks: Masks, texts: tuple[str, ...], limits: Limits) -> None:
@@ -199,8 +199,8 @@ def _check_masks(spec: JobSpec, masks: Masks, texts: tuple[str, ...], limits: Li
     if masks.mode == "none" and spec.changes in (OBJECTS[0], BOTH):
         raise JobError(
             "no_foreground",
-            "The clip is said to have no object, but the foreground is to be edited.",
-            "Edit the background layer, or say where the object is.",
+            "The mask mode is none, so there is no foreground to edit.",
+            "Edit the background layer, or mask the object.",
         )
     check_prompts(masks, spec.clip, texts, limits)
     if masks.mode == "all" and len(masks.keys) != len(frames):
@@ -211,14 +211,14 @@ def _check_masks(spec: JobSpec, masks: Masks, texts: tuple[str, ...], limits: Li
         )
     for what, picture in (
         *((f"The mask of frame {key.frame + 1}", key.mask) for key in masks.keys),
-        *((f"The stroke picture of frame {one.frame + 1}", one.mask) for one in masks.strokes),
+        *((f"The strokes image of frame {one.frame + 1}", one.mask) for one in masks.strokes),
     ):
         _check_object(picture, 1, what, limits)
         if picture.shape[:2] != frames[0].shape[:2]:
             raise JobError(
                 "mask_size_differs",
                 f"{what} is {_size(picture)}, but the clip is {_size(frames[0])}.",
-                "Make it at the clip's own size.",
+                "Make it the same size as the clip.",
             )
 
 
@@ -226,19 +226,20 @@ def _check_object(ref: ObjectRef, channels: int, what: str, limits: Limits) -> N
     if not _DIGEST.fullmatch(ref.digest) or ref.dtype != "uint8" or len(ref.shape) != 3:
         raise JobError(
             "bad_object",
-            f"{what} is not a picture of 8-bit pixels.",
+            f"{what} is not an 8-bit image.",
             "Send uint8 arrays of height, width and channels.",
         )
     if ref.shape[2] != channels or min(ref.shape) < 1:
         raise JobError(
             "bad_object",
-            f"{what} has the shape {list(ref.shape)}; its channels must be {channels}.",
+            f"{what} has the shape {list(ref.shape)}; it must have {channels} "
+            f"channel{'s' if channels > 1 else ''}.",
             "Frames are RGB, masks have one channel, paint is RGBA.",
         )
     if max(ref.shape) > limits.side:
         raise JobError(
             "frame_too_large",
-            f"{what} is {_size(ref)}; at most {limits.side}×{limits.side} is accepted.",
+            f"{what} is {_size(ref)}; the maximum is {limits.side}×{limits.side}.",
             "Work at a smaller size.",
         )
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import safetensors.torch
 import small_networks
 import torch
 from house import SLOT, House, is_a
+from jobs import Job
 from tiny_mlp import CPU, TINY, H, T, W, keys
 
 from backend import context
@@ -20,12 +20,11 @@ from backend.atlas.mlp import config as mlp_config
 from backend.atlas.mlp.model import MlpAtlas
 from backend.atlas.mlp.train import FITTING, WARMING, decompose_mlp
 from backend.checkpoint import Checkpoint
-from backend.context import Context
 from backend.executors.base import AnyReport, Failed, Finished, Gone, Note, Ready, Step
 from backend.masks.prompts import MaskPrompts
 from backend.methods import atlas as method
 from backend.progress import Cancelled, Silent
-from protocol.jobs import AtlasJob, Clip, KeyMask, Masks
+from protocol.jobs import AtlasJob, Masks
 from scripts.make_clip import SyntheticClip, make_clip
 
 torch.set_num_threads(1)
@@ -181,23 +180,16 @@ def test_a_state_that_does_not_fit_is_dropped_and_the_atlas_begun_anew(
 # Jobs
 
 
-class Job:
-    """An atlas job of the networks; it is cancelled once it has said something."""
-
-    def __init__(self, clip: SyntheticClip, data: Path, phase: str = "", at: int = 0) -> None:
-        self.reports: list[AnyReport] = []
-        self.ctx = Context(
-            "0" * 32, "cpu", data, self.reports.append,
-            lambda: any(isinstance(r, Step) and r.phase == phase and r.done >= at
-                        for r in self.reports),
-        )  # fmt: skip
-        self.spec = job_of(clip, self.ctx)
+def atlas_job(job: Job, clip: SyntheticClip) -> AtlasJob:
+    masks = Masks(mode="all", keys=job.keys(keys(clip)))
+    return AtlasJob(clip=job.clip(clip.frames), masks=masks, engine="mlp")
 
 
-def job_of(clip: SyntheticClip, ctx: Context) -> AtlasJob:
-    given = tuple(KeyMask(frame=t, mask=ctx.store(m[..., None])) for t, m in keys(clip).items())
-    frames = tuple(ctx.store(np.ascontiguousarray(frame)) for frame in clip.frames)
-    return AtlasJob(clip=Clip(frames=frames), masks=Masks(mode="all", keys=given), engine="mlp")
+def reached(phase: str, done: int) -> Callable[[list[AnyReport]], bool]:
+    """Whether a job has reported this step of a phase."""
+    return lambda reports: any(
+        isinstance(r, Step) and r.phase == phase and r.done >= done for r in reports
+    )
 
 
 def files(data: Path) -> dict[str, bytes]:
@@ -218,16 +210,17 @@ def test_a_cancelled_job_that_is_sent_again_goes_on(
         method, "Checkpoint", lambda path, **rest: Checkpoint(path, every=0, **rest)
     )
     monkeypatch.setattr("backend.context.STEP_INTERVAL", 0.0)
-    whole = Job(clip, tmp_path / "whole")
-    method.run(whole.spec, whole.ctx)
+    whole = Job(tmp_path / "whole")
+    method.run(atlas_job(whole, clip), whole.ctx)
     for phase, at in ((WARMING, 2), (FITTING, 3)):
-        stopped = Job(clip, tmp_path / "parts", phase, at)
+        stopped = Job(tmp_path / "parts", stop=reached(phase, at))
+        spec = atlas_job(stopped, clip)
         with pytest.raises(Cancelled):
-            method.run(stopped.spec, stopped.ctx)
+            method.run(spec, stopped.ctx)
         assert [Path(name).suffix for name in files(tmp_path / "parts")] == [".part"]
-    again = Job(clip, tmp_path / "parts")
-    method.run(again.spec, again.ctx)
-    assert any("goes on" in r.text for r in again.reports if isinstance(r, Note))
+    again = Job(tmp_path / "parts")
+    method.run(atlas_job(again, clip), again.ctx)
+    assert "goes on" in again.notes()
     assert files(tmp_path / "parts") == files(tmp_path / "whole")
 
 
@@ -246,9 +239,9 @@ def test_a_killed_workers_networks_go_on_to_the_same_bytes(
         short.setattr(mlp_config, "preset", mlp_config.preset)
         short.setattr(method, "Checkpoint", method.Checkpoint)
         short.setattr(context, "STEP_INTERVAL", context.STEP_INTERVAL)
-        whole = Job(clip, tmp_path / "whole")
-        small_networks.run(whole.spec, whole.ctx)
-    spec = job_of(clip, Context("0" * 32, "cpu", tmp_path / "killed", whole.reports.append))
+        whole = Job(tmp_path / "whole")
+        small_networks.run(atlas_job(whole, clip), whole.ctx)
+    spec = atlas_job(Job(tmp_path / "killed"), clip)
     house.until(is_a(Ready))
     house.executor.start(SLOT, "a" * 32, spec)
     house.until(lambda report: isinstance(report, Step) and (report.phase, report.done) == LATE)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from jobs import Job
 from tiny_mlp import CPU, TINY, H, T, W, footage_of, keys
 
 from backend.atlas.engines import load_atlas
@@ -20,12 +21,10 @@ from backend.atlas.mlp import config as mlp_config
 from backend.atlas.mlp.model import MlpAtlas
 from backend.atlas.mlp.train import Trainer, decompose_mlp, finish
 from backend.atlas.render import render_layer
-from backend.context import Context
-from backend.executors.base import AnyReport, Note
 from backend.masks.prompts import MaskPrompts
 from backend.methods import atlas as method
 from backend.progress import Cancelled, Silent
-from protocol.jobs import AtlasJob, Clip, JobError, KeyMask, Masks
+from protocol.jobs import AtlasJob, JobError, Masks
 from scripts.make_clip import SyntheticClip, make_clip
 
 torch.set_num_threads(1)
@@ -273,21 +272,14 @@ def test_a_job_chooses_the_engine_and_atlases_are_kept_apart(
             real(name, seed), long_side=W, uv_steps=1, half_steps=1, full_steps=1, sweeps=1
         ),
     )
-    reports: list[AnyReport] = []
-    ctx = Context("0" * 32, "cpu", tmp_path, reports.append, lambda: False)
-    masks = tuple(
-        KeyMask(frame=t, mask=ctx.store(m[..., None])) for t, m in enumerate(clip.masks())
-    )
-    job = AtlasJob(
-        clip=Clip(frames=tuple(ctx.store(f) for f in clip.frames)),
-        masks=Masks(mode="all", keys=masks),
-        engine="mlp",
-    )
-    made = method.run(job, ctx)
+    first, second = Job(tmp_path), Job(tmp_path)
+    masks = Masks(mode="all", keys=first.keys(dict(enumerate(clip.masks()))))
+    job = AtlasJob(clip=first.clip(clip.frames), masks=masks, engine="mlp")
+    made = method.run(job, first.ctx)
     assert set(made.pictures) == {"foreground_atlas", "background_atlas", "report"}
-    assert not any("made earlier" in r.text for r in reports if isinstance(r, Note))
-    again = method.run(job, ctx)
+    assert "made earlier" not in first.notes()
+    again = method.run(job, second.ctx)
     assert again.pictures == made.pictures
-    assert any("made earlier" in r.text for r in reports if isinstance(r, Note))
-    method.run(AtlasJob(clip=job.clip, masks=job.masks), ctx)
+    assert "made earlier" in second.notes()
+    method.run(AtlasJob(clip=job.clip, masks=job.masks), second.ctx)
     assert len(list((tmp_path / "atlases").iterdir())) == 2

@@ -349,7 +349,7 @@ def test_an_error_says_which_object_it_is_about(
 
 
 def test_the_networks_know_one_object(small: Crossing) -> None:
-    with pytest.raises(JobError, match="knows one object") as caught:
+    with pytest.raises(JobError, match="takes one object") as caught:
         engines.decompose("mlp", "draft", 0, small.frames, given(small), CPU, Silent())
     assert "explicit" in caught.value.problem.hint
 

@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from brief import make_brief
+from jobs import Job
 from msgspec.structs import replace
 
-from backend.context import Context
 from backend.edit.config import EditTexts
-from backend.executors.base import AnyReport, Note, Previewed, Step
+from backend.executors.base import AnyReport, Previewed, Step
 from backend.methods import atlas, edit
 from backend.painters import text2live
 from backend.progress import Cancelled
-from protocol.jobs import AtlasJob, Clip, ClipModel, EditJob, JobError, KeyMask, Masks
+from protocol.jobs import AtlasJob, Clip, ClipModel, EditJob, JobError
 from scripts.make_clip import SyntheticClip, make_clip
-
-
-class Job:
-    """A job's context that keeps what was reported and can cancel itself."""
-
-    def __init__(self, data: Path, stop: Callable[[list[AnyReport]], bool] = lambda _: False):
-        self.reports: list[AnyReport] = []
-        self.ctx = Context("0" * 32, "cpu", data, self.reports.append, lambda: stop(self.reports))
-
-    def phases(self) -> list[str]:
-        return list(dict.fromkeys(r.phase for r in self.reports if isinstance(r, Step)))
-
-    def notes(self) -> str:
-        return " ".join(r.text for r in self.reports if isinstance(r, Note))
 
 
 @pytest.fixture(scope="module")
@@ -45,20 +30,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     make_brief(monkeypatch, (6, 6, 4), edit_steps=6)
 
 
-def spec(job: Job, shot: SyntheticClip, frames: int = 6, **fields: object) -> EditJob:
-    refs = tuple(job.ctx.store(frame) for frame in shot.frames[:frames])
-    masks = [np.where(a > 0.5, 255, 0).astype(np.uint8)[..., None] for a in shot.alpha[:frames]]
-    keys = tuple(KeyMask(frame=i, mask=job.ctx.store(mask)) for i, mask in enumerate(masks))
-    return EditJob(
-        clip=Clip(frames=refs),
-        prompt=("golden swan",),
-        source=("blue swan",),
-        masks=Masks(mode="all", keys=keys),
-        preset="draft",
-        **fields,  # type: ignore[arg-type]
-    )
-
-
 def atlas_job(job: EditJob) -> AtlasJob:
     return AtlasJob(clip=job.clip, masks=job.masks, preset=job.preset, seed=job.seed)
 
@@ -67,8 +38,8 @@ def test_an_edit_gives_a_layer_for_every_frame_at_the_clips_own_size(
     tmp_path: Path, shot: SyntheticClip
 ) -> None:
     job = Job(tmp_path)
-    result = edit.run(spec(job, shot), job.ctx)
-    layers = np.stack([job.ctx.load(ref) for ref in result.layer])
+    result = edit.run(job.edit(shot), job.ctx)
+    layers = job.layer(result)
     assert layers.shape == (6, 72, 128, 4)
     assert layers.dtype == np.uint8
     far = shot.alpha == 0
@@ -80,12 +51,12 @@ def test_an_edit_gives_a_layer_for_every_frame_at_the_clips_own_size(
 
 def test_the_atlas_of_a_shot_is_made_once(tmp_path: Path, shot: SyntheticClip) -> None:
     first, second, third = Job(tmp_path), Job(tmp_path), Job(tmp_path)
-    wanted = spec(first, shot)
+    wanted = first.edit(shot)
     made = atlas.run(atlas_job(wanted), first.ctx)
     assert set(made.pictures) == {"foreground_atlas", "background_atlas", "report"}
     edit.run(wanted, second.ctx)
     assert "atlas made earlier" in second.notes()
-    other = spec(third, shot, seed=1)
+    other = third.edit(shot, seed=1)
     edit.run(other, third.ctx)
     assert "atlas made earlier" not in third.notes()
     assert len(list((tmp_path / "atlases").iterdir())) == 2
@@ -93,7 +64,7 @@ def test_the_atlas_of_a_shot_is_made_once(tmp_path: Path, shot: SyntheticClip) -
 
 def test_a_damaged_atlas_is_made_anew(tmp_path: Path, shot: SyntheticClip) -> None:
     first, second = Job(tmp_path), Job(tmp_path)
-    wanted = atlas_job(spec(first, shot))
+    wanted = atlas_job(first.edit(shot))
     made = atlas.run(wanted, first.ctx)
     (folder,) = (tmp_path / "atlases").iterdir()
     (tensors,) = folder.glob("*.safetensors")
@@ -104,8 +75,8 @@ def test_a_damaged_atlas_is_made_anew(tmp_path: Path, shot: SyntheticClip) -> No
 
 def test_a_background_layer_stays_behind_the_object(tmp_path: Path, shot: SyntheticClip) -> None:
     job = Job(tmp_path)
-    result = edit.run(spec(job, shot, layer="background"), job.ctx)
-    alpha = np.stack([job.ctx.load(ref) for ref in result.layer])[..., 3]
+    result = edit.run(job.edit(shot, layer="background"), job.ctx)
+    alpha = job.layer(result)[..., 3]
     solid = np.stack([cv2.erode(a, np.ones((9, 9))) for a in shot.alpha]) > 0.99
     assert alpha[shot.alpha == 0].max() > 100
     assert alpha[solid].mean() < 10
@@ -115,7 +86,7 @@ def test_the_same_seed_gives_the_same_layer(tmp_path: Path, shot: SyntheticClip)
     layers = []
     for data in (tmp_path / "a", tmp_path / "b"):
         job = Job(data)
-        layers.append(edit.run(spec(job, shot), job.ctx).layer)
+        layers.append(edit.run(job.edit(shot), job.ctx).layer)
     assert layers[0] == layers[1]
 
 
@@ -123,7 +94,7 @@ def test_one_frame_is_edited_as_a_still_inside_its_mask(
     tmp_path: Path, shot: SyntheticClip
 ) -> None:
     job = Job(tmp_path)
-    result = edit.run(spec(job, shot, frames=1), job.ctx)
+    result = edit.run(job.edit(shot, frames=1), job.ctx)
     layer = job.ctx.load(result.layer[0])
     assert layer.shape == (72, 128, 4)
     assert not layer[..., 3][shot.alpha[0] == 0].any()
@@ -144,7 +115,7 @@ def test_all_five_texts_reach_the_edit(
     monkeypatch.setattr(text2live, "edit_image", edit_image)
     job = Job(tmp_path)
     settings = {"screen": texts["screen"]}
-    wanted = spec(job, shot, frames=1, region=texts["region"], avoid=texts["avoid"])
+    wanted = job.edit(shot, frames=1, region=texts["region"], avoid=texts["avoid"])
     edit.run(replace(wanted, settings=settings), job.ctx)
     assert caught == [EditTexts(prompt=("golden swan",), source=("blue swan",), **texts)]
 
@@ -164,7 +135,7 @@ def test_missing_weights_are_said_before_any_work(
 ) -> None:
     monkeypatch.undo()
     job = Job(tmp_path)
-    wanted = spec(job, shot, model=ClipModel(name="ViT-B-32", checkpoint=str(tmp_path / "no.pt")))
+    wanted = job.edit(shot, model=ClipModel(name="ViT-B-32", checkpoint=str(tmp_path / "no.pt")))
     with pytest.raises(JobError, match=r"no\.pt") as caught:
         edit.run(wanted, job.ctx)
     assert "demo" in caught.value.problem.hint
@@ -175,7 +146,7 @@ def test_cancel_works_in_every_phase_and_leaves_no_half_atlas(
     tmp_path: Path, shot: SyntheticClip
 ) -> None:
     whole = Job(tmp_path / "whole")
-    edit.run(spec(whole, shot), whole.ctx)
+    edit.run(whole.edit(shot), whole.ctx)
     phases = whole.phases()
     assert len(phases) >= 5
     for number, phase in enumerate(phases):
@@ -184,8 +155,8 @@ def test_cancel_works_in_every_phase_and_leaves_no_half_atlas(
             return bool(reports) and isinstance(reports[-1], Step) and reports[-1].phase == wanted
 
         data = tmp_path / str(number)
-        job = Job(data, in_phase)
-        wanted = spec(job, shot)
+        job = Job(data, stop=in_phase)
+        wanted = job.edit(shot)
         with pytest.raises(Cancelled):
             edit.run(wanted, job.ctx)
         assert job.phases()[-1] == phase

@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 import torch
 from flat_atlas import FlatAtlas
+from jobs import Job
 
 from backend.checkpoint import Checkpoint
-from backend.context import Context
-from backend.executors.base import AnyReport, Note
 from backend.masks import resolve
 from backend.methods import atlas, atlas_cache
 from backend.progress import Silent
-from protocol.jobs import AtlasJob, Clip, JobError
+from protocol.jobs import AtlasJob, JobError
 
 PICTURE = {"report": np.zeros((4, 4, 3), np.uint8)}
 
@@ -96,13 +95,12 @@ def test_leftovers_go_when_they_are_old(tmp_path: Path) -> None:
     assert names(tmp_path) == ["kept", "new.part"]
 
 
-class Making:
+class Making(Job):
     """Makes atlases whose fit is nothing but a state that was kept."""
 
     def __init__(self, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.reports: list[AnyReport] = []
+        super().__init__(data)
         self.made = 0
-        self.ctx = Context("0" * 32, "cpu", data, self.reports.append)
         monkeypatch.setattr(atlas.engines, "decompose", self._decompose)
         monkeypatch.setattr(atlas, "sheet", lambda *_: PICTURE["report"])
 
@@ -116,8 +114,8 @@ class Making:
 
     def run(self) -> None:
         frames = np.zeros((2, 32, 32, 3), np.uint8)
-        clip = Clip(frames=tuple(self.ctx.store(frame) for frame in frames))
-        atlas.atlas_of(AtlasJob(clip=clip, preset="draft"), frames, self.ctx)
+        job = AtlasJob(clip=self.clip(frames), preset="draft")
+        atlas.atlas_of(job, frames, self.ctx)
 
     def parts(self) -> list[Path]:
         return list((self.ctx.data / "atlases").glob("*.part"))
@@ -137,7 +135,7 @@ def test_the_state_of_a_fit_goes_only_when_the_atlas_is_kept(
     assert making.made == 2
     making.run()
     assert making.made == 2
-    assert any("made earlier" in r.text for r in making.reports if isinstance(r, Note))
+    assert "made earlier" in making.notes()
 
 
 def test_other_code_of_masks_makes_another_atlas(

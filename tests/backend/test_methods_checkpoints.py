@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 from brief import make_brief
+from jobs import Job
 from tiny_clip import tiny_model
 
 from backend.checkpoint import Checkpoint
@@ -19,13 +20,13 @@ from backend.clip import cache
 from backend.clip.model import TextImageModel
 from backend.context import Context
 from backend.edit.config import EditConfig, preset
-from backend.executors.base import AnyReport, Note, Step
+from backend.executors.base import AnyReport, Step
 from backend.methods import checkpoints, edit
 from backend.methods.checkpoints import EditCheckpoints
 from backend.painters import text2live
 from backend.painters.base import Task
 from backend.progress import Cancelled
-from protocol.jobs import Clip, EditJob, Masks
+from protocol.jobs import EditJob, Masks
 
 STEPS = 6
 
@@ -38,26 +39,18 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-class Job:
-    """A job of one frame that can be cancelled by what it reports."""
-
-    def __init__(self, data: Path, stop: Callable[[list[AnyReport]], bool] = lambda _: False):
-        self.data = data
-        self.reports: list[AnyReport] = []
-        self.ctx = Context("0" * 32, "cpu", data, self.reports.append, lambda: stop(self.reports))
+class Still(Job):
+    """An edit of one frame of noise, and what it keeps on the disk."""
 
     def spec(self, **fields: object) -> EditJob:
         image = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
-        frames = (self.ctx.store(image),)
-        return EditJob(clip=Clip(frames=frames), prompt=("gold",), source=("noise",),
-                       masks=Masks(mode="none"), layer="background", preset="draft",
-                       **fields)  # type: ignore[arg-type]  # fmt: skip
+        return EditJob(
+            clip=self.clip([image]), prompt=("gold",), source=("noise",), masks=Masks(mode="none"),
+            layer="background", preset="draft", **fields,  # type: ignore[arg-type]
+        )  # fmt: skip
 
     def kept(self) -> list[Path]:
         return sorted((self.data / "edits").iterdir())
-
-    def notes(self) -> str:
-        return " ".join(r.text for r in self.reports if isinstance(r, Note))
 
 
 def late(reports: list[AnyReport]) -> bool:
@@ -65,7 +58,7 @@ def late(reports: list[AnyReport]) -> bool:
 
 
 def test_the_state_goes_when_the_job_has_ended_well(tmp_path: Path) -> None:
-    job = Job(tmp_path)
+    job = Still(tmp_path)
     edit.run(job.spec(), job.ctx)
     assert job.kept() == []
 
@@ -74,13 +67,13 @@ def test_a_cancelled_edit_is_kept_and_the_same_one_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("backend.context.STEP_INTERVAL", 0.0)
-    whole, stopped = Job(tmp_path / "whole"), Job(tmp_path, late)
+    whole, stopped = Still(tmp_path / "whole"), Still(tmp_path, stop=late)
     wanted = edit.run(whole.spec(), whole.ctx)
     spec = stopped.spec()
     with pytest.raises(Cancelled):
         edit.run(spec, stopped.ctx)
     assert len(stopped.kept()) == 1
-    again = Job(tmp_path)
+    again = Still(tmp_path)
     assert edit.run(spec, again.ctx).layer == wanted.layer
     assert "goes on from step 1" in again.notes()
     assert again.kept() == []
@@ -89,14 +82,14 @@ def test_a_cancelled_edit_is_kept_and_the_same_one_goes_on(
 def test_a_shot_that_is_done_is_not_trained_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = Job(tmp_path)
+    job = Still(tmp_path)
     spec = job.spec()
     with monkeypatch.context() as broken:
         broken.setattr(edit, "each_shot", fails_after_the_first)
         with pytest.raises(OSError, match="pulled the plug"):
             edit.run(spec, job.ctx)
     assert len(job.kept()) == 1
-    again = Job(tmp_path)
+    again = Still(tmp_path)
     edit.run(spec, again.ctx)
     assert f"goes on from step {STEPS}" in again.notes()
 
@@ -111,7 +104,7 @@ def fails_after_the_first(
 def test_what_decides_the_result_decides_where_it_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = Job(tmp_path)
+    job = Still(tmp_path)
     config = preset("draft", video=False, layer="background")
     model = tiny_model()
     base = job.spec()
@@ -153,5 +146,5 @@ def test_what_nobody_came_back_for_is_swept(tmp_path: Path) -> None:
         (folder / name).write_text("")
         past = time.time() - days * 24 * 3600
         os.utime(folder / name, (past, past))
-    EditCheckpoints(Job(tmp_path).ctx)
+    EditCheckpoints(Still(tmp_path).ctx)
     assert [path.name for path in folder.iterdir()] == ["new.part"]

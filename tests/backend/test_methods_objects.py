@@ -275,7 +275,7 @@ def test_a_live_job_paints_the_object_behind(tmp_path: Path) -> None:
         result = client.run(new_job_id(), spec, objects, timeout=120)
         alpha = np.stack([one[..., 3] for one in client.fetch_all(list(result.layer))])
         wrong = msgspec.structs.replace(spec, engine="mlp")
-        with pytest.raises(JobError, match="knows one object"):
+        with pytest.raises(JobError, match="takes one object"):
             client.run(new_job_id(), wrong, objects, timeout=30)
     assert alpha[truth.share("foreground_2") > 0.999].mean() > 200
     assert alpha[truth.share("foreground_2") < 0.001].mean() < 10

@@ -10,18 +10,17 @@ import numpy as np
 import pytest
 import torch
 from flat_atlas import FlatAtlas
+from jobs import Job
 
 from backend.atlas.brush import on_whole, paint_in
 from backend.atlas.explicit.config import preset
 from backend.atlas.explicit.fit import decompose
 from backend.atlas.render import render_layer
-from backend.context import Context
-from backend.executors.base import AnyReport, Note
 from backend.masks.prompts import MaskPrompts
 from backend.media import composite
 from backend.methods import paint
 from backend.progress import Silent
-from protocol.jobs import Clip, JobError, PaintJob, Result
+from protocol.jobs import JobError, PaintJob, Result
 from scripts.make_clip import make_clip
 
 SIZE = (5, 60, 80)
@@ -43,33 +42,32 @@ def stroke(x: float, y: float, radius: float = 6.0) -> np.ndarray:
     return out
 
 
-class Job:
-    """A paint job on a clip of noise whose atlas is given."""
+class Noise(Job):
+    """Paint on a clip of noise whose atlas is given."""
 
     def __init__(self, data: Path, atlas: FlatAtlas, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.reports: list[AnyReport] = []
-        self.ctx = Context("0" * 32, "cpu", data, self.reports.append)
+        super().__init__(data)
         rng = np.random.default_rng(0)
         self.frames = rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-        self.clip = Clip(frames=tuple(self.ctx.store(frame) for frame in self.frames))
+        self.shot = self.clip(self.frames)
         monkeypatch.setattr(paint, "atlas_of", lambda *_, **__: atlas)
 
     def run(self, image: np.ndarray, **fields: object) -> Result:
-        spec = PaintJob(clip=self.clip, image=self.ctx.store(image), **fields)  # type: ignore[arg-type]
+        spec = PaintJob(clip=self.shot, image=self.ctx.store(image), **fields)  # type: ignore[arg-type]
         return paint.run(spec, self.ctx)
 
-    def layer(self, image: np.ndarray, **fields: object) -> np.ndarray:
-        return np.stack([self.ctx.load(ref) for ref in self.run(image, **fields).layer])
+    def painted(self, image: np.ndarray, **fields: object) -> np.ndarray:
+        return self.layer(self.run(image, **fields))
 
 
 @pytest.fixture
-def job(tmp_path: Path, atlas: FlatAtlas, monkeypatch: pytest.MonkeyPatch) -> Job:
-    return Job(tmp_path, atlas, monkeypatch)
+def job(tmp_path: Path, atlas: FlatAtlas, monkeypatch: pytest.MonkeyPatch) -> Noise:
+    return Noise(tmp_path, atlas, monkeypatch)
 
 
-def test_the_painted_frame_comes_back_as_painted_and_the_rest_is_untouched(job: Job) -> None:
+def test_the_painted_frame_comes_back_as_painted_and_the_rest_is_untouched(job: Noise) -> None:
     image = stroke(40, 30)
-    layer = job.layer(image, frame=2)
+    layer = job.painted(image, frame=2)
     assert layer.shape == (*SIZE, 4)
     wanted = composite(job.frames[2], image).astype(int)
     assert np.abs(composite(job.frames[2], layer[2]) - wanted).max() <= 2
@@ -91,8 +89,8 @@ def test_the_painting_alone_gives_the_frame_back_too(atlas: FlatAtlas) -> None:
     assert 0.01 < (shown[:, 3] > 0.5).float().mean() < 0.1
 
 
-def test_paint_moves_with_its_layer(job: Job, atlas: FlatAtlas) -> None:
-    layer = job.layer(stroke(40, 30), frame=2).astype(float)
+def test_paint_moves_with_its_layer(job: Noise, atlas: FlatAtlas) -> None:
+    layer = job.painted(stroke(40, 30), frame=2).astype(float)
     y, x = np.mgrid[: SIZE[1], : SIZE[2]] + 0.5
     for t in range(5):
         weight = layer[t, ..., 3]
@@ -101,10 +99,10 @@ def test_paint_moves_with_its_layer(job: Job, atlas: FlatAtlas) -> None:
         assert (weight * y).sum() / weight.sum() == pytest.approx(30 + moved, abs=0.3)
 
 
-def test_only_what_the_frame_shows_of_the_layer_is_painted(job: Job) -> None:
+def test_only_what_the_frame_shows_of_the_layer_is_painted(job: Noise) -> None:
     image = stroke(20, 30)  # half of it on the object
-    front = job.layer(image, frame=2)
-    behind = job.layer(image, frame=2, layer="background")
+    front = job.painted(image, frame=2)
+    behind = job.painted(image, frame=2, layer="background")
     x0, y0, x1, y1 = OBJECT
     inside = np.zeros(SIZE[1:], bool)
     inside[y0:y1, x0:x1] = True
@@ -112,23 +110,22 @@ def test_only_what_the_frame_shows_of_the_layer_is_painted(job: Job) -> None:
     assert not behind[:, inside].any()
     both = np.maximum(front[2, ..., 3], behind[2, ..., 3])
     assert np.array_equal(both, image[..., 3])
-    notes = [r.text for r in job.reports if isinstance(r, Note)]
-    assert any("is not on the foreground" in text for text in notes)
+    assert "is not on the foreground" in job.notes()
 
 
-def test_a_picture_over_the_atlas_of_any_size_is_laid_over_all_frames(job: Job) -> None:
+def test_a_picture_over_the_atlas_of_any_size_is_laid_over_all_frames(job: Noise) -> None:
     for k in (1, 3):
         image = np.zeros((45 * k, 60 * k, 4), np.uint8)
         image[10 * k : 20 * k, 20 * k : 30 * k] = (10, 200, 30, 255)
-        layer = job.layer(image)
+        layer = job.painted(image)
         assert (layer[0, 24:36, 44:56] == (10, 200, 30, 255)).all()
         assert (layer[:, :8] == 0).all()
 
 
-def test_what_equals_the_atlas_is_not_painted(job: Job, atlas: FlatAtlas) -> None:
+def test_what_equals_the_atlas_is_not_painted(job: Noise, atlas: FlatAtlas) -> None:
     image = paint.picture(atlas, "foreground").copy()  # type: ignore[arg-type]
     image[12:16, 24:28, :3] = 255
-    layer = job.layer(image)
+    layer = job.painted(image)
     assert (layer[0, 25:31, 49:55, 3] == 255).all()
     assert (layer[0, 38:, :, 3] == 0).all()
     image[12:16, 24:28] = paint.picture(atlas, "foreground")[0, 0]  # type: ignore[arg-type]
@@ -137,7 +134,7 @@ def test_what_equals_the_atlas_is_not_painted(job: Job, atlas: FlatAtlas) -> Non
     assert why.value.problem.code == "paint_empty"
 
 
-def test_bad_paint_is_said_in_a_sentence(job: Job) -> None:
+def test_bad_paint_is_said_in_a_sentence(job: Noise) -> None:
     outside = {
         "foreground": (stroke(8, 8), "choose the background"),
         "background": (stroke(40, 30), "choose the foreground"),
@@ -154,14 +151,14 @@ def test_bad_paint_is_said_in_a_sentence(job: Job) -> None:
     assert why.value.problem.code == "paint_aspect_differs"
 
 
-def test_paint_to_the_very_rim_and_of_one_pixel(job: Job) -> None:
+def test_paint_to_the_very_rim_and_of_one_pixel(job: Noise) -> None:
     whole = np.full((*SIZE[1:], 4), 200, np.uint8)
-    layer = job.layer(whole, frame=0)
+    layer = job.painted(whole, frame=0)
     x0, y0, x1, y1 = OBJECT
     assert (layer[0, y0:y1, x0:x1] == 200).all()
     speck = np.zeros((*SIZE[1:], 4), np.uint8)
     speck[30, 40] = 255
-    assert job.layer(speck, frame=0)[0, 30, 40, 3] == 255
+    assert job.painted(speck, frame=0)[0, 30, 40, 3] == 255
 
 
 def test_paint_on_a_map_that_is_one_point_stays_finite() -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from jobs import Job
 from msgspec.structs import replace
 from tiny_clip import tiny_model
 
 from backend.clip import cache
 from backend.context import Context
-from backend.executors.base import AnyReport
 from backend.masks.segmenters.base import Prompts, Segmented
 from backend.methods import mask_prompts
 from backend.methods.defaults import completed
@@ -39,12 +39,11 @@ TRUTH = SHOT.alpha[0] > 0.5
 YS, XS = np.nonzero(TRUTH)
 
 
-class Still:
+class Still(Job):
     """Edits one frame, and keeps the mask that the edit was given."""
 
     def __init__(self, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.reports: list[AnyReport] = []
-        self.ctx = Context("0" * 32, "cpu", data, self.reports.append)
+        super().__init__(data)
         self.mask: np.ndarray | None = None
         monkeypatch.setattr(text2live, "edit_image", self._edit)
         monkeypatch.setattr(cache, "text_image_model", lambda model, device: tiny_model())
@@ -68,7 +67,7 @@ class Still:
         return Segmented(cv2.resize(TRUTH.astype(np.uint8), size)[None] > 0, np.ones(1, np.float32))
 
     def run(self, masks: Masks, layer: str = "foreground") -> Result:
-        clip = Clip(frames=(self.ctx.store(SHOT.frames[0]),))
+        clip = self.clip(SHOT.frames)
         spec = EditJob(
             clip=clip, prompt=("golden swan",), source=("swan",), preset="draft", masks=masks,
             layer=layer,
