@@ -1,4 +1,4 @@
-"""Method `atlas`: decompose a clip once, keep the atlas, use it for every edit of the clip."""
+"""Method `atlas`: decompose a clip once and keep the atlas for every edit of the clip."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from protocol.layers import objects_of
 
 
 def run(spec: AtlasJob, ctx: Context) -> Result:
-    """Make (or find) the atlas of each shot; the result carries pictures, measures and a report."""
+    """Make or find the atlas of each shot. The result carries images, measures and a report."""
     return each_shot(spec, load_clip_frames(spec.clip, ctx), ctx, _shot)
 
 
@@ -47,7 +47,7 @@ def load_clip_frames(clip: Clip, ctx: Context) -> NDArray[np.uint8]:
 
 
 def atlas_of(spec: ClipJob, frames: NDArray[np.uint8], ctx: Context) -> LayeredAtlas:
-    """The atlas of a shot's job and frames [T,H,W,3]: from the cache, or made and kept."""
+    """The atlas of one shot's job and frames [T,H,W,3], from the cache or newly made."""
     objects = objects_of(spec)
     identity = (
         engines.VERSIONS[spec.engine],
@@ -69,12 +69,12 @@ def atlas_of(spec: ClipJob, frames: NDArray[np.uint8], ctx: Context) -> LayeredA
     )
     pictures = {layer: picture(atlas, layer) for layer in atlas.layers}
     kept = atlas_cache.put(atlas, folder, {**pictures, "report": sheet(atlas, frames)})
-    checkpoint.drop()  # not before: what was fitted for hours is to be kept at any moment
+    checkpoint.drop()  # only now: a fit of hours must be on disk at every moment
     return kept
 
 
 def picture(atlas: LayeredAtlas, layer: str) -> NDArray[np.uint8]:
-    """A layer's atlas as [Ha,Wa,4] uint8, transparent where no frame sees it."""
+    """A layer's atlas as an image [Ha,Wa,4] uint8, transparent where no frame sees it."""
     rgba = np.concatenate(
         [atlas.image(layer)[0].cpu().numpy(), atlas.coverage(layer)[0].cpu().numpy()]
     )

@@ -1,4 +1,4 @@
-"""The atlases that are kept: found by name, put there whole, leftovers swept by age."""
+"""The atlas cache: atlases on disk, found by name, written whole, leftovers swept by age."""
 
 from __future__ import annotations
 
@@ -19,30 +19,31 @@ from backend.media import write_png
 from backend.progress import Reporter
 from protocol.jobs import JobError
 
-STALE = 14 * 24 * 3600.0  # seconds after which nobody comes back for a fit that was interrupted
+STALE = 14 * 24 * 3600.0
+"""Seconds the state of an interrupted fit is kept."""
 
 
 def find(folder: Path, device: torch.device, report: Reporter) -> LayeredAtlas | None:
-    """The atlas that is kept in a folder; None where there is none, or a damaged one."""
+    """The atlas in a folder; None if there is none or it is damaged."""
     if not folder.exists():
         return None
     try:
         kept = engines.load_atlas(folder, device)
     except JobError as damaged:
-        report.note(f"{damaged.problem.message} It is made anew.")
+        report.note(f"{damaged.problem.message} The atlas is made again.")
         return None
-    report.note("Using the atlas made earlier for this shot.")
+    report.note("Using this shot's atlas from an earlier job.")
     return kept
 
 
 def put(atlas: LayeredAtlas, folder: Path, pictures: dict[str, NDArray[np.uint8]]) -> LayeredAtlas:
-    """Keep an atlas and its pictures in a folder, whole or not at all.
+    """Write an atlas and its images to a folder, whole or not at all.
 
-    Returns the atlas that is there then: another worker's, where that one was first.
+    Returns the atlas in the folder: another worker's, if that one was first.
     """
-    room = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        fresh = room / "atlas"
+        fresh = scratch / "atlas"
         atlas.save(fresh)
         for name, image in pictures.items():
             write_png(fresh / f"{name}.png", image)
@@ -56,15 +57,15 @@ def put(atlas: LayeredAtlas, folder: Path, pictures: dict[str, NDArray[np.uint8]
                 return atlas
             try:
                 return engines.load_atlas(folder, atlas.device)
-            except JobError:  # what is there is damaged, and was when it was looked for
+            except JobError:  # damaged, as `find` saw it
                 shutil.rmtree(folder)
     finally:
-        shutil.rmtree(room, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
-def sweep(shelf: Path, stale: float = STALE) -> None:
-    """Delete what interrupted work left here and nobody came back for in so many seconds."""
-    for left in (*shelf.glob("*.part"), *shelf.glob(".*")):
+def sweep(folder: Path, stale: float = STALE) -> None:
+    """Delete leftovers of interrupted work older than stale seconds."""
+    for left in (*folder.glob("*.part"), *folder.glob(".*")):
         with contextlib.suppress(OSError):  # another worker may sweep too
             if time.time() - left.stat().st_mtime > stale:
                 shutil.rmtree(left) if left.is_dir() else left.unlink()

@@ -1,4 +1,4 @@
-"""Edits under way: a job that is run again finds by content how far it was."""
+"""Checkpoints of edits: a job that is run again resumes where it was interrupted."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from backend.methods import atlas_cache
 from backend.painters.base import Plan
 from protocol.jobs import EditJob
 
-# A cancelled edit is kept as well: the same one, asked for again, goes on. But it is large, and
-# soon nobody wants it any more.
 STALE = 3 * 24 * 3600.0
+"""Seconds a checkpoint is kept. A cancelled edit keeps its own: sent again, it resumes."""
 
 
 class EditCheckpoints:
@@ -27,7 +26,7 @@ class EditCheckpoints:
         self._ctx = ctx
         self._folder = ctx.data / "edits"
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._given: list[Checkpoint] = []
+        self._checkpoints: list[Checkpoint] = []
         atlas_cache.sweep(self._folder, STALE)
 
     def of_layer(self, spec: EditJob, layer: str, plan: Plan) -> Checkpoint:
@@ -42,10 +41,10 @@ class EditCheckpoints:
         )
         key = hashlib.sha256(msgpack.packb(identity)).hexdigest()
         path = self._folder / f"{key}.part"
-        self._given.append(Checkpoint(path, report=self._ctx, what="edit"))
-        return self._given[-1]
+        self._checkpoints.append(Checkpoint(path, report=self._ctx, what="edit"))
+        return self._checkpoints[-1]
 
     def drop(self) -> None:
-        """The job is done: forget its states."""
-        for checkpoint in self._given:
+        """Delete them: the job is done."""
+        for checkpoint in self._checkpoints:
             checkpoint.drop()

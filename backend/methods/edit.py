@@ -24,11 +24,11 @@ from backend.methods.shots import each_shot
 from backend.methods.two_layers import (
     BACK,
     Layer,
-    Share,
-    covered,
-    joined,
+    ShareOfSteps,
+    composited,
+    job_of_layer,
+    join_layers,
     layers_to_edit,
-    of_layer,
 )
 from backend.methods.warm_starts import WarmStarts
 from backend.painters.base import Painter, Run, Task
@@ -45,7 +45,7 @@ def run(spec: EditJob, ctx: Context) -> Result:
     single = len(spec.clip.frames) == 1
     checkpoints = EditCheckpoints(ctx)
 
-    def run_one(shot: EditJob, frames: NDArray[np.uint8], ctx: Context) -> Result:
+    def run_shot(shot: EditJob, frames: NDArray[np.uint8], ctx: Context) -> Result:
         if (frames == frames[0, 0, 0]).all():
             raise JobError(
                 "one_colour",
@@ -58,7 +58,7 @@ def run(spec: EditJob, ctx: Context) -> Result:
             return _paint_clip(shot, frames, painter, paintings, ctx)
         return _paint_still(shot, frames[0], painter, paintings, ctx, single=single)
 
-    result = each_shot(spec, load_clip_frames(spec.clip, ctx), ctx, run_one)
+    result = each_shot(spec, load_clip_frames(spec.clip, ctx), ctx, run_shot)
     checkpoints.drop()
     return msgspec.structs.replace(
         result, numbers={**result.numbers, "seconds": time.monotonic() - started}
@@ -87,14 +87,14 @@ def _paintings(
     for layer in layers_to_edit(spec):
         warm_start = warm_starts.of_layer(spec, layer)
         warm = warm_start.earlier is not None
-        task = Task(job=of_layer(spec, layer), layer=layer, video=video, warm=warm)
+        task = Task(job=job_of_layer(spec, layer), layer=layer, video=video, warm=warm)
         planned.append((task, painter.plan(task), warm_start))
     steps = [plan.steps for _, plan, _ in planned]
     return [
         Painting(
             task,
             Run(
-                report=Share(ctx, sum(steps[:number]), sum(steps[number + 1 :])),
+                report=ShareOfSteps(ctx, sum(steps[:number]), sum(steps[number + 1 :])),
                 checkpoint=checkpoints.of_layer(spec, task.layer, plan),
                 warm_start=warm_start,
             ),
@@ -144,7 +144,7 @@ def _paint_clip(
     pictures: dict[str, ObjectRef] = {}
     for one in paintings:
         layer = one.task.layer
-        shown = frames if not parts else covered(frames, parts[BACK], ctx)
+        shown = frames if not parts else composited(frames, parts[BACK], ctx)
         rgba = painter.paint_atlas(one.task, shown, atlas, one.run)
         parts[layer] = tuple(ctx.store(image) for image in render_layer(atlas, layer, rgba, ctx))
         edited = np.rint(rgba[0].permute(1, 2, 0).cpu().numpy() * 255).astype(np.uint8)
@@ -164,5 +164,5 @@ def _result(
     if len(parts) == 1:
         (layer,) = parts.values()
         return Result(layer=layer, pictures=pictures, numbers=numbers)
-    parts, layer = joined(parts, ctx)
+    parts, layer = join_layers(parts, ctx)
     return Result(layer=layer, parts=parts, pictures=pictures, numbers=numbers)

@@ -1,4 +1,4 @@
-"""What a job says about its object, made ready for the atlas: pixels, texts and models loaded."""
+"""From a job's masks to what the masks package reads: images and models loaded, stills masked."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from protocol.layers import of_object, suffix
 def prompts_of(masks: Masks, size: tuple[int, int], ctx: Context) -> MaskPrompts:
     """What a job says about one object, with its images and models loaded.
 
-    size: height and width of the clip. JobError of a model that cannot be loaded.
+    size: height and width of the clip. Raises JobError if a model cannot be loaded.
     """
     if masks.mode == "none":
         return MaskPrompts("none")
@@ -53,45 +53,45 @@ def mask_of_layer(
     side: int,
     ctx: Context,
 ) -> tuple[NDArray[np.uint8], dict[str, float]]:
-    """Where a clip or shot of one frame shows a layer, uint8 [H,W], 0 elsewhere; and measures.
+    """Mask of a layer on a single frame, uint8 [H,W], 0 outside, and its measures.
 
-    objects: front to back. The rest as `mask_of_still`; errors say which object they are about.
+    objects: front to back. The rest as `mask_of_still`; errors name the object they are about.
     """
-    hidden = np.zeros(frame.shape[:2], np.uint8)  # by the objects so far
+    covered = np.zeros(frame.shape[:2], np.uint8)  # by the objects in front
     numbers: dict[str, float] = {}
     for number, (masks, name) in enumerate(zip(objects, OBJECTS, strict=False), 1):
         if masks.mode == "none":
-            mask = np.zeros_like(hidden)
+            mask = np.zeros_like(covered)
         else:
             try:
                 mask, found = mask_of_still(masks, frame, side, ctx)
             except JobError as why:
                 raise of_object(why, number, len(objects)) from why
             numbers |= {f"{key}{suffix(number)}": value for key, value in found.items()}
-        mask = np.minimum(mask, 255 - hidden)
+        mask = np.minimum(mask, 255 - covered)
         if layer == name:
             if not mask.any():
-                raise of_object(_nothing_seen(), number, len(objects))
+                raise of_object(_not_visible(), number, len(objects))
             return mask, numbers
-        hidden = np.maximum(hidden, mask)
-    return 255 - hidden, numbers
+        covered = np.maximum(covered, mask)
+    return 255 - covered, numbers
 
 
-def _nothing_seen() -> JobError:
+def _not_visible() -> JobError:
     return JobError(
         "no_foreground",
-        "Nothing is seen of it: no mask holds it, or objects in front hide it.",
-        "Check the masks, and that the objects are told front to back.",
+        "The object is not visible: its mask is empty, or objects in front cover it.",
+        "Check the masks, and that the objects are listed front to back.",
     )
 
 
 def mask_of_still(
     masks: Masks, frame: NDArray[np.uint8], side: int, ctx: Context
 ) -> tuple[NDArray[np.uint8], dict[str, float]]:
-    """The object's mask on a clip or shot of one frame, uint8 [H,W], 0 outside; and its measures.
+    """The object's mask on a single frame, uint8 [H,W], 0 outside, and its measures.
 
-    side: longest side at which what is no mask yet is made one.
-    JobError no_foreground, and those of `resolve_masks`.
+    side: long side in pixels at which a box, strokes or a text is turned into a mask.
+    Raises JobError("no_foreground") and those of `resolve_masks`.
     """
     h, w = frame.shape[:2]
     numbers: dict[str, float] = {}
@@ -109,7 +109,7 @@ def mask_of_still(
         raise JobError(
             "no_foreground",
             "The mask is empty, so there is no foreground object.",
-            "Give a mask with the object, or edit the background without one.",
+            "Paint the object into the mask, or edit the background instead.",
         )
     return mask, numbers
 
@@ -118,12 +118,12 @@ def _relevancy_of(masks: Masks, ctx: Context) -> Relevancy | None:
     texts = tuple(text for text in masks.texts if text.strip())
     if masks.mode not in ("text", "auto") or not texts:
         return None
-    return Looker(cache.text_image_model(masks.model, str(ctx.device)), texts, ctx)
+    return TextRelevancy(cache.text_image_model(masks.model, str(ctx.device)), texts, ctx)
 
 
 @dataclass
-class Looker:
-    """Where one of several texts is in a frame; may be called again and again."""
+class TextRelevancy:
+    """Where a frame shows one of several texts; call it for each frame."""
 
     model: TextImageModel
     texts: tuple[str, ...]

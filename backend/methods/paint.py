@@ -1,4 +1,4 @@
-"""Method `paint`: what an artist painted by hand, laid over every frame through the atlas."""
+"""Method `paint`: what the artist painted by hand, mapped to every frame through the atlas."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from backend.atlas.layers import visibility
 from backend.atlas.render import WHOLE, Window, render_layer
 from backend.context import Context
 from backend.methods.atlas import atlas_of, load_clip_frames, picture
-from backend.methods.shots import shots
+from backend.methods.shots import find_shots
 from protocol.jobs import JobError, PaintJob, Result
 from protocol.limits import LIMITS
 
-ASPECT = 0.02  # how far a picture's aspect may be from its atlas': sizes are whole numbers
-LEFT_OUT = 0.1  # share of the paint that may lie off the layer without a word
+ASPECT = 0.02  # tolerance of an image's aspect against its atlas'; sizes are whole numbers
+LEFT_OUT = 0.1  # share of the paint that may lie off the layer before a note says so
 
 
 def run(spec: PaintJob, ctx: Context) -> Result:
-    """Lay the paint over the clip; the atlas is found or made."""
+    """Map the paint to every frame; the atlas comes from the cache or is made."""
     started = time.monotonic()
     image = ctx.load(spec.image)
     if not image[..., 3].any():
         raise _nothing("The paint is fully transparent.")
     frames = load_clip_frames(spec.clip, ctx)
-    if len(shots(frames, ctx)) > 1:
+    if len(find_shots(frames, ctx)) > 1:
         raise JobError(
             "several_shots",
-            "The clip has cuts, but paint is glued to one shot.",
-            "Cut the strip where its shots change, and paint on each.",
+            "The clip has cuts, but paint follows one shot only.",
+            "Split the strip at its cuts and paint on each part.",
         )
     atlas = atlas_of(spec, frames, ctx)
     numbers: dict[str, float] = {}
@@ -48,14 +48,14 @@ def run(spec: PaintJob, ctx: Context) -> Result:
         numbers = {"paint_inside": painting.inside, "paint_error": painting.error}
         if painting.inside < 1 - LEFT_OUT:
             ctx.note(
-                f"{1 - painting.inside:.0%} of the paint is not on the {spec.layer} in that frame; "
-                "it is left out."
+                f"{1 - painting.inside:.0%} of the paint lies off the {spec.layer} on that frame "
+                "and is left out."
             )
         shown = on_whole(painting, _picture_size(atlas, spec.layer, rgba, window))
     pictures = {"painted_atlas": ctx.store(as_picture(shown))}
     layer = []
     for index, frame in enumerate(render_layer(atlas, spec.layer, rgba, ctx, window=window)):
-        # The painted frame shows the paint itself: nothing is to be lost where the artist looks.
+        # The painted frame shows the paint itself, free of any resampling.
         painted = as_painted(atlas, spec, image) if index == spec.frame else frame
         layer.append(ctx.store(painted))
     numbers["seconds"] = time.monotonic() - started
@@ -63,10 +63,10 @@ def run(spec: PaintJob, ctx: Context) -> Result:
 
 
 def over_atlas(atlas: LayeredAtlas, layer: str, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A picture [H,W,4] over a layer's atlas, clear where it is the atlas itself.
+    """An image [H,W,4] painted over a layer's atlas, clear where it equals the atlas.
 
-    JobError paint_aspect_differs when it cannot be a picture of this atlas, paint_empty when it is
-    the atlas' picture and nothing else.
+    Raises JobError("paint_aspect_differs") if its proportions are not the atlas's, ("paint_empty")
+    if it is the atlas and nothing else.
     """
     rows, columns = atlas.image(layer).shape[-2:]
     h, w = image.shape[:2]
@@ -74,19 +74,19 @@ def over_atlas(atlas: LayeredAtlas, layer: str, image: NDArray[np.uint8]) -> NDA
         raise JobError(
             "paint_aspect_differs",
             f"The paint is {w}×{h}, but the {layer} atlas is {columns}×{rows}.",
-            "Paint over the atlas' own picture, or over one of the same proportions.",
+            "Paint over the atlas itself, or over an image of the same proportions.",
         )
     if (h, w) != (rows, columns):
         return image
-    # Who paints on the atlas' picture saves all of it; a layer of the rest would only soften it.
+    # Saved with the atlas under it; mapping that too would only soften the footage.
     same = (image[..., :3] == picture(atlas, layer)[..., :3]).all(-1)
     if (same | (image[..., 3] == 0)).all():
-        raise _nothing("Nothing is painted: the picture is the atlas itself.")
+        raise _nothing("Nothing is painted: the image equals the atlas.")
     return np.where(same[..., None], np.uint8(0), image)
 
 
 def as_painted(atlas: LayeredAtlas, spec: PaintJob, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The paint [H,W,4] on its own frame, as far as the frame shows the layer."""
+    """The paint [H,W,4] on its own frame, where the frame shows the layer."""
     share = visibility(atlas, spec.layer, torch.tensor([spec.frame], device=atlas.device))[0, 0]
     alpha = np.rint(image[..., 3] * share.cpu().numpy()).astype(np.uint8)[..., None]
     return np.concatenate([image[..., :3] * (alpha > 0), alpha], -1)
@@ -104,11 +104,11 @@ def as_picture(rgba: Tensor) -> NDArray[np.uint8]:
 
 
 def _nothing(message: str) -> JobError:
-    return JobError("paint_empty", message, "Paint something, and save the picture with its alpha.")
+    return JobError("paint_empty", message, "Paint something and save the image with its alpha.")
 
 
 def _picture_size(atlas: LayeredAtlas, layer: str, rgba: Tensor, window: Window) -> tuple[int, int]:
-    """Size of a whole atlas as fine as the paint on a part of it, as far as a picture may go."""
+    """Size of a whole atlas at the resolution of paint on a part of it, within the size limit."""
     rows, columns = atlas.image(layer).shape[-2:]
     finest = rgba.shape[-2] / (window[3] - window[1]) * 2 / rows
     scale = min(max(1.0, finest), LIMITS.side / max(rows, columns))

@@ -1,8 +1,9 @@
-"""A clip with cuts is several shots: each is worked on for itself, the results are joined."""
+"""A clip with cuts is several shots: the job runs on each shot, and the results are joined."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, TypeVar, cast
 
@@ -11,116 +12,134 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.context import Context
-from backend.methods.two_layers import BACK, FRONT, Layer, of_layer
+from backend.methods.two_layers import BACK, FRONT, Layer, job_of_layer
 from backend.motion.cuts import find_cuts
 from protocol.jobs import BOTH, OBJECTS, Clip, ClipJob, EditJob, JobError, Masks, ObjectRef, Result
 from protocol.layers import about, objects_of, of_object, suffix
 
 Frames = NDArray[np.uint8]
 Job = TypeVar("Job", bound=ClipJob)
+RunShot = Callable[[Job, Frames, Context], Result]
+"""Carries out the job of one shot on its frames uint8 [T,H,W,3]."""
 
 LARGER_IS_WORSE = ("slip", "folds")
 WORST, WORST_FRAME = "mask_confidence_worst", "mask_worst_frame"
 ABSENT = {f"no_foreground{suffix(number)}": number for number in range(1, len(OBJECTS) + 1)}
-"""The object, counted from 1, that an error says is not there."""
+"""The object, counted from 1, that an error code says is missing."""
 NOTHING_TO_EDIT = (*ABSENT, "one_colour")
 
 
-def each_shot(
-    spec: Job, frames: Frames, ctx: Context, run_one: Callable[[Job, Frames, Context], Result]
-) -> Result:
+@dataclass(frozen=True)
+class Shot:
+    """Frames first to last−1 of a clip, between two cuts. number: counted from 1, of count."""
+
+    number: int
+    count: int
+    first: int
+    last: int
+
+    @property
+    def name(self) -> str:
+        """How notes name it; frames are counted from 1."""
+        return f"Shot {self.number} of {self.count}, frames {self.first + 1} to {self.last}"
+
+
+def each_shot(spec: Job, frames: Frames, ctx: Context, run_shot: RunShot[Job]) -> Result:
     """Run a job shot by shot and join the results; a clip without cuts is one shot.
 
-    frames: uint8 [T,H,W,3], the clip's. run_one: gets a shot's job and frames.
-    A shot without an object is all background to an edit of the background; any other shot with
-    nothing to edit gets an empty layer. Of several objects, those missing from a shot are left out
-    there. A note reports each of these. Raises JobError where no shot has anything to edit.
+    frames: uint8 [T,H,W,3], the whole clip. A shot without an object is all background if the job
+    edits the background; any other shot with nothing to edit gets an empty layer. With several
+    objects, a shot leaves out those it does not show. A note reports each of these.
+    Raises JobError if no shot has anything to edit.
     """
-    spans = shots(frames, ctx)
-    if len(spans) == 1:
-        return run_one(spec, frames, ctx)
-    results: list[Result | None] = []
-    missing: list[tuple[int, JobError]] = []
+    shots = find_shots(frames, ctx)
+    if len(shots) == 1:
+        return run_shot(spec, frames, ctx)
     parts: list[Job] = []
-    for number, (first, last) in enumerate(spans):
-        parts.append(_part(spec, number, spans, ctx))
+    results: list[Result | None] = []
+    missing: dict[int, JobError] = {}
+    for index, shot in enumerate(shots):
+        part = _job_of_shot(spec, shot, ctx)
+        parts.append(part)
         try:
-            shot, name = frames[first:last], _name(number, spans)
-            with ctx.in_shot(first):
-                results.append(_with_those_there(run_one, parts[-1], shot, ctx, name))
+            with ctx.in_shot(shot.first):
+                found = _run_visible(run_shot, part, frames[shot.first : shot.last], shot, ctx)
+            results.append(found)
         except JobError as why:
             if why.problem.code not in NOTHING_TO_EDIT:
                 raise
-            missing.append((number, why))
+            missing[index] = why
             results.append(None)
-    if len(missing) == len(spans):
-        raise missing[0][1]
-    background = spec.changes in (BACK, BOTH)
-    for number, error in missing:
-        name, (first, last) = _name(number, spans), spans[number]
-        if background and error.problem.code == "no_foreground":
-            ctx.note(f"{name}: {error.problem.message} All of it is taken for background.")
-            bare = _of_background(parts[number])
-            with ctx.in_shot(first):
-                results[number] = run_one(bare, frames[first:last], ctx)
+    if len(missing) == len(shots):
+        raise missing[0]
+    for index, error in missing.items():
+        shot = shots[index]
+        if spec.changes in (BACK, BOTH) and error.problem.code == "no_foreground":
+            ctx.note(f"{shot.name}: {error.problem.message} The whole shot is background.")
+            with ctx.in_shot(shot.first):
+                bare = _of_background(parts[index])
+                results[index] = run_shot(bare, frames[shot.first : shot.last], ctx)
         else:
-            ctx.note(f"{name}: {error.problem.message} Its layer stays empty.")
+            ctx.note(f"{shot.name}: {error.problem.message} Its layer stays empty.")
+    return _joined(spec, shots, results, frames.shape, ctx)
+
+
+def _joined(
+    spec: ClipJob,
+    shots: list[Shot],
+    results: list[Result | None],
+    shape: tuple[int, ...],
+    ctx: Context,
+) -> Result:
+    """One result of all shots: layers in a row, images by shot, the worst of every measure."""
     layer: Layer = ()
     by_name: dict[str, Layer] = {}
     if spec.changes is not None:
-        layer = _joined([one.layer if one else None for one in results], spans, frames.shape, ctx)
-        if spec.changes == BOTH:
-            by_name = {
-                name: _joined([_named(one, name) for one in results], spans, frames.shape, ctx)
-                for name in (FRONT, BACK)
-            }
+        layer = _in_a_row([one.layer if one else None for one in results], shots, shape, ctx)
+    if spec.changes == BOTH:
+        by_name = {
+            name: _in_a_row([_layer_of(one, name) for one in results], shots, shape, ctx)
+            for name in (FRONT, BACK)
+        }
+    done = [(shot, one) for shot, one in zip(shots, results, strict=True) if one is not None]
     pictures = {
-        f"shot_{number}_{name}": picture
-        for number, result in enumerate(results, 1)
-        if result is not None
-        for name, picture in result.pictures.items()
+        f"shot_{shot.number}_{name}": picture
+        for shot, one in done
+        for name, picture in one.pictures.items()
     }
-    measured = [
-        in_clip(result.numbers, first)
-        for result, (first, _) in zip(results, spans, strict=True)
-        if result is not None
-    ]
-    numbers = {"shots": float(len(spans)), **worst(measured)}
+    measured = [_in_clip(one.numbers, shot.first) for shot, one in done]
+    numbers = {"shots": float(len(shots)), **worst(measured)}
     return Result(layer=layer, parts=by_name, pictures=pictures, numbers=numbers)
 
 
-def _with_those_there(
-    run_one: Callable[[Job, Frames, Context], Result],
-    part: Job,
-    frames: Frames,
-    ctx: Context,
-    name: str,
+def _run_visible(
+    run_shot: RunShot[Job], part: Job, frames: Frames, shot: Shot, ctx: Context
 ) -> Result:
-    """Run a shot, of several objects without those that are not found in it, and tell which.
+    """Run a shot; of several objects, without those it does not show. A note names them.
 
-    JobError no_foreground, no_foreground_2, … where the layer that is edited is one of them.
+    Raises JobError no_foreground, no_foreground_2, … if the edited layer is one of them.
     """
     while part.behind:
         objects = objects_of(part)
         edited = OBJECTS.index(part.changes) if part.changes in OBJECTS else None
         if edited is not None and objects[edited].mode == "none":
-            missing = JobError(
+            error = JobError(
                 "no_foreground",
                 "It is not in this shot.",
-                "Give its mask on a frame of the shot, if it is.",
+                "If it is, give its mask on a frame of the shot.",
             )
-            raise of_object(missing, edited + 1, len(objects))
+            raise of_object(error, edited + 1, len(objects))
         try:
-            return run_one(part, frames, ctx)
+            return run_shot(part, frames, ctx)
         except JobError as why:
             index = ABSENT.get(why.problem.code, 0) - 1
             if index in (-1, edited):
                 raise
-            ctx.note(f"{name}: {why.problem.message} It is left out there.")
+            ctx.note(f"{shot.name}: {why.problem.message} The shot is edited without it.")
             part = _with_objects(
                 part, [Masks(mode="none") if i == index else m for i, m in enumerate(objects)]
             )
-    return run_one(part, frames, ctx)
+    return run_shot(part, frames, ctx)
 
 
 def _with_objects(part: Job, objects: list[Masks]) -> Job:
@@ -128,54 +147,49 @@ def _with_objects(part: Job, objects: list[Masks]) -> Job:
     return changed
 
 
-def _name(number: int, spans: list[tuple[int, int]]) -> str:
-    first, last = spans[number]
-    return f"Shot {number + 1} of {len(spans)}, frames {first + 1} to {last}"
-
-
-def _part(spec: Job, number: int, spans: list[tuple[int, int]], ctx: Context) -> Job:
-    """The job of a shot; it is told which objects are to be looked for, or taken to be absent."""
-    (first, last), name = spans[number], _name(number, spans)
+def _job_of_shot(spec: Job, shot: Shot, ctx: Context) -> Job:
+    """The job of one shot. A note names the objects that have no mask of their own in it."""
     given = objects_of(spec)
     otherwise: Literal["auto", "none"] = "none" if spec.behind else "auto"
-    objects = [masks_within(masks, first, last, otherwise) for masks in given]
+    objects = [masks_within(masks, shot.first, shot.last, otherwise) for masks in given]
     for index, (masks, whole) in enumerate(zip(objects, given, strict=True), 1):
         if masks.mode == whole.mode:
             continue
         if spec.behind:
-            absent = about("nothing points at it there, so it is taken to be absent.", index, 3)
-            ctx.note(f"{name}: {absent}")
+            absent = about("no mask, box or stroke is on this shot, so it is not in it.", index, 3)
+            ctx.note(f"{shot.name}: {absent}")
         else:
-            ctx.note(f"{name}, has no mask of its own: its object is looked for.")
-    clip = Clip(frames=spec.clip.frames[first:last], fps=spec.clip.fps)
+            ctx.note(f"{shot.name} has no mask, so its object is found automatically.")
+    clip = Clip(frames=spec.clip.frames[shot.first : shot.last], fps=spec.clip.fps)
     part: Job = msgspec.structs.replace(spec, clip=clip)
     return _with_objects(part, objects)
 
 
-def in_clip(numbers: dict[str, float], first: int) -> dict[str, float]:
-    """A shot's measures with its frames counted in the clip. first: frames before the shot."""
+def _in_clip(numbers: dict[str, float], first: int) -> dict[str, float]:
+    """A shot's measures with frames counted over the clip. first: frames before the shot."""
     return {
         name: value + first if name.startswith(WORST_FRAME) else value
         for name, value in numbers.items()
     }
 
 
-def shots(frames: Frames, ctx: Context) -> list[tuple[int, int]]:
-    """First frame and the one after the last of every shot; cuts are told to the artist."""
+def find_shots(frames: Frames, ctx: Context) -> list[Shot]:
+    """The shots of a clip; a note names its cuts."""
     cuts = find_cuts(frames, ctx)
     if cuts:
         where = ", ".join(str(cut + 1) for cut in cuts)
         ctx.note(
-            f"The clip cuts to another shot at frame {where}: each of its {len(cuts) + 1} shots "
-            "is edited for itself."
+            f"The clip cuts to another shot at frame {where}; each of its {len(cuts) + 1} shots is "
+            "edited separately."
         )
-    return list(pairwise([0, *cuts, len(frames)]))
+    spans = list(pairwise([0, *cuts, len(frames)]))
+    return [Shot(number, len(spans), *span) for number, span in enumerate(spans, 1)]
 
 
 def masks_within(
     masks: Masks, first: int, last: int, otherwise: Literal["auto", "none"] = "auto"
 ) -> Masks:
-    """A clip's masks for its frames first..last−1; another mode where none of them is of use."""
+    """A clip's masks for its frames first to last−1; mode otherwise if none of them lies there."""
     parts = {
         name: tuple(
             msgspec.structs.replace(one, frame=one.frame - first)
@@ -186,7 +200,7 @@ def masks_within(
     }
     mode = masks.mode
     useful = any(parts.values())
-    if mode == "segment":  # clicks beside the object alone say nothing to a model
+    if mode == "segment":  # a model needs at least one click on the object
         useful = bool(parts["boxes"]) or any(click.inside for click in parts["clicks"])
     if mode in ("key", "all", "segment") and not useful:
         mode, parts = otherwise, dict.fromkeys(parts, ())
@@ -194,7 +208,7 @@ def masks_within(
 
 
 def worst(numbers: list[dict[str, float]]) -> dict[str, float]:
-    """The worst of each measure over shots; seconds add up, the worst frame is the worst shot's."""
+    """The worst of each measure over shots. Seconds add up; the worst frame is the worst shot's."""
     joined: dict[str, float] = {}
     for name in sorted(set().union(*numbers)):
         values = [one[name] for one in numbers if name in one]
@@ -209,30 +223,27 @@ def worst(numbers: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _of_background(part: Job) -> Job:
-    """A shot's job with all of the shot as background."""
+    """A shot's job with the whole shot as background."""
     bare = msgspec.structs.replace(cast(EditJob, part), masks=Masks(mode="none"))
-    return cast(Job, of_layer(bare, BACK))
+    return cast(Job, job_of_layer(bare, BACK))
 
 
-def _named(result: Result | None, name: str) -> Layer | None:
-    """One of both layers of a shot; the shot may have been all background, or nothing."""
+def _layer_of(result: Result | None, name: str) -> Layer | None:
+    """One layer of a shot by name; a shot may be all background, or have nothing to edit."""
     if result is None:
         return None
     return (result.parts or {BACK: result.layer}).get(name)
 
 
-def _joined(
-    layers: list[Layer | None],
-    spans: list[tuple[int, int]],
-    shape: tuple[int, ...],
-    ctx: Context,
+def _in_a_row(
+    layers: list[Layer | None], shots: list[Shot], shape: tuple[int, ...], ctx: Context
 ) -> Layer:
-    """Layers of all shots in a row, clear where a shot has none."""
-    joined: list[ObjectRef] = []
-    for layer, (first, last) in zip(layers, spans, strict=True):
+    """The layers of all shots in a row; a shot without one gets clear frames."""
+    row: list[ObjectRef] = []
+    for layer, shot in zip(layers, shots, strict=True):
         if layer is None:
             clear = ctx.store(np.zeros((*shape[1:3], 4), np.uint8))
-            joined += [clear] * (last - first)
+            row += [clear] * (shot.last - shot.first)
         else:
-            joined += layer
-    return tuple(joined)
+            row += layer
+    return tuple(row)

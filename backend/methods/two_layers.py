@@ -1,4 +1,4 @@
-"""An edit of the foreground and the background in one job: who gets which texts, and joining."""
+"""An edit of object and background in one job: which texts each gets, and how they are joined."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ Layer = tuple[ObjectRef, ...]
 
 
 def layers_to_edit(spec: EditJob) -> tuple[str, ...]:
-    """Which layers a job edits, back to front: what is in front is judged over what is behind."""
+    """The layers a job edits, back to front: the front one is judged over the edited back."""
     return (BACK, FRONT) if spec.layer == BOTH else (spec.layer,)
 
 
-def of_layer(spec: EditJob, layer: str) -> EditJob:
+def job_of_layer(spec: EditJob, layer: str) -> EditJob:
     """A job reduced to one of its layers.
 
-    Of both, the background has its own prompt and source; region and avoid are the object's. A
-    background without a prompt of its own shows what the object shows.
+    In an edit of both, the background has its own prompt and source; region and avoid are the
+    object's. A background without a prompt uses the object's.
     """
     if spec.layer != BOTH:
         return spec
@@ -50,15 +50,15 @@ def _background_of(spec: EditJob) -> EditJob:
     )
 
 
-def covered(frames: NDArray[np.uint8], layer: Layer, ctx: Context) -> NDArray[np.uint8]:
-    """Frames [T,H,W,3] with a layer over them."""
+def composited(frames: NDArray[np.uint8], layer: Layer, ctx: Context) -> NDArray[np.uint8]:
+    """Frames [T,H,W,3] with a layer composited over them."""
     return np.stack(
         [composite(frame, ctx.load(ref)) for frame, ref in zip(frames, layer, strict=True)]
     )
 
 
-def joined(parts: dict[str, Layer], ctx: Context) -> tuple[dict[str, Layer], Layer]:
-    """Both layers, the background's filled up along the object's edge, and the two as one."""
+def join_layers(parts: dict[str, Layer], ctx: Context) -> tuple[dict[str, Layer], Layer]:
+    """Both layers by name, and their composite; the back one fills in under the front's edge."""
     behind, one = [], []
     for front_ref, back_ref in zip(parts[FRONT], parts[BACK], strict=True):
         front = ctx.load(front_ref)
@@ -68,10 +68,10 @@ def joined(parts: dict[str, Layer], ctx: Context) -> tuple[dict[str, Layer], Lay
     return {FRONT: parts[FRONT], BACK: tuple(behind)}, tuple(one)
 
 
-class Share:
-    """A Reporter of one training of several: its steps are counted as part of all of them.
+class ShareOfSteps:
+    """A Reporter for one of several paintings: its steps count towards the total of all.
 
-    before, after: steps of the trainings before and after this one.
+    before, after: steps of the paintings before and after this one.
     """
 
     def __init__(self, report: Reporter, before: int, after: int) -> None:

@@ -1,4 +1,4 @@
-"""Finished edits to start from: the weights that a job leaves, found by its id and by content."""
+"""Warm starts: the weights of finished edits, found by job id, frames and layer."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from backend.painters.base import WarmStart
 from protocol.jobs import EditJob, JobError
 
 KEPT = 64
-"""Edits whose weights are kept, the last used; one takes 0.1 to 15 MB a layer and shot."""
+"""How many edits keep their weights, most recently used first; 0.1 to 15 MB per layer and shot."""
 
 
 class WarmStarts:
-    """The weights of a job, and of the one that it starts from.
+    """The weights a job leaves, and those of the edit it starts from.
 
-    A folder a job, a file a layer and shot; the file's name says which frames and which layer.
-    Raises JobError("no_earlier_edit") if the job is to start from one that is not kept.
+    One folder per job, one file per layer and shot, named by a hash of the frames and the layer.
+    Raises JobError("no_earlier_edit") if the edit to start from is not kept.
     """
 
     def __init__(self, spec: EditJob, ctx: Context) -> None:
-        shelf = ctx.data / "generators"
-        shelf.mkdir(parents=True, exist_ok=True)
-        self._own, self._ctx = shelf / ctx.job, ctx
-        self._from = shelf / spec.after if spec.after else None
+        folder = ctx.data / "generators"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._own, self._ctx = folder / ctx.job, ctx
+        self._from = folder / spec.after if spec.after else None
         if self._from is not None:
             if not any(self._from.glob("*.safetensors")):
                 raise JobError(
                     "no_earlier_edit",
-                    "The edit to start from is not kept here: it did not finish, made no layer, or "
-                    "is too long ago.",
-                    "Start from a later one, or afresh.",
+                    "The edit to start from is no longer on the backend: it did not finish, made "
+                    "no layer, or is too old.",
+                    "Start from a newer edit, or from scratch.",
                 )
             os.utime(self._from)
-        sweep(shelf, KEPT)
+        sweep(folder, KEPT)
 
     def of_layer(self, spec: EditJob, layer: str) -> WarmStart:
         """The files of one layer of a shot; a layer that the earlier edit lacks starts cold."""
@@ -49,18 +49,18 @@ class WarmStarts:
         earlier = None if self._from is None else self._from / file
         if earlier is not None and not earlier.exists():
             self._ctx.note(
-                f"The edit to start from knows nothing of the {layer} of these frames: it is begun "
-                "afresh."
+                f"The edit to start from did not cover the {layer} of these frames; that layer "
+                "starts from scratch."
             )
             earlier = None
         return WarmStart(earlier=earlier, kept=self._own / file)
 
 
-def sweep(shelf: Path, kept: int) -> None:
-    """Delete all but the folders that were used last."""
-    folders = []
-    for folder in shelf.iterdir():
+def sweep(folder: Path, kept: int) -> None:
+    """Delete all but the most recently used folders."""
+    used = []
+    for one in folder.iterdir():
         with contextlib.suppress(OSError):  # another worker may sweep too
-            folders.append((folder.stat().st_mtime, folder))
-    for _, folder in sorted(folders)[: max(0, len(folders) - kept)]:
-        shutil.rmtree(folder, ignore_errors=True)
+            used.append((one.stat().st_mtime, one))
+    for _, one in sorted(used)[: max(0, len(used) - kept)]:
+        shutil.rmtree(one, ignore_errors=True)

@@ -70,7 +70,7 @@ def test_a_damaged_atlas_is_made_anew(tmp_path: Path, shot: SyntheticClip) -> No
     (tensors,) = folder.glob("*.safetensors")
     tensors.write_bytes(tensors.read_bytes()[:100])
     assert atlas.run(wanted, second.ctx).pictures == made.pictures
-    assert "made anew" in second.notes()
+    assert "is made again" in second.notes()
 
 
 def test_a_background_layer_stays_behind_the_object(tmp_path: Path, shot: SyntheticClip) -> None:

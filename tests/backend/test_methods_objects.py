@@ -171,7 +171,9 @@ def test_a_still_whose_object_is_hidden_says_which(tmp_path: Path) -> None:
     job = Job(tmp_path)
     masks = job.masks("foreground", 0)
     objects = (masks, masks)
-    with pytest.raises(JobError, match=r"Object 2 \(foreground_2\): Nothing is seen") as caught:
+    with pytest.raises(
+        JobError, match=r"Object 2 \(foreground_2\): The object is not visible"
+    ) as caught:
         mask_prompts.mask_of_layer(objects, "foreground_2", job.frames[0], 96, job.ctx)
     assert caught.value.problem.code == "no_foreground_2"
 
@@ -214,7 +216,7 @@ def test_an_object_without_a_hint_in_a_shot_is_absent_there(tmp_path: Path) -> N
         (0, ["key", "key"]),
         (T, ["none", "none"]),
     ]
-    assert sum("nothing points at it there" in note for note in job.notes()) == 2
+    assert sum("no mask, box or stroke is on this shot" in note for note in job.notes()) == 2
     other = Job(tmp_path, shots=2)
     assert ran(other, other.edit("foreground_2", **both), {}) == [(0, ["key", "key"])]
     assert any(
@@ -229,7 +231,9 @@ def test_an_object_that_is_not_found_in_a_shot_is_left_out_of_it(tmp_path: Path)
     both = {"masks": Masks(mode="text", texts=("car",)), "behind": (text,)}
     runs = ran(job, job.edit("foreground", **both), {T: "no_foreground_2"})
     assert runs == [(0, ["text", "text"]), (T, ["text", "text"]), (T, ["text", "none"])]
-    assert any("Object 2 is nowhere. It is left out there." in note for note in job.notes())
+    assert any(
+        "Object 2 is nowhere. The shot is edited without it." in note for note in job.notes()
+    )
     again = Job(tmp_path, shots=2)
     runs = ran(again, again.edit("foreground_2", **both), {T: "no_foreground_2"})
     assert runs == [(0, ["text", "text"]), (T, ["text", "text"])]

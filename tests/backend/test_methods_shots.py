@@ -161,7 +161,9 @@ def test_a_background_without_an_object_is_edited_as_background_and_it_is_said(
     result, runs = ran(shots, job)
     assert runs == [(0, "key"), (5, "auto"), (5, "none")]
     assert result.layer == shots.clip.frames
-    assert "Shot 2 of 2, frames 6 to 9: Nothing moves. All of it is" in shots.notes()
+    assert (
+        "Shot 2 of 2, frames 6 to 9: Nothing moves. The whole shot is background" in shots.notes()
+    )
     with pytest.raises(JobError, match="Nothing moves"):
         ran(shots, job, without=(0, 1))
 

@@ -97,13 +97,13 @@ def test_both_layers_of_a_clip_are_edited_in_one_job(tmp_path: Path, shot: Synth
 def parts_as_made(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, tuple[ObjectRef, ...]]]:
     """The parts of every job of both layers, before they are fitted to each other."""
     made: list[dict[str, tuple[ObjectRef, ...]]] = []
-    real = edit.joined
+    real = edit.join_layers
 
     def joined(parts: dict[str, tuple[ObjectRef, ...]], ctx: Context) -> object:
         made.append(parts)
         return real(parts, ctx)
 
-    monkeypatch.setattr(edit, "joined", joined)
+    monkeypatch.setattr(edit, "join_layers", joined)
     return made
 
 
@@ -111,8 +111,10 @@ def test_no_seam_is_left_round_the_object(
     tmp_path: Path, shot: SyntheticClip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[dict[str, tuple[ObjectRef, ...]]] = []
-    real = edit.joined
-    monkeypatch.setattr(edit, "joined", lambda parts, ctx: made.append(parts) or real(parts, ctx))
+    real = edit.join_layers
+    monkeypatch.setattr(
+        edit, "join_layers", lambda parts, ctx: made.append(parts) or real(parts, ctx)
+    )
     job = Job(tmp_path)
     result = edit.run(spec(job, shot, layer="both"), job.ctx)
     shares = [
@@ -235,7 +237,7 @@ def test_a_layer_that_was_not_edited_is_begun_afresh_and_it_is_said(
     again = Job(tmp_path, SECOND)
     edit.run(spec(again, shot, layer="background", after=FIRST), again.ctx)
     assert steps_of(again) == STEPS
-    assert "knows nothing of the background" in again.notes()
+    assert "did not cover the background" in again.notes()
 
 
 @pytest.mark.parametrize(
