@@ -98,7 +98,7 @@ def test_a_shot_in_which_nothing_is_found_stays_empty_and_says_so(shots: Shots) 
     assert len(result.layer) == 9
     if "stays empty" in shots.notes():
         assert shots.ctx.load(result.layer[-1]).max() == 0
-    assert "Shot 2 of 2, frames 6 to 9, has no mask of its own" in shots.notes()
+    assert "Shot 2 of 2, frames 6 to 9 has no mask" in shots.notes()
 
 
 def test_paint_wants_one_shot(shots: Shots) -> None:
