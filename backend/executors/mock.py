@@ -27,12 +27,9 @@ from numpy.typing import NDArray
 from backend.context import Context
 from protocol.jobs import (
     BOTH,
-    AtlasJob,
-    EditJob,
     JobError,
     JobSpec,
     ObjectRef,
-    PaintJob,
     Result,
 )
 from protocol.layers import layers_of, objects_of
@@ -48,16 +45,16 @@ def ok(spec: JobSpec, ctx: Context) -> Result:
     pictures = {f"{layer}_atlas": ctx.store(_layer(first, spec)) for layer in objects}
     pictures[f"{background}_atlas"] = ctx.store(_opaque(first))
     numbers = {"psnr": 40.0, "seconds": STEPS * PAUSE}
-    if isinstance(spec, AtlasJob):
+    if spec.changes is None:
         return Result(pictures=pictures, numbers=numbers)
-    name = "painted_atlas" if isinstance(spec, PaintJob) else "edited_atlas"
+    name = "painted_atlas" if spec.images else "edited_atlas"
     pictures[name] = ctx.store(_layer(first, spec))
     layer: list[ObjectRef] = []
     parts: dict[str, list[ObjectRef]] = {"foreground": [], "background": []}
     for index, ref in enumerate(spec.clip.frames):
         ctx.step("Rendering the layer", index, len(spec.clip.frames))
         front = _layer(ctx.load(ref), spec)
-        if spec.layer != BOTH:
+        if spec.changes != BOTH:
             layer.append(ctx.store(front))
             continue
         back = _outside(front)
@@ -153,9 +150,8 @@ def _outside(layer: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _layer(frame: NDArray[np.uint8], spec: JobSpec) -> NDArray[np.uint8]:
-    """The frame tinted by the job's prompt and seed, alpha a centred ellipse: uint8 [H,W,4]."""
-    text = spec.prompt[0] if isinstance(spec, EditJob) else "atlas"
-    code = zlib.crc32(f"{text}|{spec.seed}".encode())
+    """The frame tinted by the job's title and seed, alpha a centred ellipse: uint8 [H,W,4]."""
+    code = zlib.crc32(f"{spec.title}|{spec.seed}".encode())
     tint = np.frombuffer(code.to_bytes(4, "little")[:3], np.uint8)
     height, width = frame.shape[:2]
     y = (np.arange(height)[:, None] + 0.5) / height * 2 - 1

@@ -1,23 +1,22 @@
-"""Which method carries out a job: one line a kind of job."""
+"""Which method carries out a job: one line per kind of job."""
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from backend.context import Context
 from backend.methods.defaults import completed
-from protocol.jobs import AtlasJob, JobSpec, PaintJob, Result
+from protocol.jobs import AtlasJob, ClipJob, EditJob, JobSpec, PaintJob, Result
+
+METHODS: dict[type[ClipJob], str] = {
+    AtlasJob: "backend.methods.atlas",
+    EditJob: "backend.methods.edit",
+    PaintJob: "backend.methods.paint",
+}
+"""The module whose `run(spec, ctx)` carries out each kind of job, imported when one comes."""
 
 
 def run_job(spec: JobSpec, ctx: Context) -> Result:
     """Carry out a job with the method of its kind. Raises JobError, Cancelled."""
-    spec = completed(spec, ctx.model)
-    if isinstance(spec, AtlasJob):
-        from backend.methods import atlas
-
-        return atlas.run(spec, ctx)
-    if isinstance(spec, PaintJob):
-        from backend.methods import paint
-
-        return paint.run(spec, ctx)
-    from backend.methods import edit
-
-    return edit.run(spec, ctx)
+    result: Result = import_module(METHODS[type(spec)]).run(completed(spec, ctx.model), ctx)
+    return result

@@ -171,9 +171,7 @@ def test_a_still_whose_object_is_hidden_says_which(tmp_path: Path) -> None:
     job = Job(tmp_path)
     masks = job.masks("foreground", 0)
     objects = (masks, masks)
-    with pytest.raises(
-        JobError, match=r"foreground_2\): The object is not visible"
-    ) as caught:
+    with pytest.raises(JobError, match=r"foreground_2\): The object is not visible") as caught:
         mask_prompts.mask_of_layer(objects, "foreground_2", job.frames[0], 96, job.ctx)
     assert caught.value.problem.code == "no_foreground_2"
 
