@@ -277,9 +277,9 @@ def test_a_job_chooses_the_engine_and_atlases_are_kept_apart(
     job = AtlasJob(clip=first.clip(clip.frames), masks=masks, engine="mlp")
     made = method.run(job, first.ctx)
     assert set(made.pictures) == {"foreground_atlas", "background_atlas", "report"}
-    assert "made earlier" not in first.notes()
+    assert "from an earlier job" not in first.notes()
     again = method.run(job, second.ctx)
     assert again.pictures == made.pictures
-    assert "made earlier" in second.notes()
+    assert "from an earlier job" in second.notes()
     method.run(AtlasJob(clip=job.clip, masks=job.masks), second.ctx)
     assert len(list((tmp_path / "atlases").iterdir())) == 2

@@ -55,10 +55,10 @@ def test_the_atlas_of_a_shot_is_made_once(tmp_path: Path, shot: SyntheticClip) -
     made = atlas.run(atlas_job(wanted), first.ctx)
     assert set(made.pictures) == {"foreground_atlas", "background_atlas", "report"}
     edit.run(wanted, second.ctx)
-    assert "atlas made earlier" in second.notes()
+    assert "atlas from an earlier job" in second.notes()
     other = third.edit(shot, seed=1)
     edit.run(other, third.ctx)
-    assert "atlas made earlier" not in third.notes()
+    assert "atlas from an earlier job" not in third.notes()
     assert len(list((tmp_path / "atlases").iterdir())) == 2
 
 

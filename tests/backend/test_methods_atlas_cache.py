@@ -135,7 +135,7 @@ def test_the_state_of_a_fit_goes_only_when_the_atlas_is_kept(
     assert making.made == 2
     making.run()
     assert making.made == 2
-    assert "made earlier" in making.notes()
+    assert "from an earlier job" in making.notes()
 
 
 def test_other_code_of_masks_makes_another_atlas(

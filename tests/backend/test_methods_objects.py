@@ -87,7 +87,7 @@ def test_an_atlas_job_gives_a_picture_of_every_layer(tmp_path: Path) -> None:
     assert (folder / "foreground_2.png").exists()
     again = Job(tmp_path)
     atlas.run(spec, again.ctx)
-    assert any("made earlier" in note for note in again.notes())
+    assert any("from an earlier job" in note for note in again.notes())
 
 
 def test_the_objects_are_part_of_what_an_atlas_is(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_paint_of_a_frame_on_the_object_behind(tmp_path: Path) -> None:
     assert np.abs(shown - 255).max() <= 2, "each pixel belongs to the layers that it shows"
     for layer, alpha in layers.items():
         assert alpha[job.truth.share(layer) < 0.001].mean() < 12, layer
-    assert any("is not on the foreground_2 in that frame" in note for note in job.notes())
+    assert any("lies off the foreground_2 on that frame" in note for note in job.notes())
 
 
 def test_an_object_that_is_nowhere_fails_the_job_by_name(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_only_what_the_frame_shows_of_the_layer_is_painted(job: Noise) -> None:
     assert not behind[:, inside].any()
     both = np.maximum(front[2, ..., 3], behind[2, ..., 3])
     assert np.array_equal(both, image[..., 3])
-    assert "is not on the foreground" in job.notes()
+    assert "lies off the foreground" in job.notes()
 
 
 def test_a_picture_over_the_atlas_of_any_size_is_laid_over_all_frames(job: Noise) -> None:
