@@ -1,12 +1,25 @@
-"""Which method carries out a job: one line per kind of job."""
+"""From a job to its method: what the job leaves open is filled in, then its kind decides."""
 
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TypeVar
+
+from msgspec.structs import replace
 
 from backend.context import Context
-from backend.methods.defaults import completed
-from protocol.jobs import AtlasJob, ClipJob, EditJob, JobSpec, PaintJob, Result
+from protocol.jobs import (
+    AtlasJob,
+    ClipJob,
+    ClipModel,
+    EditJob,
+    JobSpec,
+    Masks,
+    PaintJob,
+    Result,
+)
+
+Job = TypeVar("Job", bound=ClipJob)
 
 METHODS: dict[type[ClipJob], str] = {
     AtlasJob: "backend.methods.atlas",
@@ -18,5 +31,25 @@ METHODS: dict[type[ClipJob], str] = {
 
 def run_job(spec: JobSpec, ctx: Context) -> Result:
     """Carry out a job with the method of its kind. Raises JobError, Cancelled."""
-    result: Result = import_module(METHODS[type(spec)]).run(completed(spec, ctx.model), ctx)
+    result: Result = import_module(METHODS[type(spec)]).run(with_defaults(spec, ctx.model), ctx)
     return result
+
+
+def with_defaults(spec: Job, model: ClipModel) -> Job:
+    """The job with its text-image models named, and a text for masks that are found by text.
+
+    model: the backend's own, for jobs that name none. Masks with texts use the edit's model. The
+    front object of an edit without mask texts is found by the edit's region or source.
+    """
+    if isinstance(spec, EditJob):
+        model = spec.model if spec.model.name else model
+        spec = replace(spec, model=model)
+        if spec.masks.mode == "text" and not spec.masks.texts:
+            spec = replace(spec, masks=replace(spec.masks, texts=spec.object_texts))
+    behind = tuple(_with_model(masks, model) for masks in spec.behind)
+    return replace(spec, masks=_with_model(spec.masks, model), behind=behind)
+
+
+def _with_model(masks: Masks, model: ClipModel) -> Masks:
+    """Named only where it is used: a mask's model is part of its atlas' identity."""
+    return replace(masks, model=model) if masks.texts and not masks.model.name else masks

@@ -15,7 +15,7 @@ from backend.cli.local_backend import local_backend
 from backend.context import Context
 from backend.executors.base import AnyReport, Note
 from backend.methods import atlas, edit, mask_prompts, paint
-from backend.methods.defaults import completed
+from backend.methods.dispatch import with_defaults
 from backend.methods.shots import each_shot, worst
 from backend.painters import text2live
 from protocol.client import new_job_id
@@ -180,7 +180,7 @@ def test_texts_of_an_edit_stand_in_for_the_foremost_object_alone() -> None:
     text = Masks(mode="text")
     own = Masks(mode="text", texts=("boat",))
     spec = EditJob(clip=Clip(frames=()), prompt=("x",), source=("car",), masks=text, behind=(own,))
-    first, second = objects_of(completed(spec, ClipModel()))
+    first, second = objects_of(with_defaults(spec, ClipModel()))
     assert (first.texts, second.texts) == (("car",), ("boat",))
     assert first.model == second.model == spec.model
 

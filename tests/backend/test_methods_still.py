@@ -15,8 +15,7 @@ from backend.clip import cache
 from backend.context import Context
 from backend.masks.segmenters.base import Prompts, Segmented
 from backend.methods import mask_prompts
-from backend.methods.defaults import completed
-from backend.methods.dispatch import run_job
+from backend.methods.dispatch import run_job, with_defaults
 from backend.painters import text2live
 from protocol.jobs import (
     BoxKey,
@@ -141,7 +140,7 @@ def test_a_mask_is_used_as_it_is_and_an_empty_one_is_refused(still: Still) -> No
 
 
 def found(job: EditJob) -> tuple[Masks, ...]:
-    return objects_of(completed(job, ClipModel(name="the backend's")))
+    return objects_of(with_defaults(job, ClipModel(name="the backend's")))
 
 
 def test_texts_of_masks_are_read_by_the_jobs_own_model() -> None:

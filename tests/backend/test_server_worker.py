@@ -14,7 +14,7 @@ from backend.context import Context
 from backend.device import MEMORY_STEP, find_device, memory_of
 from backend.executors.base import Note, Previewed, Step
 from backend.methods import dispatch
-from backend.methods.defaults import completed
+from backend.methods.dispatch import with_defaults
 from backend.progress import Cancelled
 from backend.worker import problem_of
 from protocol.jobs import AtlasJob, Clip, ClipModel, EditJob, JobError, Result
@@ -83,7 +83,7 @@ def test_the_backends_model_is_for_jobs_that_name_none():
     chosen = ClipModel(name="ViT-B-32", pretrained="openai")
     for name, expected in (("", chosen), ("demo", ClipModel(name="demo"))):
         spec = _edit(ClipModel(name=name))
-        assert completed(spec, chosen).model == expected
+        assert with_defaults(spec, chosen).model == expected
 
 
 def _edit(model: ClipModel) -> EditJob:
