@@ -6,6 +6,7 @@ E token width, D embedding width.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
@@ -17,16 +18,18 @@ from torch import Tensor, nn
 
 from backend.clip.edges import follow_edges
 from backend.clip.perceptron import perceptron
+from backend.progress import Tick
 
-# Few enough to be stopped between, in a large model on a CPU.
+# Small batches, so that a job can be cancelled between them even with a large model on a CPU.
 TEXTS_AT_ONCE = 8
 
 
 class TextImageModel:
     """An open_clip CLIP whose image side is a VisionTransformer; frozen, evaluation mode, float32.
 
-    image_size: side of the pictures it was trained on, pixels. patch: side of a patch, pixels.
-    width: D. name: for people.
+    Jobs share a model, so nothing about a job is stored on it: `configured` gives each training a
+    view with its own settings. image_size: side of the images it was trained on, pixels. patch:
+    side of a patch, pixels. width: D. name: shown to people.
     """
 
     def __init__(
@@ -48,17 +51,25 @@ class TextImageModel:
         self.patch: int = int(self.visual.patch_size[0])
         self.width: int = int(self.visual.output_dim)
         self.bfloat16 = False
-        """Let matrix products over images run in bfloat16; embeddings come out as float32 still."""
-        self.pulse: Callable[[], None] | None = None
-        """Called between transformer blocks, forwards and backwards; may raise to stop the work."""
+        self.tick: Tick | None = None
         self._tokenize = tokenize
         self._mean_C11 = torch.tensor(mean, device=device).reshape(3, 1, 1)
         self._std_C11 = torch.tensor(std, device=device).reshape(3, 1, 1)
         self._positions: dict[tuple[int, int], Tensor] = {}
 
+    def configured(self, *, bfloat16: bool = False, tick: Tick | None = None) -> TextImageModel:
+        """A view of this model with its own settings; weights and caches are shared.
+
+        bfloat16: run the matrix products of `encode_image` and `tokens` in bfloat16; the results
+        are float32 either way. tick: called between transformer blocks, forwards and backwards.
+        """
+        view = copy.copy(self)
+        view.bfloat16, view.tick = bfloat16, tick
+        return view
+
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of all weights and of the pixel statistics: another model is another edit."""
+        """Digest of all weights and of the pixel statistics, to tell edits of two models apart."""
         digest = hashlib.sha256()
         for name, value in (*self.clip.state_dict().items(), ("", self._mean_C11 / self._std_C11)):
             digest.update(f"{name} {tuple(value.shape)}".encode())
@@ -73,8 +84,8 @@ class TextImageModel:
         ids_NL = self._tokenize(list(texts)).to(self.device)
         embedded = []
         for first in range(0, len(ids_NL), TEXTS_AT_ONCE):
-            if self.pulse is not None:
-                self.pulse()
+            if self.tick is not None:
+                self.tick()
             embedded.append(self.clip.encode_text(ids_NL[first : first + TEXTS_AT_ONCE]))
         return torch.cat(embedded)
 
@@ -90,7 +101,7 @@ class TextImageModel:
             *blocks, last = self._blocks()
             h_BLE = self._through(self._embed(x_BCHW), blocks)
             if self.visual.pool_type == "tok":  # the other tokens' end is never looked at
-                return self._project(self._beat(class_token_block(last, h_BLE))).float()
+                return self._project(self._tick_at(class_token_block(last, h_BLE))).float()
             return self._project(self._through(h_BLE, [last])).float()
 
     def tokens(self, x_BCHW: Tensor) -> Tensor:
@@ -154,20 +165,21 @@ class TextImageModel:
         a GPU the fused attention saves its memory.
         """
         for block in blocks:
-            h_BLE = self._beat(
+            h_BLE = self._tick_at(
                 explicit_block(block, h_BLE)[0]
                 if self.device.type == "cpu"
                 else fused_block(block, h_BLE)
             )
         return h_BLE
 
-    def _beat(self, h_BLE: Tensor) -> Tensor:
-        """Call the pulse now, and again when the gradient passes here."""
-        if self.pulse is not None:
-            self.pulse()
+    def _tick_at(self, h_BLE: Tensor) -> Tensor:
+        """Tick now, and again when the gradient passes here."""
+        tick = self.tick
+        if tick is not None:
+            tick()
             if h_BLE.requires_grad:
                 watched: Any = h_BLE
-                watched.register_hook(lambda _: self.pulse() if self.pulse is not None else None)
+                watched.register_hook(lambda _: tick())
         return h_BLE
 
     def _embed(self, x_BCHW: Tensor) -> Tensor:
@@ -222,7 +234,7 @@ class TextImageModel:
             for block in blocks[-layers:]:
                 h_BLE, a_BALL = explicit_block(block, h_BLE, watch=True)
                 attentions.append(a_BALL)
-                self._beat(h_BLE)
+                self._tick_at(h_BLE)
             similarity_B = F.cosine_similarity(self._project(h_BLE), text_D[None], dim=-1)
             score = (similarity_B * self.clip.logit_scale.exp()).sum()
             gradients = torch.autograd.grad(score, attentions)

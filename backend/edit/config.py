@@ -1,7 +1,7 @@
 """Every weight and switch of the edit, and the three presets. Imports no torch.
 
-Two sources are named below: *paper* is Text2LIVE (Bar-Tal et al., ECCV 2022, arXiv 2204.02491),
-*reference* its released implementation, where that differs.
+Below, *paper* is Text2LIVE (Bar-Tal et al., ECCV 2022, arXiv 2204.02491) and *reference* its
+released implementation, where that differs.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class ViewConfig:
     fill: float = 1.0
     """Value outside the image: 1 white (images), 0 black (video)."""
     shape: Literal["square", "picture"] = "square"
-    """``square``: every view is the model's own square, a wide picture squeezed into it.
-    ``picture``, the reference's: its short side the model's, the long one up to 10/7 of that (320
-    to 224), with interpolated positions. The reference gives each crop a shape of its own; here
-    all views of a picture have the picture's, so that they are one batch."""
+    """``square``: every view is the model's own square; a wide image is squeezed into it.
+    ``picture``, as in the reference: the short side is the model's, the long side up to 10/7 of it
+    (320 to 224), with interpolated positions. The reference gives each crop its own shape; here all
+    views of an image have the image's shape, so that they form one batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,32 +67,32 @@ class EditConfig:
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the image model's matrix products and, on CUDA, of the generator.
 
-    bfloat16 takes about half the time on CPUs with AMX tiles and on GPUs; where it would be slower
-    float32 is used. Losses, weights and texts are float32 always. The reference found mixed
+    bfloat16 takes about half the time on CPUs with AMX tiles and on GPUs; where it would be slower,
+    float32 is used. Losses, weights and texts are always float32. The reference found mixed
     precision (float16) unstable."""
 
     # --- sizes ----------------------------------------------------------------------------------
     size: int = 512
-    """Long side of what is edited, pixels: the picture, the frame (background) or the object with
-    its margin (foreground). Nothing is enlarged."""
+    """Long side of what is edited, pixels: the image, the frame (background) or the object with its
+    margin (foreground). Nothing is enlarged."""
     atlas_limit: int = 1024
     """Longest side of the atlas while editing, pixels; its scale follows the frames' up to here."""
 
     # --- generator ------------------------------------------------------------------------------
     channels: int = 128
     scales: int = 7
-    """Levels of the U-Net; lowered where the picture is too small for them."""
+    """Levels of the U-Net; fewer if the image is too small for them."""
     skip_channels: int = 4
 
     # --- losses ---------------------------------------------------------------------------------
     distance: Literal["spherical", "cosine"] = "spherical"
     """Image-text distance. Paper: cosine. Reference: squared great-circle distance."""
     composition: float = 1.0
-    """Weight of the first part of the composition loss: the edited picture shows the prompt."""
+    """Weight of the first part of the composition loss: the edited image shows the prompt."""
     direction: float = 1.0
     """Weight of its second, directional part."""
     same_views: bool = True
-    """Score source and output under the same random views; the reference draws them apart."""
+    """Score source and output in the same random views; the reference draws them separately."""
     screen: float = 1.0
     """λ_g, the layer alone over green."""
     structure: float = 2.0
@@ -105,58 +105,61 @@ class EditConfig:
     sparsity_l0: float = 0.01
     """Weights of mean α and of Ψ₀(α) = 2·sigmoid(5α) − 1. Video: 0.01 and 0.005."""
     bootstrap: float = 10.0
-    """Start weight of the squared difference between α and where the edit belongs (video: the
-    reference has it off)."""
+    """Initial weight of the squared difference between α and where the edit belongs (video: off in
+    the reference)."""
     bootstrap_where: Literal["text", "layer"] = "text"
     """Where that is. ``text``: the artist's mask or, in images without one, the relevancy map of
-    region or source. ``layer``: the mask, or all of the picture. Video: always the layer's own
-    opacity. A region text narrows down what is no relevancy map yet, but no artist's mask."""
+    region or source. ``layer``: the mask, or the whole image. Video: always the layer's own
+    opacity. A region text narrows down the whole image or the opacity, but not the mask."""
     bootstrap_steps: int = 1000
     """The bootstrap weight falls linearly to 0 over this many steps; 0 switches it off."""
     bootstrap_level: float = 1.0
-    """α that the bootstrap asks for where the edit belongs. Below 1 for what is half transparent: a
-    run that starts opaque stays so, as nothing asks it back."""
+    """α that the bootstrap asks for where the edit belongs. Below 1 for half transparent layers: a
+    run that starts opaque stays opaque, as no term pulls it back."""
     opaque: float = 0.0
     """Weight of the mean square of what α exceeds opaque_above by. The text alone drives α to 1,
-    and the paper's sparsity only makes the layer smaller; this makes it clearer. Ours."""
+    and the paper's sparsity only makes the layer smaller; this makes it more transparent. Ours."""
     opaque_above: float = 0.7
     bootstrap_negative: float = 0.6
-    """Where a *negative* text's relevancy exceeds this, α is drawn to 0."""
+    """Where the relevancy of an avoid text exceeds this, α is pulled to 0."""
     relevancy_frames: int = 8
-    """Video: frames that a region's relevancy is looked for in; its map is their mean, texel by
-    texel, so that it moves with the layer."""
+    """Video: number of frames in which a region's relevancy is computed. Its map is their mean,
+    texel by texel, so that it moves with the layer."""
     relevancy_layers: int = 1
-    """Last transformer blocks the relevancy map is rolled out from. Reference: 1. With the demo
-    CLIP, more blocks find the thing less often (2: 80 % of highest points against 96 %)."""
+    """How many of the last transformer blocks the relevancy map is rolled out from. Reference: 1.
+    With the demo CLIP, more blocks find the object less often (2: 80 % of highest points against
+    96 %)."""
     relevancy_windows: int = 2
     """Sliding windows per side besides the whole, for a finer relevancy map. Reference: 1, the map
-    as it is. With more, the map is let follow the picture's edges too. IoU with the thing at half
-    of the maximum, demo CLIP, 150 held-out pictures: 2×2 windows .78, along the edges .89; with
-    3×3 windows as well .81 and .89; the mean with the mirrored picture adds .001 (60 pictures)."""
+    as it is. With more, the map also follows the image's edges. IoU with the object at half of the
+    maximum, demo CLIP, 150 held-out images: 2×2 windows .78, along the edges .89; with 3×3 windows
+    as well .81 and .89; the mean with the mirrored image adds .001 (60 images)."""
     templates: float = 0.5
     """Share of the text templates drawn at each step."""
     screen_templates: int = 2
-    """How many of SCREEN_TEMPLATES the screen text is put into. Paper: the first alone (1)."""
+    """How many of SCREEN_TEMPLATES the screen text is put into. Paper: only the first (1)."""
     green: tuple[float, float, float] = (0.0, 177 / 255, 64 / 255)
     """Colour of the green screen, sRGB 0..1."""
 
     # --- the layer ------------------------------------------------------------------------------
     detail: float = 0.0
     """Weight of the footage's own fine detail in the layer's colours (see backend.edit.detail).
-    Ours; 0: none, as the paper has it."""
+    Ours; 0: none, as in the paper."""
     detail_radius: float = 0.04
-    """How coarse detail may be: the standard deviation of what is none, as a share of size."""
+    """How coarse detail may be: standard deviation of the blur that removes it, as a share of
+    size."""
     matte: tuple[float, float] = (0.08, 0.95)
-    """α of the finished layer is stretched so that these become 0 and 1; (0, 1) leaves it."""
+    """α of the finished layer is stretched so that these become 0 and 1; (0, 1) leaves it as it
+    is."""
 
     # --- augmentation ---------------------------------------------------------------------------
     views: ViewConfig = ViewConfig()
     internal: bool = True
-    """Edit random crops, flips and colours of the picture (the internal dataset); False: the same
-    picture every step (video: the drawn frames as they are, the object's box with its margin)."""
+    """Train on random crops, flips and colours of the image (the internal dataset); False: on the
+    same image at every step (video: whole frames, or the object's box with its margin)."""
     internal_count: int = 0
-    """How many crops there are in all, each with views of its own: what comes again has no need of
-    its source being looked at again. 0: a new one every step, as the reference. Stills only."""
+    """Size of a fixed set of crops, each with its own views: the source of a crop that recurs need
+    not be embedded again. 0: a new crop at every step, as in the reference. Stills only."""
     internal_scale: tuple[float, float] = (0.8, 1.2)
     internal_crop: tuple[float, float] = (0.85, 1.0)
     internal_flip: float = 0.5
@@ -164,7 +167,7 @@ class EditConfig:
     """Probability of a colour jitter of the input."""
     internal_jitter_strength: float = 0.1
     whole_every: int = 75
-    """Every this many steps the whole, unaugmented picture (video: the atlas) goes through."""
+    """Every this many steps the whole, unaugmented image (video: the atlas) is an example, too."""
 
     # --- video ----------------------------------------------------------------------------------
     neighbours: int = 2
@@ -176,28 +179,28 @@ class EditConfig:
     object_margin: float = 30 / 768
     """Foreground: margin around the object's box as a share of the frame's long side."""
     backdrop: Literal["frame", "atlas"] = "frame"
-    """What the layer is composed over while training: the original frame, or (reference) the
+    """What the layer is composited over while training: the original frame, or (reference) the
     reconstructed layer alone."""
     direct: bool = True
-    """Also edit one of the three frame crops directly, as an undistorted view."""
+    """Also edit one of the three frame crops directly, without the distortion of the atlas."""
     atlas_whole_scale: float = 1.0
     """Scale of the whole atlas in its periodic step. Reference: 1/3 for the background."""
 
     preset: str = ""
-    """Name of the preset this came from, for sentences."""
+    """Name of the preset this came from, for messages."""
 
     # --- progress -------------------------------------------------------------------------------
     preview_every: int = 50
-    """Steps between pictures sent to the artist; the first comes within 5 % of the run."""
+    """Steps between the previews sent to the artist; the first comes within 5 % of the run."""
     preview_size: int = 320
-    """Long side of those pictures, pixels."""
+    """Long side of a preview, pixels."""
 
 
 def preset(name: str, *, video: bool, layer: str, seed: int = 0) -> EditConfig:
     """Settings of ``draft``, ``preview`` or ``final``.
 
-    name: one of PRESETS. video: an atlas is edited rather than one picture. layer: ``foreground``
-    or ``background``. Raises JobError("unknown_preset") or ("unknown_layer").
+    name: one of PRESETS. video: an atlas is edited rather than one image. layer: ``foreground`` or
+    ``background``. Raises JobError("unknown_preset") or ("unknown_layer").
     """
     if name not in PRESETS:
         raise JobError(
@@ -212,8 +215,8 @@ def preset(name: str, *, video: bool, layer: str, seed: int = 0) -> EditConfig:
             f"Choose one of {', '.join(LAYERS)}.",
         )
     config = _video(layer, seed) if video else EditConfig(seed=seed, internal_count=64)
-    # Runs of 100 and of 400 steps learnt no detail of their own. A final one has it too: what was
-    # seen in the preview shall not be gone in the shot.
+    # Runs of 100 and of 400 steps learnt no detail of their own. Final runs have it too: detail
+    # seen in a preview must survive in the final.
     config = replace(config, preset=name, precision="bfloat16", detail=1.0)
     if name == "preview":
         config = _shortened(config, video, steps=400, views=8, preview_every=20)
@@ -227,9 +230,9 @@ def preset(name: str, *, video: bool, layer: str, seed: int = 0) -> EditConfig:
 def _shortened(
     config: EditConfig, video: bool, *, steps: int, views: int, preview_every: int
 ) -> EditConfig:
-    """A run too short to find its own way: it starts where the edit belongs and fades that out.
+    """For short runs: start from the mask and fade that prior out.
 
-    Left alone, a short run settles on the first part of the object that satisfies the text.
+    Without it, a short run settles on the first part of the object that satisfies the text.
     """
     config = replace(
         config,
@@ -255,11 +258,11 @@ def _video(layer: str, seed: int) -> EditConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EditTexts:
-    """What the artist wrote; each field is a list of alternatives.
+    """The artist's texts; each field is a list of alternatives.
 
     prompt: the edited frame as a whole. screen: the layer alone (empty: prompt). source: what is
-    there now (empty: region). region: where the edit belongs (empty: source). avoid: where it must
-    not go.
+    there now (empty: region). region: where the edit goes (empty: source). avoid: where it must not
+    go.
     """
 
     prompt: tuple[str, ...]

@@ -16,31 +16,29 @@ from torch import Tensor
 from backend.atlas.interface import LayeredAtlas
 from backend.atlas.layers import BACKGROUND, visibility
 from backend.edit.config import EditConfig
-from backend.edit.crops import MIN_CROP, Window, box, crop_span, span
+from backend.edit.crops import MIN_CROP, Extent, Extents, Window, box, crop_span, span
 from backend.edit.detail import Detail
-from backend.edit.extents import Extent, Extents
-from backend.edit.train import PHASE, fit_size, resize, to_tensor
-from backend.edit.transfer import send
-from backend.progress import Reporter
+from backend.edit.pixels import fit_size, resize, send, to_tensor
+from backend.progress import Tick, nothing
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where something is, 0..1: in every frame [T,1,h,w], and in the layer's atlas [1,1,Ha,Wa]."""
+class Region:
+    """A soft mask 0..1 of every frame [T,1,h,w], and the same in the layer's atlas [1,1,Ha,Wa]."""
 
     frames: Tensor
     atlas: Tensor
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where the bootstrap wants the layer, and where it must not go (None: nowhere said)."""
+class EditRegions:
+    """Where the bootstrap wants the layer, and where the layer must not go (None: no such text)."""
 
-    wanted: Place
-    avoid: Place | None
+    wanted: Region
+    avoid: Region | None
 
     def in_atlas(self, size: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
-        """Both in the atlas at a size, [1,1,*size]."""
+        """Both maps, resampled to an atlas of this size: [1,1,*size]."""
         avoid = None if self.avoid is None else resize(self.avoid.atlas, size)
         return resize(self.wanted.atlas, size), avoid
 
@@ -49,9 +47,8 @@ class Places:
 class View:
     """A crop of a frame [1,3,h,w], its UV map [1,2,h,w] and the layer's opacity [1,1,h,w].
 
-    extent: what of the atlas it shows.
-    wanted, avoid: where the bootstrap wants the layer, and where not, [1,1,h,w].
-    detail: the crop's own, as logits [1,1,h,w].
+    extent: the part of the atlas it shows. wanted, avoid: where the bootstrap wants the layer and
+    where it does not, [1,1,h,w]. detail: the crop's fine detail, as logits [1,1,h,w].
     """
 
     frame: Tensor
@@ -66,11 +63,11 @@ class View:
 class Footage:
     """The clip at working size with its frozen atlas: all a step needs, computed once.
 
-    frames [T,3,h,w], uv [T,2,h,w] in −1..1, opacity [T,1,h,w] of the layer as the frame shows it
-    (what those in front of it leave), atlas [1,3,Ha,Wa] scaled so that one of its pixels is about
-    one of the frame's, coverage [1,1,Ha,Wa], detail of the atlas, details of the frames ([1,1,h,w]
-    each), extents: what of the atlas each frame shows, middles: frames with both neighbours that
-    show the layer (all of them if none does).
+    frames [T,3,h,w], uv [T,2,h,w] in −1..1, opacity [T,1,h,w] of the layer where no other layer
+    covers it, atlas [1,3,Ha,Wa] scaled so that its pixels are about as large as the frames',
+    coverage [1,1,Ha,Wa], detail of the atlas, details of the frames ([1,1,h,w] each), extents: the
+    parts of the atlas that the frames show, middles: frames with both neighbours that show the
+    layer (all of them if none does). tick: called for every frame.
     """
 
     def __init__(
@@ -80,26 +77,26 @@ class Footage:
         layer: str,
         config: EditConfig,
         device: torch.device,
-        report: Reporter,
+        tick: Tick = nothing,
     ) -> None:
         count, height, width = frames.shape[:3]
         self.config, self.foreground = config, layer != BACKGROUND
         self.size = self._working_size(atlas, layer, height, width, count, device)
         self.neighbours = min(config.neighbours, (count - 1) // 2)
-        pictures, maps, opacities, details = [], [], [], []
+        shown, maps, opacities, details = [], [], [], []
         self.extents = Extents()
         with torch.no_grad():
             for t in range(count):
-                report.step(PHASE, 0, config.steps)
-                moment = torch.tensor([t], device=device)
-                pictures.append(resize(to_tensor(frames[t], device), self.size))
-                maps.append(atlas.uv(layer, moment, self.size).permute(0, 3, 1, 2).float())
-                opacities.append(visibility(atlas, layer, moment, self.size).float())
-                details.append(Detail(pictures[-1], opacities[-1], config).map)
+                tick()
+                index = torch.tensor([t], device=device)
+                shown.append(resize(to_tensor(frames[t], device), self.size))
+                maps.append(atlas.uv(layer, index, self.size).permute(0, 3, 1, 2).float())
+                opacities.append(visibility(atlas, layer, index, self.size).float())
+                details.append(Detail(shown[-1], opacities[-1], config).map)
                 self.extents.add(maps[-1], opacities[-1])
-            self.frames, self.uv = torch.cat(pictures), torch.cat(maps)
+            self.frames, self.uv = torch.cat(shown), torch.cat(maps)
             self.opacity, self.details = torch.cat(opacities), details
-            image, coverage = _full(atlas, layer, device)
+            image, coverage = _full_atlas(atlas, layer, device)
             size = self._atlas_size((image.shape[-2], image.shape[-1]))
             self.atlas, self.coverage = resize(image, size), resize(coverage, size)
             self.detail = Detail(self.atlas, self.coverage, config)
@@ -117,7 +114,7 @@ class Footage:
         count: int,
         device: torch.device,
     ) -> tuple[int, int]:
-        """Frame size at which what is edited, frame or object with its margin, has config.size."""
+        """Frame size at which the frame, or the object with its margin, is config.size long."""
         whole = fit_size(height, width, self.config.size)
         if not self.foreground:
             return whole
@@ -131,23 +128,23 @@ class Footage:
         share = longest / max(whole) + 2 * self.config.object_margin
         return fit_size(height, width, round(self.config.size / min(1.0, share)))
 
-    def moments(self, random: torch.Generator) -> list[int]:
+    def draw_frames(self, random: torch.Generator) -> list[int]:
         """A random frame with its neighbours, or that frame alone in a very short clip."""
         t = self.middles[int(torch.randint(len(self.middles), (), generator=random))]
         return [t - self.neighbours, t, t + self.neighbours] if self.neighbours else [t]
 
     def area(self, t: int) -> Window:
-        """What of frame t is looked at: all of it, or the object's box and margin."""
+        """The part of frame t that is edited: all of it, or the object's box and margin."""
         height, width = self.size
         if not self.foreground:
             return Window(0, 0, height, width)
         margin = round(self.config.object_margin * max(height, width))
         return self.boxes[t].grown(margin, height, width)
 
-    def view(self, t: int, random: torch.Generator, places: Places | None = None) -> View:
+    def view(self, t: int, random: torch.Generator, regions: EditRegions | None = None) -> View:
         """A random crop of frame t: most of the frame, or of the object's box and margin.
 
-        places: what the bootstrap starts from; without, the layer's own opacity.
+        regions: what the bootstrap starts from; without them, the layer's own opacity.
         """
         (height, width), config = self.size, self.config
         area = self.area(t)
@@ -160,14 +157,14 @@ class Footage:
             window.cut(self.frames[t : t + 1]),
             window.cut(self.uv[t : t + 1]),
             window.cut(self.opacity[t : t + 1]),
-            self.extents.of(t, top, left, bottom, right),
-            window.cut((places.wanted.frames if places else self.opacity)[t : t + 1]),
-            window.cut(places.avoid.frames[t : t + 1]) if places and places.avoid else None,
+            self.extents.of(t, window),
+            window.cut((regions.wanted.frames if regions else self.opacity)[t : t + 1]),
+            window.cut(regions.avoid.frames[t : t + 1]) if regions and regions.avoid else None,
             window.cut(self.details[t]),
         )
 
     def atlas_window(self, views: list[View]) -> Window:
-        """The atlas pixels the crops look at, where the layer is visible, and a small margin."""
+        """The atlas pixels that the crops show of the layer, with a small margin."""
         height, width = self.atlas.shape[-2:]
         extent = reduce(Extent.joined, [view.extent for view in views])
         if extent.empty:
@@ -180,23 +177,23 @@ class Footage:
         return Window(top, left, bottom, right)
 
     def whole(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The whole atlas as a picture of its own, its coverage and its detail."""
+        """The whole atlas as an image of its own, its coverage and its detail."""
         return self._whole
 
     def finest(self, atlas: LayeredAtlas, layer: str) -> tuple[Tensor, Tensor]:
         """The atlas and its coverage at their own resolution, or the edit's if that is finer."""
-        image, coverage = _full(atlas, layer, self.atlas.device)
+        image, coverage = _full_atlas(atlas, layer, self.atlas.device)
         height, width = max(one.shape[-2:] for one in (image, self.atlas))
         return resize(image, (height, width)), resize(coverage, (height, width))
 
     def _scaled(self, scale: float) -> tuple[Tensor, Tensor, Tensor]:
         height, width = (max(MIN_CROP, round(n * scale)) for n in self.atlas.shape[-2:])
         whole = self.atlas, self.coverage, self.detail.map
-        picture, coverage, detail = (resize(one, (height, width)) for one in whole)
-        return picture, coverage, detail
+        image, coverage, detail = (resize(one, (height, width)) for one in whole)
+        return image, coverage, detail
 
     def local(self, uv_12HW: Tensor, area: Window) -> Tensor:
-        """Atlas coordinates −1..1 as coordinates of an atlas window: grid [1,h,w,2]."""
+        """Atlas coordinates −1..1 → coordinates within an atlas window: grid [1,h,w,2]."""
         height, width = self.atlas.shape[-2:]
         numbers = torch.tensor(
             [
@@ -223,7 +220,7 @@ class Footage:
         return max(MIN_CROP, round(full[0] * factor)), max(MIN_CROP, round(full[1] * factor))
 
 
-def _full(atlas: LayeredAtlas, layer: str, device: torch.device) -> tuple[Tensor, Tensor]:
-    """A layer's picture and coverage, [1,3,Ha,Wa] and [1,1,Ha,Wa] in 0..1."""
+def _full_atlas(atlas: LayeredAtlas, layer: str, device: torch.device) -> tuple[Tensor, Tensor]:
+    """A layer's atlas and its coverage, [1,3,Ha,Wa] and [1,1,Ha,Wa] in 0..1."""
     image, coverage = (one(layer).to(device).float() for one in (atlas.image, atlas.coverage))
     return image.clamp(0, 1), coverage.clamp(0, 1)

@@ -1,18 +1,18 @@
-"""The edit's generator: a U-Net from a picture to an RGBA layer, trained on one picture or clip.
+"""The edit's generator: a U-Net from an image to an RGBA layer, trained on one image or clip.
 
-Shapes: B pictures, C channels, H×W pixels.
+Shapes: B images, C channels, H×W pixels.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backend.edit.upsampled import normalised_convolution, plain_convolution
+from backend.progress import Tick, nothing
 
 # Square root of the covariance of ImageNet's colours by SVD, published with Lucid and
 # "Feature Visualization" (Olah et al., Distill 2017): colours move along natural directions.
@@ -28,17 +28,27 @@ def colour_matrix() -> Tensor:
 
 
 class Generator(nn.Module):
-    """Picture [B,3,H,W] in 0..1 → layer [B,4,H,W] in 0..1: RGB and α (straight).
+    """Image [B,3,H,W] in 0..1 → layer [B,4,H,W] in 0..1: RGB and straight alpha.
 
-    channels: width of every level. scales: levels asked for; side: the shorter side, in pixels, of
-    the smallest picture it will see: levels stop before that shrinks below 3 pixels. seed: of the
-    initial weights. Batch statistics are always the picture's own, as while training.
+    channels: width of every level. scales: levels wanted. side: shorter side, in pixels, of the
+    smallest image it will see; levels stop before that shrinks below 3 pixels. seed: of the initial
+    weights. bfloat16: compute in it. tick: called between the levels. Batch statistics are always
+    the image's own, in training and after it.
     """
 
     def __init__(
-        self, *, channels: int, scales: int, side: int, skip_channels: int = 4, seed: int = 0
+        self,
+        *,
+        channels: int,
+        scales: int,
+        side: int,
+        skip_channels: int = 4,
+        seed: int = 0,
+        bfloat16: bool = False,
+        tick: Tick = nothing,
     ) -> None:
         super().__init__()
+        self.autocast, self.tick = bfloat16, tick
         scales = levels(side, scales)
         with torch.device("meta"):
             inputs = [3] + [channels] * (scales - 1)
@@ -47,17 +57,15 @@ class Generator(nn.Module):
                 nn.Sequential(_conv(c, channels, 3, stride=2), _conv(channels, channels, 3))
                 for c in inputs
             )
-            self.up = nn.ModuleList(Rise(channels, skip_channels) for _ in inputs)
+            self.up = nn.ModuleList(DecoderBlock(channels, skip_channels) for _ in inputs)
             self.head = Pointwise(channels, 4, 1)
         self.register_buffer("rgb_from_colour", colour_matrix())
         self.to_empty(device="cpu")
         self._initialise(torch.Generator().manual_seed(seed))
         self.to(memory_format=torch.channels_last)
-        self.pulse: Callable[[], None] | None = None
-        """Called between the levels; may raise to stop the work."""
 
     def _initialise(self, generator: torch.Generator) -> None:
-        """PyTorch's own initialisation, from a generator of our own."""
+        """PyTorch's default initialisation, drawn from this generator."""
         self.get_buffer("rgb_from_colour").copy_(colour_matrix())
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -75,28 +83,29 @@ class Generator(nn.Module):
 
     def logits(self, x_BCHW: Tensor) -> Tensor:
         """The layer before its sigmoid."""
+        device = x_BCHW.device.type
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=self.autocast):
+            return self._logits(x_BCHW)
+
+    def _logits(self, x_BCHW: Tensor) -> Tensor:
         skips = []
-        # Channels beside each other in memory: convolutions take half the time on CPUs.
+        # With channels innermost in memory, convolutions take half the time on CPUs.
         h_BCHW = x_BCHW.contiguous(memory_format=torch.channels_last)
         for skip, down in zip(self.skip, self.down, strict=True):
             skips.append(skip(h_BCHW))
             h_BCHW = down(h_BCHW)
-            self._beat()
+            self.tick()
         for skip_BCHW, up in zip(reversed(skips), self.up, strict=True):
             h_BCHW = up(h_BCHW, skip_BCHW)
-            self._beat()
+            self.tick()
         out_BCHW = self.head(h_BCHW).float()
         rgb_from_colour = self.get_buffer("rgb_from_colour")
         rgb_BCHW = torch.einsum("rc,bchw->brhw", rgb_from_colour, out_BCHW[:, :3])
         return torch.cat([rgb_BCHW, out_BCHW[:, 3:]], dim=1)
 
-    def _beat(self) -> None:
-        if self.pulse is not None:
-            self.pulse()
-
 
 def finished(logits_B4HW: Tensor, detail_B1HW: Tensor | None = None) -> Tensor:
-    """The layer of logits; detail is added to those of its colours, not to α's."""
+    """Logits → layer. Detail is added to the colours' logits, not to alpha's."""
     if detail_B1HW is None:
         return logits_B4HW.sigmoid()
     rgb_B3HW = logits_B4HW[:, :3] + detail_B1HW
@@ -104,7 +113,7 @@ def finished(logits_B4HW: Tensor, detail_B1HW: Tensor | None = None) -> Tensor:
 
 
 def levels(side: int, wanted: int) -> int:
-    """How many halvings of a picture's shorter side leave at least 3 pixels; 1..wanted."""
+    """How many halvings of an image's shorter side leave at least 3 pixels; 1..wanted."""
     count = 0
     while count < wanted and -(-side // 2) >= 3:
         side, count = -(-side // 2), count + 1
@@ -113,11 +122,11 @@ def levels(side: int, wanted: int) -> int:
 
 def _conv(inputs: int, outputs: int, kernel: int, *, stride: int = 1) -> nn.Sequential:
     """Convolution → BatchNorm → LeakyReLU."""
-    return nn.Sequential(_convolution(inputs, outputs, kernel, stride), *_settled(outputs))
+    return nn.Sequential(_convolution(inputs, outputs, kernel, stride), *_activation(outputs))
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    """Of the picture's size, by reflection padding."""
+    """Same-size convolution with reflection padding."""
     if kernel == 1:
         return Pointwise(inputs, outputs, 1)
     return nn.Conv2d(
@@ -125,31 +134,32 @@ def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.
     )
 
 
-def _settled(channels: int) -> tuple[nn.Module, ...]:
+def _activation(channels: int) -> tuple[nn.Module, ...]:
+    """BatchNorm → LeakyReLU."""
     return nn.BatchNorm2d(channels, track_running_stats=False), nn.LeakyReLU(0.2, inplace=True)
 
 
-class Rise(nn.Module):
-    """Twice the size, what was kept of it beside, BatchNorm, 3×3 and 1×1 convolution."""
+class DecoderBlock(nn.Module):
+    """Upsample ×2, concatenate the skip, BatchNorm, 3×3 and 1×1 convolution."""
 
     def __init__(self, channels: int, skip_channels: int) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(channels + skip_channels, track_running_stats=False)
         self.wide = _convolution(channels + skip_channels, channels, 3)
-        self.rest = nn.Sequential(*_settled(channels), _conv(channels, channels, 1))
+        self.rest = nn.Sequential(*_activation(channels), _conv(channels, channels, 1))
 
-    def forward(self, x_BChw: Tensor, beside_BSHW: Tensor) -> Tensor:
-        """beside: of the double height and width, or one less."""
+    def forward(self, x_BChw: Tensor, skip_BSHW: Tensor) -> Tensor:
+        """skip: twice the height and width of x, or one less."""
         on_cpu = x_BChw.device.type == "cpu"
         convolved = normalised_convolution if on_cpu else plain_convolution
-        made: Tensor = self.rest(convolved(x_BChw, beside_BSHW, self.norm, self.wide))
+        made: Tensor = self.rest(convolved(x_BChw, skip_BSHW, self.norm, self.wide))
         return made
 
 
 class Pointwise(nn.Conv2d):
-    """A 1×1 convolution as the matrix product it is.
+    """A 1×1 convolution as a matrix product.
 
-    For one picture on one CPU thread torch goes another way, which is slow.
+    For one image on one CPU thread, torch's own 1×1 convolution is slow.
     """
 
     def forward(self, input: Tensor) -> Tensor:

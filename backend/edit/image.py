@@ -1,4 +1,4 @@
-"""Edit one picture: train a generator on it alone (Text2LIVE §3), return the RGBA layer.
+"""Edit one image: train a generator on it alone (Text2LIVE §3), return the RGBA layer.
 
 Shapes: C channels, H×W pixels.
 """
@@ -11,134 +11,122 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.checkpoint import Checkpoint
 from backend.clip.model import TextImageModel
-from backend.edit.config import EditConfig, EditTexts
+from backend.edit.config import EditConfig
+from backend.edit.criterion import Example
 from backend.edit.detail import Detail
-from backend.edit.generator import Generator
-from backend.edit.generator_files import Weights
-from backend.edit.matte import clear_haze
-from backend.edit.preview import preview_of
-from backend.edit.texts import TextTargets
-from backend.edit.train import (
-    Criterion,
-    Shot,
-    autocast,
-    beating,
-    compose,
+from backend.edit.pixels import (
+    composite,
     fit_size,
+    matte_levels,
+    preview_image,
     resize,
+    scale_alpha,
+    send,
     to_image,
     to_tensor,
-    train,
 )
-from backend.edit.transfer import send
-from backend.edit.views import (
-    Views,
-    apply_colour,
-    crop_matrix,
-    draw_views,
-    homography_grid,
-    jitter,
-)
-from backend.progress import Reporter
+from backend.edit.regions import relevancy_map
+from backend.edit.texts import TextTargets
+from backend.edit.train import Setup, train
+from backend.edit.views import Views, crop_matrix, draw_views, homography_grid, jitter_colours
 
 
 def edit_image(
-    image: NDArray[np.uint8],
-    texts: EditTexts,
-    clip: TextImageModel,
-    config: EditConfig,
-    device: torch.device,
-    report: Reporter,
-    mask: NDArray[np.uint8] | None = None,
-    checkpoint: Checkpoint | None = None,
-    weights: Weights = Weights(),  # noqa: B008  (frozen)
+    image: NDArray[np.uint8], setup: Setup, mask: NDArray[np.uint8] | None = None
 ) -> NDArray[np.uint8]:
-    """Layer [H,W,4] uint8, straight alpha, that makes the picture [H,W,3] show the prompt.
+    """Layer [H,W,4] uint8, straight alpha, that makes the image [H,W,3] show the prompt.
 
-    mask: [H,W], 0 where the layer must stay empty. checkpoint: as for `train`. weights: where the
-    generator starts from and is kept. Raises JobError, Cancelled.
+    mask: [H,W], 0 where the layer must stay empty. Raises JobError, Cancelled.
     """
-    random = torch.Generator().manual_seed(config.seed)
-    full = to_tensor(image, device)
-    size = fit_size(image.shape[0], image.shape[1], config.size)
-    inside = None if mask is None else _mask(mask, size, device)
-    allowed = torch.ones_like(full[:, :1])
-    if mask is not None:
-        allowed = _mask(mask, (image.shape[0], image.shape[1]), device)
-    with beating(clip, config, report):
-        targets = TextTargets(clip, texts, config.screen_templates)
-        picture = Picture(resize(full, size), inside, targets, clip, config)
-    criterion = Criterion(clip, targets, config, device, random)
-    if targets.source_PKD is None and config.direction:
-        report.note("No text says what is there now; the edit follows the prompt alone.")
+    still = Still(image, setup, mask)
+    train(setup, still)
+    return still.layer()
 
-    smallest = int(min(size) * config.internal_scale[0] * config.internal_crop[0])
-    network = Generator(
-        channels=config.channels, scales=config.scales, skip_channels=config.skip_channels,
-        side=max(8, smallest), seed=config.seed,
-    ).to(device)  # fmt: skip
-    weights.start(network)
 
-    def layer_of(sample: Tensor) -> Tensor:
-        with autocast(config, device):
-            layer_14HW: Tensor = network(sample[:, :3], sample[:, 6:])
-        return torch.cat([layer_14HW[:, :3], layer_14HW[:, 3:] * sample[:, 3:4]], dim=1)
+class Still:
+    """One image as the subject of a training."""
 
-    def drawn() -> tuple[Tensor, str, Views | None]:
-        """A crop, its name and its views, where it may come again."""
+    def __init__(
+        self, image: NDArray[np.uint8], setup: Setup, mask: NDArray[np.uint8] | None = None
+    ) -> None:
+        config, device = setup.config, setup.device
+        self.setup, self.config = setup, config
+        self.image = to_tensor(image, device)
+        own_size = (image.shape[0], image.shape[1])
+        size = fit_size(*own_size, config.size)
+        inside, self.allowed = None, torch.ones_like(self.image[:, :1])
+        if mask is not None:
+            inside, self.allowed = (_mask(mask, one, device) for one in (size, own_size))
+        source = resize(self.image, size)
+        self.dataset = InternalDataset(source, inside, setup.targets, setup.clip, config)
+        smallest = int(min(size) * config.internal_scale[0] * config.internal_crop[0])
+        self.network = setup.generator(max(8, smallest))
+
+    def examples(self, step: int) -> list[Example]:
+        """A random crop, and every now and then the whole image."""
+        config, dataset = self.config, self.dataset
+        whole = (dataset.whole, "whole", None)
+        samples = [self._crop()] if config.internal else [whole]
+        if config.internal and step % config.whole_every == 0:
+            samples.append(whole)
+        return [self._example(*one) for one in samples]
+
+    def _crop(self) -> tuple[Tensor, str, Views | None]:
+        """A crop; if it is one of a fixed set, with its name and its views."""
+        config, random = self.config, self.setup.random
         if not config.internal_count:
-            return picture.sample(random), "", None
+            return self.dataset.sample(random), "", None
         number = int(torch.randint(config.internal_count, (), generator=random))
         own = torch.Generator().manual_seed((config.seed % 2**32 + 1) * 2**20 + number)
-        sample = picture.sample(own)
+        sample = self.dataset.sample(own)
         height, width = sample.shape[-2:]
         return sample, f"crop {number}", draw_views(config.views, height, width, own)
 
-    def shots_of(step: int) -> list[Shot]:
-        samples = [drawn()] if config.internal else [(picture.whole, "whole", None)]
-        if config.internal and step % config.whole_every == 0:
-            samples.append((picture.whole, "whole", None))
-        shots = []
-        for sample, name, views in samples:
-            source, layer = sample[:, :3], layer_of(sample)
-            shots.append(
-                Shot(
-                    source=source, output=compose(layer, source),
-                    screen=compose(layer, criterion.green_1311), alpha=layer[:, 3:],
-                    relevancy=sample[:, 4:5] if picture.has_relevancy else None,
-                    avoid=sample[:, 5:6] if picture.has_avoid else None,
-                    name=name, views=views,
-                )
-            )  # fmt: skip
-        return shots
+    def _example(self, sample: Tensor, name: str, views: Views | None) -> Example:
+        source, layer = sample[:, :3], self._layer_of(sample)
+        return Example(
+            source=source,
+            output=composite(layer, source),
+            screen=composite(layer, self.setup.green_1311),
+            alpha=layer[:, 3:],
+            relevancy=sample[:, 4:5] if self.dataset.has_relevancy else None,
+            avoid=sample[:, 5:6] if self.dataset.has_avoid else None,
+            name=name,
+            views=views,
+        )
+
+    def _layer_of(self, sample: Tensor) -> Tensor:
+        return scale_alpha(self.network(sample[:, :3], sample[:, 6:]), sample[:, 3:4])
+
+    def preview(self) -> NDArray[np.uint8]:
+        """The composite and the matte so far."""
+        layer = self._at_working_size()
+        shown = composite(layer, self.dataset.whole[:, :3])
+        return preview_image(shown, layer[:, 3:], self.config)
+
+    def layer(self) -> NDArray[np.uint8]:
+        """The layer at the image's own size, [H,W,4]."""
+        made = self._with_all_detail() if self.config.detail else self._at_working_size()
+        height, width = self.image.shape[-2:]
+        return to_image(scale_alpha(resize(made, (height, width)), self.allowed))
 
     @torch.no_grad()
-    def coarse() -> Tensor:
-        return clear_haze(layer_of(picture.whole), config)
+    def _at_working_size(self) -> Tensor:
+        return matte_levels(self._layer_of(self.dataset.whole), self.config)
 
     @torch.no_grad()
-    def finest() -> Tensor:
-        with autocast(config, device):
-            logits = network.logits(picture.whole[:, :3])
-        return clear_haze(picture.detail.finest(logits, full, allowed), config)
-
-    def preview() -> NDArray[np.uint8]:
-        layer = coarse()
-        return preview_of(compose(layer, picture.whole[:, :3]), layer[:, 3:], config)
-
-    train(network, shots_of, criterion, config, report, preview, checkpoint)
-    weights.keep(network)
-    layer = resize(finest() if config.detail else coarse(), (image.shape[0], image.shape[1]))
-    return to_image(torch.cat([layer[:, :3], layer[:, 3:] * allowed], dim=1))
+    def _with_all_detail(self) -> Tensor:
+        logits = self.network.logits(self.dataset.whole[:, :3])
+        made = self.dataset.detail.finest(logits, self.image, self.allowed)
+        return matte_levels(made, self.config)
 
 
-class Picture:
-    """The internal dataset: the picture with its mask and relevancy maps, whole or in crops.
+class InternalDataset:
+    """One image with its mask and relevancy maps, whole or in random crops (Text2LIVE §3.3).
 
-    whole: [1,7,H,W], channels RGB, mask, relevancy, avoid, all 0..1, and detail as logits. The
-    artist's mask, where there is one, says better than any relevancy map where the edit starts.
+    whole: [1,7,H,W], channels RGB, mask, relevancy, avoid, all 0..1, and detail as logits. Where
+    the edit starts is the artist's mask if there is one, else a relevancy map.
     """
 
     def __init__(
@@ -150,42 +138,25 @@ class Picture:
         config: EditConfig,
     ) -> None:
         self.config = config
-        wanted = bool(config.bootstrap and config.bootstrap_steps)
-        nothing = torch.zeros_like(source[:, :1])
+        bootstraps = bool(config.bootstrap and config.bootstrap_steps)
+        zeros = torch.zeros_like(source[:, :1])
         relevancy, avoid = mask, None
-        text_D = targets.region_D if config.bootstrap_where == "text" else targets.place_D
-        if wanted and relevancy is None and text_D is not None:
-            relevancy = self._relevancy(clip, source, text_D)
-        if wanted and targets.avoid_D is not None:
-            avoid = self._relevancy(clip, source, targets.avoid_D)
+        by_text = config.bootstrap_where == "text"
+        text_D = targets.region_or_source_D if by_text else targets.region_D
+        if bootstraps and relevancy is None and text_D is not None:
+            relevancy = relevancy_map(clip, source, text_D, config)
+        if bootstraps and targets.avoid_D is not None:
+            avoid = relevancy_map(clip, source, targets.avoid_D, config)
         if relevancy is None and (config.bootstrap_where == "layer" or avoid is not None):
-            relevancy = torch.ones_like(nothing)  # nothing says where: all of the picture
-        self.has_relevancy = wanted and relevancy is not None
+            relevancy = torch.ones_like(zeros)  # nothing limits it: the whole image
+        self.has_relevancy = bootstraps and relevancy is not None
         self.has_avoid = avoid is not None
         if relevancy is not None:
             relevancy = relevancy * config.bootstrap_level
-        inside = torch.ones_like(nothing) if mask is None else mask
+        inside = torch.ones_like(zeros) if mask is None else mask
         self.detail = Detail(source, inside, config)
-        self.whole = torch.cat(
-            [
-                source,
-                inside,
-                nothing if relevancy is None else relevancy,
-                nothing if avoid is None else avoid,
-                self.detail.map,
-            ],
-            dim=1,
-        )
-
-    def _relevancy(self, clip: TextImageModel, source: Tensor, text_D: Tensor) -> Tensor:
-        config = self.config
-        return clip.relevancy(
-            source,
-            text_D,
-            layers=config.relevancy_layers,
-            windows=config.relevancy_windows,
-            edges=config.relevancy_windows > 1,
-        )
+        maps = [inside, *(zeros if one is None else one for one in (relevancy, avoid))]
+        self.whole = torch.cat([source, *maps, self.detail.map], dim=1)
 
     def sample(self, random: torch.Generator) -> Tensor:
         """A random crop, scaled, maybe flipped, its colours maybe jittered: [1,7,H',W']."""
@@ -201,12 +172,7 @@ class Picture:
         grid = homography_grid(send(matrix[None], self.whole.device), size[0], size[1])
         sample = F.grid_sample(self.whole, grid, padding_mode="border", align_corners=False)
         if torch.rand((), generator=random) < config.internal_jitter:
-            colour, contrast = jitter(config.internal_jitter_strength, random)
-            rgb = apply_colour(
-                sample[:, :3],
-                send(colour[None], sample.device),
-                sample.new_full((1, 1, 1, 1), contrast),
-            )
+            rgb = jitter_colours(sample[:, :3], config.internal_jitter_strength, random)
             sample = torch.cat([rgb, sample[:, 3:]], dim=1)
         return sample
 

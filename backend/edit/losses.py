@@ -1,7 +1,7 @@
 """The terms of the edit's loss, each a plain function of tensors.
 
-Shapes: B pictures, V views, N texts, D embedding width, L tokens, E token width, H×W pixels.
-Sources: Text2LIVE (arXiv 2204.02491) eqs. 1-7; where its implementation differs, it is said.
+Shapes: B images, V views, N texts, D embedding width, L tokens, E token width, H×W pixels.
+Sources: Text2LIVE (arXiv 2204.02491) eqs. 1-7, with a remark where its implementation differs.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Shortest change of an embedding that has a direction, as a share of the embedding's own length.
-# Below it there is rounding alone, and a unit vector of it would have a gradient a million times
-# too large: one picture that the layer hardly reaches would ruin the optimiser's state.
+# The shortest change of an embedding that still has a direction, as a share of its own length.
+# Anything shorter is rounding, and a unit vector of that would have a gradient a million times too
+# large: one image that the layer hardly touches would ruin the optimiser's state.
 LEAST_CHANGE = 1e-3
 
 
@@ -42,9 +42,9 @@ def direction_loss(
 ) -> Tensor:
     """1 − cosine of (output − source image) and (prompt − source text), mean over all pairs.
 
-    Differences of unnormalised embeddings; view v of output and source belong together, and so do
-    text n of prompt and source text (second part of eq. 3). A change shorter than LEAST_CHANGE of
-    the source counts less, none counts nothing (1).
+    Differences of unnormalised embeddings. View v of the output belongs to view v of the source,
+    and text n of the prompt to text n of the source text (second part of eq. 3). Changes shorter
+    than LEAST_CHANGE of the source count less; without any change the loss is 1.
     """
     change_VD = output_VD - source_VD
     floor_V1 = LEAST_CHANGE * source_VD.norm(dim=-1, keepdim=True).clamp_min(1e-12)
@@ -61,7 +61,7 @@ def self_similarity(tokens_BLE: Tensor) -> Tensor:
 def structure_loss(output_BLE: Tensor, source_BLE: Tensor, norm: str = "mse") -> Tensor:
     """Difference of the self-similarities (eq. 5).
 
-    norm: ``mse``, the mean square (reference), or ``frobenius``, mean over pictures of the norm.
+    norm: ``mse``, the mean square (reference), or ``frobenius``, mean over images of the norm.
     """
     gap_BLL = self_similarity(output_BLE) - self_similarity(source_BLE)
     if norm == "mse":
@@ -75,7 +75,7 @@ def sparsity_loss(alpha_B1HW: Tensor, l1: float, l0: float) -> Tensor:
 
 
 def opaque_loss(alpha_B1HW: Tensor, above: float) -> Tensor:
-    """Mean square of what α exceeds a level by: 0 where all of it lets something through."""
+    """Mean square of what α exceeds a level by."""
     return (alpha_B1HW - above).clamp_min(0).square().mean()
 
 
@@ -84,8 +84,8 @@ def bootstrap_loss(
 ) -> Tensor:
     """Mean squared difference of α and the relevancy map (eq. 6).
 
-    avoid: relevancy of a text the edit must stay away from; where it exceeds the threshold, the
-    target is 0.
+    avoid: relevancy of a text that the edit must stay away from. Where it exceeds the threshold,
+    the target is 0.
     """
     target_B1HW = relevancy_B1HW
     if avoid_B1HW is not None:

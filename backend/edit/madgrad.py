@@ -11,15 +11,15 @@ from madgrad import MADGRAD
 
 
 class Madgrad(MADGRAD):  # type: ignore[misc]  # the package has no types
-    """The package's optimiser, same state and same digits, a call an operation.
+    """Bit-identical to the package's optimiser, with one fused call per operation.
 
-    Weight by weight it makes some two thousand calls a step for this generator, which a GPU waits
-    for. Without momentum, or with decoupled decay, it is the package's own.
+    The package goes weight by weight: some two thousand calls a step for this generator, which keep
+    a GPU waiting. Without momentum, or with decoupled decay, its own code runs.
     """
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """One step down the gradients; weights without one stay."""
+        """One step down the gradients; weights without one stay as they are."""
         if any(not group["momentum"] or group["decouple_decay"] for group in self.param_groups):
             own: float | None = super().step(closure)
             return own

@@ -1,14 +1,13 @@
-"""The kinds of edit an artist may ask for, as settings on top of a preset. Imports no torch.
+"""The kinds of edit, as settings on top of a preset. Imports no torch.
 
-``texture``  another material or look of a thing: the preset as it is.
-``effect``   something half transparent over the layer: fire, smoke, snow, fog. It needs a text of
-             its own for the layer alone (screen: "fire"), or CLIP paints the thing once more.
-``style``    all of the layer in another look, its drawing kept.
+``texture``  another material or look of an object: the preset as it is.
+``effect``   something half transparent over the layer: fire, smoke, snow, fog. Give the layer alone
+             a text (screen: "fire"), or CLIP paints the object once more.
+``style``    the whole layer in another look, with its structure kept.
 
-A layer never leaves what it lies on: an effect on an object burns on its surface, inside its
-outline. For fire round an object, or snow over the whole scene, edit the background too (layer
-``both``), or say that there is no object (mask mode ``none``), so that all of the clip is one
-background.
+A layer stays within its object: an effect on an object burns on its surface, inside its outline.
+For fire around an object, or snow over the whole scene, edit the background too (layer ``both``),
+or choose the mask mode ``none``, which makes the whole clip one background.
 """
 
 from __future__ import annotations
@@ -21,39 +20,40 @@ from protocol.jobs import EditJob, JobError
 from protocol.painters import RECIPES, Text2LiveSettings, settings_of
 
 WARM_SHARE = 0.3
-"""Share of the steps that an edit takes which starts from an earlier one.
+"""Share of the preset's steps that an edit takes when it starts from an earlier one.
 
-Six frames of the demo clip, preset draft, after "a golden swan"; loss of the texts over the last
-ten steps: "a wooden swan" 1.97, afresh in as few steps 2.09, in all of them 1.90; "a golden swan,
-shiny" 1.88, 2.12 and 1.87."""
+Text loss over the last ten steps, on six frames of the demo clip, preset draft, after "a golden
+swan": "a wooden swan" 1.97 (from scratch in as few steps 2.09, in all steps 1.90); "a golden swan,
+shiny" 1.88 (2.12 and 1.87)."""
 
 
 def config_of(spec: EditJob, *, video: bool, layer: str, warm: bool = False) -> EditConfig:
-    """The settings of a job's layer: its preset, recipe and strength; fewer steps if warm.
+    """The settings for one layer of a job: its preset, recipe and strength; fewer steps if warm.
 
-    video: an atlas is edited rather than one picture. layer: ``foreground`` or ``background``.
+    video: an atlas is edited rather than one image. layer: ``foreground`` or ``background``. warm:
+    the edit starts from another's weights.
     Raises JobError("unknown_preset"), ("unknown_layer"), and those of the job's settings.
     """
     config = presets.preset(spec.preset, video=video, layer=layer, seed=spec.seed)
     settings = settings_of(spec)
     assert isinstance(settings, Text2LiveSettings)
-    config = stronger(recipe(settings.recipe, config), settings.strength)
+    config = with_strength(with_recipe(config, settings.recipe), settings.strength)
     if settings.detail is not None:
         config = replace(config, detail=settings.detail)
     says_where = any(text.strip() for text in (*spec.region, *spec.avoid))
     if video and says_where:
-        config = bootstrapped(config)
-    return warmed(config) if warm else config
+        config = with_bootstrap(config)
+    return for_warm_start(config) if warm else config
 
 
-def recipe(name: str, config: EditConfig) -> EditConfig:
+def with_recipe(config: EditConfig, name: str) -> EditConfig:
     """A preset's settings for a recipe; ``texture`` leaves them. Raises JobError."""
     if name == "texture":
         return config
     if name == "effect":
-        return effect(config)
+        return _effect(config)
     if name == "style":
-        return style(config)
+        return _style(config)
     raise JobError(
         "unknown_recipe",
         f"There is no recipe {name!r}.",
@@ -61,15 +61,15 @@ def recipe(name: str, config: EditConfig) -> EditConfig:
     )
 
 
-def effect(config: EditConfig) -> EditConfig:
-    """Half transparent: the run starts with α at one half everywhere and may not fill it up.
+def _effect(config: EditConfig) -> EditConfig:
+    """Half transparent: α starts at one half everywhere and is kept from filling up.
 
-    What lies below stays readable by the structure loss; sparsity takes the layer away where the
-    text asks for nothing, so that flames stand on their own. α is hardly stretched: it is meant.
-    The footage shows through with its detail; the layer has none of it.
+    The structure loss keeps what lies below readable. Sparsity clears the layer where the text
+    needs nothing, so that flames stand apart. α is hardly stretched, as soft values are intended.
+    The footage's detail shows through the layer, so the layer is given none.
     """
     return replace(
-        bootstrapped(config),
+        with_bootstrap(config),
         structure=2 * config.structure,
         screen=2 * config.screen,
         sparsity=max(4.0, config.sparsity),
@@ -82,14 +82,14 @@ def effect(config: EditConfig) -> EditConfig:
     )
 
 
-def style(config: EditConfig) -> EditConfig:
-    """The whole layer in another look: nothing narrows it down, the drawing is held fast.
+def _style(config: EditConfig) -> EditConfig:
+    """The whole layer in another look: no region limits it; structure is kept.
 
-    The run starts with all of the layer covered; without that, holes stay where the first steps
-    found nothing to do.
+    The run starts with the whole layer covered. Otherwise holes remain where the first steps found
+    nothing to do.
     """
     return replace(
-        bootstrapped(config),
+        with_bootstrap(config),
         structure=2 * config.structure,
         sparsity=0.0,
         bootstrap_where="layer",
@@ -97,20 +97,20 @@ def style(config: EditConfig) -> EditConfig:
     )
 
 
-def bootstrapped(config: EditConfig) -> EditConfig:
-    """With a bootstrap, over a third of the run where the preset has none."""
+def with_bootstrap(config: EditConfig) -> EditConfig:
+    """With a bootstrap; over a third of the run if the preset has none."""
     if config.bootstrap and config.bootstrap_steps:
         return config
     return replace(config, bootstrap=10.0, bootstrap_steps=max(1, config.steps // 3))
 
 
-def stronger(config: EditConfig, strength: float) -> EditConfig:
-    """How far the edit may go. The texts' weights grow with strength, what holds them back shrinks.
+def with_strength(config: EditConfig, strength: float) -> EditConfig:
+    """How far the edit may go: scales the texts' weights up and those that restrain them down.
 
-    strength 1 changes nothing; 0.25 to 2. The texts gain by it, structure, sparsity and the prior
-    against opaque layers lose by it; below 1 the bootstrap asks for a clearer layer too. A golden
-    swan, six frames of the demo clip, draft: at 0.25 mean α on the swan .36 and the frame changes
-    by 4.2 of 255, at 1 .93 and 11.7, at 2 .95 and 11.8: what is opaque already gains little.
+    strength: 0.25 to 2; 1 changes nothing. Restraining are structure, sparsity and the prior
+    against opaque layers; below 1 the bootstrap asks for a clearer layer, too. A golden swan, six
+    frames of the demo clip, draft: at 0.25 mean α on the swan is .36 and the frame changes by 4.2
+    of 255, at 1 .93 and 11.7, at 2 .95 and 11.8: an opaque layer gains little.
     """
     return replace(
         config,
@@ -124,11 +124,11 @@ def stronger(config: EditConfig, strength: float) -> EditConfig:
     )
 
 
-def warmed(config: EditConfig) -> EditConfig:
+def for_warm_start(config: EditConfig) -> EditConfig:
     """The run of an edit that starts from another's weights: a share of its steps.
 
-    The learning rate falls as far as in a whole run. What the bootstrap says was learnt before: it
-    is weaker, so that it takes nothing back.
+    The learning rate falls as far as in a whole run. The bootstrap is weaker: the earlier edit has
+    learnt it already, and it should not undo anything.
     """
     steps = max(1, round(WARM_SHARE * config.steps))
     return replace(

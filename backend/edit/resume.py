@@ -1,6 +1,6 @@
-"""An edit's training as a state to keep, and back: it goes on as if nothing had been.
+"""Save the state of an edit's training and restore it, so that it ends in the same bytes.
 
-Kept are the generator's weights, MADGRAD's sums, where the random numbers are, and the losses.
+The state is the generator's weights, MADGRAD's sums, the random generator and the losses.
 """
 
 from __future__ import annotations
@@ -14,22 +14,21 @@ from torch import Tensor, nn
 from backend.checkpoint import Checkpoint, State
 from backend.progress import EDIT_PHASE, Reporter
 
-PHASE = EDIT_PHASE
 RANDOM, LOSSES = "random", "losses"
 
 
 def pack(
     network: nn.Module, optimizer: MADGRAD, random: torch.Generator, losses: Sequence[float]
 ) -> State:
-    """The state after a step. losses: of every step so far."""
+    """The state after a step. losses: of all steps so far."""
     tensors = {RANDOM: random.get_state(), LOSSES: torch.tensor(losses, dtype=torch.float64)}
     for name, weight in network.named_parameters():
         tensors[name] = weight.detach()
         tensors |= {f"{name}:{slot}": one for slot, one in optimizer.state[weight].items()}
-    return State(PHASE, len(losses), tensors, {})
+    return State(EDIT_PHASE, len(losses), tensors, {})
 
 
-def take_up(
+def restore(
     checkpoint: Checkpoint,
     network: nn.Module,
     optimizer: MADGRAD,
@@ -37,10 +36,10 @@ def take_up(
     device: torch.device,
     report: Reporter,
 ) -> list[float]:
-    """Losses of the steps that are done already: none, or those of the state that was kept last.
+    """Load the saved state, if there is one; returns the losses of the steps it has behind it.
 
-    Network, optimizer and random numbers are then as they were after it. A state of another network
-    is dropped, and that is told.
+    Network, optimizer and random generator are then as they were after the last of these steps.
+    A state that does not fit the network is dropped, with a note.
     """
     state = checkpoint.load(device)
     if state is None:
@@ -48,24 +47,24 @@ def take_up(
     slots = _slots(network, optimizer)
     if not _fits(state, slots):
         checkpoint.drop()
-        report.note("What was kept of the interrupted edit does not fit: it is begun anew.")
+        report.note("The saved state of the interrupted edit does not fit. The edit starts over.")
         return []
     with torch.no_grad():
         for name, (weight, names) in slots.items():
             weight.copy_(state.tensors[name])
             for slot in names:
-                # In the weight's own memory layout: the order of what is added up hangs on it.
-                kept = torch.empty_like(weight).copy_(state.tensors[f"{name}:{slot}"])
-                optimizer.state[weight][slot] = kept
+                # In the weight's own memory layout, which decides the order of sums.
+                saved = torch.empty_like(weight).copy_(state.tensors[f"{name}:{slot}"])
+                optimizer.state[weight][slot] = saved
     optimizer.state["k"] = torch.tensor([state.step], dtype=torch.long)
     random.set_state(state.tensors[RANDOM].cpu())
     losses: list[float] = state.tensors[LOSSES].tolist()
-    report.note(f"The edit goes on from step {state.step}, where it was interrupted.")
+    report.note(f"The edit resumes at step {state.step}, where it was interrupted.")
     return losses
 
 
 def _slots(network: nn.Module, optimizer: MADGRAD) -> dict[str, tuple[Tensor, tuple[str, ...]]]:
-    """Every weight by name, and the names of what MADGRAD keeps beside it."""
+    """Every weight by name, with the names of MADGRAD's state tensors for it."""
     averaged = ("x0",) if optimizer.param_groups[0]["momentum"] else ()
     names = ("grad_sum_sq", "s", *averaged)
     return {name: (weight, names) for name, weight in network.named_parameters()}
@@ -76,7 +75,7 @@ def _fits(state: State, slots: dict[str, tuple[Tensor, tuple[str, ...]]]) -> boo
     for name, (weight, names) in slots.items():
         wanted |= dict.fromkeys((name, *(f"{name}:{slot}" for slot in names)), weight.shape)
     return (
-        state.phase == PHASE
+        state.phase == EDIT_PHASE
         and {name: None if name == RANDOM else one.shape for name, one in state.tensors.items()}
         == wanted
     )

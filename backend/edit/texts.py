@@ -1,4 +1,4 @@
-"""The artist's texts as embeddings, drawn afresh at every step.
+"""The artist's texts as embeddings, in random templates at every step.
 
 Shapes: P alternatives, K templates, N drawn texts, D embedding width.
 """
@@ -13,13 +13,13 @@ from torch import Tensor
 from backend.clip.model import TextImageModel
 from backend.clip.templates import SCREEN_TEMPLATES, TEMPLATES, draw, embed
 from backend.edit.config import EditTexts
-from backend.edit.transfer import send
+from backend.edit.pixels import send
 from protocol.jobs import JobError
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """One step's texts, each [N,D]; source n belongs to prompt n, None where there is no text."""
+    """One step's texts, each [N,D]; source n belongs to prompt n, None without a source text."""
 
     prompt: Tensor
     source: Tensor | None
@@ -29,8 +29,8 @@ class Drawn:
 class TextTargets:
     """Embeddings of all texts in all templates, computed once.
 
-    region_D, avoid_D: unit-length mean embedding of where the edit belongs, and must not go.
-    place_D: of the region text alone, which says more than what a layer's own place does.
+    region_D, avoid_D: unit-length mean embeddings of where the edit goes and where it must not go,
+    None without such a text. region_or_source_D: the source text stands in for a missing region.
     screen_templates: how many of the sentences about a green screen are used.
     Raises JobError("no_prompt") when the artist wrote nothing.
     """
@@ -42,21 +42,21 @@ class TextTargets:
         if not prompt:
             raise JobError(
                 "no_prompt",
-                "The edit has no text.",
-                "Write what the edited picture shows, such as “golden car”.",
+                "The edit has no prompt.",
+                "Describe the edited image, such as “golden car”.",
             )
-        source = _clean(texts.source) or _clean(texts.region)
-        region = _clean(texts.region) or source
+        region = _clean(texts.region)
+        source = _clean(texts.source) or region
         self.prompt_PKD = embed(model, prompt, TEMPLATES)
         self.source_PKD = embed(model, source, TEMPLATES) if source else None
         screen = _clean(texts.screen) or prompt
         self.screen_PKD = embed(model, screen, SCREEN_TEMPLATES[:screen_templates])
+        self.region_or_source_D = _mean_direction(model, region or source)
         self.region_D = _mean_direction(model, region)
-        self.place_D = _mean_direction(model, _clean(texts.region))
         self.avoid_D = _mean_direction(model, _clean(texts.avoid))
 
     def draw(self, share: float, generator: torch.Generator) -> Drawn:
-        """A random share of the templates, the same for prompt and source."""
+        """The texts in a random share of the templates; prompt and source share theirs."""
         device = self.prompt_PKD.device
         templates = send(draw(self.prompt_PKD.shape[1], share, generator), device)
         prompt_PND = self.prompt_PKD[:, templates]

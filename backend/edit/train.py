@@ -1,326 +1,201 @@
-"""What image and video edits share: the loss of a step's pictures, and the training loop.
+"""The training of an edit: its set-up and its loop. Images, clips and the baselines share it.
 
-Shapes: B pictures, V views, C channels, H×W pixels, D embedding width, L tokens, E token width.
+A `Subject` supplies the training images of a step, made through its generator; `train` does the
+rest, from the settings to the checkpoint.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.checkpoint import Checkpoint, State
 from backend.clip.model import TextImageModel
 from backend.edit import resume
-from backend.edit.config import EditConfig
+from backend.edit.config import EditConfig, EditTexts
+from backend.edit.criterion import Criterion, Example
 from backend.edit.generator import Generator
-from backend.edit.loss_log import Ledger
-from backend.edit.losses import (
-    bootstrap_loss,
-    direction_loss,
-    opaque_loss,
-    sparsity_loss,
-    structure_loss,
-    text_distance,
-)
+from backend.edit.loss_log import LossLog
 from backend.edit.madgrad import Madgrad
-from backend.edit.scoring import Scorer
 from backend.edit.texts import TextTargets
-from backend.edit.views import Views, draw_views
-from backend.progress import Reporter
+from backend.edit.weights import load_weights, save_weights
+from backend.progress import EDIT_PHASE, Reporter
 from protocol.jobs import PRESETS, JobError
 
-PHASE = resume.PHASE
 VERSION = "edit-9"
-"""Raised when the same settings come to train otherwise: what was begun before is begun anew."""
-# The structure loss looks at the whole picture, its long side at most this multiple of the short.
-MAX_STRUCTURE_ASPECT = 380 / 224
+"""Raise it when the same settings train differently: edits under way then start over."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shot:
-    """One picture of a step, all [1,C,H,W] in 0..1.
+class Setup:
+    """What every training needs, whatever it is trained on: texts, model, loss, random draws.
 
-    source: before. output: with the layer over it. screen: the layer over green. alpha: what
-    sparsity pushes down. relevancy, avoid: where the bootstrap wants the layer, or None. name: of a
-    source that is the same whenever it comes again under this name; empty: of one that is not.
-    views: that such a source always comes with; None: new ones are drawn.
-    """
-
-    source: Tensor
-    output: Tensor
-    screen: Tensor
-    alpha: Tensor
-    relevancy: Tensor | None = None
-    avoid: Tensor | None = None
-    name: str = ""
-    views: Views | None = None
-
-
-def compose(layer_B4HW: Tensor, background: Tensor) -> Tensor:
-    """A straight-alpha layer over a background [B,3,H,W] (or [1,3,1,1])."""
-    alpha_B1HW = layer_B4HW[:, 3:]
-    return alpha_B1HW * layer_B4HW[:, :3] + (1 - alpha_B1HW) * background
-
-
-class Criterion:
-    """The whole loss of a step: composition, screen, structure, sparsity, bootstrap.
-
-    generator: drives the views and the draw of texts.
+    clip: the text-image model, which other jobs may share; `self.clip` is a view of it with this
+    training's settings. checkpoint: where an interrupted training is kept and resumed from.
+    start_from: weights of an earlier edit. save_to: file for this edit's weights.
+    Raises JobError("no_prompt"), Cancelled.
     """
 
     def __init__(
         self,
-        model: TextImageModel,
-        targets: TextTargets,
+        texts: EditTexts,
+        clip: TextImageModel,
         config: EditConfig,
-        device: torch.device,
-        generator: torch.Generator,
+        report: Reporter,
+        checkpoint: Checkpoint | None = None,
+        start_from: Path | None = None,
+        save_to: Path | None = None,
     ) -> None:
-        self.model, self.targets, self.config = model, targets, config
-        self.scorer = Scorer(model)
-        self.generator = generator
-        self.device = device
-        self.green_1311 = torch.tensor(config.green, device=device).reshape(1, 3, 1, 1)
-        self._tokens: dict[str, Tensor] = {}
-        self._embedded: dict[str, Tensor] = {}
+        self.texts, self.config, self.report, self.device = texts, config, report, clip.device
+        self.checkpoint = checkpoint or Checkpoint()
+        self.start_from, self.save_to = start_from, save_to
+        self.step = 0
+        self.random = torch.Generator().manual_seed(config.seed)
+        self.bfloat16 = uses_bfloat16(config, self.device)
+        self.clip = clip.configured(bfloat16=self.bfloat16, tick=self.tick)
+        self.targets = TextTargets(self.clip, texts, config.screen_templates)
+        self.criterion = Criterion(self.clip, self.targets, config, self.random)
+        self.green_1311 = torch.tensor(config.green, device=self.device).reshape(1, 3, 1, 1)
+        if self.targets.source_PKD is None and config.direction:
+            report.note("No source text was given; only the prompt guides the edit.")
 
-    def __call__(self, shots: Sequence[Shot], step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Total loss (a scalar with gradient) and its weighted parts, without."""
+    def tick(self) -> None:
+        """Report the step under way, so that a cancel is noticed inside it."""
+        if self.step < self.config.steps:
+            self.report.step(EDIT_PHASE, self.step, self.config.steps)
+
+    def generator(self, side: int) -> Generator:
+        """The network to train. side: shorter side of the smallest image it will see, pixels.
+
+        Raises JobError if the weights to start from do not fit.
+        """
         config = self.config
-        terms = self._text_terms(shots)
-        if config.structure:
-            terms["structure"] = config.structure * self._structure(shots)
-        terms["sparsity"] = config.sparsity * _mean(
-            sparsity_loss(shot.alpha, config.sparsity_l1, config.sparsity_l0) for shot in shots
-        )
-        if config.opaque:
-            terms["opaque"] = config.opaque * _mean(
-                opaque_loss(shot.alpha, config.opaque_above) for shot in shots
-            )
-        remaining = 1 - step / config.bootstrap_steps if config.bootstrap_steps else 0.0
-        maps = [
-            bootstrap_loss(shot.alpha, shot.relevancy, shot.avoid, config.bootstrap_negative)
-            for shot in shots
-            if shot.relevancy is not None
-        ]
-        if maps and config.bootstrap * remaining > 0:
-            terms["bootstrap"] = config.bootstrap * remaining * _mean(maps)
-        total = torch.stack(list(terms.values())).sum()
-        return total, {name: term.detach() for name, term in terms.items()}
-
-    def _text_terms(self, shots: Sequence[Shot]) -> dict[str, Tensor]:
-        """Composition and screen: one batch with gradient, one of the sources without."""
-        config, texts = self.config, self.targets.draw(self.config.templates, self.generator)
-        views = [shot.views or self._draw(shot.source) for shot in shots]
-        seen = [(v, shot.output) for v, shot in zip(views, shots, strict=True)]
-        if config.screen:
-            seen += [(self._draw(shot.screen), shot.screen) for shot in shots]
-        embedded_VD = self.scorer.embed(seen)
-        output_VD = embedded_VD[: len(shots) * config.views.count]
-        screen_VD = embedded_VD[len(output_VD) :]
-        distance = text_distance(config.distance, output_VD, texts.prompt)
-        terms = {"composition": config.composition * distance}
-        if config.direction and texts.source is not None:
-            if not config.same_views:
-                views = [self._draw(shot.source) for shot in shots]
-            source_VD = self._sources(views, shots)
-            terms["direction"] = config.direction * direction_loss(
-                output_VD, source_VD, texts.prompt, texts.source
-            )
-        if config.screen:
-            terms["screen"] = config.screen * text_distance(
-                config.distance, screen_VD, texts.screen
-            )
-        return terms
-
-    @torch.no_grad()
-    def _sources(self, views: Sequence[Views], shots: Sequence[Shot]) -> Tensor:
-        """Embeddings of the sources' views; what always comes with the same is looked at once.
-
-        It is looked at alone, for the same reason as `_source_tokens`.
-        """
-        seen = [(v, shot.source) for v, shot in zip(views, shots, strict=True)]
-        kept = [self.config.same_views and bool(shot.views) for shot in shots]
-        for one, shot, again in zip(seen, shots, kept, strict=True):
-            if again and shot.name not in self._embedded:
-                self._embedded[shot.name] = self.scorer.embed([one])
-        fresh = [one for one, again in zip(seen, kept, strict=True) if not again]
-        count = self.config.views.count
-        made = iter(torch.split(self.scorer.embed(fresh), count) if fresh else ())
-        return torch.cat(
-            [
-                self._embedded[shot.name] if again else next(made)
-                for shot, again in zip(shots, kept, strict=True)
-            ]
-        )
-
-    def _draw(self, picture: Tensor) -> Views:
-        height, width = picture.shape[-2:]
-        return draw_views(self.config.views, height, width, self.generator)
-
-    def _structure(self, shots: Sequence[Shot]) -> Tensor:
-        groups: dict[tuple[int, int], list[Shot]] = {}
-        for shot in shots:
-            size = structure_size(self.model, *shot.source.shape[-2:])
-            groups.setdefault(size, []).append(shot)
-        losses = []
-        for size, group in groups.items():
-            source = self._source_tokens(group, size)
-            output = self.scorer.tokens(_resized([s.output for s in group], size))
-            losses.append(len(group) * structure_loss(output, source, self.config.structure_norm))
-        return torch.stack(losses).sum() / len(shots)
-
-    @torch.no_grad()
-    def _source_tokens(self, group: Sequence[Shot], size: tuple[int, int]) -> Tensor:
-        """Tokens of the sources; those that come again are computed once.
-
-        They are computed alone: in a batch with others their last digits would hang on the step,
-        and a run that was interrupted would end in other bytes.
-        """
-        for shot in group:
-            if shot.name and shot.name not in self._tokens:
-                self._tokens[shot.name] = self.model.tokens(_resized([shot.source], size))
-        fresh = [shot.source for shot in group if not shot.name]
-        made = iter(self.scorer.tokens(_resized(fresh, size)) if fresh else ())
-        return torch.stack(
-            [self._tokens[shot.name][0] if shot.name else next(made) for shot in group]
-        )
+        network = Generator(
+            channels=config.channels, scales=config.scales, skip_channels=config.skip_channels,
+            side=side, seed=config.seed, tick=self.tick,
+            # On CPUs oneDNN's bfloat16 gradient of a convolution's weights returned NaN at random
+            # (torch 2.15, AMX, two threads on a busy machine).
+            bfloat16=self.bfloat16 and self.device.type == "cuda",
+        ).to(self.device)  # fmt: skip
+        if self.start_from is not None:
+            load_weights(network, self.start_from)
+        return network
 
 
-def structure_size(model: TextImageModel, height: int, width: int) -> tuple[int, int]:
-    """Size at which structure is compared: short side the model's own, both in whole patches."""
-    short = model.image_size / min(height, width)
-    limit = model.image_size * MAX_STRUCTURE_ASPECT
-    sides = [
-        max(1, round(min(n * short, limit) / model.patch)) * model.patch for n in (height, width)
-    ]
-    return sides[0], sides[1]
+class Subject(Protocol):
+    """What an edit is trained on: an image, a layer of a clip, or a baseline's frames."""
+
+    network: Generator
+
+    def examples(self, step: int) -> list[Example]:
+        """The training images of a step, made through the network; draws from Setup.random."""
+
+    def preview(self) -> NDArray[np.uint8]:
+        """A small image of the layer so far."""
 
 
-def train(
-    network: Generator,
-    shots_of: Callable[[int], list[Shot]],
-    criterion: Criterion,
-    config: EditConfig,
-    report: Reporter,
-    preview: Callable[[], NDArray[np.uint8]],
-    checkpoint: Checkpoint | None = None,
-) -> list[float]:
-    """Train the generator; returns the loss of every step.
+def train(setup: Setup, subject: Subject) -> list[float]:
+    """Train the subject's network and keep its weights; returns the loss of every step.
 
-    shots_of: makes a step's pictures through the generator, all its draws from the criterion's
-    generator. preview: a picture of the layer so far. checkpoint: where the state is kept meanwhile
-    and after the last step, and gone on from; the caller drops it.
-    Raises JobError: "diverged" when the loss is not a number, "out_of_memory" when a GPU's is too
-    small even with one view at a time. Cancelled passes through.
+    Resumes from the checkpoint if that holds a state, and leaves the last state there: the caller
+    drops it. Raises JobError: "diverged" when the loss is not a number, "out_of_memory" when a
+    GPU's memory is too small even for one view at a time. Lets Cancelled pass.
     """
-    checkpoint = checkpoint or Checkpoint()
+    config, report, checkpoint = setup.config, setup.report, setup.checkpoint
+    network, random = subject.network, setup.random
     optimizer = Madgrad(
         network.parameters(), lr=config.lr, momentum=config.momentum,
         weight_decay=config.weight_decay,
     )  # fmt: skip
-    first_preview = max(1, config.steps // 25)
-    known = resume.take_up(
-        checkpoint, network, optimizer, criterion.generator, criterion.device, report
-    )
-    ledger, step = Ledger(known, criterion.device), len(known)
-    first = step
-
-    def pulse() -> None:
-        report.step(PHASE, step, config.steps)
+    done = resume.restore(checkpoint, network, optimizer, random, setup.device, report)
+    losses, first = LossLog(done, setup.device), len(done)
 
     def state() -> State:
-        return resume.pack(network, optimizer, criterion.generator, ledger.settle())
+        return resume.pack(network, optimizer, random, losses.read())
 
-    def attempt() -> bool:
-        """The step's loss and gradient; False where memory ran out."""
-        optimizer.zero_grad(set_to_none=True)
-        try:
-            loss, parts = criterion(shots_of(step), step)
-            loss.backward()  # type: ignore[no-untyped-call]
-        except torch.OutOfMemoryError:
-            return False
-        ledger.add(loss.detach(), parts)
-        return True
-
-    network.pulse = criterion.model.pulse = pulse
-    criterion.model.bfloat16 = uses_bfloat16(config, criterion.device)
     try:
         for step in range(first, config.steps):
-            pulse()
+            setup.step = step
+            setup.tick()
             for group in optimizer.param_groups:
                 group["lr"] = max(config.lr_min, config.lr * config.decay**step)
-            drawn = criterion.generator.get_state()
-            while not attempt():  # with the same draws
-                criterion.generator.set_state(drawn)
-                make_room(criterion, config, report)
+            losses.add(*_forward_backward(setup, subject, optimizer, step))
             optimizer.step()
             checkpoint.keep(state)
-            done = step + 1
-            if done == first_preview or done % config.preview_every == 0:
-                ledger.settle()
-                report.preview(preview())
+            if _preview_is_due(step + 1, config):
+                losses.read()
+                report.preview(subject.preview())
+        setup.step = config.steps
         checkpoint.keep(state, now=True)  # what follows may be interrupted too
-        report.step(PHASE, config.steps, config.steps)
-        return ledger.settle()
+        report.step(EDIT_PHASE, config.steps, config.steps)
+        history = losses.read()
     except JobError as why:
         if why.problem.code == "diverged":
             checkpoint.drop()
         raise
-    finally:
-        network.pulse = criterion.model.pulse = None
-        criterion.model.bfloat16 = False
+    if setup.save_to is not None:
+        save_weights(network, setup.save_to)
+    return history
 
 
-def make_room(criterion: Criterion, config: EditConfig, report: Reporter) -> None:
-    """After a step ran out of memory: score fewer views at once, and say so.
+def _forward_backward(
+    setup: Setup, subject: Subject, optimizer: Madgrad, step: int
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Loss of a step and its terms, detached; the gradient is left in the network's weights.
 
-    Raises JobError("out_of_memory") where they are one by one already.
+    Where a GPU's memory runs out, the step is repeated with the same draws and fewer views at once.
     """
-    if criterion.device.type == "cuda":
+    draws = setup.random.get_state()
+    while (result := _attempt(setup, subject, optimizer, step)) is None:
+        setup.random.set_state(draws)
+        _halve_views(setup)
+    return result
+
+
+def _attempt(
+    setup: Setup, subject: Subject, optimizer: Madgrad, step: int
+) -> tuple[Tensor, dict[str, Tensor]] | None:
+    """As `_forward_backward`, once; None if memory ran out. Returning frees the tensors."""
+    optimizer.zero_grad(set_to_none=True)
+    try:
+        loss, terms = setup.criterion(subject.examples(step), step)
+        loss.backward()  # type: ignore[no-untyped-call]
+    except torch.OutOfMemoryError:
+        return None
+    return loss.detach(), terms
+
+
+def _halve_views(setup: Setup) -> None:
+    """Score half as many views at once, with a note.
+
+    Raises JobError("out_of_memory") where they are scored one by one already.
+    """
+    if setup.device.type == "cuda":
         torch.cuda.empty_cache()
-    if criterion.scorer.halve():
-        report.note(
-            "The GPU's memory is too small for all views at once: from here on "
-            f"{criterion.scorer.at_once} are scored at a time. The result is the same, it takes "
-            "longer."
+    scorer, preset = setup.criterion.scorer, setup.config.preset
+    if scorer.halve():
+        setup.report.note(
+            "The GPU does not have enough memory for all views at once. From here on "
+            f"{scorer.at_once} are scored at a time: the result is the same, but it takes longer."
         )
         return
-    smaller = PRESETS[: PRESETS.index(config.preset)] if config.preset in PRESETS else PRESETS
-    less = f"Use the preset {smaller[-1]}, which needs a small part of it, or c" if smaller else "C"
+    smaller = PRESETS[: PRESETS.index(preset)] if preset in PRESETS else PRESETS
+    less = f"Use the preset {smaller[-1]}, which needs far less, or c" if smaller else "C"
     raise JobError(
         "out_of_memory",
-        "The GPU's memory is too small for this edit, even with one view at a time.",
+        "The GPU does not have enough memory for this edit, even with one view at a time.",
         f"{less}lose other programs that use the GPU.",
         retryable=True,
     )
 
 
-@contextmanager
-def beating(model: TextImageModel, config: EditConfig, report: Reporter) -> Iterator[None]:
-    """Let the model report step 0 while it works, so that a cancel is felt before training."""
-    model.pulse = lambda: report.step(PHASE, 0, config.steps)
-    try:
-        yield
-    finally:
-        model.pulse = None
-
-
-def autocast(config: EditConfig, device: torch.device) -> torch.autocast:
-    """The arithmetic the generator runs in: bfloat16 on CUDA only.
-
-    On CPUs oneDNN's bfloat16 gradient of a convolution's weights was seen to return NaN at random
-    (torch 2.15, AMX, two threads on a busy machine); the image model's products are not touched.
-    """
-    enabled = device.type == "cuda" and uses_bfloat16(config, device)
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+def _preview_is_due(done: int, config: EditConfig) -> bool:
+    """Whether to show a preview after this many steps: one comes within the first 4 %."""
+    return done == max(1, config.steps // 25) or done % config.preview_every == 0
 
 
 def uses_bfloat16(config: EditConfig, device: torch.device) -> bool:
@@ -330,37 +205,3 @@ def uses_bfloat16(config: EditConfig, device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     return device.type == "cpu" and bool(torch.cpu._is_amx_tile_supported())
-
-
-def fit_size(height: int, width: int, limit: int) -> tuple[int, int]:
-    """Size with its long side at most limit, same shape, at least 8 pixels a side."""
-    factor = min(1.0, limit / max(height, width))
-    return max(8, round(height * factor)), max(8, round(width * factor))
-
-
-def to_tensor(image: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """[H,W,C] uint8 → [1,C,H,W] float32 in 0..1."""
-    tensor = torch.from_numpy(np.ascontiguousarray(image)).to(device)
-    return tensor.permute(2, 0, 1)[None].float() / 255
-
-
-def to_image(x_1CHW: Tensor) -> NDArray[np.uint8]:
-    """[1,C,H,W] in 0..1 → [H,W,C] uint8."""
-    rounded = (x_1CHW[0].detach().clamp(0, 1) * 255).round().to(torch.uint8)
-    image: NDArray[np.uint8] = np.ascontiguousarray(rounded.permute(1, 2, 0).cpu().numpy())
-    return image
-
-
-def resize(x_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear, averaging where it shrinks."""
-    if tuple(x_BCHW.shape[-2:]) == size:
-        return x_BCHW
-    return F.interpolate(x_BCHW, size, mode="bilinear", antialias=True, align_corners=False)
-
-
-def _resized(pictures: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
-    return torch.cat([resize(picture, size) for picture in pictures]).clamp(0, 1)
-
-
-def _mean(values: Iterable[Tensor]) -> Tensor:
-    return torch.stack(list(values)).mean()

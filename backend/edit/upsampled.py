@@ -1,10 +1,11 @@
-"""A 3×3 convolution of a picture drawn out to twice its size, done before it is drawn out.
+"""A 3×3 convolution of an image upsampled ×2, computed before the upsampling. For CPUs.
 
-Drawing out mixes pixels, a tap of the convolution mixes channels, so their order is free: with the
-nine taps first, matrix products have a quarter of the pixels to see, and what is left to do at the
-full size costs next to nothing. For CPUs: on a GPU products cost less than passes through memory.
+Upsampling mixes pixels and a tap of the convolution mixes channels, so their order is free. With
+the nine taps first, the matrix products see a quarter of the pixels, and what remains to be done at
+the full size costs next to nothing. On a GPU this does not pay: there, products cost less than
+passes through memory.
 
-Shapes: B pictures, h×w pixels drawn out to H×W, C channels in, O out, channels innermost.
+Shapes: B images, h×w pixels upsampled to H×W, C channels in, O out, channels innermost.
 """
 
 from __future__ import annotations
@@ -16,77 +17,75 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Small pixels worked on at once: so much that products are quick and their results stay in a cache.
+# Low-resolution pixels per block: large enough for fast products, small enough for the cache.
 ROWS, COLUMNS = 4, 4
 
 
 def normalised_convolution(
-    x_BChw: Tensor, beside_BSHW: Tensor, norm: nn.BatchNorm2d, convolution: nn.Conv2d
+    x_BChw: Tensor, skip_BSHW: Tensor, norm: nn.BatchNorm2d, convolution: nn.Conv2d
 ) -> Tensor:
-    """`convolution(norm(cat(x drawn out, beside)))`, float32 [B,O,H,W], to rounding.
+    """`convolution(norm(cat(upsampled x, skip)))`, float32 [B,O,H,W], up to rounding.
 
-    x: drawn out bilinearly to beside's size, that is the double or one less each way. norm: with
+    x: upsampled bilinearly to the size of skip, twice its own or one less each way. norm: with
     batch statistics. convolution: 3×3, reflection padding.
     """
-    (batch, channels), (height, width) = x_BChw.shape[:2], beside_BSHW.shape[-2:]
+    (batch, channels), (height, width) = x_BChw.shape[:2], skip_BSHW.shape[-2:]
     x_BhwC = x_BChw.permute(0, 2, 3, 1)
-    # The norm takes any offset away; without this one its variance loses fewer digits.
+    # The norm cancels any offset; removing this one first makes its variance more accurate.
     x_BhwC = x_BhwC - x_BhwC.detach().mean(dim=(0, 1, 2))
     mean_C, square_C = _Moments.apply(x_BhwC, height, width)
     variance_C = square_C - mean_C.square()
     scale_C = norm.weight[:channels] * torch.rsqrt(variance_C + norm.eps)
     shift_C = norm.bias[:channels] - scale_C * mean_C
-    drawn_OC33 = convolution.weight[:, :channels]
-    beside_OS33 = convolution.weight[:, channels:]
-    taps_3C3O = (drawn_OC33 * scale_C[:, None, None]).permute(2, 1, 3, 0).contiguous()
-    bias_O = drawn_OC33.sum(dim=(2, 3)) @ shift_C
+    upsampled_OC33 = convolution.weight[:, :channels]
+    skip_OS33 = convolution.weight[:, channels:]
+    taps_3C3O = (upsampled_OC33 * scale_C[:, None, None]).permute(2, 1, 3, 0).contiguous()
+    bias_O = upsampled_OC33.sum(dim=(2, 3)) @ shift_C
     if convolution.bias is not None:
         bias_O = bias_O + convolution.bias
 
-    beside_BSHW = F.batch_norm(
-        beside_BSHW, None, None, norm.weight[channels:], norm.bias[channels:],
+    skip_BSHW = F.batch_norm(
+        skip_BSHW, None, None, norm.weight[channels:], norm.bias[channels:],
         training=True, eps=norm.eps,
     )  # fmt: skip
-    # Side by side in memory row by row: with four channels innermost, every pass is slow.
-    framed = F.pad(beside_BSHW.contiguous(), (1, 1, 1, 1), mode="reflect")
-    patches_BKP, beside_KO = F.unfold(framed, 3), beside_OS33.flatten(1).T.contiguous()
-    made: Tensor = _Convolved.apply(
-        x_BhwC, taps_3C3O, patches_BKP, beside_KO, bias_O, height, width
-    )
+    # Contiguous rows: with four channels innermost, every pass would be slow.
+    framed = F.pad(skip_BSHW.contiguous(), (1, 1, 1, 1), mode="reflect")
+    patches_BKP, skip_KO = F.unfold(framed, 3), skip_OS33.flatten(1).T.contiguous()
+    made: Tensor = _Convolved.apply(x_BhwC, taps_3C3O, patches_BKP, skip_KO, bias_O, height, width)
     return made.view(batch, height, width, -1).permute(0, 3, 1, 2)
 
 
 def plain_convolution(
-    x_BChw: Tensor, beside_BSHW: Tensor, norm: nn.BatchNorm2d, convolution: nn.Conv2d
+    x_BChw: Tensor, skip_BSHW: Tensor, norm: nn.BatchNorm2d, convolution: nn.Conv2d
 ) -> Tensor:
-    """The same in the order it is written: for GPUs, and any other device."""
-    height, width = beside_BSHW.shape[-2:]
-    drawn_BCHW = F.interpolate(x_BChw, scale_factor=2, mode="bilinear", align_corners=False)
-    both_BCHW = torch.cat([drawn_BCHW[..., :height, :width], beside_BSHW], dim=1)
+    """The same in the order it is written, for GPUs and other devices."""
+    height, width = skip_BSHW.shape[-2:]
+    upsampled_BCHW = F.interpolate(x_BChw, scale_factor=2, mode="bilinear", align_corners=False)
+    both_BCHW = torch.cat([upsampled_BCHW[..., :height, :width], skip_BSHW], dim=1)
     made: Tensor = convolution(norm(both_BCHW))
     return made
 
 
 @lru_cache(32)
-def drawn_out(low: int, high: int) -> Tensor:
-    """Bilinear ×2 along one side, cut to high: float32 [high,low]."""
+def upsampling(low: int, high: int) -> Tensor:
+    """Bilinear ×2 upsampling along one side, cut to high: float32 [high,low]."""
     eye = torch.eye(low)[None]
-    drawn = F.interpolate(eye, scale_factor=2, mode="linear", align_corners=False)
-    return drawn[0].T[:high].contiguous()
+    doubled = F.interpolate(eye, scale_factor=2, mode="linear", align_corners=False)
+    return doubled[0].T[:high].contiguous()
 
 
-def taps_of(low: int, high: int) -> Tensor:
-    """Drawn out, mirrored at its ends, and moved by -1, 0, 1: float32 [high,3,low]."""
-    framed = F.pad(drawn_out(low, high).T[None], (1, 1), mode="reflect")[0].T
+def shifted_upsampling(low: int, high: int) -> Tensor:
+    """Upsampling, with reflected ends, shifted by −1, 0 and 1: float32 [high,3,low]."""
+    framed = F.pad(upsampling(low, high).T[None], (1, 1), mode="reflect")[0].T
     return torch.stack([framed[k : k + high] for k in range(3)], dim=1)
 
 
 class Strip(NamedTuple):
-    """Of the rows: `small` ones become the `high` ones.
+    """The upsampling matrices for one strip of rows: `small` rows become `high` rows.
 
-    high = there [high, 3·(ROWS+2)] of the taps' results on the small rows and one more on either
-    side, of which `fresh` are not known from the strip before; small gets back [3·small, within] of
-    the gradients at the high rows `within`.
+    there: [high, 3·(ROWS+2)], applied to the taps' results on the small rows and one more on either
+    side; `fresh` are those rows that the strip before has not computed. back: [3·small, within],
+    applied to the gradients at the high rows `within`.
     """
 
     small: slice
@@ -99,29 +98,30 @@ class Strip(NamedTuple):
 
 @lru_cache(512)
 def strips(low: int, high: int) -> tuple[Strip, ...]:
-    """Of all rows."""
-    taps, made = taps_of(low, high), []
-    beyond = F.pad(taps, (1, ROWS + 1))  # rows that are not there count nothing
+    """The strips of all rows."""
+    taps, made = shifted_upsampling(low, high), []
+    beyond = F.pad(taps, (1, ROWS + 1))  # rows beyond the image count as 0
     for first in range(0, low, ROWS):
         last = min(low, first + ROWS)
-        here, drawn = slice(first, last), slice(2 * first, min(high, 2 * last))
+        here, doubled = slice(first, last), slice(2 * first, min(high, 2 * last))
         fresh = slice(first + 1 if first else 0, min(low, last + 1))
         within = slice(max(0, 2 * first - 2), min(high, 2 * last + 2))
-        there = beyond[drawn, :, first : first + ROWS + 2].flatten(1).contiguous()
+        there = beyond[doubled, :, first : first + ROWS + 2].flatten(1).contiguous()
         back = taps[within, :, here].permute(1, 2, 0).flatten(0, 1).contiguous()
-        made.append(Strip(here, drawn, fresh, there, within, back))
+        made.append(Strip(here, doubled, fresh, there, within, back))
     return tuple(made)
 
 
 @lru_cache(512)
 def blocks(low: int, high: int) -> tuple[Tensor, Tensor]:
-    """Of the columns, n blocks: there [n,2·COLUMNS,(COLUMNS+2)·3], back [n,COLUMNS·3,2·COLUMNS+4].
+    """Upsampling matrices for the columns, in n blocks, there and back.
 
-    A block sees one small (two high) pixels more on either side; what lies beyond counts nothing.
+    there: [n,2·COLUMNS,(COLUMNS+2)·3]. back: [n,COLUMNS·3,2·COLUMNS+4]. A block also sees one small
+    (two high) pixels on either side; pixels beyond the image count as 0.
     """
     count = -(-low // COLUMNS)
     beyond = (1, count * COLUMNS - low + 1, 0, 0, 2, 2 * count * COLUMNS - high + 2)
-    taps = F.pad(taps_of(low, high), beyond)  # [2 + high + …, 3, 1 + low + …]
+    taps = F.pad(shifted_upsampling(low, high), beyond)  # [2 + high + …, 3, 1 + low + …]
     there, back = [], []
     for n in range(count):
         here, high_here = n * COLUMNS, 2 * n * COLUMNS
@@ -133,44 +133,44 @@ def blocks(low: int, high: int) -> tuple[Tensor, Tensor]:
 
 
 class _Convolved(torch.autograd.Function):
-    """The convolution of x drawn out + patches' product + bias: [B,P=H·W,O].
+    """Convolution of the upsampled x + product of the skip's patches + bias: [B,P=H·W,O].
 
     taps: [3 down, C, 3 across, O].
     """
 
     @staticmethod
     def forward(
-        ctx: Any, x_BhwC: Tensor, taps_3C3O: Tensor, patches_BKP: Tensor, beside_KO: Tensor,
+        ctx: Any, x_BhwC: Tensor, taps_3C3O: Tensor, patches_BKP: Tensor, skip_KO: Tensor,
         bias_O: Tensor, height: int, width: int,
     ) -> Tensor:  # fmt: skip
-        ctx.save_for_backward(x_BhwC, taps_3C3O, patches_BKP, beside_KO)
+        ctx.save_for_backward(x_BhwC, taps_3C3O, patches_BKP, skip_KO)
         ctx.high = height, width
-        products = beside_KO.expand(len(x_BhwC), -1, -1)
+        products = skip_KO.expand(len(x_BhwC), -1, -1)
         out_BPO = torch.baddbmm(bias_O, patches_BKP.transpose(1, 2), products)
         (_, low, w, channels), outs = x_BhwC.shape, out_BPO.shape[-1]
         out_BHWO = out_BPO.view(-1, height, width, outs)
         there, _ = blocks(w, width)
-        x_BhwC, taps = _whole(x_BhwC), taps_3C3O.flatten(2)
+        x_BhwC, taps = _pad_to_blocks(x_BhwC), taps_3C3O.flatten(2)
         wide, most = x_BhwC.shape[2], ROWS + 1
         # A block's window may reach into the row before or after, and past either end.
         tapped = x_BhwC.new_zeros(3, most * wide + 2, 3 * outs)
-        drawn = x_BhwC.new_zeros(3, ROWS + 2, 2 * wide * outs)
+        doubled = x_BhwC.new_zeros(3, ROWS + 2, 2 * wide * outs)
         each = there.repeat(most, 1, 1)
-        for picture_hwC, made_HWO in zip(x_BhwC, out_BHWO, strict=True):
+        for image_hwC, made_HWO in zip(x_BhwC, out_BHWO, strict=True):
             for strip in strips(low, height):
                 if strip.small.start:
-                    drawn[:, :2] = drawn[:, ROWS:]
-                pixels = picture_hwC[strip.fresh].view(-1, channels)
+                    doubled[:, :2] = doubled[:, ROWS:]
+                pixels = image_hwC[strip.fresh].view(-1, channels)
                 rows, at = len(pixels) // wide, strip.fresh.start - strip.small.start + 1
                 count = rows * len(there)
-                for weights, part, lines in zip(taps, tapped, drawn, strict=True):
+                for weights, part, lines in zip(taps, tapped, doubled, strict=True):
                     torch.mm(pixels, weights, out=part[1 : 1 + rows * wide])
                     windows = part.as_strided(
                         (count, (COLUMNS + 2) * 3, outs), (COLUMNS * 3 * outs, outs, 1)
                     )
                     made = lines[at : at + rows].view(count, 2 * COLUMNS, outs)
                     torch.bmm(each[:count], windows, out=made)
-                lines = drawn.flatten(0, 1)[:, : width * outs]
+                lines = doubled.flatten(0, 1)[:, : width * outs]
                 made_HWO[strip.high].view(-1, width * outs).addmm_(strip.there, lines)
         return out_BPO
 
@@ -178,25 +178,25 @@ class _Convolved(torch.autograd.Function):
     def backward(
         ctx: Any, *grads: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, None, None]:
-        x_BhwC, taps_3C3O, patches_BKP, beside_KO = ctx.saved_tensors
+        x_BhwC, taps_3C3O, patches_BKP, skip_KO = ctx.saved_tensors
         grad_BPO, (height, width), outs = grads[0].contiguous(), ctx.high, grads[0].shape[-1]
-        products = beside_KO.expand(len(x_BhwC), -1, -1)
+        products = skip_KO.expand(len(x_BhwC), -1, -1)
         grad_patches = torch.bmm(products, grad_BPO.transpose(1, 2))
-        grad_beside = torch.bmm(patches_BKP, grad_BPO).sum(dim=0)
+        grad_skip = torch.bmm(patches_BKP, grad_BPO).sum(dim=0)
         grad_bias = grad_BPO.new_ones(grad_BPO[..., 0].numel()) @ grad_BPO.flatten(0, 1)
         _, low, w, channels = x_BhwC.shape
         _, back = blocks(w, width)
-        x_BhwC, taps = _whole(x_BhwC), taps_3C3O.flatten(2)
+        x_BhwC, taps = _pad_to_blocks(x_BhwC), taps_3C3O.flatten(2)
         wide = x_BhwC.shape[2]
-        grad_BHWO = _wider(grad_BPO.view(-1, height, width, outs), 2 * wide - width)
+        grad_BHWO = _pad_width(grad_BPO.view(-1, height, width, outs), 2 * wide - width)
         grad_x, grad_taps = torch.empty_like(x_BhwC), torch.zeros_like(taps)
         turned = taps.transpose(1, 2).contiguous()
         high = x_BhwC.new_zeros(3 * ROWS * 2 * wide + 4, outs)
         tapped = x_BhwC.new_empty(ROWS * len(back), COLUMNS * 3, outs)
         each = back.repeat(ROWS, 1, 1)
-        for picture_hwC, grad_HWO, made_hwC in zip(x_BhwC, grad_BHWO, grad_x, strict=True):
+        for image_hwC, grad_HWO, made_hwC in zip(x_BhwC, grad_BHWO, grad_x, strict=True):
             for strip in strips(low, height):
-                pixels = picture_hwC[strip.small].view(-1, channels)
+                pixels = image_hwC[strip.small].view(-1, channels)
                 made = made_hwC[strip.small].view(-1, channels)
                 rows = len(pixels) // wide
                 count = rows * len(back)
@@ -211,25 +211,25 @@ class _Convolved(torch.autograd.Function):
                     made.addmm_(part, turned[k], beta=int(k > 0))
                     grad_taps[k].addmm_(pixels.T, part)
         grad_x, grad_taps = grad_x[:, :, :w], grad_taps.view_as(taps_3C3O)
-        return grad_x, grad_taps, grad_patches, grad_beside, grad_bias, None, None
+        return grad_x, grad_taps, grad_patches, grad_skip, grad_bias, None, None
 
 
-def _whole(x_BhwC: Tensor) -> Tensor:
-    """With columns of nothing up to a whole number of blocks."""
-    return _wider(x_BhwC, -x_BhwC.shape[2] % COLUMNS)
+def _pad_to_blocks(x_BhwC: Tensor) -> Tensor:
+    """Zero-pad the width to a multiple of the block size."""
+    return _pad_width(x_BhwC, -x_BhwC.shape[2] % COLUMNS)
 
 
-def _wider(x_BHWC: Tensor, by: int) -> Tensor:
+def _pad_width(x_BHWC: Tensor, by: int) -> Tensor:
     return (F.pad(x_BHWC, (0, 0, 0, by)) if by else x_BHWC).contiguous()
 
 
 class _Moments(torch.autograd.Function):
-    """Means and mean squares of the channels of x drawn out to H×W: two of [C]."""
+    """Means and mean squares of the channels of x upsampled to H×W: two of [C]."""
 
     @staticmethod
     def forward(ctx: Any, x_BhwC: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         batch, h, w, channels = x_BhwC.shape
-        down, across = drawn_out(h, height), drawn_out(w, width)
+        down, across = upsampling(h, height), upsampling(w, width)
         twice = ((down.T @ down) @ x_BhwC.reshape(batch, h, -1)).view(batch, h, w, channels)
         twice = (across.T @ across) @ twice
         twice /= batch * height * width

@@ -1,7 +1,7 @@
 """Edit one layer of a clip: train a generator on its atlas, seen through the frames (Text2LIVE §4).
 
 Every step takes the frames t−k, t, t+k. The atlas crop that covers them goes through the generator
-once; its layer is sampled back into the three frames through the atlas' UV maps and judged there.
+once; its layer is sampled back into the three frames through the UV maps and judged there.
 
 Shapes: T frames, C channels, H×W frame, Ha×Wa atlas, h×w crop.
 """
@@ -12,166 +12,134 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.atlas.interface import LayeredAtlas
-from backend.checkpoint import Checkpoint
-from backend.clip.model import TextImageModel
-from backend.edit.config import EditConfig, EditTexts
+from backend.atlas.sampling import sample
+from backend.edit.criterion import Example
 from backend.edit.crops import MIN_CROP
-from backend.edit.footage import Footage
-from backend.edit.generator import Generator
-from backend.edit.generator_files import Weights
-from backend.edit.matte import clear_haze
-from backend.edit.preview import preview_of
-from backend.edit.regions import places_of
-from backend.edit.texts import TextTargets
-from backend.edit.train import (
-    Criterion,
-    Shot,
-    autocast,
-    beating,
-    train,
-)
-from backend.edit.transfer import send
-from backend.edit.views import apply_colour, jitter
-from backend.progress import Reporter
+from backend.edit.footage import Footage, View
+from backend.edit.pixels import matte_levels, over, premultiply, preview_image, scale_alpha
+from backend.edit.regions import find_regions
+from backend.edit.train import Setup, train
+from backend.edit.views import jitter_colours
 
 
-def edit_atlas(
-    frames: NDArray[np.uint8],
-    atlas: LayeredAtlas,
-    layer: str,
-    texts: EditTexts,
-    clip: TextImageModel,
-    config: EditConfig,
-    device: torch.device,
-    report: Reporter,
-    checkpoint: Checkpoint | None = None,
-    weights: Weights = Weights(),  # noqa: B008  (frozen)
-) -> Tensor:
+def edit_atlas(frames: NDArray[np.uint8], atlas: LayeredAtlas, layer: str, setup: Setup) -> Tensor:
     """Edited atlas [1,4,Ha,Wa] in 0..1, straight alpha, for backend.atlas.render.render_layer.
 
     frames: [T,H,W,3] uint8 sRGB. layer: one of the atlas'. The atlas is not changed; the result has
-    its own resolution. checkpoint: as for `train`. weights: where the generator starts from and is
-    kept. Raises JobError, Cancelled.
+    its own resolution. Raises JobError, Cancelled.
     """
-    random = torch.Generator().manual_seed(config.seed)
-    with beating(clip, config, report):
-        targets = TextTargets(clip, texts, config.screen_templates)
-    criterion = Criterion(clip, targets, config, device, random)
-    green = criterion.green_1311
-    if targets.source_PKD is None and config.direction:
-        report.note("No text says what is there now; the edit follows the prompt alone.")
-    footage = Footage(frames, atlas, layer, config, device, report)
-    with beating(clip, config, report):
-        places = places_of(footage, targets, clip, config, report)
-    network = Generator(
-        channels=config.channels, scales=config.scales, skip_channels=config.skip_channels,
-        side=min(MIN_CROP, *footage.size, *footage.atlas.shape[-2:]), seed=config.seed,
-    ).to(device)  # fmt: skip
-    weights.start(network)
+    clip_layer = ClipLayer(frames, atlas, layer, setup)
+    train(setup, clip_layer)
+    return clip_layer.edited_atlas()
 
-    def layer_of(source: Tensor, detail: Tensor) -> Tensor:
-        with autocast(config, device):
-            made: Tensor = network(source, detail)
-        return made
 
-    def shots_of(step: int) -> list[Shot]:
-        moments = footage.moments(random)
-        views = [footage.view(t, random, places) for t in moments]
+class ClipLayer:
+    """One layer of a clip as the subject of a training."""
+
+    def __init__(
+        self, frames: NDArray[np.uint8], atlas: LayeredAtlas, layer: str, setup: Setup
+    ) -> None:
+        config = setup.config
+        self.setup, self.config = setup, config
+        self._atlas, self._layer = atlas, layer
+        self.footage = Footage(frames, atlas, layer, config, setup.device, setup.tick)
+        self.regions = find_regions(self.footage, setup.targets, setup.clip, config, setup.report)
+        smallest = min(MIN_CROP, *self.footage.size, *self.footage.atlas.shape[-2:])
+        self.network = setup.generator(smallest)
+
+    def examples(self, step: int) -> list[Example]:
+        """Neighbouring frames through the atlas, one of them directly, now and then the atlas."""
+        footage, random = self.footage, self.setup.random
+        frames = footage.draw_frames(random)
+        views = [footage.view(t, random, self.regions) for t in frames]
+        examples = self._through_the_atlas(views)
+        if self.config.direct:
+            view = views[int(torch.randint(len(views), (), generator=random))]
+            examples.append(self._directly(view))
+        if step % self.config.whole_every == 0:
+            examples.append(self._whole_atlas())
+        return examples
+
+    def _through_the_atlas(self, views: list[View]) -> list[Example]:
+        """One pass over the atlas crop that covers the views, sampled back into each of them."""
+        footage, config = self.footage, self.config
         area = footage.atlas_window(views)
-        source = _jittered(area.cut(footage.atlas), config, random)
-        # The internal dataset's flip: the generator sees the crop mirrored, the clip does not.
-        draw = float(torch.rand((), generator=random))
+        source = self._jittered(area.cut(footage.atlas))
+        # The internal dataset's flip: the generator sees the crop mirrored, the CLIP does not.
+        draw = float(torch.rand((), generator=self.setup.random))
         mirrored = config.internal and draw < config.internal_flip
         detail = area.cut(footage.detail.map)
         if mirrored:
-            made = layer_of(source.flip(-1), detail.flip(-1)).flip(-1)
+            made = self.network(source.flip(-1), detail.flip(-1)).flip(-1)
         else:
-            made = layer_of(source, detail)
-        shots = []
+            made = self.network(source, detail)
+        examples = []
         for view in views:
             local = footage.local(view.uv, area)
             backdrop = view.frame
             if config.backdrop == "atlas":
-                backdrop = sample(area.cut(footage.atlas), local) * view.opacity
-            seen = sample(premultiply(made), local) * view.opacity
-            shots.append(_shot(seen, backdrop, green, view.wanted, view.avoid))
-        if config.direct:
-            view = views[int(torch.randint(len(views), (), generator=random))]
-            frame = _jittered(view.frame, config, random)
-            seen = premultiply(layer_of(frame, view.detail)) * view.opacity
-            shots.append(_shot(seen, frame, green, view.wanted, view.avoid))
-        if step % config.whole_every == 0:
-            picture, coverage, detail = footage.whole()
-            seen = premultiply(layer_of(picture, detail)) * coverage
-            wanted, avoid = places.in_atlas((picture.shape[-2], picture.shape[-1]))
-            whole = _shot(seen, picture, green, wanted, avoid)
-            shots.append(replace(whole, name="whole"))
-        return shots
+                backdrop = sample(area.cut(footage.atlas), local, "zeros") * view.opacity
+            seen = sample(premultiply(made), local, "zeros") * view.opacity
+            examples.append(self._example(seen, backdrop, view.wanted, view.avoid))
+        return examples
 
-    @torch.no_grad()
-    def coarse() -> Tensor:
-        made = layer_of(footage.atlas, footage.detail.map)
-        return clear_haze(torch.cat([made[:, :3], made[:, 3:] * footage.coverage], dim=1), config)
+    def _directly(self, view: View) -> Example:
+        """The frame's own crop as the generator's input: a view without the atlas' distortion."""
+        frame = self._jittered(view.frame)
+        seen = premultiply(self.network(frame, view.detail)) * view.opacity
+        return self._example(seen, frame, view.wanted, view.avoid)
 
-    @torch.no_grad()
-    def finest() -> Tensor:
-        with autocast(config, device):
-            logits = network.logits(footage.atlas)
-        picture, coverage = footage.finest(atlas, layer)
-        made = footage.detail.finest(logits, picture, coverage)
-        return clear_haze(torch.cat([made[:, :3], made[:, 3:] * coverage], dim=1), config)
+    def _whole_atlas(self) -> Example:
+        image, coverage, detail = self.footage.whole()
+        seen = premultiply(self.network(image, detail)) * coverage
+        wanted, avoid = self.regions.in_atlas((image.shape[-2], image.shape[-1]))
+        return replace(self._example(seen, image, wanted, avoid), name="whole")
 
-    def preview() -> NDArray[np.uint8]:
-        t = len(frames) // 2
+    def _jittered(self, x_13HW: Tensor) -> Tensor:
+        config, random = self.config, self.setup.random
+        draw = float(torch.rand((), generator=random))
+        if not config.internal or draw >= config.internal_jitter:
+            return x_13HW
+        return jitter_colours(x_13HW, config.internal_jitter_strength, random)
+
+    def _example(
+        self, layer_14HW: Tensor, backdrop: Tensor, wanted: Tensor, avoid: Tensor | None
+    ) -> Example:
+        """layer: premultiplied."""
+        return Example(
+            source=backdrop,
+            output=over(layer_14HW, backdrop),
+            screen=over(layer_14HW, self.setup.green_1311),
+            alpha=layer_14HW[:, 3:],
+            relevancy=wanted,
+            avoid=avoid,
+        )
+
+    def preview(self) -> NDArray[np.uint8]:
+        """The middle frame with the layer so far, and its matte."""
+        footage = self.footage
+        t = len(footage.frames) // 2
         uv, opacity = footage.uv[t : t + 1], footage.opacity[t : t + 1]
-        seen = sample(premultiply(coarse()), uv.permute(0, 2, 3, 1)) * opacity
-        return preview_of(over(seen, footage.frames[t : t + 1]), seen[:, 3:], config)
+        layer = premultiply(self._at_working_size())
+        seen = sample(layer, uv.permute(0, 2, 3, 1), "zeros") * opacity
+        return preview_image(over(seen, footage.frames[t : t + 1]), seen[:, 3:], self.config)
 
-    train(network, shots_of, criterion, config, report, preview, checkpoint)
-    weights.keep(network)
-    return finest() if config.detail else coarse()
+    def edited_atlas(self) -> Tensor:
+        """The layer in the atlas, [1,4,Ha,Wa] in 0..1."""
+        return self._with_all_detail() if self.config.detail else self._at_working_size()
 
+    @torch.no_grad()
+    def _at_working_size(self) -> Tensor:
+        made = self.network(self.footage.atlas, self.footage.detail.map)
+        return matte_levels(scale_alpha(made, self.footage.coverage), self.config)
 
-def sample(x_BCHW: Tensor, grid_BHW2: Tensor) -> Tensor:
-    """Bilinear look-up, zero outside."""
-    return F.grid_sample(x_BCHW, grid_BHW2, align_corners=False)
-
-
-def premultiply(layer_B4HW: Tensor) -> Tensor:
-    """Straight α → colours times α, the form in which a layer may be sampled and faded."""
-    alpha = layer_B4HW[:, 3:]
-    return torch.cat([layer_B4HW[:, :3] * alpha, alpha], dim=1)
-
-
-def over(layer_B4HW: Tensor, background: Tensor) -> Tensor:
-    """A premultiplied layer over a background."""
-    return layer_B4HW[:, :3] + (1 - layer_B4HW[:, 3:]) * background
-
-
-def _shot(
-    layer_14HW: Tensor, backdrop: Tensor, green: Tensor, wanted: Tensor, avoid: Tensor | None
-) -> Shot:
-    """wanted, avoid: where a bootstrap, if the config wants one, starts, and where not."""
-    return Shot(
-        source=backdrop,
-        output=over(layer_14HW, backdrop),
-        screen=over(layer_14HW, green),
-        alpha=layer_14HW[:, 3:],
-        relevancy=wanted,
-        avoid=avoid,
-    )
-
-
-def _jittered(x_13HW: Tensor, config: EditConfig, random: torch.Generator) -> Tensor:
-    draw = float(torch.rand((), generator=random))
-    if not config.internal or draw >= config.internal_jitter:
-        return x_13HW
-    colour, contrast = jitter(config.internal_jitter_strength, random)
-    return apply_colour(
-        x_13HW, send(colour[None], x_13HW.device), x_13HW.new_full((1, 1, 1, 1), contrast)
-    )
+    @torch.no_grad()
+    def _with_all_detail(self) -> Tensor:
+        logits = self.network.logits(self.footage.atlas)
+        image, coverage = self.footage.finest(self._atlas, self._layer)
+        made = self.footage.detail.finest(logits, image, coverage)
+        return matte_levels(scale_alpha(made, coverage), self.config)

@@ -1,10 +1,10 @@
-"""Random views of a picture, drawn once and applied to many: batched, differentiable.
+"""Random views of an image, drawn once and applied to several images: batched, differentiable.
 
-A view maps each of its own points back into the picture (a 3×3 homography in −1..1 coordinates of
-grid_sample, align_corners=False) and then changes colours. The same draw is used for source and
-output, so their embeddings differ by the edit alone.
+A view maps each of its own points back into the image (a 3×3 homography in the −1..1 coordinates of
+grid_sample, align_corners=False) and then changes the colours. Source and output share a draw, so
+that their embeddings differ by the edit alone.
 
-Shapes: B pictures, V views, C=3 channels, H×W picture, h×w view.
+Shapes: B images, V views, C=3 channels, H×W image, h×w view.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from backend.edit.config import ViewConfig
-from backend.edit.transfer import constant, send
+from backend.edit.pixels import constant, send
 
 LUMINANCE = (0.299, 0.587, 0.114)
-# A crop keeps the view's shape, up to this ratio of its sides: squeezed further into the view,
-# objects would no longer look like themselves.
+# A crop keeps the view's aspect ratio up to this factor. Squeezed further into the view, objects
+# would no longer look like themselves.
 MAX_ASPECT = 1.45
-# A view with its picture's shape is at most this much longer than short: 320 pixels to 224.
+# The largest aspect ratio of a view with its image's shape: 320 pixels to 224.
 MAX_LENGTH = 320 / 224
-# YIQ: in its I-Q plane a turn by an angle turns the hue.
+# YIQ: a rotation in its I-Q plane rotates the hue.
 _YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 
 
 @dataclass(frozen=True)
 class Views:
-    """A draw. homography [V,3,3]: view point → picture point. colour [V,3,3], contrast [V].
+    """A draw of views. homography [V,3,3]: view point → image point. colour [V,3,3], contrast [V].
 
-    aspect: a view's width by its height.
+    fill: value outside the image. aspect: width of a view divided by its height.
     """
 
     homography: Tensor
@@ -58,15 +58,15 @@ class Views:
         )
 
     def size(self, side: int, patch: int = 1) -> tuple[int, int]:
-        """Height and width of a view whose short side is the model's, in whole patches."""
+        """Height and width of a view with this short side, both in whole patches."""
         long = round(side * max(self.aspect, 1 / self.aspect) / patch) * patch
         return (side, long) if self.aspect > 1 else (long, side)
 
 
 def draw_views(config: ViewConfig, height: int, width: int, generator: torch.Generator) -> Views:
-    """Draw `config.count` views of pictures height×width; the first shows the whole picture.
+    """Draw `config.count` views of images height×width; the first shows the whole image.
 
-    All views at once, with one draw of numbers: one by one they would keep a GPU waiting.
+    All views at once, from one draw of numbers: drawn one by one they would keep a GPU waiting.
     """
     draws = torch.rand(config.count, 24, generator=generator)
     chances = (config.flip, config.affine, config.perspective, config.jitter, config.grey)
@@ -80,7 +80,7 @@ def draw_views(config: ViewConfig, height: int, width: int, generator: torch.Gen
     angle, right, down = ((2 * draws[:, 9:12] - 1) * turn[:, None]).T
     shift = 2 * config.translate
     turned = affine(math.radians(config.degrees) * angle, shift * right * aspect, shift * down)
-    level = torch.tensor([aspect, 1.0, 1.0])  # a turn is one where both sides have one unit
+    level = torch.tensor([aspect, 1.0, 1.0])  # rotate where both sides have the same unit
     matrix = matrix @ (turned * level / level[:, None])
     inward = draws[:, 12:20] * bend[:, None] * config.distortion
     matrix = matrix @ perspective(inward.reshape(-1, 4, 2))
@@ -91,12 +91,12 @@ def draw_views(config: ViewConfig, height: int, width: int, generator: torch.Gen
 
 
 def apply_views(views: Views, x_BCHW: Tensor, side: int, patch: int = 1) -> Tensor:
-    """All views of all pictures, [V·B,C,h,w], view-major. x: 0..1; differentiable in x.
+    """All views of all images, [V·B,C,h,w], view-major. x: 0..1; differentiable in x.
 
     side: a view's short side, pixels; the other is a multiple of the patch.
     """
     count, batch = len(views.homography), len(x_BCHW)
-    # grid_sample does not average: bring the picture to the views' resolution first.
+    # grid_sample does not average: bring the image to the views' resolution first.
     factor = side / 0.8 / min(x_BCHW.shape[-2:])
     if factor < 1:
         size = [max(side, round(n * factor)) for n in x_BCHW.shape[-2:]]
@@ -135,7 +135,7 @@ def homography_grid(matrix_V33: Tensor, height: int, width: int) -> Tensor:
 def crop_matrix(
     left: Tensor | float, top: Tensor | float, width: Tensor | float, height: Tensor | float
 ) -> Tensor:
-    """View of a crop whose corner and size are shares (0..1) of the picture, float32 [...,3,3]."""
+    """View of a crop whose corner and size are shares (0..1) of the image, float32 [...,3,3]."""
     return _matrix(width, 0, 2 * left + width - 1, 0, height, 2 * top + height - 1, 0, 0, 1)
 
 
@@ -149,7 +149,7 @@ def perspective(inward_42: Tensor) -> Tensor:
     """View in which the square's corners have moved inwards, float32 [...,3,3].
 
     inward: [...,4,2], how far each corner (clockwise from top left) moves in x and y, in units of
-    half a side. The matrix maps the moved corners back to the square's: eight linear equations.
+    half a side. The matrix maps the moved corners back to the square's (eight linear equations).
     """
     corners = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]]).double()
     x, y = (corners * (1 - inward_42.double())).unbind(-1)
@@ -168,8 +168,16 @@ def jitter(strength: float, generator: torch.Generator) -> tuple[Tensor, float]:
     return colour[0], float(contrast)
 
 
+def jitter_colours(x_13HW: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+    """One image with its colours randomly jittered."""
+    colour, contrast = jitter(strength, generator)
+    return apply_colour(
+        x_13HW, send(colour[None], x_13HW.device), x_13HW.new_full((1, 1, 1, 1), contrast)
+    )
+
+
 def _jitters(strength: float, draws_V4: Tensor) -> tuple[Tensor, Tensor]:
-    """RGB matrices [V,3,3] and contrasts [V] of draws in 0..1."""
+    """RGB matrices [V,3,3] and contrasts [V] from draws in 0..1."""
     change_V4 = strength * (2 * draws_V4 - 1)
     brightness, saturation, contrast = (1 + change_V4[:, :3]).T
     turn = 2 * math.pi * change_V4[:, 3]
@@ -190,7 +198,7 @@ def _matrix(*numbers: Tensor | float) -> Tensor:
 
 
 def _crops(config: ViewConfig, height: float, width: float, draws_V4: Tensor) -> Tensor:
-    """Crops of a picture whose sides are in units of the view's."""
+    """Crops of an image whose sides are given in units of the view's."""
     low, high = config.crop
     h, w = (low + (high - low) * draws_V4[:, :2]).T
     h = torch.minimum(h, MAX_ASPECT * w * width / height)

@@ -13,8 +13,8 @@ from backend.atlas.interface import LayeredAtlas
 from backend.clip import cache
 from backend.edit import recipes, train
 from backend.edit.config import EditConfig, EditTexts
-from backend.edit.generator_files import Weights
 from backend.edit.image import edit_image
+from backend.edit.train import Setup
 from backend.edit.video import edit_atlas
 from backend.painters.base import Plan, Run, Task
 from protocol.jobs import EditJob
@@ -25,7 +25,6 @@ class Text2Live:
     """Trains a generator on the layer, steered by the job's text-image model."""
 
     def __init__(self, spec: EditJob, device: torch.device) -> None:
-        self._device = device
         self._clip = cache.text_image_model(spec.model, str(device))
 
     def plan(self, task: Task) -> Plan:
@@ -39,34 +38,19 @@ class Text2Live:
         self, task: Task, image: NDArray[np.uint8], mask: NDArray[np.uint8] | None, run: Run
     ) -> NDArray[np.uint8]:
         """As `Painter.paint_still`."""
-        return edit_image(
-            image,
-            texts_of(task.job),
-            self._clip,
-            config_of(task),
-            self._device,
-            run.report,
-            mask=mask,
-            checkpoint=run.checkpoint,
-            weights=_weights(run),
-        )
+        return edit_image(image, self._setup(task, run), mask)
 
     def paint_atlas(
         self, task: Task, frames: NDArray[np.uint8], atlas: LayeredAtlas, run: Run
     ) -> Tensor:
         """As `Painter.paint_atlas`."""
-        return edit_atlas(
-            frames,
-            atlas,
-            task.layer,
-            texts_of(task.job),
-            self._clip,
-            config_of(task),
-            self._device,
-            run.report,
-            run.checkpoint,
-            _weights(run),
-        )
+        return edit_atlas(frames, atlas, task.layer, self._setup(task, run))
+
+    def _setup(self, task: Task, run: Run) -> Setup:
+        return Setup(
+            texts_of(task.job), self._clip, config_of(task), run.report, run.checkpoint,
+            start_from=run.warm_start.earlier, save_to=run.warm_start.kept,
+        )  # fmt: skip
 
 
 def config_of(task: Task) -> EditConfig:
@@ -85,7 +69,3 @@ def texts_of(spec: EditJob) -> EditTexts:
         region=spec.region,
         avoid=spec.avoid,
     )
-
-
-def _weights(run: Run) -> Weights:
-    return Weights(earlier=run.warm_start.earlier, kept=run.warm_start.kept)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from backend.clip.model import TextImageModel
 from backend.edit.config import EditConfig, EditTexts
+from backend.edit.regions import relevancy_map
 from backend.edit.texts import TextTargets
 from scripts.demo_model.captions import THING_WORDS
 from scripts.demo_model.things import THINGS
@@ -38,13 +39,8 @@ def scores(clip: TextImageModel, drawn: Sequence[Example]) -> dict[str, float]:
     embeddings = {name: region(clip, name) for name in {THINGS[e.seen.thing] for e in drawn}}
     for example in drawn:
         picture = torch.from_numpy(example.image).permute(2, 0, 1)[None].float() / 255
-        found = clip.relevancy(
-            picture.to(clip.device),
-            embeddings[THINGS[example.seen.thing]],
-            layers=config.relevancy_layers,
-            windows=config.relevancy_windows,
-            edges=config.relevancy_windows > 1,
-        )
+        text_D = embeddings[THINGS[example.seen.thing]]
+        found = relevancy_map(clip, picture.to(clip.device), text_D, config)
         relevancy = found[0, 0].cpu().numpy()
         hits.append(bool(example.mask.flat[int(relevancy.argmax())]))
         marked = relevancy >= THRESHOLD * relevancy.max()

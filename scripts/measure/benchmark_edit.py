@@ -32,7 +32,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
@@ -43,6 +43,7 @@ from unittest import mock
 import numpy as np
 import open_clip
 import torch
+from numpy.typing import NDArray
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.model import CLIP
 from torch import Tensor
@@ -51,13 +52,19 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from backend.clip.model import TextImageModel
-from backend.edit import generator, image, train, video
+from backend.edit import generator, train
 from backend.edit.config import EditConfig, EditTexts, preset
+from backend.edit.criterion import Example
+from backend.edit.generator import Generator
+from backend.edit.image import Still
+from backend.edit.madgrad import Madgrad
 from backend.edit.upsampled import plain_convolution
+from backend.edit.video import ClipLayer
 from backend.memory import keep_freed
 from backend.progress import Silent
 from scripts.measure.plain_edit import PlainGenerator, PlainLoop
 
+Pixels = NDArray[np.uint8]
 TEXTS = EditTexts(prompt=("a golden swan",), source=("a black swan",))
 QUICK_CLIP = {
     "embed_dim": 32,
@@ -75,7 +82,7 @@ class FlatAtlas:
 
     layers = ("foreground", "background")
 
-    def __init__(self, frames: np.ndarray, device: torch.device) -> None:
+    def __init__(self, frames: Pixels, device: torch.device) -> None:
         self.frames, self.height, self.width = frames.shape[:3]
         self.device = device
         self.size = (self.height, self.width + self.frames - 1)
@@ -103,46 +110,39 @@ class FlatAtlas:
         return torch.ones(1, 1, *self.size, device=self.device)
 
 
-@dataclass(frozen=True)
 class Prepared:
-    """What `train` is given: the generator, a step's pictures, the loss."""
+    """A training before its first step, as a subject whose steps can be repeated.
 
-    network: Any
-    shots_of: Callable[[int], list[train.Shot]]
-    criterion: train.Criterion
+    Step n always draws the same numbers, whatever else was drawn in between. Previews are empty.
+    """
+
+    def __init__(self, setup: train.Setup, subject: train.Subject) -> None:
+        self.setup, self.subject, self.network = setup, subject, subject.network
+
+    def examples(self, step: int) -> list[Example]:
+        """The training images of a step."""
+        self.setup.random.manual_seed(step)
+        return self.subject.examples(step)
+
+    def preview(self) -> Pixels:
+        """Nothing to see."""
+        return np.zeros((8, 8, 3), np.uint8)
 
 
-class _Caught(Exception):  # noqa: N818  (not an error)
-    """Stops the product's code where its training would begin."""
-
-
-def prepare(case: str, model: TextImageModel, config: EditConfig, network: type) -> Prepared:
-    """Everything up to the training's first step, by the product's own code."""
-    room = image if case == "image" else video
-
-    def catch(made: Any, shots_of: Any, criterion: Any, *_: Any) -> None:
-        def drawn(step: int) -> list[train.Shot]:
-            criterion.generator.manual_seed(step)  # whatever else is drawn from it meanwhile
-            shots: list[train.Shot] = shots_of(step)
-            return shots
-
-        raise _Caught(Prepared(made, drawn, criterion))
-
+def prepare(
+    case: str, model: TextImageModel, config: EditConfig, network: type[Generator] = Generator
+) -> Prepared:
+    """Everything up to the first step, by the product's own code but with this kind of network."""
     random, side = np.random.default_rng(0), config.size
-    common = (TEXTS, model, config, model.device, Silent())
-    try:
-        with mock.patch.multiple(room, train=catch, Generator=network):
-            if case == "image":
-                picture = random.integers(0, 255, (side, side, 3), np.uint8)
-                image.edit_image(picture, *common)
-            count = 70 if side > 100 else 5
-            frames = random.integers(0, 255, (count, side * 9 // 16, side, 3), np.uint8)
-            atlas: Any = FlatAtlas(frames, model.device)
-            video.edit_atlas(frames, atlas, "background", *common)
-    except _Caught as caught:
-        prepared: Prepared = caught.args[0]
-        return prepared
-    raise AssertionError("the training was never begun")
+    setup = train.Setup(TEXTS, model, config, Silent())
+    with mock.patch.object(train, "Generator", network):
+        if case == "image":
+            image = random.integers(0, 255, (side, side, 3), np.uint8)
+            return Prepared(setup, Still(image, setup))
+        count = 70 if side > 100 else 5
+        frames = random.integers(0, 255, (count, side * 9 // 16, side, 3), np.uint8)
+        atlas: Any = FlatAtlas(frames, model.device)
+        return Prepared(setup, ClipLayer(frames, atlas, "background", setup))
 
 
 @dataclass(frozen=True)
@@ -208,10 +208,7 @@ def plain_loop(case: str, config: EditConfig, args: argparse.Namespace) -> Plain
     """With a model of its own: it hooks into it."""
     model = clip_of_size(args.quick, torch.device(args.device))
     made = prepare(case, model, replace(config, precision="float32"), PlainGenerator)
-    return PlainLoop(
-        made.network, made.shots_of, model, TEXTS, made.criterion.config,
-        texts_once=args.texts_once,
-    )  # fmt: skip
+    return PlainLoop(made, model, TEXTS, made.setup.config, texts_once=args.texts_once)
 
 
 @contextmanager
@@ -255,10 +252,11 @@ def compare(
     case: str, model: TextImageModel, config: EditConfig, block: int, pipe: Connection
 ) -> str:
     """A row of the table. pipe: to the plain loop's process."""
-    ours = prepare(case, model, config, image.Generator)
+    ours = prepare(case, model, config)
     pipe.send((case, config))
-    turns, empty = Turns(pipe, model.device, block), np.zeros((8, 8, 3), np.uint8)
-    train.train(ours.network, ours.shots_of, ours.criterion, config, turns, lambda: empty)
+    turns = Turns(pipe, model.device, block)
+    ours.setup.report = turns
+    train.train(ours.setup, ours)
     pipe.send(None)
     return row_of(case, turns.pairs[1:])
 
@@ -295,15 +293,15 @@ class Traffic(TorchDispatchMode):
 
 def count(case: str, model: TextImageModel, config: EditConfig) -> str:
     """A row of the arithmetic: a step of ours on a GPU, without what comes every 75th only."""
-    ours = prepare(case, model, config, image.Generator)
-    optimizer = train.Madgrad(ours.network.parameters(), momentum=0.9, weight_decay=0.01)
+    ours = prepare(case, model, config)
+    optimizer = Madgrad(ours.network.parameters(), momentum=0.9, weight_decay=0.01)
     for weight in ours.network.parameters():
         weight.grad = torch.zeros_like(weight)
     optimizer.step()  # makes its state
     as_on_a_gpu = mock.patch.object(generator, "normalised_convolution", plain_convolution)
     with as_on_a_gpu, FlopCounterMode(display=False) as flops, Traffic() as traffic:
         optimizer.zero_grad(set_to_none=True)
-        loss, _ = ours.criterion(ours.shots_of(1), 1)
+        loss, _ = ours.setup.criterion(ours.examples(1), 1)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     total = flops.get_total_flops()

@@ -33,7 +33,7 @@ from backend.clip.load import load_clip
 from backend.clip.model import TextImageModel
 from backend.edit.config import EditConfig, EditTexts, preset
 from backend.edit.resume import LOSSES
-from backend.edit.train import uses_bfloat16
+from backend.edit.train import Setup, uses_bfloat16
 from backend.edit.video import edit_atlas
 from backend.masks.prompts import MaskPrompts
 from backend.media import write_png
@@ -55,7 +55,7 @@ def run(
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Checkpoint(Path(folder) / "edit.part")
         rgba = edit_atlas(
-            frames, atlas, "foreground", TEXTS, clip, config, CPU, Silent(), checkpoint
+            frames, atlas, "foreground", Setup(TEXTS, clip, config, Silent(), checkpoint)
         )
         state = checkpoint.load(CPU)
     assert state is not None

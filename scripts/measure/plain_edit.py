@@ -1,14 +1,14 @@
 """A training step written the reference's way, to measure ours against.
 
-Nothing is batched and nothing is kept: one picture, one view and one text at a time go through
-open_clip's own model, every sentence is encoded anew at every step, sources are seen under views of
-their own, tensors lie channel by channel, all is float32, and the loss is read at every step. The
-pictures of a step (crops, samples of the atlas) are made by the product's code, for both alike.
+Nothing is batched and nothing is cached: one image, one view and one text at a time go through
+open_clip's own model, every sentence is encoded again at every step, sources have views of their
+own, tensors are stored channel by channel, everything is float32, and the loss is read at every
+step. Both loops take their training images (crops, samples of the atlas) from the product's code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor
 from backend.clip.model import TextImageModel
 from backend.clip.templates import SCREEN_TEMPLATES, TEMPLATES, draw, fill
 from backend.edit.config import EditConfig, EditTexts
+from backend.edit.criterion import Example
 from backend.edit.generator import Generator
 from backend.edit.losses import (
     direction_loss,
@@ -26,12 +27,12 @@ from backend.edit.losses import (
     structure_loss,
     text_distance,
 )
-from backend.edit.train import Shot
+from backend.edit.train import Subject
 from backend.edit.views import apply_views, draw_views
 
 
 class PlainGenerator(Generator):
-    """The same network with its numbers channel by channel."""
+    """The same network, stored channel by channel."""
 
     def __init__(self, **sizes: Any) -> None:
         super().__init__(**sizes)
@@ -44,34 +45,33 @@ class PlainGenerator(Generator):
         for skip, down in zip(self.skip, self.down, strict=True):
             skips.append(skip(h))
             h = down(h)
-        for beside, up in zip(reversed(skips), self.up, strict=True):
+        for kept, up in zip(reversed(skips), self.up, strict=True):
             h = F.interpolate(h, scale_factor=2, mode="bilinear", align_corners=False)
-            top = (h.shape[-2] - beside.shape[-2]) // 2
-            left = (h.shape[-1] - beside.shape[-1]) // 2
-            h = h[..., top : top + beside.shape[-2], left : left + beside.shape[-1]]
-            h = up.rest(up.wide(up.norm(torch.cat([h, beside], dim=1))))
+            top = (h.shape[-2] - kept.shape[-2]) // 2
+            left = (h.shape[-1] - kept.shape[-1]) // 2
+            h = h[..., top : top + kept.shape[-2], left : left + kept.shape[-1]]
+            h = up.rest(up.wide(up.norm(torch.cat([h, kept], dim=1))))
         h = self.head(h)
         rgb = torch.einsum("rc,bchw->brhw", self.get_buffer("rgb_from_colour"), h[:, :3])
         return torch.cat([rgb, h[:, 3:]], dim=1)
 
 
 class PlainLoop:
-    """One step after another. texts: the prompt and what is there now, one of each.
+    """One step after another. texts: a prompt and a source text, one of each.
 
-    texts_once: encode them only at the first step, as a kinder reading of the reference has it.
+    texts_once: encode them at the first step only, which favours the reference.
     """
 
     def __init__(
         self,
-        network: torch.nn.Module,
-        shots_of: Callable[[int], list[Shot]],
+        subject: Subject,
         model: TextImageModel,
         texts: EditTexts,
         config: EditConfig,
         *,
         texts_once: bool = False,
     ) -> None:
-        self.network, self.shots_of, self.config = network, shots_of, config
+        self.subject, self.config = subject, config
         self.model, self.clip = model, model.clip
         self.sentences = (
             fill(TEMPLATES, texts.prompt[0]),
@@ -82,7 +82,7 @@ class PlainLoop:
         self.encoded: list[Tensor] = []
         self.random = torch.Generator().manual_seed(config.seed)
         self.optimizer = MADGRAD(
-            network.parameters(), lr=config.lr, momentum=config.momentum,
+            subject.network.parameters(), lr=config.lr, momentum=config.momentum,
             weight_decay=config.weight_decay,
         )  # fmt: skip
         self.entering: list[Tensor] = []
@@ -90,16 +90,15 @@ class PlainLoop:
         last.register_forward_pre_hook(lambda _, given: self.entering.append(given[0]))
 
     def step(self, number: int) -> float:
-        """Train by one step; its loss."""
+        """Train for one step; returns its loss."""
         if not self.encoded or not self.texts_once:
             self.encoded = [self._encode(sentences) for sentences in self.sentences]
         prompt, source, screen = self.encoded
         kept = draw(len(prompt), self.config.templates, self.random)
         of_screen = draw(len(screen), self.config.templates, self.random)
         prompt, source, screen = prompt[kept], source[kept], screen[of_screen]
-        shots = self.shots_of(number)
-        parts = [self._loss(shot, prompt, source, screen) for shot in shots]
-        loss = torch.stack(parts).mean()
+        examples = self.subject.examples(number)
+        loss = torch.stack([self._loss(one, prompt, source, screen) for one in examples]).mean()
         value = float(loss.detach())
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -111,12 +110,12 @@ class PlainLoop:
         ids = [self.model._tokenize([sentence]).to(self.model.device) for sentence in sentences]
         return torch.cat([self.clip.encode_text(one) for one in ids])
 
-    def _loss(self, shot: Shot, prompt: Tensor, source: Tensor, screen: Tensor) -> Tensor:
+    def _loss(self, example: Example, prompt: Tensor, source: Tensor, screen: Tensor) -> Tensor:
         config, kind = self.config, self.config.distance
-        output_VD = self._views(shot.output)
+        output_VD = self._views(example.output)
         with torch.no_grad():
-            source_VD = self._views(shot.source)
-        screen_VD = self._views(shot.screen)
+            source_VD = self._views(example.source)
+        screen_VD = self._views(example.screen)
         shown, turned, alone = [], [], []
         for one, before in zip(prompt.split(1), source.split(1), strict=True):
             shown.append(text_distance(kind, output_VD, one))
@@ -124,9 +123,9 @@ class PlainLoop:
         for one in screen.split(1):
             alone.append(text_distance(kind, screen_VD, one))
         with torch.no_grad():
-            there = self._tokens(shot.source)
-        structure = structure_loss(self._tokens(shot.output), there, config.structure_norm)
-        sparsity = sparsity_loss(shot.alpha, config.sparsity_l1, config.sparsity_l0)
+            there = self._tokens(example.source)
+        structure = structure_loss(self._tokens(example.output), there, config.structure_norm)
+        sparsity = sparsity_loss(example.alpha, config.sparsity_l1, config.sparsity_l0)
         return (
             config.composition * torch.stack(shown).mean()
             + config.direction * torch.stack(turned).mean()
@@ -135,16 +134,16 @@ class PlainLoop:
             + config.sparsity * sparsity
         )
 
-    def _views(self, picture: Tensor) -> Tensor:
-        drawn = draw_views(self.config.views, *picture.shape[-2:], self.random)
+    def _views(self, image: Tensor) -> Tensor:
+        drawn = draw_views(self.config.views, *image.shape[-2:], self.random)
         side = self.model.image_size
-        seen = [apply_views(drawn.some(i, i + 1), picture, side) for i in range(len(drawn))]
+        seen = [apply_views(drawn.some(i, i + 1), image, side) for i in range(len(drawn))]
         return torch.cat([self.clip.encode_image(self._normalised(one)) for one in seen])
 
-    def _tokens(self, picture: Tensor) -> Tensor:
-        """Tokens that enter the last block; the picture squeezed into the model's square."""
+    def _tokens(self, image: Tensor) -> Tensor:
+        """Tokens that enter the last block; the image is squeezed into the model's square."""
         side = self.model.image_size
-        small = F.interpolate(picture, (side, side), mode="bilinear", antialias=True)
+        small = F.interpolate(image, (side, side), mode="bilinear", antialias=True)
         self.entering.clear()
         self.clip.encode_image(self._normalised(small))
         return self.entering[0]

@@ -16,6 +16,7 @@ from backend.clip.load import DEMO_FOLDER, TrimmedEmbedding, load_clip
 from backend.edit.config import EditConfig, EditTexts, ViewConfig
 from backend.edit.image import edit_image
 from backend.edit.losses import self_similarity
+from backend.edit.train import Setup
 from backend.progress import Silent
 from protocol.jobs import ClipModel, JobError
 
@@ -168,7 +169,7 @@ def test_full_size_checkpoint_by_file_steers_one_step(tmp_path):
         0, 255, (64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
     ).numpy()
     texts = EditTexts(prompt=("a golden car",), source=("a car",))
-    layer = edit_image(image, texts, model, config, torch.device("cpu"), Silent())
+    layer = edit_image(image, Setup(texts, model, config, Silent()))
     assert layer.shape == (64, 64, 4)
     picture = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
     found = model.relevancy(picture, model.encode_text(["a car"])[0], layers=2, windows=2)

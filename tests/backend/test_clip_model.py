@@ -89,16 +89,15 @@ def test_bfloat16_stays_close_and_gives_float32():
     model = tiny_model()
     x = pictures()
     exact = model.encode_image(x)
-    model.bfloat16 = True
-    rough = model.encode_image(x)
-    assert rough.dtype == model.tokens(x).dtype == torch.float32
+    view = model.configured(bfloat16=True)
+    rough = view.encode_image(x)
+    assert rough.dtype == view.tokens(x).dtype == torch.float32
     assert 0 < float((rough - exact).norm() / exact.norm()) < 0.03
 
 
-def test_pulse_beats_between_blocks_both_ways():
-    model = tiny_model()
+def test_it_ticks_between_blocks_both_ways():
     beats = []
-    model.pulse = lambda: beats.append(0)
+    model = tiny_model().configured(tick=lambda: beats.append(0))
     x = pictures(1).requires_grad_()
     embedding = model.encode_image(x)
     assert len(beats) == 3

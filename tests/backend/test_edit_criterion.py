@@ -6,22 +6,23 @@ import numpy as np
 import pytest
 import torch
 from tiny_clip import tiny_model
-from tiny_edit import CPU, TEXTS, TINY, criterion, disc, edited, shot_of
+from tiny_edit import CPU, TEXTS, TINY, criterion, disc, edited, example_of
 
 from backend.clip.templates import TEMPLATES
 from backend.edit import scoring
 from backend.edit.config import ViewConfig
+from backend.edit.criterion import Example
 from backend.edit.generator import Generator
 from backend.edit.losses import spherical_distance
+from backend.edit.pixels import to_tensor
 from backend.edit.scoring import Scorer
-from backend.edit.train import Shot, to_tensor
 from backend.edit.views import draw_views
 
 
 def test_the_gradient_reaches_the_generator_alone():
     network = Generator(channels=6, scales=3, side=40)
     judge = criterion()
-    loss, parts = judge([shot_of(network), shot_of(network)], 0)
+    loss, parts = judge([example_of(network), example_of(network)], 0)
     loss.backward()
     assert all(p.grad is not None for p in network.parameters())
     assert all(p.grad is None for p in judge.model.clip.parameters())
@@ -34,40 +35,40 @@ def test_the_gradient_reaches_the_generator_alone():
 
 def test_weights_multiply_their_terms_and_the_bootstrap_anneals():
     network = Generator(channels=6, scales=3, side=40)
-    shot = shot_of(network)
+    example = example_of(network)
     plain = replace(TINY, direction=1.0, screen=1.0, structure=1.0, sparsity=1.0, bootstrap=1.0)
     double = replace(
         plain, composition=7.0, direction=2.0, screen=3.0, structure=4.0, sparsity=5.0,
         bootstrap=6.0,
     )  # fmt: skip
-    _, one = criterion(plain)([shot], 0)
-    _, many = criterion(double)([shot], 0)
+    _, one = criterion(plain)([example], 0)
+    _, many = criterion(double)([example], 0)
     factors = {"composition": 7, "direction": 2, "screen": 3, "structure": 4, "sparsity": 5}
     for name, factor in {**factors, "bootstrap": 6}.items():
         assert float(many[name]) == pytest.approx(factor * float(one[name]), rel=1e-4)
-    _, later = criterion(plain)([shot], 3)
+    _, later = criterion(plain)([example], 3)
     assert float(later["bootstrap"]) == pytest.approx(float(one["bootstrap"]) / 2, rel=1e-5)
-    assert "bootstrap" not in criterion(plain)([shot], 6)[1]
+    assert "bootstrap" not in criterion(plain)([example], 6)[1]
 
 
 def test_the_structure_of_a_source_that_comes_again_is_read_once():
-    shot = shot_of(Generator(channels=6, scales=3, side=40))
-    other = replace(shot, source=shot.source.flip(-1))
+    example = example_of(Generator(channels=6, scales=3, side=40))
+    other = replace(example, source=example.source.flip(-1))
     read, counted = [], criterion()
     real = counted.model.tokens
     counted.model.tokens = lambda x: read.append(len(x)) or real(x)
-    named = replace(shot, name="whole")
+    named = replace(example, name="whole")
     made = [counted([named, other], 0)[1]["structure"], counted([other, named], 0)[1]["structure"]]
     # The named source, the other one, both outputs; then without the named one.
     assert read == [1, 1, 2, 1, 2]
-    plain = criterion()([shot, other], 0)[1]["structure"]
+    plain = criterion()([example, other], 0)[1]["structure"]
     torch.testing.assert_close(made, [plain, plain])
 
 
 def test_a_source_that_comes_again_with_its_views_is_looked_at_once(monkeypatch):
-    shot = shot_of(Generator(channels=6, scales=3, side=40))
-    again = replace(shot, name="crop 3", views=drawn_for(shot, 7))
-    other = replace(again, name="crop 4", views=drawn_for(shot, 8))
+    example = example_of(Generator(channels=6, scales=3, side=40))
+    again = replace(example, name="crop 3", views=drawn_for(example, 7))
+    other = replace(again, name="crop 4", views=drawn_for(example, 8))
     looked = []
     real = Scorer.embed
 
@@ -77,7 +78,7 @@ def test_a_source_that_comes_again_with_its_views_is_looked_at_once(monkeypatch)
 
     monkeypatch.setattr(Scorer, "embed", embed)
     judge = criterion()
-    first, second = (judge([again, shot], 0)[1]["direction"] for _ in range(2))
+    first, second = (judge([again, example], 0)[1]["direction"] for _ in range(2))
     # Outputs and screens together; the source that is kept; the other one, then that alone.
     assert looked == [4, 1, 1, 4, 1]
     looked.clear()
@@ -92,23 +93,23 @@ def test_a_source_that_comes_again_with_its_views_is_looked_at_once(monkeypatch)
 
 
 def test_what_is_kept_of_a_source_is_what_a_look_gives():
-    shot = shot_of(Generator(channels=6, scales=3, side=40))
-    shot = replace(shot, name="crop 0", views=drawn_for(shot, 0))
+    example = example_of(Generator(channels=6, scales=3, side=40))
+    example = replace(example, name="crop 0", views=drawn_for(example, 0))
     judge = criterion(replace(TINY, templates=1.0, screen=0.0))
-    made = [judge([shot], 0)[1]["direction"] for _ in range(2)]
+    made = [judge([example], 0)[1]["direction"] for _ in range(2)]
     assert torch.equal(*made)
     judge._embedded["crop 0"] += 0.1
-    assert not torch.equal(judge([shot], 0)[1]["direction"], made[0])
+    assert not torch.equal(judge([example], 0)[1]["direction"], made[0])
 
 
-def drawn_for(shot, seed):
+def drawn_for(example, seed):
     random = torch.Generator().manual_seed(seed)
-    return draw_views(TINY.views, *shot.source.shape[-2:], random)
+    return draw_views(TINY.views, *example.source.shape[-2:], random)
 
 
 def test_switched_off_terms_are_absent():
     config = replace(TINY, direction=0.0, screen=0.0, structure=0.0, bootstrap_steps=0)
-    _, parts = criterion(config)([shot_of(Generator(channels=6, scales=3, side=40))], 0)
+    _, parts = criterion(config)([example_of(Generator(channels=6, scales=3, side=40))], 0)
     assert set(parts) == {"composition", "sparsity"}
 
 
@@ -121,13 +122,13 @@ def spied_views(monkeypatch, same):
         return real(views, picture, side, patch)
 
     monkeypatch.setattr(scoring, "apply_views", spying)
-    shot = shot_of(Generator(channels=6, scales=3, side=40))
-    criterion(replace(TINY, same_views=same))([shot], 0)
+    example = example_of(Generator(channels=6, scales=3, side=40))
+    criterion(replace(TINY, same_views=same))([example], 0)
     views = {
         name: v
         for v, picture in drawn
         for name in ("source", "output", "screen")
-        if picture is getattr(shot, name)
+        if picture is getattr(example, name)
     }
     assert len(views) == 3
     return views
@@ -152,10 +153,10 @@ def test_composition_is_the_distance_of_all_views_to_all_drawn_texts(monkeypatch
     judge = criterion(config)
     square = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
     picture = to_tensor(square, CPU)
-    shot = Shot(source=picture, output=picture, screen=picture, alpha=picture[:, :1])
+    example = Example(source=picture, output=picture, screen=picture, alpha=picture[:, :1])
     texts = [t.replace("{}", p) for p in TEXTS.prompt for t in TEMPLATES]
     wanted = spherical_distance(judge.model.encode_image(picture), judge.model.encode_text(texts))
-    made = float(judge([shot], 0)[1]["composition"])
+    made = float(judge([example], 0)[1]["composition"])
     assert made == pytest.approx(float(wanted), rel=1e-4)
 
 

@@ -75,8 +75,8 @@ def test_initial_weights_are_pytorchs_kind():
     assert float(weight.std()) == pytest.approx(bound / np.sqrt(3), rel=0.02)
 
 
-def test_pulse_beats_at_every_level():
+def test_it_ticks_at_every_level():
     network, beats = small(), []
-    network.pulse = lambda: beats.append(0)
+    network.tick = lambda: beats.append(0)
     network(torch.rand(1, 3, 40, 40))
     assert len(beats) == 6

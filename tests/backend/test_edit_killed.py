@@ -46,7 +46,7 @@ def test_a_killed_workers_edit_goes_on_to_the_same_bytes(house: House, tmp_path:
     house.executor.start(SLOT, "c" * 32, spec)
     resumed = house.until(is_a(Finished, Failed))
     assert isinstance(resumed, Finished), resumed
-    (note,) = [r.text for r in house.said if isinstance(r, Note) and "goes on" in r.text]
+    (note,) = [r.text for r in house.said if isinstance(r, Note) and "resumes" in r.text]
     assert int(note.split("step ")[1].split(",")[0]) > STEPS // 4
     assert resumed.result.layer == undisturbed.result.layer
     assert not list((tmp_path / "edits").iterdir())

@@ -12,10 +12,12 @@ from tiny_clip import tiny_model
 from backend.clip.model import TextImageModel
 from backend.edit import image, train
 from backend.edit.config import EditConfig, EditTexts, ViewConfig, preset
+from backend.edit.criterion import Criterion, Example
 from backend.edit.image import edit_image
+from backend.edit.pixels import composite
 from backend.edit.scoring import Scorer
 from backend.edit.texts import TextTargets
-from backend.edit.train import Criterion, Shot, compose
+from backend.edit.train import Setup
 from backend.edit.views import draw_views
 from backend.progress import Silent
 from protocol.jobs import JobError
@@ -62,7 +64,7 @@ def histories(monkeypatch: pytest.MonkeyPatch) -> list[list[float]]:
 
 
 def edit(model: TextImageModel, report: Silent, config: EditConfig = TINY) -> None:
-    edit_image(PICTURE, TEXTS, model, config, CPU, report)
+    edit_image(PICTURE, Setup(TEXTS, model, config, report))
 
 
 def test_fewer_views_at_once_are_told_and_give_the_same_losses(
@@ -101,9 +103,9 @@ def test_a_picture_that_the_generator_cannot_hold_is_not_tried_again(
         tries.append(x)
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr(image.Generator, "forward", full)
+    monkeypatch.setattr(train.Generator, "forward", full)
     report = Notes()
-    with pytest.raises(JobError, match="too small"):
+    with pytest.raises(JobError, match="not have enough memory"):
         edit(tiny_model(), report)
     assert len(tries) == 1
     assert report.notes == []
@@ -120,15 +122,15 @@ def test_other_errors_of_a_step_pass_through() -> None:
         edit(model, Notes())
 
 
-def shots(layer: torch.Tensor) -> list[Shot]:
+def examples(layer: torch.Tensor) -> list[Example]:
     random = torch.Generator().manual_seed(1)
     made = []
     for height, width in ((40, 56), (40, 56), (48, 40)):
         source = torch.rand(1, 3, height, width, generator=random)
         small = torch.nn.functional.interpolate(layer, (height, width))
-        over_green = compose(small, torch.tensor([0.0, 0.7, 0.2]).reshape(1, 3, 1, 1))
-        output = compose(small, source)
-        made.append(Shot(source=source, output=output, screen=over_green, alpha=small[:, 3:]))
+        over_green = composite(small, torch.tensor([0.0, 0.7, 0.2]).reshape(1, 3, 1, 1))
+        output = composite(small, source)
+        made.append(Example(source=source, output=output, screen=over_green, alpha=small[:, 3:]))
     return made
 
 
@@ -139,11 +141,9 @@ def test_parts_give_the_loss_and_the_gradient_of_the_whole(at_once: int) -> None
         model = tiny_model()
         layer = torch.rand(1, 4, 30, 30, generator=torch.Generator().manual_seed(2))
         layer.requires_grad_()
-        judge = Criterion(
-            model, TextTargets(model, TEXTS), TINY, CPU, torch.Generator().manual_seed(0)
-        )
+        judge = Criterion(model, TextTargets(model, TEXTS), TINY, torch.Generator().manual_seed(0))
         judge.scorer.at_once = part
-        loss, _ = judge(shots(layer), 0)
+        loss, _ = judge(examples(layer), 0)
         loss.backward()
         results.append((loss.detach(), layer.grad))
     torch.testing.assert_close(results[1][0], results[0][0])

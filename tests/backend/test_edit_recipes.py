@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace as with_fields
 
 from backend.edit.config import EditConfig, preset
-from backend.edit.recipes import WARM_SHARE, config_of, recipe, stronger, warmed
+from backend.edit.recipes import WARM_SHARE, config_of, for_warm_start, with_recipe, with_strength
 from protocol.jobs import PRESETS, Clip, EditJob, JobError
 from protocol.painters import RECIPES
 
@@ -28,14 +28,14 @@ def test_an_ordinary_job_is_its_preset(name: str, video: bool) -> None:
 
 
 def test_every_recipe_of_the_protocol_is_known_and_no_other() -> None:
-    assert len({recipe(name, EditConfig()) for name in RECIPES}) == len(RECIPES)
+    assert len({with_recipe(EditConfig(), name) for name in RECIPES}) == len(RECIPES)
     with pytest.raises(JobError, match="cartoon"):
-        recipe("cartoon", EditConfig())
+        with_recipe(EditConfig(), "cartoon")
 
 
-def test_an_effect_is_not_stretched_to_opaque_and_holds_the_drawing() -> None:
+def test_an_effect_is_not_stretched_to_opaque_and_keeps_the_structure() -> None:
     before = preset("draft", video=True, layer="foreground")
-    effect = recipe("effect", before)
+    effect = with_recipe(before, "effect")
     assert effect.matte[1] == 1.0
     assert 0.2 < effect.bootstrap_level < 0.9
     assert effect.opaque > 0
@@ -43,25 +43,25 @@ def test_an_effect_is_not_stretched_to_opaque_and_holds_the_drawing() -> None:
     assert effect.bootstrap_where == "layer"
 
 
-def test_a_style_is_narrowed_down_by_nothing() -> None:
+def test_no_region_limits_a_style() -> None:
     before = preset("draft", video=False, layer="background")
-    style = recipe("style", before)
+    style = with_recipe(before, "style")
     assert (style.sparsity, style.bootstrap_where) == (0, "layer")
     assert style.structure > before.structure
 
 
 @pytest.mark.parametrize("name", ["effect", "style"])
-def test_what_is_to_cover_its_layer_starts_there_with_every_preset(name: str) -> None:
+def test_recipes_that_cover_the_layer_start_covered_with_every_preset(name: str) -> None:
     for each in PRESETS:
-        made = recipe(name, preset(each, video=True, layer="background"))
+        made = with_recipe(preset(each, video=True, layer="background"), name)
         assert made.bootstrap > 0
         assert 0 < made.bootstrap_steps <= made.steps
 
 
-def test_strength_weighs_texts_against_what_holds_them_back() -> None:
+def test_strength_weighs_the_texts_against_the_restraints() -> None:
     config = replace(EditConfig(), opaque=1.0)
-    assert stronger(config, 1.0) == config
-    weak, strong = stronger(config, 0.5), stronger(config, 2.0)
+    assert with_strength(config, 1.0) == config
+    weak, strong = with_strength(config, 0.5), with_strength(config, 2.0)
     for name in TEXTS:
         assert getattr(weak, name) < getattr(config, name) < getattr(strong, name)
     for name in ("structure", "sparsity", "opaque"):
@@ -69,7 +69,7 @@ def test_strength_weighs_texts_against_what_holds_them_back() -> None:
     assert weak.bootstrap_level < strong.bootstrap_level == 1.0
     assert config_of(
         with_fields(SPEC, settings={"strength": 2.0}), video=True, layer="foreground"
-    ) == stronger(config_of(SPEC, video=True, layer="foreground"), 2.0)
+    ) == with_strength(config_of(SPEC, video=True, layer="foreground"), 2.0)
 
 
 def test_every_preset_keeps_the_footages_detail_and_an_effect_has_none() -> None:
@@ -88,14 +88,14 @@ def test_every_preset_keeps_the_footages_detail_and_an_effect_has_none() -> None
 def test_a_warm_run_is_short_and_ends_at_the_same_learning_rate() -> None:
     cold = config_of(SPEC, video=True, layer="foreground")
     warm = config_of(SPEC, video=True, layer="foreground", warm=True)
-    assert warm == warmed(cold)
+    assert warm == for_warm_start(cold)
     assert warm.steps == round(WARM_SHARE * cold.steps)
     assert warm.decay**warm.steps == pytest.approx(cold.decay**cold.steps)
     assert warm.bootstrap < cold.bootstrap
     assert 0 < warm.bootstrap_steps <= warm.steps
 
 
-def test_a_text_that_says_where_is_heard_by_a_preset_without_bootstrap() -> None:
+def test_a_region_text_switches_the_bootstrap_on() -> None:
     final = with_fields(SPEC, preset="final")
     assert config_of(final, video=True, layer="foreground").bootstrap == 0
     for field in ("region", "avoid"):

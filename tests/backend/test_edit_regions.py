@@ -12,8 +12,8 @@ from tiny_clip import tiny_model
 from torch import Tensor
 
 from backend.edit.config import EditConfig, EditTexts
-from backend.edit.footage import Footage, Places
-from backend.edit.regions import places_of
+from backend.edit.footage import EditRegions, Footage
+from backend.edit.regions import find_regions
 from backend.edit.texts import TextTargets
 from backend.progress import Silent
 
@@ -41,36 +41,36 @@ def found(texts: EditTexts, layer: str = "background", config: EditConfig = BOOT
     frames = atlas.clip()
     for t in range(T):
         frames[t, 0, 0] = t  # tells the seer which frame it is
-    footage = Footage(frames, atlas, layer, config, CPU, Silent())
+    footage = Footage(frames, atlas, layer, config, CPU)
     targets = TextTargets(tiny_model(), texts)
     seer = Seer()
-    places = places_of(footage, targets, seer, config, Silent())  # type: ignore[arg-type]
-    return footage, places, seer
+    regions = find_regions(footage, targets, seer, config, Silent())  # type: ignore[arg-type]
+    return footage, regions, seer
 
 
 def test_without_a_text_it_is_the_layers_own_opacity() -> None:
-    footage, places, seer = found(EditTexts(prompt=("x",), source=("swan",)))
-    assert torch.equal(places.wanted.frames, footage.opacity)
-    assert torch.equal(places.wanted.atlas, footage.coverage)
-    assert places.avoid is None
+    footage, regions, seer = found(EditTexts(prompt=("x",), source=("swan",)))
+    assert torch.equal(regions.wanted.frames, footage.opacity)
+    assert torch.equal(regions.wanted.atlas, footage.coverage)
+    assert regions.avoid is None
     assert seer.looks == 0
 
 
 def test_a_region_is_the_same_place_of_the_wall_on_every_frame() -> None:
-    footage, places, seer = found(EditTexts(prompt=("x",), region=("wing",)))
+    footage, regions, seer = found(EditTexts(prompt=("x",), region=("wing",)))
     assert seer.looks == T
     for t in range(T):
         column = COLUMN - STEP * t
         visible = footage.opacity[t] > 0.5
         right, left = torch.zeros_like(visible), torch.zeros_like(visible)
         right[..., max(0, column + 2) :], left[..., : max(0, column - 2)] = True, True
-        assert places.wanted.frames[t][right & visible].min() > 0.45
-        assert places.wanted.frames[t][left & visible].max() < 0.05
-        assert places.wanted.frames[t][~visible].max() == 0
+        assert regions.wanted.frames[t][right & visible].min() > 0.45
+        assert regions.wanted.frames[t][left & visible].max() < 0.05
+        assert regions.wanted.frames[t][~visible].max() == 0
     both = footage.opacity[0, ..., STEP:] * footage.opacity[1, ..., :-STEP]
-    same = places.wanted.frames[0, ..., STEP:] - places.wanted.frames[1, ..., :-STEP]
+    same = regions.wanted.frames[0, ..., STEP:] - regions.wanted.frames[1, ..., :-STEP]
     assert (same * both).abs().max() < 1e-3
-    assert places.wanted.atlas.max() == pytest.approx(1.0, abs=1e-4)
+    assert regions.wanted.atlas.max() == pytest.approx(1.0, abs=1e-4)
 
 
 def test_frames_are_drawn_from_all_over_the_clip() -> None:
@@ -81,25 +81,25 @@ def test_frames_are_drawn_from_all_over_the_clip() -> None:
 
 def test_what_is_to_be_avoided_is_found_alike() -> None:
     _, region, _ = found(EditTexts(prompt=("x",), region=("wing",)))
-    footage, places, _ = found(EditTexts(prompt=("x",), avoid=("wing",)))
-    assert torch.equal(places.wanted.frames, footage.opacity)
-    assert places.avoid is not None
-    product = places.avoid.frames * footage.opacity
+    footage, regions, _ = found(EditTexts(prompt=("x",), avoid=("wing",)))
+    assert torch.equal(regions.wanted.frames, footage.opacity)
+    assert regions.avoid is not None
+    product = regions.avoid.frames * footage.opacity
     torch.testing.assert_close(product, region.wanted.frames)
-    smaller = places.in_atlas((H // 2, W // 2))
+    smaller = regions.in_atlas((H // 2, W // 2))
     assert [x.shape[-2:] for x in smaller] == [(H // 2, W // 2)] * 2
 
 
 def test_a_level_asks_for_less() -> None:
-    footage, places, _ = found(
+    footage, regions, _ = found(
         EditTexts(prompt=("x",)), config=replace(BOOTSTRAP, bootstrap_level=0.5)
     )
-    assert torch.equal(places.wanted.frames, footage.opacity * 0.5)
+    assert torch.equal(regions.wanted.frames, footage.opacity * 0.5)
 
 
 def test_no_bootstrap_looks_for_nothing() -> None:
     texts = EditTexts(prompt=("x",), region=("wing",), avoid=("beak",))
-    _, places, seer = found(texts, config=TINY)
+    _, regions, seer = found(texts, config=TINY)
     assert seer.looks == 0
-    assert places.avoid is None
-    assert isinstance(places, Places)
+    assert regions.avoid is None
+    assert isinstance(regions, EditRegions)

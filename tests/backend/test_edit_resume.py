@@ -18,6 +18,7 @@ from backend.checkpoint import Checkpoint
 from backend.edit import image, train
 from backend.edit.config import EditConfig, EditTexts, ViewConfig
 from backend.edit.image import edit_image
+from backend.edit.train import Setup
 from backend.edit.video import edit_atlas
 from backend.progress import Cancelled, Silent
 from protocol.jobs import JobError
@@ -50,9 +51,7 @@ class StopAt(Silent):
 
 
 def still(report: Silent, checkpoint: Checkpoint | None = None, config: EditConfig = TINY) -> bytes:
-    return edit_image(
-        FRAMES[0], TEXTS, tiny_model(), config, CPU, report, checkpoint=checkpoint
-    ).tobytes()
+    return edit_image(FRAMES[0], Setup(TEXTS, tiny_model(), config, report, checkpoint)).tobytes()
 
 
 def still_of_few_crops(report: Silent, checkpoint: Checkpoint | None = None) -> bytes:
@@ -69,9 +68,8 @@ class Noise(FlatAtlas):
 def moving(report: Silent, checkpoint: Checkpoint | None = None) -> bytes:
     atlas = Noise((5, 48, 56), (60, 70), shift=2.0)
     config = replace(TINY, size=56)
-    made = edit_atlas(
-        FRAMES, atlas, "background", TEXTS, tiny_model(), config, CPU, report, checkpoint
-    )
+    setup = Setup(TEXTS, tiny_model(), config, report, checkpoint)
+    made = edit_atlas(FRAMES, atlas, "background", setup)
     return made.numpy().tobytes()
 
 
@@ -86,7 +84,7 @@ def test_an_interrupted_edit_ends_in_the_same_bytes(
             edit(StopAt(stop), checkpoint)
     report = StopAt()
     resumed = edit(report, checkpoint)
-    assert report.notes == [f"The edit goes on from step {stops[-1]}, where it was interrupted."]
+    assert report.notes == [f"The edit resumes at step {stops[-1]}, where it was interrupted."]
     assert set(report.steps) == {0, *range(stops[-1], TINY.steps + 1)}
     assert resumed == edit(StopAt())
 
@@ -119,7 +117,7 @@ def test_without_momentum_the_state_is_whole_too(tmp_path: Path) -> None:
         still(StopAt(5), checkpoint, config)
     report = StopAt()
     assert still(report, checkpoint, config) == still(Silent(), config=config)
-    assert "from step 5" in report.notes[0]
+    assert "at step 5" in report.notes[0]
 
 
 def test_a_damaged_state_is_dropped_and_told(tmp_path: Path) -> None:
@@ -159,7 +157,9 @@ def test_a_state_of_something_else_is_dropped_and_told(
     safetensors.torch.save_file(tensors, path, {"about": json.dumps(about)})
     report = StopAt()
     made = still(report, Checkpoint(path, every=1e9, report=report, what="edit"))
-    assert report.notes == ["What was kept of the interrupted edit does not fit: it is begun anew."]
+    assert report.notes == [
+        "The saved state of the interrupted edit does not fit. The edit starts over."
+    ]
     assert made == still(Silent())
 
 
@@ -171,10 +171,9 @@ def test_an_edit_that_broke_down_is_not_gone_on_from(tmp_path: Path) -> None:
     assert path.exists()
     with torch.no_grad():
         model.visual.proj.fill_(float("nan"))
+    config = replace(TINY, bootstrap=0.0)
+    setup = Setup(TEXTS, model, config, Silent(), Checkpoint(path, every=0))
     with pytest.raises(JobError, match="step 5") as broken:
-        edit_image(
-            FRAMES[0], TEXTS, model, replace(TINY, bootstrap=0.0), CPU, Silent(),
-            checkpoint=Checkpoint(path, every=0),
-        )  # fmt: skip
+        edit_image(FRAMES[0], setup)
     assert broken.value.problem.code == "diverged"
     assert not path.exists()

@@ -1,4 +1,4 @@
-"""The edit of one picture, from the terms of its loss to the bytes of its layer."""
+"""The edit of one image, from its set-up to the bytes of its layer."""
 
 from dataclasses import replace
 
@@ -6,26 +6,23 @@ import numpy as np
 import pytest
 import torch
 from tiny_clip import tiny_model
-from tiny_edit import CPU, TEXTS, TINY, Recorder, criterion, disc, edited, shot_of
+from tiny_edit import CPU, TEXTS, TINY, Recorder, disc, edited, example_of, setup_of
 
-from backend.edit import image as image_module
 from backend.edit import train as train_module
 from backend.edit.config import EditConfig, EditTexts, ViewConfig
+from backend.edit.criterion import Criterion, structure_size
 from backend.edit.generator import Generator
-from backend.edit.image import Picture, edit_image
-from backend.edit.matte import clear_haze
-from backend.edit.preview import GAP
-from backend.edit.texts import TextTargets
-from backend.edit.train import (
-    Criterion,
-    autocast,
-    compose,
+from backend.edit.image import InternalDataset, Still
+from backend.edit.pixels import (
+    PREVIEW_GAP,
+    composite,
     fit_size,
-    structure_size,
+    matte_levels,
     to_image,
     to_tensor,
-    train,
 )
+from backend.edit.texts import TextTargets
+from backend.edit.train import train
 from backend.progress import Cancelled, Silent
 from protocol.jobs import JobError
 
@@ -66,21 +63,23 @@ def test_the_artists_mask_replaces_the_relevancy_map():
     targets = TextTargets(model, TEXTS)
     source, mask = to_tensor(disc(), CPU), torch.zeros(1, 1, 40, 56)
     mask[..., 10:30, 14:42] = 1
-    told = Picture(source, mask, targets, model, TINY)
+    told = InternalDataset(source, mask, targets, model, TINY)
     assert torch.equal(told.whole[:, 4:5], mask)
     assert torch.equal(told.whole[:, 3:4], mask)
-    found = Picture(source, None, targets, model, TINY)
-    wanted = sharp_relevancy(model, source, targets.region_D)
+    found = InternalDataset(source, None, targets, model, TINY)
+    wanted = sharp_relevancy(model, source, targets.region_or_source_D)
     assert torch.equal(found.whole[:, 4:5], wanted)
     assert float(found.whole[:, 3:4].min()) == 1
-    assert not Picture(source, None, targets, model, replace(TINY, bootstrap=0.0)).has_relevancy
+    assert not InternalDataset(
+        source, None, targets, model, replace(TINY, bootstrap=0.0)
+    ).has_relevancy
 
 
 def test_the_references_map_is_left_as_it_is():
     model = tiny_model()
     targets, source = TextTargets(model, TEXTS), to_tensor(disc(), CPU)
-    plain = Picture(source, None, targets, model, replace(TINY, relevancy_windows=1))
-    assert torch.equal(plain.whole[:, 4:5], model.relevancy(source, targets.region_D))
+    plain = InternalDataset(source, None, targets, model, replace(TINY, relevancy_windows=1))
+    assert torch.equal(plain.whole[:, 4:5], model.relevancy(source, targets.region_or_source_D))
 
 
 def test_what_covers_its_layer_starts_all_over_the_picture_but_where_a_text_says():
@@ -89,10 +88,11 @@ def test_what_covers_its_layer_starts_all_over_the_picture_but_where_a_text_says
     half = replace(config, bootstrap_level=0.5)
     targets = TextTargets(model, TEXTS)  # a source text says what there is, not where
     assert torch.equal(
-        Picture(source, None, targets, model, half).whole[:, 4:5], torch.full((1, 1, 40, 56), 0.5)
+        InternalDataset(source, None, targets, model, half).whole[:, 4:5],
+        torch.full((1, 1, 40, 56), 0.5),
     )
     said = TextTargets(model, replace(TEXTS, region=("disc",)))
-    found = Picture(source, None, said, model, half)
+    found = InternalDataset(source, None, said, model, half)
     assert torch.equal(found.whole[:, 4:5], sharp_relevancy(model, source, said.region_D) / 2)
 
 
@@ -100,12 +100,14 @@ def test_what_to_avoid_is_heard_without_a_word_of_where_to_go():
     model = tiny_model()
     source = to_tensor(disc(), CPU)
     targets = TextTargets(model, EditTexts(prompt=("gold",), avoid=("disc",)))
-    picture = Picture(source, None, targets, model, TINY)
+    picture = InternalDataset(source, None, targets, model, TINY)
     assert picture.has_relevancy
     assert picture.has_avoid
     assert float(picture.whole[:, 4:5].min()) == 1
     assert torch.equal(picture.whole[:, 5:6], sharp_relevancy(model, source, targets.avoid_D))
-    bare = Picture(source, None, TextTargets(model, EditTexts(prompt=("gold",))), model, TINY)
+    bare = InternalDataset(
+        source, None, TextTargets(model, EditTexts(prompt=("gold",))), model, TINY
+    )
     assert not bare.has_relevancy
     assert not bare.has_avoid
 
@@ -114,7 +116,7 @@ def test_crops_carry_mask_and_maps_along():
     model = tiny_model()
     source = to_tensor(disc(), CPU)
     mask = source[:, :1]
-    picture = Picture(
+    picture = InternalDataset(
         source, mask, TextTargets(model, TEXTS), model, replace(TINY, internal_jitter=0)
     )
     random = torch.Generator().manual_seed(0)
@@ -143,11 +145,11 @@ def test_training_reduces_the_loss(monkeypatch):
 
 
 def test_an_empty_prompt_is_an_error_and_no_source_a_note():
-    with pytest.raises(JobError, match="no text"):
+    with pytest.raises(JobError, match="no prompt"):
         edited(texts=EditTexts(prompt=(" ",)))
     report = Recorder()
     edited(replace(TINY, steps=1), EditTexts(prompt=("gold",)), report)
-    assert report.notes == ["No text says what is there now; the edit follows the prompt alone."]
+    assert report.notes == ["No source text was given; only the prompt guides the edit."]
 
 
 # --- the loop ------------------------------------------------------------------------------------
@@ -164,7 +166,7 @@ def test_every_step_is_reported_and_a_preview_comes_early():
     assert report.steps[first - 1][1] <= 50 * 0.05
     assert len(report.previews) == 3
     assert image.dtype == np.uint8
-    assert image.shape == (34 + GAP + 34, 48, 3)
+    assert image.shape == (34 + PREVIEW_GAP + 34, 48, 3)
 
 
 @pytest.mark.parametrize("patience", [0, 3, 9])
@@ -178,10 +180,8 @@ def test_cancel_is_felt_while_texts_and_maps_are_made(patience, monkeypatch):
                 raise Cancelled
 
     monkeypatch.setattr("backend.edit.image.train", None)
-    model = tiny_model()
     with pytest.raises(Cancelled):
-        edit_image(disc(), TEXTS, model, TINY, CPU, Impatient())
-    assert model.pulse is None
+        edited(report=Impatient())
 
 
 def test_cancel_is_felt_inside_a_step(monkeypatch):
@@ -196,19 +196,17 @@ def test_cancel_is_felt_inside_a_step(monkeypatch):
     real = Criterion.__call__
 
     class Marked(Criterion):
-        def __call__(self, shots, step):
+        def __call__(self, examples, step):
             begun.append(0)
-            return real(self, shots, step)
+            return real(self, examples, step)
 
-    monkeypatch.setattr("backend.edit.image.Criterion", Marked)
-    model = tiny_model()
+    monkeypatch.setattr(train_module, "Criterion", Marked)
     with pytest.raises(Cancelled):
-        edit_image(disc(), TEXTS, model, TINY, CPU, Impatient())
-    assert model.pulse is None
+        edited(report=Impatient())
 
 
 def test_cancel_is_felt_on_the_way_back(monkeypatch):
-    model, inside = tiny_model(), []
+    inside = []
 
     class Impatient(Silent):
         def step(self, phase, done, total):
@@ -218,14 +216,14 @@ def test_cancel_is_felt_on_the_way_back(monkeypatch):
     real = Criterion.__call__
 
     class Marked(Criterion):
-        def __call__(self, shots, step):
-            made = real(self, shots, step)
+        def __call__(self, examples, step):
+            made = real(self, examples, step)
             inside.append(0)
             return made
 
-    monkeypatch.setattr("backend.edit.image.Criterion", Marked)
+    monkeypatch.setattr(train_module, "Criterion", Marked)
     with pytest.raises(Cancelled):
-        edit_image(disc(), TEXTS, model, TINY, CPU, Impatient())
+        edited(report=Impatient())
 
 
 def test_a_loss_that_is_no_number_stops_with_its_name():
@@ -233,7 +231,7 @@ def test_a_loss_that_is_no_number_stops_with_its_name():
     with torch.no_grad():
         model.visual.proj.fill_(float("nan"))
     with pytest.raises(JobError) as caught:
-        edit_image(disc(), TEXTS, model, replace(TINY, bootstrap=0), CPU, Silent())
+        edited(replace(TINY, bootstrap=0), model=model)
     assert caught.value.problem.code == "diverged"
     assert "step 1: composition" in caught.value.problem.message
 
@@ -249,6 +247,64 @@ def test_learning_rate_falls_to_its_floor(monkeypatch):
     monkeypatch.setattr(train_module, "Madgrad", Watched)
     edited(replace(TINY, steps=5, lr=1e-3, decay=0.1, lr_min=1e-5))
     assert rates == pytest.approx([1e-3, 1e-4, 1e-5, 1e-5, 1e-5])
+
+
+# --- a model that jobs share ---------------------------------------------------------------------
+
+
+def settings_of(model):
+    """All of a model's state except its caches and its weights, which have tests of their own."""
+    return {k: v for k, v in vars(model).items() if k not in ("_positions", "fingerprint")}
+
+
+def test_a_training_leaves_the_shared_model_as_it_was(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    model = tiny_model()
+    before, during = settings_of(model), []
+
+    class Watching(Silent):
+        def step(self, phase, done, total):
+            during.append(settings_of(model) == before)
+
+    edited(replace(TINY, precision="bfloat16"), report=Watching(), model=model)
+    assert len(during) > TINY.steps
+    assert all(during)
+    assert settings_of(model) == before
+
+
+@pytest.mark.parametrize("stop", [1, 5, 60])
+def test_a_cancelled_training_leaves_the_shared_model_as_it_was(stop):
+    class Cancelling(Silent):
+        calls = 0
+
+        def step(self, phase, done, total):
+            self.calls += 1
+            if self.calls > stop:
+                raise Cancelled
+
+    model = tiny_model()
+    before = settings_of(model)
+    with pytest.raises(Cancelled):
+        edited(report=Cancelling(), model=model)
+    assert settings_of(model) == before
+
+
+def test_trainings_that_share_a_model_keep_to_their_own_settings(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    model, reports = tiny_model(), [Recorder(), Recorder()]
+    configs = [replace(TINY, precision=one) for one in ("float32", "bfloat16")]
+    setups = [
+        setup_of(config, report=report, model=model)
+        for config, report in zip(configs, reports, strict=True)
+    ]
+    image = to_tensor(disc(32, 32), CPU)
+    wanted = [model.encode_image(image), model.configured(bfloat16=True).encode_image(image)]
+    assert not torch.equal(*wanted)
+    for one, other in ((0, 1), (1, 0)):
+        counts = [len(report.steps) for report in reports]
+        assert torch.equal(setups[one].clip.encode_image(image), wanted[one])
+        assert len(reports[one].steps) > counts[one]
+        assert len(reports[other].steps) == counts[other]
 
 
 # --- texts ---------------------------------------------------------------------------------------
@@ -271,7 +327,7 @@ def test_texts_stand_in_for_one_another():
     by_source = TextTargets(model, EditTexts(prompt=("gold",), source=("disc",)))
     by_region = TextTargets(model, EditTexts(prompt=("gold",), region=("disc",)))
     assert torch.equal(by_source.source_PKD, by_region.source_PKD)
-    assert torch.equal(by_source.region_D, by_region.region_D)
+    assert torch.equal(by_source.region_or_source_D, by_region.region_or_source_D)
     assert by_source.avoid_D is None
     screen = TextTargets(model, EditTexts(prompt=("gold",), screen=("ice",))).screen_PKD
     torch.testing.assert_close(screen[0, 0], model.encode_text(["ice over a green screen."])[0])
@@ -282,21 +338,21 @@ def test_texts_stand_in_for_one_another():
 # --- small pieces --------------------------------------------------------------------------------
 
 
-def test_compose_is_over():
+def test_composite_is_over():
     rng = np.random.default_rng(0)
     layer, under = rng.random((2, 4, 5, 6)), rng.random((2, 3, 5, 6))
     wanted = layer[:, 3:] * layer[:, :3] + (1 - layer[:, 3:]) * under
-    made = compose(torch.from_numpy(layer), torch.from_numpy(under))
+    made = composite(torch.from_numpy(layer), torch.from_numpy(under))
     np.testing.assert_allclose(made.numpy(), wanted)
 
 
-def test_haze_is_cleared_and_the_rest_stretched():
+def test_matte_levels_clear_the_haze_and_stretch_the_rest():
     layer = torch.full((1, 4, 1, 5), 0.5)
     layer[0, 3, 0] = torch.tensor([0.02, 0.05, 0.5, 0.95, 0.99])
-    made = clear_haze(layer, EditConfig(matte=(0.05, 0.95)))
+    made = matte_levels(layer, EditConfig(matte=(0.05, 0.95)))
     torch.testing.assert_close(made[0, 3, 0], torch.tensor([0.0, 0.0, 0.5, 1.0, 1.0]))
     assert torch.equal(made[:, :3], layer[:, :3])
-    assert torch.equal(clear_haze(layer, EditConfig(matte=(0, 1))), layer)
+    assert torch.equal(matte_levels(layer, EditConfig(matte=(0, 1))), layer)
 
 
 def test_structure_is_seen_in_whole_patches_short_side_the_models():
@@ -324,42 +380,43 @@ def test_bfloat16_is_taken_only_where_it_pays(monkeypatch):
 
 def test_train_returns_a_loss_for_every_step():
     network = Generator(channels=6, scales=3, side=40)
-    history = train(
-        network, lambda _: [shot_of(network)], criterion(), replace(TINY, steps=3), Silent(),
-        preview=disc,
-    )  # fmt: skip
+
+    class Disc:
+        def __init__(self):
+            self.network = network
+
+        def examples(self, step):
+            return [example_of(network)]
+
+        def preview(self):
+            return disc()
+
+    history = train(setup_of(replace(TINY, steps=3)), Disc())
     assert len(history) == 3
     assert np.isfinite(history).all()
 
 
-def test_the_generator_keeps_float32_on_cpus() -> None:
-    with autocast(replace(TINY, precision="bfloat16"), torch.device("cpu")):
-        assert torch.nn.Conv2d(3, 4, 3)(torch.rand(1, 3, 8, 8)).dtype == torch.float32
+def test_the_generator_keeps_float32_on_cpus(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    setup = setup_of(replace(TINY, precision="bfloat16"))
+    assert setup.clip.bfloat16
+    assert not setup.generator(40).autocast
 
 
-def test_few_crops_come_again_each_with_its_views(monkeypatch):
-    class Begun(Exception):  # noqa: N818
-        pass
-
-    def begun(network, shots_of, *_):
-        raise Begun(shots_of)
-
-    monkeypatch.setattr(image_module, "train", begun)
+def test_a_fixed_set_of_crops_recurs_each_with_its_views():
     config = replace(TINY, internal_count=2, whole_every=4)
-    with pytest.raises(Begun) as caught:
-        edit_image(disc(), TEXTS, tiny_model(), config, CPU, Silent())
-    (shots_of,) = caught.value.args
+    still = Still(disc(), setup_of(config))
     found = {}
     for step in range(9):
-        for shot in shots_of(step):
-            assert (shot.views is None) == (shot.name == "whole")
-            found.setdefault(shot.name, []).append(shot)
+        for example in still.examples(step):
+            assert (example.views is None) == (example.name == "whole")
+            found.setdefault(example.name, []).append(example)
     assert set(found) == {"whole", "crop 0", "crop 1"}
-    for shots in found.values():
-        assert len(shots) > 1
-        for shot in shots[1:]:
-            assert torch.equal(shot.source, shots[0].source)
-            if shot.views is not None:
-                assert torch.equal(shot.views.homography, shots[0].views.homography)
+    for examples in found.values():
+        assert len(examples) > 1
+        for example in examples[1:]:
+            assert torch.equal(example.source, examples[0].source)
+            if example.views is not None:
+                assert torch.equal(example.views.homography, examples[0].views.homography)
     one, other = found["crop 0"][0], found["crop 1"][0]
     assert not torch.equal(one.views.homography, other.views.homography)

@@ -1,4 +1,4 @@
-"""A convolution done before its picture is drawn out is the one done after."""
+"""A convolution computed before its image is upsampled equals the one computed after."""
 
 import pytest
 import torch
@@ -8,28 +8,28 @@ from torch import nn
 from backend.edit.upsampled import (
     COLUMNS,
     ROWS,
-    drawn_out,
     normalised_convolution,
     plain_convolution,
+    upsampling,
 )
 
 
 def made(h, w, height, width, *, batch=1, channels=6, outs=5, offset=0.0):
     random = torch.Generator().manual_seed(0)
     x = torch.randn(batch, channels, h, w, generator=random) + offset
-    beside = torch.randn(batch, 4, height, width, generator=random)
+    skip = torch.randn(batch, 4, height, width, generator=random)
     norm = nn.BatchNorm2d(channels + 4, track_running_stats=False)
     conv = nn.Conv2d(channels + 4, outs, 3, padding=1, padding_mode="reflect")
     with torch.no_grad():
         for weight in (*norm.parameters(), *conv.parameters()):
             weight.copy_(torch.randn(weight.shape, generator=random))
-    return x.requires_grad_(), beside.requires_grad_(), norm, conv
+    return x.requires_grad_(), skip.requires_grad_(), norm, conv
 
 
-def with_gradients(way, x, beside, norm, conv):
-    out = way(x, beside, norm, conv)
+def with_gradients(way, x, skip, norm, conv):
+    out = way(x, skip, norm, conv)
     before = torch.randn(out.shape, generator=torch.Generator().manual_seed(1)).to(out)
-    wanted = [x, beside, *norm.parameters(), *conv.parameters()]
+    wanted = [x, skip, *norm.parameters(), *conv.parameters()]
     return [out.detach(), *torch.autograd.grad(out, wanted, before)]
 
 
@@ -45,14 +45,14 @@ SIZES = [
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("batch", [1, 2])
-def test_values_and_gradients_are_those_of_the_long_way(size, batch):
-    x, beside, norm, conv = made(*size, batch=batch)
+def test_values_and_gradients_equal_the_plain_convolution(size, batch):
+    x, skip, norm, conv = made(*size, batch=batch)
     double = [
-        x.detach().double().requires_grad_(), beside.detach().double().requires_grad_(),
+        x.detach().double().requires_grad_(), skip.detach().double().requires_grad_(),
         *(nn.Module.double(module) for module in made(*size, batch=batch)[2:]),
     ]  # fmt: skip
     truth = with_gradients(plain_convolution, *double)
-    ours = with_gradients(normalised_convolution, x, beside, norm, conv)
+    ours = with_gradients(normalised_convolution, x, skip, norm, conv)
     for one, wanted in zip(ours, truth, strict=True):
         assert one.shape == wanted.shape
         tolerance = 1e-5 * float(wanted.abs().max())
@@ -60,22 +60,22 @@ def test_values_and_gradients_are_those_of_the_long_way(size, batch):
 
 
 def test_a_large_offset_costs_no_digits():
-    """The norm takes it away; a variance from mean squares alone would be noise."""
+    """The norm cancels it; a variance from mean squares alone would be noise."""
     args = made(9, 9, 18, 18)
     near = normalised_convolution(*args)
     far = normalised_convolution(args[0] + 300, *args[1:])
     torch.testing.assert_close(far, near, atol=2e-3, rtol=0)
 
 
-def test_nothing_is_kept_from_the_picture_before():
-    """Buffers are reused within a call: a second picture has nothing of the first."""
-    x, beside, norm, conv = made(5, 5, 10, 10)
-    alone = normalised_convolution(x, beside, norm, conv)
+def test_no_image_leaves_anything_behind():
+    """Buffers are reused within a call; a second image has nothing of the first."""
+    x, skip, norm, conv = made(5, 5, 10, 10)
+    alone = normalised_convolution(x, skip, norm, conv)
     normalised_convolution(*made(19, 23, 38, 46)[:2], norm, conv)
-    assert torch.equal(normalised_convolution(x, beside, norm, conv), alone)
+    assert torch.equal(normalised_convolution(x, skip, norm, conv), alone)
 
 
-def test_drawn_out_is_torchs_bilinear():
+def test_upsampling_is_torchs_bilinear():
     x = torch.rand(1, 1, 7, generator=torch.Generator().manual_seed(0))
     wanted = F.interpolate(x, scale_factor=2, mode="linear", align_corners=False)[0, 0, :13]
-    torch.testing.assert_close(drawn_out(7, 13) @ x[0, 0], wanted)
+    torch.testing.assert_close(upsampling(7, 13) @ x[0, 0], wanted)

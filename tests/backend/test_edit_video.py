@@ -8,14 +8,15 @@ import torch
 from panning import CPU, STEP, TINY, H, Panning, T, W
 from tiny_clip import tiny_model
 
+from backend.atlas.sampling import sample
+from backend.edit import train as train_module
 from backend.edit.config import EditTexts
-from backend.edit.crops import MIN_CROP, Window
-from backend.edit.extents import CELL
-from backend.edit.footage import Footage, Place, Places
-from backend.edit.preview import GAP
-from backend.edit.train import PHASE
-from backend.edit.video import edit_atlas, over, premultiply, sample
-from backend.progress import Cancelled, Silent
+from backend.edit.crops import CELL, MIN_CROP, Window
+from backend.edit.footage import EditRegions, Footage, Region
+from backend.edit.pixels import PREVIEW_GAP, over, premultiply
+from backend.edit.train import Setup
+from backend.edit.video import edit_atlas
+from backend.progress import EDIT_PHASE, Cancelled, Silent
 
 TEXTS = EditTexts(prompt=("golden wall",), source=("wall",))
 
@@ -37,13 +38,17 @@ class Recorder(Silent):
 def footage(layer="background", config=TINY, atlas=None, frames=None):
     atlas = atlas or Panning()
     frames = atlas.clip() if frames is None else frames
-    return Footage(frames, atlas, layer, config, CPU, Silent())
+    return Footage(frames, atlas, layer, config, CPU)
 
 
 def edited(layer="foreground", config=TINY, report=None, atlas=None, frames=None):
     atlas = atlas or Panning()
     frames = atlas.clip() if frames is None else frames
-    return edit_atlas(frames, atlas, layer, TEXTS, tiny_model(), config, CPU, report or Silent())
+    return edit_atlas(frames, atlas, layer, setup_of(config, report))
+
+
+def setup_of(config=TINY, report=None, model=None):
+    return Setup(TEXTS, model or tiny_model(), config, report or Silent())
 
 
 # --- geometry ------------------------------------------------------------------------------------
@@ -71,10 +76,10 @@ def test_a_crop_of_the_atlas_seen_through_the_map_is_the_frame():
     made = footage()
     random = torch.Generator().manual_seed(0)
     for _ in range(5):
-        views = [made.view(t, random) for t in made.moments(random)]
+        views = [made.view(t, random) for t in made.draw_frames(random)]
         area = made.atlas_window(views)
         for view in views:
-            seen = sample(area.cut(made.atlas), made.local(view.uv, area))
+            seen = sample(area.cut(made.atlas), made.local(view.uv, area), "zeros")
             torch.testing.assert_close(seen, view.frame, atol=5e-3, rtol=0)
 
 
@@ -82,10 +87,10 @@ def test_a_crop_has_the_detail_that_the_atlas_has_there():
     made = footage(config=replace(TINY, detail=1.0, detail_radius=0.02))
     random = torch.Generator().manual_seed(0)
     for _ in range(5):
-        views = [made.view(t, random) for t in made.moments(random)]
+        views = [made.view(t, random) for t in made.draw_frames(random)]
         area = made.atlas_window(views)
         for view in views:
-            seen = sample(area.cut(made.detail.map), made.local(view.uv, area))
+            seen = sample(area.cut(made.detail.map), made.local(view.uv, area), "zeros")
             both = torch.stack([seen.flatten(), view.detail.flatten()])
             assert torch.corrcoef(both)[0, 1] > 0.9
             assert both.std(1).min() > 0.05
@@ -107,9 +112,9 @@ def test_the_extent_of_a_crop_is_what_its_visible_pixels_look_at():
         assert (beyond < cell).all()
 
 
-def test_moments_are_a_frame_and_its_neighbours():
+def test_a_step_draws_a_frame_and_its_neighbours():
     made, random = footage(), torch.Generator().manual_seed(0)
-    draws = {tuple(made.moments(random)) for _ in range(60)}
+    draws = {tuple(made.draw_frames(random)) for _ in range(60)}
     assert draws == {(0, 2, 4), (1, 3, 5)}
 
 
@@ -117,7 +122,7 @@ def test_moments_are_a_frame_and_its_neighbours():
 def test_short_clips_make_do_with_fewer_neighbours(count, wanted):
     made = footage(frames=Panning().clip()[:count])
     random = torch.Generator().manual_seed(0)
-    assert {tuple(made.moments(random)) for _ in range(20)} == wanted
+    assert {tuple(made.draw_frames(random)) for _ in range(20)} == wanted
 
 
 def test_background_crops_keep_most_of_the_frame():
@@ -152,7 +157,7 @@ def test_small_objects_still_give_a_usable_crop():
 
     made, random = footage("foreground", atlas=Dot()), torch.Generator().manual_seed(0)
     for _ in range(20):
-        views = [made.view(t, random) for t in made.moments(random)]
+        views = [made.view(t, random) for t in made.draw_frames(random)]
         assert min(views[0].frame.shape[-2:]) >= MIN_CROP
         area = made.atlas_window(views)
         assert min(area.bottom - area.top, area.right - area.left) >= MIN_CROP
@@ -178,7 +183,7 @@ def test_frames_without_the_object_are_not_drawn_and_do_not_shrink_it():
     made = footage("foreground", config, atlas=Gone())
     assert made.size == footage("foreground", config).size
     random = torch.Generator().manual_seed(0)
-    assert {tuple(made.moments(random)) for _ in range(20)} == {(1, 3, 5)}
+    assert {tuple(made.draw_frames(random)) for _ in range(20)} == {(1, 3, 5)}
 
     class Never(Panning):
         def opacity(self, layer, t, size=None):
@@ -228,7 +233,7 @@ def test_no_gradient_reaches_the_atlas_or_the_text_image_model():
     atlas, model = Panning(), tiny_model()
     for frozen in (atlas.colours, atlas.seen):
         frozen.requires_grad_()
-    edit_atlas(atlas.clip(), atlas, "foreground", TEXTS, model, TINY, CPU, Silent())
+    edit_atlas(atlas.clip(), atlas, "foreground", setup_of(model=model))
     assert atlas.colours.grad is None
     assert atlas.seen.grad is None
     assert all(weight.grad is None for weight in model.clip.parameters())
@@ -248,26 +253,24 @@ def test_same_seed_same_atlas():
     assert not torch.equal(first, edited(config=replace(TINY, seed=4)))
 
 
-def caught_shots(monkeypatch, layer, config=TINY):
-    from backend.edit import video
-
+def examples_of(monkeypatch, layer, config=TINY):
     caught = []
 
-    class Catching(video.Criterion):
-        def __call__(self, shots, step):
-            caught.append(shots)
-            return super().__call__(shots, step)
+    class Catching(train_module.Criterion):
+        def __call__(self, examples, step):
+            caught.append(examples)
+            return super().__call__(examples, step)
 
-    monkeypatch.setattr(video, "Criterion", Catching)
+    monkeypatch.setattr(train_module, "Criterion", Catching)
     edited(layer, config)
     return caught
 
 
 def test_a_step_judges_three_frames_one_direct_view_and_at_times_the_atlas(monkeypatch):
-    steps = caught_shots(monkeypatch, "background")
-    assert [len(shots) for shots in steps] == [5, 4, 5]
+    steps = examples_of(monkeypatch, "background")
+    assert [len(examples) for examples in steps] == [5, 4, 5]
     assert steps[0][4].source.shape[-2:] == (H, 100)
-    assert len(caught_shots(monkeypatch, "background", replace(TINY, direct=False))[1]) == 3
+    assert len(examples_of(monkeypatch, "background", replace(TINY, direct=False))[1]) == 3
 
 
 def test_without_the_internal_dataset_a_frame_looks_the_same_every_time(monkeypatch):
@@ -277,20 +280,20 @@ def test_without_the_internal_dataset_a_frame_looks_the_same_every_time(monkeypa
     flipped = []
     real = torch.Tensor.flip
     monkeypatch.setattr(torch.Tensor, "flip", lambda x, *d: flipped.append(d) or real(x, *d))
-    for shots in caught_shots(monkeypatch, "background", config):
-        for shot in shots[:4]:
-            source = (shot.source[0].permute(1, 2, 0) * 255).round().byte().numpy()
+    for examples in examples_of(monkeypatch, "background", config):
+        for example in examples[:4]:
+            source = (example.source[0].permute(1, 2, 0) * 255).round().byte().numpy()
             assert any(np.array_equal(source, frame) for frame in Panning().clip())
     assert not flipped
 
 
 def test_outside_the_object_the_frame_shows_and_the_screen_is_green(monkeypatch):
-    for shot in caught_shots(monkeypatch, "foreground")[1]:
-        outside = (shot.alpha == 0).expand(-1, 3, -1, -1)
+    for example in examples_of(monkeypatch, "foreground")[1]:
+        outside = (example.alpha == 0).expand(-1, 3, -1, -1)
         assert 0.2 < float(outside.float().mean()) < 1
-        assert torch.equal(shot.output[outside], shot.source[outside])
-        green = torch.tensor(TINY.green).reshape(1, 3, 1, 1).expand_as(shot.screen)
-        assert torch.equal(shot.screen[outside], green[outside])
+        assert torch.equal(example.output[outside], example.source[outside])
+        green = torch.tensor(TINY.green).reshape(1, 3, 1, 1).expand_as(example.screen)
+        assert torch.equal(example.screen[outside], green[outside])
 
 
 def test_the_background_stays_behind_the_object():
@@ -300,27 +303,27 @@ def test_the_background_stays_behind_the_object():
 
 
 def test_a_bootstrap_starts_where_the_layer_may_be(monkeypatch):
-    for shot in caught_shots(monkeypatch, "foreground")[1]:
-        assert set(shot.relevancy.unique().tolist()) <= {0.0, 1.0}
-        assert not shot.alpha[shot.relevancy == 0].any()
+    for example in examples_of(monkeypatch, "foreground")[1]:
+        assert set(example.relevancy.unique().tolist()) <= {0.0, 1.0}
+        assert not example.alpha[example.relevancy == 0].any()
 
 
 def test_the_references_backdrop_is_the_layer_alone(monkeypatch):
     config = replace(TINY, backdrop="atlas", direct=False)
-    for shot in caught_shots(monkeypatch, "foreground", config)[1]:
-        outside = (shot.alpha == 0).expand(-1, 3, -1, -1)
-        assert float(shot.source[outside].abs().max()) == 0
+    for example in examples_of(monkeypatch, "foreground", config)[1]:
+        outside = (example.alpha == 0).expand(-1, 3, -1, -1)
+        assert float(example.source[outside].abs().max()) == 0
 
 
 def test_the_run_is_reported_and_shown():
     report = Recorder()
     edited("background", config=replace(TINY, steps=4, size=64), report=report)
     done = [step for _, step, _ in report.steps]
-    assert {(phase, total) for phase, _, total in report.steps} == {(PHASE, 4)}
+    assert {(phase, total) for phase, _, total in report.steps} == {(EDIT_PHASE, 4)}
     assert done == sorted(done)
     assert set(done) == {0, 1, 2, 3, 4}
     assert len(report.previews) == 3
-    assert report.previews[0].shape == (48 + GAP + 48, 64, 3)
+    assert report.previews[0].shape == (48 + PREVIEW_GAP + 48, 64, 3)
     assert report.notes == []
 
 
@@ -333,15 +336,15 @@ def test_cancel_is_felt_while_the_clip_is_prepared():
         edited(report=Impatient())
 
 
-def test_every_picture_of_a_step_is_told_where_the_layer_should_and_should_not_be(monkeypatch):
-    def places_of(made, *_):
-        wanted = Place(made.opacity * 0.25, made.coverage * 0.25)
-        return Places(wanted, Place(made.opacity * 0.75, made.coverage * 0.75))
+def test_every_example_of_a_step_knows_where_the_layer_should_and_should_not_be(monkeypatch):
+    def find_regions(made, *_):
+        wanted = Region(made.opacity * 0.25, made.coverage * 0.25)
+        return EditRegions(wanted, Region(made.opacity * 0.75, made.coverage * 0.75))
 
-    monkeypatch.setattr("backend.edit.video.places_of", places_of)
-    shots = caught_shots(monkeypatch, "background")[0]
-    assert len(shots) == 5
-    for shot in shots:
-        assert shot.relevancy.shape == shot.avoid.shape == shot.alpha.shape
-        assert float(shot.relevancy.max()) == pytest.approx(0.25)
-        torch.testing.assert_close(shot.avoid, 3 * shot.relevancy)
+    monkeypatch.setattr("backend.edit.video.find_regions", find_regions)
+    examples = examples_of(monkeypatch, "background")[0]
+    assert len(examples) == 5
+    for example in examples:
+        assert example.relevancy.shape == example.avoid.shape == example.alpha.shape
+        assert float(example.relevancy.max()) == pytest.approx(0.25)
+        torch.testing.assert_close(example.avoid, 3 * example.relevancy)

@@ -16,11 +16,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from backend.clip.model import TextImageModel
-from backend.edit import image, loss_log, train, video
+from backend.edit import criterion, image, loss_log, train, video
 from backend.edit.config import EditConfig, EditTexts, ViewConfig
-from backend.edit.extents import Extents
+from backend.edit.crops import Extents
 from backend.edit.image import edit_image
-from backend.edit.loss_log import Ledger
+from backend.edit.loss_log import LossLog
+from backend.edit.train import Setup
 from backend.edit.video import edit_atlas
 from backend.progress import Silent
 from protocol.jobs import JobError
@@ -116,11 +117,11 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     real_train, add = train.train, Extents.add
     cells: list[torch.Tensor] = []
 
-    def watched(*args: Any) -> list[float]:
-        *first, preview, checkpoint = args
+    def watched(setup: Setup, subject: Any) -> list[float]:
         made.begin(cells)
+        subject.preview = made.paused(subject.preview)
         try:
-            return real_train(*first, made.paused(preview), checkpoint)
+            return real_train(setup, subject)
         finally:
             made.on = False
 
@@ -130,24 +131,24 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
 
     for room in (image, video):
         monkeypatch.setattr(room, "train", watched)
-    monkeypatch.setattr(loss_log, "PATIENCE", 10)
+    monkeypatch.setattr(loss_log, "READ_EVERY", 10)
     monkeypatch.setattr(Extents, "add", adding)
-    monkeypatch.setattr(Ledger, "settle", made.paused(Ledger.settle))
-    real_init = Ledger.__init__
+    monkeypatch.setattr(LossLog, "read", made.paused(LossLog.read))
+    real_init = LossLog.__init__
 
-    def on_a_gpu(self: Ledger, known: list[float], device: torch.device) -> None:
+    def on_a_gpu(self: LossLog, known: list[float], device: torch.device) -> None:
         real_init(self, known, torch.device("cuda"))
 
-    monkeypatch.setattr(Ledger, "__init__", on_a_gpu)
+    monkeypatch.setattr(LossLog, "__init__", on_a_gpu)
     return made
 
 
 def still(config: EditConfig) -> None:
-    edit_image(FRAMES[0], TEXTS, tiny_model(), config, CPU, Silent())
+    edit_image(FRAMES[0], Setup(TEXTS, tiny_model(), config, Silent()))
 
 
 def moving(config: EditConfig) -> None:
-    edit_atlas(FRAMES, noise(), "foreground", TEXTS, tiny_model(), config, CPU, Silent())
+    edit_atlas(FRAMES, noise(), "foreground", Setup(TEXTS, tiny_model(), config, Silent()))
 
 
 @pytest.mark.parametrize("edit", [still, moving])
@@ -160,14 +161,14 @@ def test_no_step_reads_what_the_device_computed(
 
 
 def test_the_watch_sees_a_read(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = train.sparsity_loss
+    real = criterion.sparsity_loss
 
     def reading(alpha: torch.Tensor, *weights: float) -> torch.Tensor:
         float(alpha.detach().mean())
         alpha[alpha > 0.5]
         return real(alpha, *weights)
 
-    monkeypatch.setattr(train, "sparsity_loss", reading)
+    monkeypatch.setattr(criterion, "sparsity_loss", reading)
     with watch:
         still(replace(TINY, steps=1))
     assert watch.reads == ["_local_scalar_dense", "index"] * 2
@@ -191,20 +192,21 @@ def test_cuda_itself_sees_no_wait(room: Any, monkeypatch: pytest.MonkeyPatch) ->
 
         return within
 
-    def strict(*args: Any) -> list[float]:
-        *first, preview, checkpoint = args
-        return mode("error", real_train)(*first, mode("default", preview), checkpoint)
+    def strict(setup: Setup, subject: Any) -> list[float]:
+        subject.preview = mode("default", subject.preview)
+        losses: list[float] = mode("error", real_train)(setup, subject)
+        return losses
 
     monkeypatch.setattr(room, "train", strict)
-    monkeypatch.setattr(Ledger, "settle", mode("default", Ledger.settle))
+    monkeypatch.setattr(LossLog, "read", mode("default", LossLog.read))
     model = TextImageModel(
         tiny_clip(), open_clip.SimpleTokenizer(context_length=16), mean=(0.48, 0.46, 0.41),
         std=(0.27, 0.26, 0.28), name="tiny", device=device,
     )  # fmt: skip
     if room is image:
-        edit_image(FRAMES[0], TEXTS, model, TINY, device, Silent())
+        edit_image(FRAMES[0], Setup(TEXTS, model, TINY, Silent()))
     else:
-        edit_atlas(FRAMES, noise(device), "foreground", TEXTS, model, TINY, device, Silent())
+        edit_atlas(FRAMES, noise(device), "foreground", Setup(TEXTS, model, TINY, Silent()))
 
 
 # --- the losses, asked for late ------------------------------------------------------------------
@@ -214,27 +216,27 @@ def test_losses_are_asked_for_every_few_steps_and_at_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = []
-    real = Ledger.settle
-    monkeypatch.setattr(Ledger, "settle", lambda self: asked.append(None) or real(self))
-    book = Ledger([], torch.device("cuda"))
+    real = LossLog.read
+    monkeypatch.setattr(LossLog, "read", lambda self: asked.append(None) or real(self))
+    book = LossLog([], torch.device("cuda"))
     for step in range(25):
         book.add(torch.tensor(float(step)), {})
     assert len(asked) == 2
-    assert book.settle() == [float(step) for step in range(25)]
+    assert book.read() == [float(step) for step in range(25)]
 
 
 def test_a_late_look_still_names_the_first_step_and_its_parts() -> None:
-    book = Ledger([1.0, 1.0], torch.device("cuda"))
+    book = LossLog([1.0, 1.0], torch.device("cuda"))
     good = {"composition": torch.tensor(1.0), "screen": torch.tensor(1.0)}
     book.add(torch.tensor(2.0), good)
     book.add(torch.tensor(torch.nan), {**good, "screen": torch.tensor(torch.nan)})
     book.add(torch.tensor(torch.nan), dict.fromkeys(good, torch.tensor(torch.nan)))
     with pytest.raises(JobError) as caught:
-        book.settle()
+        book.read()
     assert caught.value.problem.message == "The edit broke down at step 4: screen is not a number."
 
 
 def test_a_cpu_is_asked_at_every_step() -> None:
-    book = Ledger([], CPU)
+    book = LossLog([], CPU)
     with pytest.raises(JobError, match="step 1: the loss"):
         book.add(torch.tensor(torch.inf), {})

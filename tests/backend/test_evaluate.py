@@ -92,10 +92,10 @@ def test_seeds_tell_how_far_chance_goes(tiny, tmp_path, capsys):
 def test_a_run_that_breaks_down_is_told_and_the_others_go_on(tiny, tmp_path, monkeypatch, capsys):
     real = cells.edit_image
 
-    def fragile(image, texts, *more):
-        if texts.prompt == ("a wooden swan",):
+    def fragile(image, setup):
+        if setup.texts.prompt == ("a wooden swan",):
             raise JobError("diverged", "The edit broke down.", "Try another seed.")
-        return real(image, texts, *more)
+        return real(image, setup)
 
     monkeypatch.setattr(cells, "edit_image", fragile)
     assert tiny("--variants", OURS, "--kinds", "still") == 0

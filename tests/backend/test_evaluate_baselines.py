@@ -9,11 +9,11 @@ from flat_atlas import FlatAtlas
 from tiny_clip import tiny_model
 
 from backend.edit.config import EditConfig, EditTexts, ViewConfig
+from backend.edit.train import Setup
 from backend.edit.video import edit_atlas
 from backend.progress import Silent
 from scripts.measure.evaluate.baselines import edit_atlas_alone, edit_frames_alone
 
-CPU = torch.device("cpu")
 H, W, T = 56, 72, 5
 BOX = (12, 8, 52, 48)  # x0 y0 x1 y1
 TINY = EditConfig(
@@ -49,13 +49,13 @@ def frames(seed=0):
 
 def alone(config=TINY, atlas=None, clip=None):
     atlas, clip = atlas or NoisyAtlas(), clip or tiny_model()
-    return edit_atlas_alone(atlas, "foreground", TEXTS, clip, config, CPU, Silent())
+    return edit_atlas_alone(atlas, "foreground", TEXTS, clip, config, Silent())
 
 
 def framewise(config=TINY, atlas=None, clip=None, layer="foreground", clip_frames=None):
     shown = frames() if clip_frames is None else clip_frames
     atlas, clip = atlas or NoisyAtlas(), clip or tiny_model()
-    return np.stack(edit_frames_alone(shown, atlas, layer, TEXTS, clip, config, CPU, Silent()))
+    return np.stack(edit_frames_alone(shown, atlas, layer, Setup(TEXTS, clip, config, Silent())))
 
 
 def test_the_atlas_alone_gives_an_rgba_atlas_clear_where_no_frame_looks():
@@ -133,7 +133,7 @@ def pictures_of_a_step(run):
 def test_all_look_at_as_many_views_in_a_step():
     ours = pictures_of_a_step(
         lambda config, clip: edit_atlas(
-            frames(), NoisyAtlas(), "foreground", TEXTS, clip, config, CPU, Silent()
+            frames(), NoisyAtlas(), "foreground", Setup(TEXTS, clip, config, Silent())
         )
     )
     assert ours > 0

@@ -12,6 +12,7 @@ from jobs import Job
 from msgspec.structs import replace
 
 from backend.edit.config import EditTexts
+from backend.edit.train import Setup
 from backend.executors.base import AnyReport, Previewed, Step
 from backend.methods import atlas, edit
 from backend.painters import text2live
@@ -108,8 +109,8 @@ def test_all_five_texts_reach_the_edit(
     texts = {name: (f"the {name}",) for name in ("screen", "region", "avoid")}
     caught = []
 
-    def edit_image(image: np.ndarray, texts: EditTexts, *_: object, **__: object) -> np.ndarray:
-        caught.append(texts)
+    def edit_image(image: np.ndarray, setup: Setup, mask: object) -> np.ndarray:
+        caught.append(setup.texts)
         return np.zeros((*image.shape[:2], 4), np.uint8)
 
     monkeypatch.setattr(text2live, "edit_image", edit_image)

@@ -148,7 +148,7 @@ def test_a_still_is_edited_where_it_shows_the_layer(
 ) -> None:
     caught: list[np.ndarray] = []
 
-    def edit_image(image: np.ndarray, *_: object, mask: np.ndarray, **__: object) -> np.ndarray:
+    def edit_image(image: np.ndarray, setup: object, mask: np.ndarray) -> np.ndarray:
         caught.append(mask)
         return np.zeros((H, W, 4), np.uint8)
 

@@ -49,9 +49,7 @@ class Still(Job):
         monkeypatch.setattr(mask_prompts, "_relevancy_of", self._relevancy_of)
         monkeypatch.setattr(mask_prompts, "load_segmenter", lambda *_: self)
 
-    def _edit(
-        self, image: np.ndarray, *_: object, mask: np.ndarray | None, **__: object
-    ) -> np.ndarray:
+    def _edit(self, image: np.ndarray, setup: object, mask: np.ndarray | None) -> np.ndarray:
         self.mask = mask
         return np.zeros((H, W, 4), np.uint8)
 

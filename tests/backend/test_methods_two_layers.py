@@ -15,7 +15,7 @@ from brief import make_brief
 from backend import media
 from backend.context import Context
 from backend.edit import recipes
-from backend.edit.config import EditTexts
+from backend.edit.train import Setup
 from backend.executors.base import AnyReport, Note, Step
 from backend.methods import edit
 from backend.methods.warm_starts import sweep
@@ -149,11 +149,11 @@ def caught(
     calls = []
     real = getattr(text2live, name)
 
-    def spying(pixels: np.ndarray, *rest: object, **more: object) -> object:
+    def spying(pixels: np.ndarray, *rest: object) -> object:
         layer = rest[1] if name == "edit_atlas" else ""
-        texts = next(one for one in rest if isinstance(one, EditTexts))
+        texts = next(one.texts for one in rest if isinstance(one, Setup))
         calls.append((pixels, layer, texts.prompt, texts.source, texts.screen))
-        return real(pixels, *rest, **more)
+        return real(pixels, *rest)
 
     monkeypatch.setattr(text2live, name, spying)
     return calls

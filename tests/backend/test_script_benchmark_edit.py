@@ -47,9 +47,9 @@ def test_both_loops_see_the_same_pictures() -> None:
         benchmark_edit.prepare("image", model, config, kind) for kind in (Generator, PlainGenerator)
     )
     for step in (1, 2):
-        ours = one.shots_of(step)[0].source
-        one.criterion(one.shots_of(step), step)  # draws views from the same numbers
-        torch.testing.assert_close(other.shots_of(step)[0].source, ours)
+        ours = one.examples(step)[0].source
+        one.setup.criterion(one.examples(step), step)  # draws views from the same numbers
+        torch.testing.assert_close(other.examples(step)[0].source, ours)
 
 
 def test_the_arithmetic_grows_with_the_picture(capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,8 +84,8 @@ def test_the_plain_loop_has_the_same_loss() -> None:
     )  # fmt: skip
     ours = benchmark_edit.prepare("image", model, config, Generator)
     theirs = benchmark_edit.prepare("image", model, config, PlainGenerator)
-    wanted, _ = ours.criterion(ours.shots_of(1), 1)
-    plain = PlainLoop(theirs.network, theirs.shots_of, model, benchmark_edit.TEXTS, config)
+    wanted, _ = ours.setup.criterion(ours.examples(1), 1)
+    plain = PlainLoop(theirs, model, benchmark_edit.TEXTS, config)
     assert plain.step(1) == pytest.approx(float(wanted.detach()), rel=1e-4)
     with torch.no_grad():
-        assert ours.criterion(theirs.shots_of(1), 1)[0] < wanted
+        assert ours.setup.criterion(theirs.examples(1), 1)[0] < wanted

@@ -1,13 +1,15 @@
-"""The smallest edit of a picture: a red disc, a tiny model, a few steps."""
+"""The smallest edit of an image: a red disc, a tiny model, a few steps."""
 
 import numpy as np
 import torch
 from tiny_clip import tiny_model
 
 from backend.edit.config import EditConfig, EditTexts, ViewConfig
+from backend.edit.criterion import Criterion, Example
 from backend.edit.image import edit_image
+from backend.edit.pixels import composite, to_tensor
 from backend.edit.texts import TextTargets
-from backend.edit.train import Criterion, Shot, compose, to_tensor
+from backend.edit.train import Setup
 from backend.progress import Silent
 
 CPU = torch.device("cpu")
@@ -19,7 +21,7 @@ TEXTS = EditTexts(prompt=("a golden disc", "gold"), source=("a red disc",))
 
 
 class Recorder(Silent):
-    """Remembers what it was told."""
+    """Remembers every report."""
 
     def __init__(self):
         self.steps, self.previews, self.notes = [], [], []
@@ -41,25 +43,29 @@ def disc(height=40, width=56):
     return image
 
 
-def edited(config=TINY, texts=TEXTS, report=None, mask=None, image=None):
+def setup_of(config=TINY, texts=TEXTS, report=None, model=None):
+    return Setup(texts, model or tiny_model(), config, report or Silent())
+
+
+def edited(config=TINY, texts=TEXTS, report=None, mask=None, model=None, image=None):
     image = disc() if image is None else image
-    return edit_image(image, texts, tiny_model(), config, CPU, report or Silent(), mask=mask)
+    return edit_image(image, setup_of(config, texts, report, model), mask)
 
 
 def criterion(config=TINY, texts=TEXTS):
     model = tiny_model()
     random = torch.Generator().manual_seed(0)
-    return Criterion(model, TextTargets(model, texts), config, CPU, random)
+    return Criterion(model, TextTargets(model, texts), config, random)
 
 
-def shot_of(network, image=None):
-    source = to_tensor(disc() if image is None else image, CPU)
+def example_of(network):
+    source = to_tensor(disc(), CPU)
     layer = network(source)
     green = torch.tensor([0, 177 / 255, 64 / 255]).reshape(1, 3, 1, 1)
-    return Shot(
+    return Example(
         source=source,
-        output=compose(layer, source),
-        screen=compose(layer, green),
+        output=composite(layer, source),
+        screen=composite(layer, green),
         alpha=layer[:, 3:],
         relevancy=torch.rand(1, 1, 40, 56, generator=torch.Generator().manual_seed(1)),
     )

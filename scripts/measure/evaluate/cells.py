@@ -25,6 +25,7 @@ from backend.clip.model import TextImageModel
 from backend.edit import train
 from backend.edit.config import EditConfig, EditTexts
 from backend.edit.image import edit_image
+from backend.edit.train import Setup
 from backend.edit.video import edit_atlas
 from backend.masks import resolve
 from backend.masks.prompts import MaskPrompts
@@ -122,19 +123,18 @@ def make_layer(order: Order) -> tuple[Pixels, Cost]:
 
 
 def _edited(order: Order, clip: TextImageModel) -> Pixels:
-    frames, device, report = order.footage.frames, torch.device(order.device), Silent()
+    frames, report = order.footage.frames, Silent()
+    texts, config = order.texts, order.config
     if order.atlas is None:
-        return np.stack(
-            [edit_image(one, order.texts, clip, order.config, device, report) for one in frames]
-        )
-    atlas = engines.load_atlas(order.atlas, device)
-    common = (order.layer, order.texts, clip, order.config, device, report)
-    if order.how == "frames alone":
-        return np.stack(edit_frames_alone(frames, atlas, *common))
+        return np.stack([edit_image(one, Setup(texts, clip, config, report)) for one in frames])
+    atlas = engines.load_atlas(order.atlas, clip.device)
     if order.how == "atlas alone":
-        rgba = edit_atlas_alone(atlas, *common)
-    else:
-        rgba = edit_atlas(frames, atlas, *common)
+        rgba = edit_atlas_alone(atlas, order.layer, texts, clip, config, report)
+        return np.stack(list(render_layer(atlas, order.layer, rgba, report)))
+    setup = Setup(texts, clip, config, report)
+    if order.how == "frames alone":
+        return np.stack(edit_frames_alone(frames, atlas, order.layer, setup))
+    rgba = edit_atlas(frames, atlas, order.layer, setup)
     return np.stack(list(render_layer(atlas, order.layer, rgba, report)))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from backend.edit import config as edit_config
 from backend.edit.config import EditTexts
-from backend.edit.recipes import recipe
+from backend.edit.recipes import with_recipe
 from protocol.jobs import ClipModel
 from scripts.measure.evaluate import cells
 from scripts.measure.evaluate.cases import Case, Footage
@@ -108,7 +108,7 @@ def order_of(cell: Cell, footage: Footage, settings: Settings) -> cells.Order:
             source=(case.source,),
             screen=case.screen(cell.prompt),
         ),
-        config=variant.change(recipe(case.recipe, config), cell.still),
+        config=variant.change(with_recipe(config, case.recipe), cell.still),
         how=variant.how,
         layer=case.layer,
         model=settings.model,
