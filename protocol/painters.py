@@ -8,7 +8,7 @@ description.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -36,7 +36,7 @@ class Text2LiveSettings(PainterSettings, frozen=True):
     screen: Annotated[
         tuple[str, ...],
         Meta(
-            title="Layer Alone",
+            title="Layer Prompt",
             description="What the layer shows on its own, for example: fire. Empty: the prompt",
         ),
     ] = ()
@@ -44,9 +44,12 @@ class Text2LiveSettings(PainterSettings, frozen=True):
         Recipe,
         Meta(
             title="Kind",
-            description="The kind of change. texture: a new material or look for a thing. effect: "
-            "something translucent over it, such as fire, smoke, snow or fog. style: a new look "
-            "for everything",
+            description="The kind of change",
+            extra={
+                "texture": "A new material or look for a thing, for example: golden swan",
+                "effect": "Something translucent over it, such as fire, smoke, snow or fog",
+                "style": "A new look for everything, for example: stained glass",
+            },
         ),
     ] = "texture"
     strength: Annotated[
@@ -86,7 +89,7 @@ class Setting:
     """One declared setting, for building a control.
 
     kind ``texts``: a list of alternatives. ``number``: from least to most, or None if optional.
-    ``choice``: one of choices.
+    ``choice``: one of choices, each with its description.
     """
 
     name: str
@@ -97,7 +100,7 @@ class Setting:
     least: float = 0.0
     most: float = 0.0
     optional: bool = False
-    choices: tuple[str, ...] = ()
+    choices: dict[str, str] = field(default_factory=dict)
 
 
 def declared(painter: str) -> tuple[Setting, ...]:
@@ -114,7 +117,8 @@ def _setting(name: str, default: Any, hint: Any) -> Setting:
     kind, meta = get_args(hint)
     title, description = meta.title or name, meta.description or ""
     if get_origin(kind) is Literal:
-        return Setting(name, "choice", default, title, description, choices=get_args(kind))
+        choices = {one: (meta.extra or {}).get(one, title) for one in get_args(kind)}
+        return Setting(name, "choice", default, title, description, choices=choices)
     if kind is float:
         return Setting(
             name, "number", default, title, description, meta.ge, meta.le, optional=optional

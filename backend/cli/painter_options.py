@@ -20,6 +20,8 @@ def add_painter_options(p: argparse.ArgumentParser, painter: str) -> None:
             words = f"{words} ({one.least:g} to {one.most:g})"
             group.add_argument(option, type=float, default=one.default, help=words)
         else:
+            choices = "; ".join(f"{name}: {text}" for name, text in one.choices.items())
+            words = f"{words}. {choices}"
             group.add_argument(option, default=one.default, help=words)
 
 

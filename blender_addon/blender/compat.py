@@ -131,7 +131,7 @@ def online() -> bool:
 
 def loses_edges() -> bool:
     """Whether a strip rendered below full size may lack its outermost pixels (before 4.2)."""
-    return bpy.app.version < (4, 2, 0)
+    return bool(bpy.app.version < (4, 2, 0))
 
 
 def image_settings(render: Any, media_type: str) -> Any:

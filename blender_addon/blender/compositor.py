@@ -151,8 +151,9 @@ def _group_node(tree: Any, job_ids: set[str], layer: str) -> Any:
     """The group node of these jobs' layer in the compositor, or None."""
     for node in tree.nodes:
         group = node.node_tree if node.bl_idname == "CompositorNodeGroup" else None
-        ours = group is not None and group.get(layers.JOB) in job_ids
-        if ours and group.get(layers.PART, layer) == layer:
+        if group is None or group.get(layers.JOB) not in job_ids:
+            continue
+        if group.get(layers.PART, layer) == layer:
             return node
     return None
 

@@ -14,7 +14,13 @@ from . import compat, runtime
 from .extract import remove_leftovers
 
 REDRAW_EVERY_S = 0.1
-_redraw = {"wanted": False, "next": 0.0}
+
+
+class _Redraw:
+    """Whether a redraw is wanted, and when the next one may happen."""
+
+    wanted = False
+    next_at = 0.0
 
 
 def on_timer() -> float:
@@ -29,9 +35,9 @@ def on_timer() -> float:
         # An exception would stop the timer for good and leave every job hanging.
         traceback.print_exc()
         changed = True
-    _redraw["wanted"] |= changed
-    if _redraw["wanted"] and time.monotonic() >= _redraw["next"]:
-        _redraw.update(wanted=False, next=time.monotonic() + REDRAW_EVERY_S)
+    _Redraw.wanted |= changed
+    if _Redraw.wanted and time.monotonic() >= _Redraw.next_at:
+        _Redraw.wanted, _Redraw.next_at = False, time.monotonic() + REDRAW_EVERY_S
         redraw()
     return state.interval()
 

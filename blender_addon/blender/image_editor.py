@@ -13,12 +13,7 @@ def show(image: Any, *, paint: bool) -> bool:
     """Show an image in an Image Editor, opening a window if needed; False in background mode."""
     if bpy.app.background:
         return False
-    if _image_editor() is None:
-        bpy.ops.wm.window_new()
-        window = bpy.context.window_manager.windows[-1]
-        widest = max(window.screen.areas, key=lambda one: one.width * one.height)
-        widest.type = "IMAGE_EDITOR"
-    area = _image_editor()[1]
+    _window, area = _image_editor() or _new_image_editor()
     space = area.spaces.active
     space.image = image
     space.mode = "PAINT" if paint else "VIEW"
@@ -28,6 +23,15 @@ def show(image: Any, *, paint: bool) -> bool:
     area.tag_redraw()
     bpy.app.timers.register(_fit, first_interval=0.2)  # once the editor has its size
     return True
+
+
+def _new_image_editor() -> tuple[Any, Any]:
+    """Open a window with an Image Editor in its largest area."""
+    bpy.ops.wm.window_new()
+    window = bpy.context.window_manager.windows[-1]
+    area = max(window.screen.areas, key=lambda one: one.width * one.height)
+    area.type = "IMAGE_EDITOR"
+    return window, area
 
 
 def _fit() -> None:

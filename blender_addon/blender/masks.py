@@ -77,7 +77,8 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
         raise _not_rendered(path.name, error) from error
     path.unlink()
     inside = (image[..., :3].max(-1) > 127) & (image[..., 3] > 127)
-    return (inside * np.uint8(255)).astype(np.uint8)[..., None]
+    mask: NDArray[np.uint8] = (inside * np.uint8(255)).astype(np.uint8)[..., None]
+    return mask
 
 
 def _not_rendered(name: str, error: Exception) -> jobs.JobError:
@@ -134,4 +135,5 @@ def image_pixels(name: str) -> NDArray[np.uint8]:
     else:
         colours = pixels[..., :3] if image.channels == 3 else pixels[..., :1].repeat(3, -1)
         rgba = np.concatenate([colours, np.ones_like(pixels[..., :1])], -1)
-    return np.rint(rgba.clip(0, 1) * 255).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.rint(rgba.clip(0, 1) * 255).astype(np.uint8)
+    return levels

@@ -132,4 +132,5 @@ def mask_from_image(
     rows = (np.arange(size[1]) * 2 + 1) * height // (2 * size[1])
     columns = (np.arange(size[0]) * 2 + 1) * width // (2 * size[0])
     inside = value[rows[:, None], columns[None, :]] > brightest / 2
-    return (inside * np.uint8(255)).astype(np.uint8)[..., None]
+    mask: NDArray[np.uint8] = (inside * np.uint8(255)).astype(np.uint8)[..., None]
+    return mask

@@ -150,4 +150,5 @@ def _unfilter_diagonals(kinds: NDArray[np.uint8], filtered: NDArray[np.uint8]) -
         )
         guess = np.choose(k, [np.zeros_like(left), left, up, (left + up) >> 1, paeth])
         skew[d, here] = (skew[d, here] + guess) & 255
-    return skew[step + line + 2, line + 1].astype(np.uint8)
+    pixels: NDArray[np.uint8] = skew[step + line + 2, line + 1].astype(np.uint8)
+    return pixels

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
-from ..wire import jobs, painters, validate
+from msgspec.structs import fields
+
+from ..wire import jobs, validate
 from .masking import masks_for
-from .settings import Settings, alternatives
+from .settings import Settings, alternatives, painter_declarations
+
+JobT = TypeVar("JobT", bound=jobs.ClipJob)
 
 
 def check(settings: Settings) -> None:
@@ -57,49 +62,40 @@ def job_spec(
     start: the clip's first frame on the timeline. image: the paint, for a job of kind paint.
     """
     check(settings)
-    clip = jobs.Clip(frames=frames, fps=fps)
+    given: dict[str, Any] = {"clip": jobs.Clip(frames=frames, fps=fps), "masks": masks}
     if settings.kind == "atlas":
-        return jobs.AtlasJob(
-            clip=clip,
-            masks=masks,
-            preset=settings.preset,
-            seed=settings.seed,
-            engine=settings.engine,
-        )
+        return _fill(jobs.AtlasJob, settings, given)
     if settings.kind == "paint":
         assert image is not None
-        return jobs.PaintJob(
-            clip=clip,
-            image=image,
-            frame=None if settings.paint_frame is None else settings.paint_frame - start,
-            masks=masks,
-            layer=settings.layer,
-            preset=settings.preset,
-            seed=settings.seed,
-            engine=settings.engine,
-        )
-    both = settings.layer == "both"
-    return jobs.EditJob(
-        clip=clip,
-        prompt=alternatives(settings.prompt),
-        source=alternatives(settings.source),
-        region=alternatives(settings.region),
-        avoid=alternatives(settings.avoid),
-        background=alternatives(settings.background) if both else (),
-        background_source=alternatives(settings.background_source) if both else (),
-        masks=masks,
-        layer=settings.layer,
-        preset=settings.preset,
-        settings=painters.packed_settings(
-            painters.Text2LiveSettings(
-                screen=alternatives(settings.screen),
-                recipe=settings.recipe,
-                strength=settings.strength,
-                detail=settings.detail,
-            )
-        ),
-        seed=settings.seed,
-        model=settings.clip_model,
-        engine=settings.engine,
-        after=settings.after,
-    )
+        painted = settings.paint_frame
+        given |= {"image": image, "frame": None if painted is None else painted - start}
+        return _fill(jobs.PaintJob, settings, given)
+    given |= {"model": settings.clip_model, "settings": painter_settings(settings)}
+    if settings.layer != "both":
+        given |= {"background": (), "background_source": ()}
+    return _fill(jobs.EditJob, settings, given)
+
+
+def _fill(kind: type[JobT], settings: Settings, given: dict[str, Any]) -> JobT:
+    """A job of this kind: the given fields, and the others from the settings of the same name.
+
+    A field that has neither keeps its default. Lists of texts come from a text's alternatives.
+    """
+    values = dict(given)
+    for one in fields(kind):
+        if one.name not in given and hasattr(settings, one.name):
+            value = getattr(settings, one.name)
+            values[one.name] = alternatives(value) if one.type == tuple[str, ...] else value
+    return kind(**values)
+
+
+def painter_settings(settings: Settings) -> dict[str, Any]:
+    """The painter's settings as an edit job carries them: those that differ from the default."""
+    given: dict[str, Any] = {}
+    for one in painter_declarations(settings.painter):
+        value = settings.painter_settings.get(one.name, one.default)
+        if one.kind == "texts" and isinstance(value, str):
+            value = alternatives(value)
+        if value != one.default:
+            given[one.name] = list(value) if one.kind == "texts" else value
+    return given

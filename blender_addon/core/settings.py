@@ -1,60 +1,141 @@
-"""The panel's settings for one job, as plain values: saved in files, compared, sent."""
+"""The panel's settings for one job, as plain values: saved in files, compared, sent.
+
+A setting that the artist sees is declared once: here, or for a painter's own settings in
+protocol/painters.py. The panel's properties and the job are derived from the declarations.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..wire import jobs, models
+from ..wire import jobs, models, painters
 
 LAYER_WORDS = {"foreground": "object", "background": "background"}
 """What the artist calls the layers."""
 
 Kind = Literal["edit", "atlas", "paint"]
 MaskMode = Literal["box", "image", "text", "auto", "key", "mask", "strip", "all", "none"]
+Choice = tuple[str, str, str]
+"""A choice's identifier, label and description."""
+
+LAYERS: tuple[Choice, ...] = (
+    ("foreground", "Object", "Change the object in front"),
+    ("background", "Background", "Change the background behind the object"),
+    ("both", "Both", "Change the object and the background in one job"),
+)
+PRESETS: tuple[Choice, ...] = (
+    ("draft", "Draft", "Fastest: minutes on a GPU. Use it to test the prompt"),
+    ("preview", "Preview", "Close to the final result"),
+    ("final", "Final", "Best quality, longest wait"),
+)
+ENGINES: tuple[Choice, ...] = (
+    ("explicit", "Fast (Splines)", "Splines and images: fast, with a sharp atlas"),
+    ("mlp", "Neural (Slow)", "The networks of Layered Neural Atlases: slow, for comparison"),
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How the panel shows a setting. choices: of a text that is one of them."""
+
+    title: str
+    description: str
+    choices: tuple[Choice, ...] = ()
+
+
+def shown(default: Any, title: str, description: str, choices: tuple[Choice, ...] = ()) -> Any:
+    """A field of Settings that the panel shows under a title, with a tooltip."""
+    metadata = {"shown": Shown(title, description, choices)}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """The settings of one job. Alternatives in a text are separated by semicolons.
 
-    kind: edit, atlas (analyse the shot) or paint. mask_path: the image (mode key) or the folder of
-    images (mode all). mask_name: an image, mask or mask strip in this file. mask_frame: the
-    timeline frame of the mask or box. mask_box: x, y of its upper left corner, width, height, in
-    pixels of the strip's frame, y down. mask_every: render the mask on every frame, not only on
-    mask_frame.
-    paint_frame: the timeline frame that was painted on; None: the atlas. detail: how much of the
-    footage's fine detail the layer takes on; None: the backend decides. longest: long side that
-    frames are scaled down to; 0: never. after: id of the edit to start from.
+    kind: edit, atlas (analyse the shot) or paint. painter_settings: the painter's own settings by
+    name, as the panel holds them; those left out have their defaults. mask_path: the image (mode
+    key) or the folder of images (mode all). mask_name: an image, mask or mask strip in this file.
+    mask_frame: the timeline frame of the mask or box. mask_box: x, y of its upper left corner,
+    width, height, in pixels of the strip's frame, y down. mask_every: render the mask on every
+    frame, not only on mask_frame. paint_frame: the timeline frame that was painted on; None: the
+    atlas. longest: long side that frames are scaled down to; 0: never. after: id of the edit to
+    start from.
     """
 
     kind: Kind = "edit"
-    prompt: str = ""
-    source: str = ""
-    screen: str = ""
-    region: str = ""
-    avoid: str = ""
-    background: str = ""
-    background_source: str = ""
-    recipe: str = "texture"
-    layer: str = "foreground"
-    preset: str = "preview"
-    strength: float = 1.0
-    detail: float | None = None
-    seed: int = 0
-    model: str = ""
-    engine: str = "explicit"
-    after: str = ""
+    prompt: str = shown(
+        "",
+        "Prompt",
+        "What the edited shot shows, for example: a red car on fire. Separate alternatives with "
+        "semicolons",
+    )
+    source: str = shown(
+        "",
+        "Currently Shows",
+        "What the shot shows now, for example: a car. It tells the edit where it belongs",
+    )
+    background: str = shown(
+        "",
+        "Background",
+        "What the background shows after an edit of both layers. Empty: the prompt",
+    )
+    background_source: str = shown(
+        "", "Background Now", "What the background shows now, for an edit of both layers"
+    )
+    region: str = shown(
+        "",
+        "Region",
+        "The part of the object that the edit belongs to, for example: the roof. Empty: what the "
+        "shot currently shows",
+    )
+    avoid: str = shown(
+        "",
+        "Avoid",
+        "Where the edit must not go, in a shot of one frame. In longer shots the mask decides",
+    )
+    layer: str = shown("foreground", "Change", "Which part of the shot to change", LAYERS)
+    preset: str = shown(
+        "preview", "Quality", "How much time to spend on the analysis and the edit", PRESETS
+    )
+    seed: int = shown(0, "Seed", "Another number gives another result for the same prompt")
+    model: str = shown(
+        "",
+        "Model",
+        "The text-image model that guides the edit: an open_clip name such as ViT-B-32:openai, or "
+        "with a file on the backend's machine: ViT-B-32:/path/file.pt. Empty: the backend's "
+        "default",
+    )
+    engine: str = shown("explicit", "Atlas", "How to separate the shot into layers", ENGINES)
+    after: str = shown(
+        "",
+        "Start From",
+        "Id of a finished edit to start from. It takes fewer steps and stays close to it",
+    )
+    painter: str = "text2live"
+    painter_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     mask_mode: MaskMode = "auto"
     mask_path: str = ""
     mask_name: str = ""
     mask_frame: int = 0
     mask_box: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    mask_every: bool = True
-    mask_text: str = ""
+    mask_every: bool = shown(
+        True,
+        "On Every Frame",
+        "Render the mask on every frame, with its animation. Off: on one frame, and track it "
+        "through the shot",
+    )
+    mask_text: str = shown(
+        "",
+        "Called",
+        "What the object is called, for example: black swan. Empty: a text search uses what the "
+        "shot currently shows; the automatic search uses motion and colours alone",
+    )
     paint_frame: int | None = None
     longest: int = 0
 
@@ -87,17 +168,24 @@ class Settings:
         return models.parse_clip_model(self.model)
 
     def to_plain(self) -> dict[str, Any]:
-        """Plain values for the record beside the layer; they hold no secret."""
-        return {**dataclasses.asdict(self), "mask_box": list(self.mask_box)}
+        """Plain values for the record beside the layer; they hold no secret.
+
+        The painter's settings lie among the others, as in files of earlier versions.
+        """
+        plain = dataclasses.asdict(self)
+        painter_settings = plain.pop("painter_settings")
+        return {**plain, **painter_settings, "mask_box": list(self.mask_box)}
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Settings:
         """From plain values; ignores keys of later versions."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        kept = {key: value for key, value in plain.items() if key in known}
+        own = {field.name for field in dataclasses.fields(cls)} - {"painter_settings"}
+        kept = {key: value for key, value in plain.items() if key in own}
         if "mask_box" in kept:
             kept["mask_box"] = tuple(kept["mask_box"])
-        return cls(**kept)
+        names = {one.name for one in painter_declarations(kept.get("painter", cls.painter))}
+        painting = {key: value for key, value in plain.items() if key in names}
+        return cls(**kept, painter_settings=painting)
 
     def decomposition(self) -> str:
         """Fingerprint of the settings that the shot's atlas depends on."""
@@ -116,6 +204,20 @@ class Settings:
         if self.mask_mode == "text" or (self.mask_mode == "auto" and self.mask_texts):
             used |= {"texts": self.mask_texts, "model": self.model}
         return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def shown_fields() -> dict[str, tuple[Any, Shown]]:
+    """The default and the declaration of every setting the panel shows as it is, by name."""
+    return {
+        one.name: (one.default, one.metadata["shown"])
+        for one in dataclasses.fields(Settings)
+        if "shown" in one.metadata
+    }
+
+
+def painter_declarations(painter: str) -> tuple[painters.Setting, ...]:
+    """The declared settings of a painter; none for one that this version does not know."""
+    return painters.declared(painter) if painter in painters.PAINTER_SETTINGS else ()
 
 
 def alternatives(text: str) -> tuple[str, ...]:

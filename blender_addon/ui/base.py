@@ -42,14 +42,18 @@ def field(layout: Any, owner: Any, name: str, **options: Any) -> None:
     split.row(align=True).prop(owner, name, **shown, **options)
 
 
-def reports_problems(method: Callable[..., set[str] | None]) -> Callable[..., set[str]]:
+Outcome = set[str]
+"""What an operator returns: FINISHED, CANCELLED, RUNNING_MODAL."""
+
+
+def reports_problems(method: Callable[..., Outcome | None]) -> Callable[..., Outcome]:
     """Decorate an operator's execute or invoke: report a JobError, and redraw.
 
     A method that returns nothing has finished. Blender checks the number of arguments of execute
     (context) and invoke (context, event), so each has a wrapper of its own.
     """
 
-    def run(operator: Any, *args: Any) -> set[str]:
+    def run(operator: Any, *args: Any) -> Outcome:
         try:
             outcome = method(operator, *args)
         except jobs.JobError as error:
@@ -57,13 +61,14 @@ def reports_problems(method: Callable[..., set[str] | None]) -> Callable[..., se
         handlers.redraw()
         return outcome or {"FINISHED"}
 
-    def execute(self: Any, context: Any) -> set[str]:
+    def execute(self: Any, context: Any) -> Outcome:
         return run(self, context)
 
-    def invoke(self: Any, context: Any, event: Any) -> set[str]:
+    def invoke(self: Any, context: Any, event: Any) -> Outcome:
         return run(self, context, event)
 
-    return functools.wraps(method)({"execute": execute, "invoke": invoke}[method.__name__])
+    wrapper: Callable[..., Outcome] = invoke if method.__name__ == "invoke" else execute
+    return functools.wraps(method)(wrapper)
 
 
 def refuse(operator: Any, problem: jobs.Problem) -> set[str]:

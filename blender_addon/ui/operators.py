@@ -31,7 +31,7 @@ class NeedsStrip:
     """An operator on the active strip."""
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls: Any, context: Any) -> bool:
         """A movie or image strip is active."""
         strip = subject(context)
         if strip is None or strip.type not in compat.SOURCE_TYPES:

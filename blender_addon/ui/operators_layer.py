@@ -16,7 +16,7 @@ class OnLayer:
     """An operator on the active layer strip."""
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls: Any, context: Any) -> bool:
         """A layer strip is active."""
         strip = compat.active_strip(context)
         if strip is None or layers.JOB not in strip:

@@ -1,4 +1,9 @@
-"""What the artist sets for the next job, kept in the scene."""
+"""The settings of the next job, kept in the scene.
+
+Most properties are generated from the declarations in core/settings.py and protocol/painters.py.
+Written out here are those that only Blender knows: masks and images of the file, and the frames
+they are for.
+"""
 
 from __future__ import annotations
 
@@ -16,49 +21,44 @@ from bpy.props import (
 )
 
 from ..blender import compat
-from ..core.settings import Kind, Settings
+from ..core.settings import LAYERS, Kind, Settings, Shown, painter_declarations, shown_fields
+from ..wire import painters
 
-LAYERS = [
-    ("foreground", "Object", "Change the object that moves in front"),
-    ("background", "Behind", "Change the background, what is behind the object"),
-    ("both", "Both", "Change the object and what is behind it, in one job"),
-]
 PAINT_LAYERS = LAYERS[:2]
-RECIPES = [
-    ("texture", "Texture", "Another material or look of the thing, for example: golden swan"),
-    ("effect", "Effect", "Something half transparent over it: fire, smoke, snow, fog"),
-    ("style", "Style", "All of it in another look, for example: stained glass"),
-]
-PRESETS = [
-    ("draft", "Draft", "Minutes on a GPU: to see whether the words work"),
-    ("preview", "Preview", "A fair picture of the final result"),
-    ("final", "Final", "The best quality, and the longest wait"),
-]
-ENGINES = [
-    ("explicit", "Splines", "Splines and images: quick, and the atlas is sharp"),
-    ("mlp", "Networks", "The networks of Layered Neural Atlases: slow, for comparison"),
-]
 MASKS = [
-    ("box", "Box on One Frame", "Recommended. Drag a box round the object on one frame; its "
-     "outline is found in it and carried through the shot"),
-    ("image", "Painted on One Frame", "Paint over the object on one frame; that is carried "
-     "through the shot"),
-    ("text", "Text", "Say what the object is called; it is looked for by a text-image model"),
-    ("auto", "Automatic", "Find the object from its motion; a suggestion only on difficult shots"),
+    (
+        "box",
+        "Box on One Frame",
+        "Recommended. Drag a box around the object on one frame. Its outline is found in the box "
+        "and tracked through the shot",
+    ),
+    (
+        "image",
+        "Painted on One Frame",
+        "Paint over the object on one frame. The mask is tracked through the shot",
+    ),
+    ("text", "Text", "Name the object. A text-image model finds it"),
+    (
+        "auto",
+        "Automatic",
+        "Find the object by its motion. On difficult shots the result is only a suggestion",
+    ),
     ("mask", "Blender Mask", "A mask drawn with splines in this file"),
-    ("strip", "Mask Strip", "A mask strip of the timeline"),
-    ("key", "Picture File", "One black and white picture of the object on one frame"),
-    ("all", "Folder of Pictures", "Black and white pictures of the object, one for every frame"),
-    ("none", "None: Whole Frame", "There is no object: the whole picture is one layer"),
-]  # fmt: skip
-ONTO = [
-    ("atlas", "Atlas", "The image is painted over the layer's atlas"),
-    ("frame", "One Frame", "The image is painted over one frame of the shot"),
+    ("strip", "Mask Strip", "A mask strip on the timeline"),
+    ("key", "Image File", "A black and white image of the object on one frame"),
+    ("all", "Folder of Images", "Black and white images of the object, one for every frame"),
+    ("none", "None: Whole Frame", "There is no object: the whole frame is one layer"),
 ]
+PAINTED_ON = [
+    ("atlas", "Atlas", "The image was painted over the layer's atlas"),
+    ("frame", "One Frame", "The image was painted over one frame of the shot"),
+]
+TEXT_LENGTH = 2000
+STEP = 5  # of a number when its arrow is clicked, in hundredths
 
 
-def _mask_chosen(settings: Any, context: Any) -> None:
-    """A mask is most likely chosen, and a box typed, on the frame that it is for."""
+def _set_mask_frame(settings: Any, context: Any) -> None:
+    """A mask or box is most likely set on the frame that it is for."""
     scene = compat.sequencer_scene(context)
     if scene is not None:
         settings.mask_frame = scene.frame_current
@@ -67,221 +67,129 @@ def _mask_chosen(settings: Any, context: Any) -> None:
 class T2L_PG_settings(bpy.types.PropertyGroup):
     """Settings of the next job."""
 
-    prompt: StringProperty(  # type: ignore[valid-type]
-        name="Prompt",
-        description="What the edited shot shows, for example: a red car on fire. "
-        "Separate alternatives with semicolons",
-        maxlen=2000,
-    )
-    source: StringProperty(  # type: ignore[valid-type]
-        name="Now",
-        description="What is there now, for example: a car. Tells the edit where it belongs",
-        maxlen=2000,
-    )
-    background: StringProperty(  # type: ignore[valid-type]
-        name="Behind",
-        description="What the background shows after the edit, where both layers are changed. "
-        "Empty: the prompt",
-        maxlen=2000,
-    )
-    background_source: StringProperty(  # type: ignore[valid-type]
-        name="Behind Now",
-        description="What is behind the object now, where both layers are changed",
-        maxlen=2000,
-    )
-    screen: StringProperty(  # type: ignore[valid-type]
-        name="Layer Alone",
-        description="What the layer shows by itself, for example: fire. Empty: the prompt",
-        maxlen=2000,
-    )
-    region: StringProperty(  # type: ignore[valid-type]
-        name="Region",
-        description="The part of the object the edit belongs to, for example: the roof. "
-        "Empty: what is there now",
-        maxlen=2000,
-    )
-    avoid: StringProperty(  # type: ignore[valid-type]
-        name="Avoid",
-        description="Where the edit must not go, in a shot of one frame; in longer ones the mask "
-        "says where",
-        maxlen=2000,
-    )
-    recipe: EnumProperty(  # type: ignore[valid-type]
-        name="Kind", description="What kind of change it is", items=RECIPES
-    )
-    layer: EnumProperty(  # type: ignore[valid-type]
-        name="Change", description="Which part of the shot is changed", items=LAYERS
-    )
-    preset: EnumProperty(  # type: ignore[valid-type]
-        name="Quality",
-        description="How much time is spent on the analysis and the edit",
-        items=PRESETS,
-        default="preview",
-    )
-    strength: FloatProperty(  # type: ignore[valid-type]
-        name="Strength",
-        description="How far the edit may go; 1 is ordinary",
-        default=1.0,
-        min=0.25,
-        max=2.0,
-        step=5,
-    )
-    detail_auto: BoolProperty(  # type: ignore[valid-type]
-        name="Auto Detail",
-        description="Take on as much of the footage's own fine detail as kind and quality have it. "
-        "Off: as much as you say",
-        default=True,
-    )
-    detail: FloatProperty(  # type: ignore[valid-type]
-        name="Detail",
-        description="How much of the footage's own fine detail the layer takes on; 0: none",
-        default=1.0,
-        min=0.0,
-        max=2.0,
-        step=5,
-    )
-    seed: IntProperty(  # type: ignore[valid-type]
-        name="Seed", description="Another number gives another result of the same words", min=0
-    )
-    model: StringProperty(  # type: ignore[valid-type]
-        name="Model",
-        description="The text-image model that steers the edit: an open_clip name such as "
-        "ViT-B-32:openai, or with a file on the backend's machine: ViT-B-32:/path/file.pt. "
-        "Empty: the backend's own choice",
-    )
-    engine: EnumProperty(  # type: ignore[valid-type]
-        name="Atlas", description="How the shot is decomposed into its layers", items=ENGINES
-    )
-    after: StringProperty(  # type: ignore[valid-type]
-        name="Start From",
-        description="Id of a finished edit to start from: fewer steps, a result close to it",
-    )
     after_title: StringProperty(  # type: ignore[valid-type]
         name="Start From", description="Title of the finished edit to start from"
     )
     mask_mode: EnumProperty(  # type: ignore[valid-type]
-        name="Object", description="How the object is told from the background", items=MASKS
+        name="Object", description="How to find the object", items=MASKS
     )
     mask_frame: IntProperty(  # type: ignore[valid-type]
-        name="On Frame",
-        description="The frame on the timeline that the box or the mask is for",
-        default=1,
+        name="On Frame", description="The timeline frame that the box or mask is for", default=1
     )
     mask_corner: IntVectorProperty(  # type: ignore[valid-type]
         name="Corner",
-        description="Upper left corner of the box: pixels from the left and from the top of the "
-        "strip's picture",
+        description="Upper left corner of the box, in pixels from the left and the top of the "
+        "strip's frame",
         size=2,
         min=0,
-        update=_mask_chosen,
+        update=_set_mask_frame,
     )
     mask_size: IntVectorProperty(  # type: ignore[valid-type]
         name="Size",
-        description="Width and height of the box, in pixels of the strip's picture",
+        description="Width and height of the box, in pixels of the strip's frame",
         size=2,
         min=0,
-        update=_mask_chosen,
+        update=_set_mask_frame,
     )
     mask_image: PointerProperty(  # type: ignore[valid-type]
         name="Image",
-        description="A copy of the frame with the object painted over, or a picture with "
-        "transparency beside the object",
+        description="A copy of the frame with the object painted over, or an image that is "
+        "transparent around the object",
         type=bpy.types.Image,
-        update=_mask_chosen,
+        update=_set_mask_frame,
     )
     mask_data: PointerProperty(  # type: ignore[valid-type]
         name="Mask",
-        description="A mask of this file, drawn over the shot's whole picture",
+        description="A mask in this file, drawn over the shot's whole frame",
         type=bpy.types.Mask,
     )
     mask_strip: StringProperty(  # type: ignore[valid-type]
-        name="Mask Strip", description="A mask strip of the timeline"
-    )
-    mask_every: BoolProperty(  # type: ignore[valid-type]
-        name="On Every Frame",
-        description="Draw the mask on every frame, as it is animated. Off: on one frame alone, "
-        "and carry it through the shot",
-        default=True,
-    )
-    mask_text: StringProperty(  # type: ignore[valid-type]
-        name="Called",
-        description="What the object is called, for example: black swan. Empty: a text search "
-        "takes what is there now, the automatic one goes by motion and colours alone",
-        maxlen=2000,
+        name="Mask Strip", description="A mask strip on the timeline"
     )
     mask_file: StringProperty(  # type: ignore[valid-type]
-        name="Picture",
-        description="The object on one frame, white on black, in the size of the shot",
+        name="Image",
+        description="The object on one frame, white on black, at the size of the shot",
         subtype="FILE_PATH",
-        update=_mask_chosen,
+        update=_set_mask_frame,
     )
     mask_folder: StringProperty(  # type: ignore[valid-type]
         name="Folder",
-        description="Masks of every visible frame, white on black, named in order",
+        description="Masks for every visible frame, white on black, named in order",
         subtype="DIR_PATH",
     )
     paint_image: PointerProperty(  # type: ignore[valid-type]
         name="Image",
-        description="The image to lay over the shot: an atlas or a frame that was painted on, or "
-        "any picture with transparency",
+        description="The image to map to the shot: an atlas or a frame that was painted on, or any "
+        "image with transparency",
         type=bpy.types.Image,
     )
     paint_layer: EnumProperty(  # type: ignore[valid-type]
-        name="Glue To", description="The layer whose motion the paint follows", items=PAINT_LAYERS
+        name="Attach To", description="The layer whose motion the paint follows", items=PAINT_LAYERS
     )
     paint_onto: EnumProperty(  # type: ignore[valid-type]
-        name="Painted On", description="What the image lies over", items=ONTO
+        name="Painted On", description="What the image was painted over", items=PAINTED_ON
     )
     paint_frame: IntProperty(  # type: ignore[valid-type]
-        name="Frame", description="The frame on the timeline that was painted over", default=1
+        name="Frame", description="The timeline frame that was painted over", default=1
     )
 
     def collect(self, longest: int = 0, kind: Kind = "edit") -> Settings:
-        """The settings as plain values. longest: long side frames are reduced to; 0: never."""
-        mode = self.mask_mode
-        path = {"key": self.mask_file, "all": self.mask_folder}.get(mode, "")
-        named = {"image": self.mask_image, "mask": self.mask_data}.get(mode)
-        name = self.mask_strip if mode == "strip" else named.name if named else ""
-        chosen = self.paint_layer if kind == "paint" else self.layer
+        """The settings as plain values. longest: long side frames are scaled down to; 0: never."""
+        values = {name: getattr(self, name) for name in PLAIN}
+        if kind == "paint":
+            values["layer"] = self.paint_layer
+        if self.mask_mode == "none":
+            values["layer"] = "background"
         on_frame = kind == "paint" and self.paint_onto == "frame"
         return Settings(
+            **values,
+            **self._collect_mask(),
             kind=kind,
-            prompt=self.prompt,
-            source=self.source,
-            screen=self.screen,
-            region=self.region,
-            avoid=self.avoid,
-            background=self.background,
-            background_source=self.background_source,
-            recipe=self.recipe,
-            layer="background" if mode == "none" else chosen,
-            preset=self.preset,
-            strength=self.strength,
-            detail=None if self.detail_auto else self.detail,
-            seed=self.seed,
-            model=self.model,
-            engine=self.engine,
-            after=self.after,
-            mask_mode=mode,
-            mask_path=bpy.path.abspath(path) if path else "",
-            mask_name=name,
-            mask_frame=self.mask_frame,
-            mask_box=(*map(float, self.mask_corner), *map(float, self.mask_size)),
-            mask_every=self.mask_every,
-            mask_text=self.mask_text,
+            painter_settings=self._collect_painter(),
             paint_frame=self.paint_frame if on_frame else None,
             longest=longest,
         )
 
     def apply(self, settings: Settings) -> None:
-        """Set what an earlier job was asked for; what is not in this file any more stays empty."""
-        for name in _PLAIN:
+        """Set the panel to a job's settings; what this file no longer has stays empty."""
+        for name in PLAIN:
             setattr(self, name, getattr(settings, name))
         self.after_title = ""
-        self.detail_auto = settings.detail is None
-        if settings.detail is not None:
-            self.detail = settings.detail
-        mode = settings.mask_mode
+        self._apply_painter(settings)
+        self._apply_mask(settings)
+
+    def _collect_painter(self) -> dict[str, Any]:
+        """The painter's settings; an optional number that is on Auto is None."""
+        return {
+            one.name: None
+            if one.optional and getattr(self, f"{one.name}_auto")
+            else getattr(self, one.name)
+            for one in painter_declarations(Settings.painter)
+        }
+
+    def _apply_painter(self, settings: Settings) -> None:
+        for one in painter_declarations(settings.painter):
+            value = settings.painter_settings.get(one.name, _panel_default(one))
+            if one.optional:
+                setattr(self, f"{one.name}_auto", value is None)
+            if value is not None:
+                setattr(self, one.name, value)
+
+    def _collect_mask(self) -> dict[str, Any]:
+        mode = self.mask_mode
+        path = {"key": self.mask_file, "all": self.mask_folder}.get(mode, "")
+        named = {"image": self.mask_image, "mask": self.mask_data}.get(mode)
+        (x, y), (width, height) = self.mask_corner, self.mask_size
+        return {
+            "mask_mode": mode,
+            "mask_path": bpy.path.abspath(path) if path else "",
+            "mask_name": self.mask_strip if mode == "strip" else named.name if named else "",
+            "mask_frame": self.mask_frame,
+            "mask_box": (float(x), float(y), float(width), float(height)),
+        }
+
+    def _apply_mask(self, settings: Settings) -> None:
+        mode = self.mask_mode = settings.mask_mode
         if mode in ("key", "all"):
             setattr(self, {"key": "mask_file", "all": "mask_folder"}[mode], settings.mask_path)
         elif mode == "image":
@@ -292,24 +200,64 @@ class T2L_PG_settings(bpy.types.PropertyGroup):
             self.mask_strip = settings.mask_name
         self.mask_corner = [round(value) for value in settings.mask_box[:2]]
         self.mask_size = [round(value) for value in settings.mask_box[2:]]
-        self.mask_frame = settings.mask_frame
+        self.mask_frame = settings.mask_frame  # last: setting the mask changes it
 
 
-_PLAIN = (
-    *("prompt", "source", "screen", "region", "avoid", "background", "background_source"),
-    *("recipe", "layer", "preset", "strength", "seed", "model", "engine", "after"),
-    *("mask_mode", "mask_every", "mask_text"),
-)
-"""Settings that are called the same here and there."""
+PLAIN = tuple(shown_fields())
+"""The settings that are properties of the same name."""
+
+_WRITTEN_OUT = dict(T2L_PG_settings.__annotations__)
+
+
+def _declared_properties() -> dict[str, Any]:
+    """Properties for the declared settings of a job, and of its painter."""
+    made = {name: _property(default, one) for name, (default, one) in shown_fields().items()}
+    for one in painter_declarations(Settings.painter):
+        made[one.name] = _painter_property(one)
+        if one.optional:
+            made[f"{one.name}_auto"] = BoolProperty(
+                name=f"Auto {one.title}",
+                description=f"Use the default for {one.title}. Off: set it here",
+                default=one.default is None,
+            )
+    return made
+
+
+def _property(default: Any, one: Shown) -> Any:
+    words = {"name": one.title, "description": one.description}
+    if one.choices:
+        return EnumProperty(items=one.choices, default=default, **words)
+    if isinstance(default, bool):
+        return BoolProperty(default=default, **words)
+    if isinstance(default, int):
+        return IntProperty(default=default, min=0, **words)
+    return StringProperty(default=default, maxlen=TEXT_LENGTH, **words)
+
+
+def _painter_property(one: painters.Setting) -> Any:
+    words = {"name": one.title, "description": one.description}
+    if one.kind == "choice":
+        items = [(name, name.capitalize(), text) for name, text in one.choices.items()]
+        return EnumProperty(items=items, default=one.default, **words)
+    if one.kind == "number":
+        default = min(max(1.0, one.least), one.most) if one.default is None else one.default
+        return FloatProperty(default=default, min=one.least, max=one.most, step=STEP, **words)
+    return StringProperty(default=_panel_default(one), maxlen=TEXT_LENGTH, **words)
+
+
+def _panel_default(one: painters.Setting) -> Any:
+    """A painter setting's default as the panel holds it; None for Auto."""
+    return "; ".join(one.default) if one.kind == "texts" else one.default
 
 
 def register() -> None:
     """Give every scene its settings."""
+    T2L_PG_settings.__annotations__ = {**_declared_properties(), **_WRITTEN_OUT}
     bpy.utils.register_class(T2L_PG_settings)
     bpy.types.Scene.text2live = PointerProperty(type=T2L_PG_settings)
 
 
 def unregister() -> None:
-    """Take the settings away."""
+    """Remove the settings from the scenes."""
     del bpy.types.Scene.text2live
     bpy.utils.unregister_class(T2L_PG_settings)

@@ -152,7 +152,7 @@ def test_settings_of_a_job_come_back(table: Table) -> None:
     settings.detail_auto, settings.detail = False, 0.5
     job = table.finish()
     asked = settings.collect()
-    assert asked.detail == 0.5
+    assert asked.painter_settings["detail"] == 0.5
     settings.detail_auto, settings.detail = True, 2.0
     settings.prompt, settings.source, settings.seed, settings.mask_mode = "x", "", 0, "auto"
     settings.recipe, settings.strength, settings.mask_size = "style", 2.0, (1, 1)

@@ -54,7 +54,16 @@ def test_ready_with_a_strip(scene: Any, state: Any, strip: Any) -> None:
     assert "cpu" in seen.lines
     assert "shot, 8 frames" in seen
     assert "Frames 1 to 8, 96 × 64" in seen
-    for name in ("Prompt", "Now", "Kind", "Change", "Quality", "Strength", "Object", "Seed"):
+    for name in (
+        "Prompt",
+        "Currently Shows",
+        "Kind",
+        "Change",
+        "Quality",
+        "Strength",
+        "Object",
+        "Seed",
+    ):
         assert f"[{name}]" in seen
 
 
@@ -97,9 +106,9 @@ def test_each_way_to_say_where_the_object_is(
 
 def test_more_is_shown_where_it_is_needed(scene: Any, strip: Any) -> None:
     settings = scene.text2live
-    assert "[Behind Now]" not in drawn(scene)
+    assert "[Background Now]" not in drawn(scene)
     settings.layer = "both"
-    assert "[Behind Now]" in drawn(scene)
+    assert "[Background Now]" in drawn(scene)
     scene.frame_set(17)
     settings.mask_size = (9, 9)  # typed
     assert settings.mask_frame == 17

@@ -5,16 +5,23 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pytest
+from msgspec import Meta
 
 from blender_addon.core import canvas, masking, quality
 from blender_addon.core.planning import Placement, bounding_box, canvas_to_image, image_to_canvas
 from blender_addon.core.request import check_before_reading, job_spec
-from blender_addon.core.settings import Settings
+from blender_addon.core.settings import Settings, painter_declarations
 from protocol.jobs import AtlasJob, BoxKey, EditJob, JobError, KeyMask, Masks, ObjectRef, PaintJob
-from protocol.painters import Text2LiveSettings, settings_of
+from protocol.painters import (
+    PAINTER_SETTINGS,
+    PainterSettings,
+    Text2LiveSettings,
+    settings_of,
+)
 
 START, FRAMES = 20, 8
 
@@ -107,7 +114,7 @@ def test_a_mask_that_is_not_there_is_said(fields: dict[str, object], code: str) 
         ({"mask_mode": "none"}, "no_foreground"),
         ({"kind": "paint", "paint_frame": 28}, "paint_out_of_range"),
         ({"after": "yesterday"}, "bad_job_id"),
-        ({"strength": 9.0}, "bad_strength"),
+        ({"painter_settings": {"strength": 9.0}}, "bad_strength"),
     ],
 )
 def test_what_the_backend_would_refuse(fields: dict[str, object], code: str) -> None:
@@ -118,9 +125,9 @@ def test_what_the_backend_would_refuse(fields: dict[str, object], code: str) -> 
 
 def test_an_edit_carries_all_that_was_said() -> None:
     said = settings(
-        source="a car", screen="rust", region="the roof", avoid="sky", recipe="effect",
-        strength=0.5, detail=0.25, preset="draft", seed=7, after="a" * 32, engine="mlp",
-        model="ViT-B-32:openai",
+        source="a car", region="the roof", avoid="sky", preset="draft", seed=7, after="a" * 32,
+        engine="mlp", model="ViT-B-32:openai",
+        painter_settings={"screen": "rust", "recipe": "effect", "strength": 0.5, "detail": 0.25},
     )  # fmt: skip
     spec = job_spec(said, CLIP, Masks(mode="auto"), 25.0, START)
     assert isinstance(spec, EditJob)
@@ -166,8 +173,44 @@ def test_paint_over_a_frame_is_for_that_frame_of_the_clip() -> None:
 
 
 def test_settings_are_kept_as_plain_values() -> None:
-    said = settings(mask_mode="box", mask_box=(1, 2, 3, 4), paint_frame=5)
+    said = settings(
+        mask_mode="box", mask_box=(1, 2, 3, 4), paint_frame=5, painter_settings={"strength": 0.5}
+    )
     assert Settings.from_plain({**said.to_plain(), "of a later version": 1}) == said
+    assert Settings.from_plain({"painter": "of a later version"}).painter_settings == {}
+
+
+def test_settings_saved_by_earlier_versions_keep_their_meaning() -> None:
+    saved = {"prompt": "a boat", "screen": "rust; dust", "recipe": "effect", "strength": 0.5}
+    spec = job_spec(Settings.from_plain({**saved, "detail": None}), CLIP, Masks(), 24.0)
+    assert isinstance(spec, EditJob)
+    assert settings_of(spec) == Text2LiveSettings(
+        screen=("rust", "dust"), recipe="effect", strength=0.5
+    )
+    assert saved.items() <= Settings.from_plain(saved).to_plain().items()
+
+
+class ToySettings(PainterSettings, frozen=True):
+    """Two settings that the add-on has never heard of."""
+
+    words: Annotated[tuple[str, ...], Meta(title="Words", description="Some words")] = ()
+    sparkle: Annotated[float, Meta(ge=0, le=9, title="Sparkle", description="How much")] = 1.0
+
+
+def test_a_newly_declared_setting_reaches_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PAINTER_SETTINGS, "text2live", ToySettings)
+    said = settings(painter_settings={"words": "bright; shiny", "sparkle": 3.0})
+    spec = job_spec(Settings.from_plain(said.to_plain()), CLIP, Masks(), 24.0)
+    assert isinstance(spec, EditJob)
+    assert settings_of(spec) == ToySettings(words=("bright", "shiny"), sparkle=3.0)
+    assert job_spec(settings(), CLIP, Masks(), 24.0).settings == {}  # type: ignore[union-attr]
+
+
+def test_names_of_settings_are_not_used_twice() -> None:
+    """They lie side by side in saved files and in the panel."""
+    own = {field.name for field in dataclasses.fields(Settings)}
+    for painter in PAINTER_SETTINGS:
+        assert not own & {one.name for one in painter_declarations(painter)}
 
 
 def test_titles() -> None:
@@ -180,7 +223,9 @@ def test_titles() -> None:
 
 def test_the_atlas_depends_on_the_shot_and_its_object_not_on_the_words() -> None:
     one = settings(mask_mode="box", mask_box=(1, 2, 3, 4))
-    same = dataclasses.replace(one, prompt="a boat", strength=2.0, mask_text="x", mask_path="/p")
+    same = dataclasses.replace(
+        one, prompt="a boat", painter_settings={"strength": 2.0}, mask_text="x", mask_path="/p"
+    )
     assert one.decomposition() == same.decomposition()
     for fields in (
         {"preset": "final"}, {"seed": 1}, {"engine": "mlp"}, {"longest": 5}, {"mask_frame": 3},

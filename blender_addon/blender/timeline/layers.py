@@ -64,8 +64,8 @@ def find_source(anchor: Anchor) -> tuple[Any, Any] | None:
     timeline. Undo may remove the id; then the name alone decides.
     """
     scenes = sorted(bpy.data.scenes, key=lambda scene: scene.name != anchor.scene)
-    by_name = None
-    copies = []
+    by_name: tuple[Any, Any] | None = None
+    copies: list[tuple[Any, Any]] = []
     for scene in scenes:
         for strip in compat.all_strips(scene.sequence_editor) if scene.sequence_editor else ():
             if strip.type not in compat.SOURCE_TYPES:
@@ -77,7 +77,7 @@ def find_source(anchor: Anchor) -> tuple[Any, Any] | None:
                 by_name = (scene, strip)
     named = [found for found in copies if found[1].name == anchor.strip_name]
     unmoved = [one for one in copies if compat.content_start(one[1]) == anchor.content]
-    return (named or unmoved or copies or [by_name])[0]
+    return next(iter(named or unmoved or copies), by_name)
 
 
 def restore_uid(anchor: Anchor) -> None:
