@@ -1,4 +1,4 @@
-"""Training that was interrupted goes on: its state in one file, replaced every few seconds."""
+"""Saved training state: one file, replaced every few seconds, from which training resumes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EVERY = 10.0  # seconds between two checkpoints
 
 @dataclass(frozen=True)
 class State:
-    """Where training was: phase, next step in it, every tensor by name, and measures by name."""
+    """The state of a training: phase, next step in it, and its tensors and measures by name."""
 
     phase: str
     step: int
@@ -31,9 +31,10 @@ class State:
 
 
 class Checkpoint:
-    """The file of one training. Without a path nothing is kept; what goes wrong with it is told.
+    """The checkpoint file of one training. Without a path, nothing is saved.
 
-    every: seconds between two states. what: is trained, for sentences.
+    every: seconds between two saves. report: told when the file cannot be read or written. what: is
+    trained, for sentences.
     """
 
     def __init__(
@@ -45,12 +46,12 @@ class Checkpoint:
     ) -> None:
         self.path, self.every, self.report, self.what = path, every, report, what
         self.untried = False
-        """Whether a state was loaded that no step was taken from yet."""
+        """Whether a state was loaded and no step has been trained since."""
         self._last = time.monotonic()
-        self._told = False
+        self._reported = False
 
     def load(self, device: torch.device) -> State | None:
-        """The state that was kept last; None when there is none. A damaged one is dropped."""
+        """The last saved state, or None. A damaged one is deleted."""
         if self.path is None or not self.path.exists():
             return None
         try:
@@ -61,16 +62,17 @@ class Checkpoint:
         except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError):
             self.drop()
             self.report.note(
-                f"What was kept of the interrupted {self.what} cannot be read: it is begun anew."
+                f"The saved state of the interrupted {self.what} cannot be read, so the "
+                f"{self.what} starts over."
             )
             return None
         self.untried = True
         return state
 
     def keep(self, make: Callable[[], State], *, now: bool = False) -> None:
-        """Write the state if the last one is old enough, or now; `make` is called only then.
+        """Save the state if the last save is old enough, or now; only then is `make` called.
 
-        Where it cannot be written, that is told once, and the training goes on.
+        If it cannot be written, the artist gets one note, and the training continues.
         """
         self.untried = False
         if self.path is None or not (now or time.monotonic() - self._last >= self.every):
@@ -85,17 +87,17 @@ class Checkpoint:
         except (OSError, safetensors.SafetensorError) as why:
             with contextlib.suppress(OSError):
                 fresh.unlink(missing_ok=True)
-            if not self._told:
+            if not self._reported:
                 self.report.note(
-                    f"The {self.what} under way cannot be kept in {self.path.parent} ({why}): if "
-                    "it is interrupted, it begins anew. Free some space there."
+                    f"The state of the {self.what} cannot be saved in {self.path.parent} ({why}). "
+                    f"If the {self.what} is interrupted, it starts over. Free some space there."
                 )
-            self._told = True
+            self._reported = True
         self._last = time.monotonic()
 
     def drop(self) -> None:
-        """Forget the state: the training is done, or cannot go on from it."""
+        """Delete the state: the training is done, or cannot resume from it."""
         self.untried = False
         if self.path is not None:
-            with contextlib.suppress(OSError):  # one that stays is swept when it is old
+            with contextlib.suppress(OSError):  # a leftover is swept once it is old
                 self.path.unlink(missing_ok=True)

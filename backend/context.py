@@ -1,4 +1,4 @@
-"""All a method may touch: the store, its device, and how to report."""
+"""What a running job has access to: the store, its device, and the reports to the artist."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ STEP_INTERVAL = 0.25  # seconds between progress reports of one phase
 
 
 class Context:
-    """All a method may touch: the store, its device, and how to report. Is a Reporter.
+    """What a running job has access to: the store, its device, and reports. It is a Reporter.
 
-    device: the torch device to compute on. data: the backend's folder. model: the backend's own
-    choice of CLIP model. first_frame: frames of the clip before the shot at hand, for sentences.
+    device: the torch device to compute on. data: the backend's folder. model: the backend's default
+    CLIP model. first_frame: where the current shot starts in the clip, for sentences.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Context:
         self._cancelled = cancelled
         self._store = Store(data / "objects")
         self._phase = ""
-        self._began = (0.0, 0)  # time and step at which the phase's pace is measured from
+        self._began = (0.0, 0)  # time and step from which the phase's pace is measured
         self._sent = 0.0
 
     @property
@@ -59,7 +59,7 @@ class Context:
 
     @contextmanager
     def in_shot(self, first: int) -> Iterator[None]:
-        """Meanwhile the work is about the shot that starts at this frame of the clip."""
+        """While entered, the job works on the shot that starts at this frame of the clip."""
         self.first_frame = first
         try:
             yield
@@ -93,7 +93,7 @@ class Context:
         return (now - since) / (done - first) * max(total - done, 0)
 
     def preview(self, image: NDArray[np.uint8]) -> None:
-        """Show a picture: uint8 [H,W,3] or [H,W,4]."""
+        """Show the artist an image: uint8 [H,W,3] or [H,W,4]."""
         self.check()
         self._send(Previewed(job=self.job, object=self._store.save(image)))
 
@@ -103,17 +103,17 @@ class Context:
         self._send(Note(job=self.job, text=text))
 
     def load(self, ref: ObjectRef) -> NDArray[np.uint8]:
-        """An object as a read-only array [H,W,C]. Raises JobError if it is gone or damaged."""
+        """Load an object, a read-only array [H,W,C]. Raises JobError if it is gone or damaged."""
         self.check()
         return self._store.load(ref)
 
     def store(self, array: NDArray[np.uint8]) -> ObjectRef:
-        """Keep an array uint8 [H,W,C], on the disk when this returns. Raises JobError disk_full."""
+        """Store an array uint8 [H,W,C] on disk. Raises JobError disk_full."""
         self.check()
         return self._store.save(array)
 
     def atlas_folder(self, key: str) -> Path:
-        """Where the atlas of this key is kept, or is to be; its parent exists."""
+        """The folder for the atlas with this key, which need not exist; its parent does."""
         folder = self.data / "atlases"
         folder.mkdir(parents=True, exist_ok=True)
         return folder / key

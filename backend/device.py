@@ -1,4 +1,4 @@
-"""The device a worker computes on: found by name, never swapped for another, its memory read."""
+"""The device that a worker computes on: found by name, never replaced by another; its memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MEMINFO = Path("/proc/meminfo")
 
 
 def find_device(wanted: str) -> tuple[str, str]:
-    """Torch's name of the device and the same for people. Raises JobError: never falls back."""
+    """Torch's name of the device, and a readable one. Raises JobError; never falls back."""
     if wanted == "none":
         return "cpu", "none (no torch: a stand-in makes the layers)"
     import torch
@@ -38,16 +38,15 @@ def find_device(wanted: str) -> tuple[str, str]:
     if not torch.cuda.is_available() or index >= torch.cuda.device_count():
         raise JobError(
             "no_cuda",
-            f"The device {wanted} was asked for, but torch sees {torch.cuda.device_count()} "
-            "CUDA devices.",
-            "Check nvidia-smi and that torch was installed with CUDA, or use --device cpu.",
+            f"{wanted} was requested, but torch sees {torch.cuda.device_count()} CUDA devices.",
+            "Check nvidia-smi, and that torch was installed with CUDA; or use --device cpu.",
         )
     memory = torch.cuda.get_device_properties(index).total_memory / 2**30
     return f"cuda:{index}", f"cuda:{index} ({torch.cuda.get_device_name(index)}, {memory:.0f} GiB)"
 
 
 def _threads() -> int:
-    """All cores but one: torch's threads wait by spinning, and crawl where Blender needs a core."""
+    """All cores but one: torch's threads spin while they wait, and Blender needs a core."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, (cores or 2) - 1)
 
@@ -57,7 +56,7 @@ def _best(cuda: bool) -> str:
 
 
 def memory_of(device: str) -> Memory | None:
-    """Free and total memory of a device, in steps of MEMORY_STEP; None where it cannot be known."""
+    """Free and total memory of a device, in steps of MEMORY_STEP; None if it cannot be read."""
     if device != "cpu":
         import torch
 
@@ -65,7 +64,7 @@ def memory_of(device: str) -> Memory | None:
     else:
         try:
             lines = MEMINFO.read_text().splitlines()
-        except OSError:  # no Linux
+        except OSError:  # not Linux
             return None
         kib = {name: int(rest.split()[0]) for name, _, rest in (li.partition(":") for li in lines)}
         free, total = kib["MemAvailable"] * 1024, kib["MemTotal"] * 1024
@@ -73,7 +72,7 @@ def memory_of(device: str) -> Memory | None:
 
 
 def free_memory() -> None:
-    """Return what the last job allocated, on the host and on a GPU."""
+    """Return the memory of the last job to the system, on the host and on a GPU."""
     give_back()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():

@@ -1,6 +1,6 @@
-"""Jobs and their events in SQLite: the truth about what was asked for and what happened.
+"""Jobs and their events in SQLite: the record of what was requested and what happened.
 
-One process, one connection, one thread. What `append` returned from is on the disk.
+One process, one connection, one thread. Once `append` returns, its events are on disk.
 """
 
 from __future__ import annotations
@@ -73,14 +73,14 @@ class Journal:
             raise JobError(
                 "journal_damaged",
                 f"The journal {path} is damaged: {why}.",
-                "Move it away and start the backend again; its jobs are lost.",
+                "Move the file away and start the backend again; its jobs are lost.",
             ) from why
         except JobError:
             self._db.close()
             raise
 
     def _open(self) -> None:
-        # An exclusive lock, held until close: two writers could corrupt this SQLite's journal.
+        # An exclusive lock, held until close: two writers could corrupt SQLite's WAL.
         self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
@@ -97,7 +97,7 @@ class Journal:
             if version == 0:
                 for statement in _TABLES.split(";"):
                     self._db.execute(statement)
-            elif version == 1:  # kept a digest of the spec, which every new field changed
+            elif version == 1:  # had a digest of the spec, which changed with every new field
                 self._db.execute("ALTER TABLE jobs DROP COLUMN digest")
             self._db.execute(f"PRAGMA user_version={SCHEMA}")
 
@@ -149,10 +149,10 @@ class Journal:
         return self.job(job)
 
     def append(self, job: str, *events: Event, attempts: int | None = None) -> None:
-        """Write events, in one transaction; their seq and time are given here.
+        """Write events in one transaction, and number and date them.
 
-        The job's state becomes that of the last event. Of previews only the newest keeps its
-        picture: older ones are replayed without it. attempts: the job's new count, if it changes.
+        The job takes the state of the last event. Only the newest preview keeps its image; older
+        ones are replayed without it. attempts: the job's new count, if it changes.
         """
         with self._writing():
             for event in events:
@@ -183,7 +183,7 @@ class Journal:
             raise JobError(
                 "unknown_job",
                 f"The backend does not know the job {job[:12]}….",
-                "It was forgotten, or it belongs to another backend: send it again.",
+                "It was removed, or it belongs to another backend: send it again.",
             )
         return _job(row)
 
@@ -210,13 +210,13 @@ class Journal:
         return int(self._db.execute(query, (owner, *FINAL_STATES)).fetchone()[0])
 
     def unfinished(self) -> int:
-        """How many jobs there are to do, of all clients."""
+        """How many jobs of all clients are unfinished."""
         marks = ",".join("?" * len(FINAL_STATES))
         query = f"SELECT COUNT(*) FROM jobs WHERE state NOT IN ({marks})"
         return int(self._db.execute(query, tuple(FINAL_STATES)).fetchone()[0])
 
     def newest(self, limit: int) -> tuple[JobInfo, ...]:
-        """The newest jobs in short, newest first."""
+        """The newest jobs in brief, newest first."""
         query = (
             "SELECT id, kind, state, created, seq, title FROM jobs "
             "ORDER BY created DESC, id DESC LIMIT ?"

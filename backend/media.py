@@ -1,4 +1,4 @@
-"""Reading and writing frames: image folders, movies, RGBA PNGs, a short video."""
+"""Read and write frames: image folders, movies, RGBA PNGs, a short video."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read_frames(path: Path) -> Pixels:
     ``not_an_image``, ``frame_sizes_differ``) naming the file.
     """
     if not path.exists():
-        raise JobError("file_missing", f"There is nothing at {path}.", "Check the path's spelling.")
+        raise JobError("file_missing", f"{path} does not exist.", "Check the path's spelling.")
     if path.is_dir():
         return stack(image_files(path))
     if path.suffix.lower() in MOVIE_SUFFIXES:
@@ -39,7 +39,7 @@ def read_frames(path: Path) -> Pixels:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The images of a folder in natural order (frame2 before frame10), hidden ones left out."""
+    """The images of a folder in natural order (frame2 before frame10), without hidden files."""
     try:
         files = [p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")]
     except OSError as error:
@@ -52,13 +52,13 @@ def image_files(folder: Path) -> list[Path]:
     if not images:
         kinds = ", ".join(sorted(IMAGE_SUFFIXES))
         raise JobError(
-            "no_frames", f"No images in {folder}.", f"Image files end in one of: {kinds}."
+            "no_frames", f"There are no images in {folder}.", f"Image files end in: {kinds}."
         )
     return sorted(images, key=_natural)
 
 
 def stack(files: Sequence[Path]) -> Pixels:
-    """Read images of one size into [T,H,W,3] uint8 sRGB; JobError names the file that differs."""
+    """Read images of one size as [T,H,W,3] uint8 sRGB; JobError names a file that differs."""
     frames: list[Pixels] = []
     for file in files:
         frame = read_image(file)
@@ -67,7 +67,7 @@ def stack(files: Sequence[Path]) -> Pixels:
             raise JobError(
                 "frame_sizes_differ",
                 f"{file.name} is {w}×{h}, but {files[0].name} is {w0}×{h0}.",
-                "All frames of a clip must have one size: scale or remove the odd ones.",
+                "All frames of a clip must have the same size: scale or remove the odd ones.",
             )
         frames.append(frame)
     return np.stack(frames)
@@ -79,7 +79,7 @@ def read_image(file: Path) -> Pixels:
 
 
 def read_rgba(file: Path) -> Pixels:
-    """Read one image as [H,W,4] uint8 sRGB, straight alpha; opaque if it has none. JobError."""
+    """Read one image as [H,W,4] uint8 sRGB, straight alpha or opaque. Raises JobError."""
     image = _decode(file, cv2.IMREAD_UNCHANGED)
     grey = image[..., None] if image.ndim == 2 else image
     if grey.shape[2] == 1:
@@ -111,14 +111,14 @@ def write_png(file: Path, image: Pixels) -> None:
 
 
 def write_video(file: Path, frames: Iterable[Pixels], fps: float) -> None:
-    """Write [H,W,3] uint8 sRGB frames as MPEG-4; odd sizes lose their last row or column."""
+    """Write [H,W,3] uint8 sRGB frames as MPEG-4; an odd size loses its last row or column."""
     part = file.with_name(f"{file.stem}.part{file.suffix}")  # the suffix chooses the container
     with _writing(file, part):
         count = _encode(part, frames, fps)
         capture = cv2.VideoCapture(str(part))
         kept = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         capture.release()
-        if kept != count:  # OpenCV itself does not say that the disk was full
+        if kept != count:  # OpenCV itself does not report a full disk
             raise OSError(errno.EIO, f"only {max(kept, 0)} of {count} frames were kept")
 
 
@@ -136,7 +136,7 @@ def _encode(file: Path, frames: Iterable[Pixels], fps: float) -> int:
 
 
 def prepare_folder(folder: Path, nbytes: int) -> None:
-    """Make a folder and see that it takes files and has room: said before the work, not after.
+    """Make a folder, and check before the work that it is writable and has nbytes of space.
 
     Raises JobError ``cannot_write``.
     """
@@ -153,7 +153,7 @@ def prepare_folder(folder: Path, nbytes: int) -> None:
 
 @contextmanager
 def _writing(file: Path, part: Path) -> Iterator[None]:
-    """What is written to `part` inside becomes `file`, whole or not at all. Raises JobError."""
+    """Rename `part` to `file` once it is written, so that `file` is complete. Raises JobError."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         yield
@@ -174,9 +174,9 @@ def _cannot_write(path: Path, error: OSError) -> JobError:
 
 
 def composite(frame: Pixels, layer: Pixels) -> Pixels:
-    """Straight-alpha over in sRGB, as the Sequencer does it; exact where alpha is 0.
+    """Composite a layer over a frame, straight alpha in sRGB as the Sequencer does.
 
-    frame [H,W,3], layer [H,W,4] → [H,W,3] uint8.
+    frame [H,W,3], layer [H,W,4] → [H,W,3] uint8; exactly the frame where alpha is 0.
     """
     alpha = layer[..., 3:].astype(np.float32) / 255.0
     mixed = alpha * layer[..., :3] + (1.0 - alpha) * frame
@@ -184,10 +184,10 @@ def composite(frame: Pixels, layer: Pixels) -> Pixels:
 
 
 def lay_over(front: Pixels, back: Pixels) -> Pixels:
-    """Two layers as one, in sRGB: over any frame it looks as if both had been laid over it.
+    """Merge two layers, in sRGB: over any frame, the result looks like both in turn.
 
-    Each [H,W,4] uint8, straight alpha, as is what comes back. Where one is clear it is the other,
-    exactly; where both are it is 0.
+    Layers and result are [H,W,4] uint8, straight alpha. Where one layer is transparent, the result
+    is exactly the other; where both are, it is 0.
     """
     a = front[..., 3:].astype(np.float32) / 255.0
     b = back[..., 3:].astype(np.float32) / 255.0 * (1.0 - a)
@@ -198,11 +198,11 @@ def lay_over(front: Pixels, back: Pixels) -> Pixels:
 
 
 def beneath(front: Pixels, back: Pixels) -> Pixels:
-    """The layer behind, so that two that share pixels along an edge cover them between them.
+    """Raise the alpha of the layer behind, so that no seam shows along the front layer's edge.
 
-    An object that fills half of a pixel has α ½ there, and what is behind it the other half. Laid
-    over each other such layers would leave a quarter to the footage, a seam round the object: the
-    one behind has to fill all that the one in front leaves. Each [H,W,4] uint8, straight alpha.
+    An object that fills half a pixel has α ½ there, and the layer behind has the other half.
+    Composited, they would leave a quarter to the footage, a seam around the object; the layer
+    behind must fill everything that the front one leaves. Each [H,W,4] uint8, straight alpha.
     """
     left = 255.0 - front[..., 3:].astype(np.float32)
     alpha = np.minimum(back[..., 3:] * 255.0 / np.maximum(left, 1.0), 255.0)
@@ -220,8 +220,8 @@ def _decode(file: Path, flag: int) -> Pixels:
     if image is None:
         raise JobError(
             "not_an_image",
-            f"{file.name} is not an image that can be read.",
-            "Remove the file from the folder or export it again as PNG or JPEG.",
+            f"{file.name} cannot be read as an image.",
+            "Remove the file from the folder, or export it again as PNG or JPEG.",
         )
     if image.dtype == np.uint16:
         image = np.rint(image / 257.0)
@@ -240,7 +240,7 @@ def _read_movie(path: Path) -> Pixels:
     if not frames:
         raise JobError(
             "not_a_movie",
-            f"{path.name} is not a movie that can be read.",
+            f"{path.name} cannot be read as a movie.",
             "Export it again as MP4 (H.264), or as a folder of PNG frames.",
         )
     return np.stack(frames)

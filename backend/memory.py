@@ -1,7 +1,7 @@
-"""What the process does with memory it is done with: keeps it for the next step.
+"""Keep freed memory in the process, for the tensors of the next step.
 
-glibc gives large blocks back to the system as soon as they are freed, and a tensor is one. The next
-step's tensors are then given to it page by page anew, which is a fifth of an edit's CPU time.
+glibc returns large blocks, such as tensors, to the system as soon as they are freed. Mapping them
+again page by page for the next step takes a fifth of an edit's CPU time.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 
 
 def keep_freed() -> bool:
-    """From now on freed memory stays with this process until `give_back`; False without glibc.
+    """Keep freed memory in this process until `give_back`. Returns False without glibc.
 
-    The most that the process ever held at once is what it holds on to.
+    The process then holds on to its peak memory.
     """
     libc = _glibc()
     if libc is None:
@@ -26,14 +26,14 @@ def keep_freed() -> bool:
 
 
 def give_back() -> None:
-    """Return to the system what is free now: between jobs others need it more."""
+    """Return free memory to the system, so that others can use it between jobs."""
     libc = _glibc()
     if libc is not None:
         libc.malloc_trim(0)
 
 
 def _glibc() -> Any:
-    """The C library, where it is glibc; other systems' have no such settings."""
+    """The C library if it is glibc, or else None: others do not have these settings."""
     try:
         libc = ctypes.CDLL(None)
     except TypeError:  # Windows

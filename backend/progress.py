@@ -1,4 +1,4 @@
-"""How long work reports itself and is stopped: the only tie between methods and the job system."""
+"""How long work reports its progress and is cancelled: its only link to the job system."""
 
 from __future__ import annotations
 
@@ -13,32 +13,35 @@ EDIT_PHASE = "edit"
 
 
 class Cancelled(Exception):  # noqa: N818  (the field's word for it; not an error)
-    """Raised out of a Reporter call when the job was cancelled; let it pass through."""
+    """Raised by a Reporter call when the job was cancelled. Do not catch it."""
 
 
 class Reporter(Protocol):
-    """Given to every long function. Any call may raise Cancelled: step() at least every 0.2 s."""
+    """Given to every long function, which calls step at least every 0.2 s.
+
+    Any call may raise Cancelled.
+    """
 
     def step(self, phase: str, done: int, total: int) -> None:
         """Report done of total steps of a phase; cheap enough for every training step."""
 
     def preview(self, image: NDArray[np.uint8]) -> None:
-        """Show a picture of the state: uint8 [H,W,3] or [H,W,4] sRGB, long side at most 512."""
+        """Show an image of the state: uint8 [H,W,3] or [H,W,4] sRGB, long side at most 512."""
 
     def note(self, text: str) -> None:
         """Tell the artist something: one plain sentence."""
 
 
 Tick = Callable[[], None]
-"""Called within one piece of work, at least every 0.2 s: may raise Cancelled."""
+"""Called at least every 0.2 s within one piece of work; may raise Cancelled."""
 
 
 def nothing() -> None:
-    """A Tick for work that is not to be stopped."""
+    """A Tick for work that cannot be cancelled."""
 
 
 class Silent:
-    """A Reporter that says nothing and never cancels."""
+    """A Reporter that ignores everything and never cancels."""
 
     def step(self, phase: str, done: int, total: int) -> None:
         """Ignore."""

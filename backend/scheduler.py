@@ -1,7 +1,7 @@
-"""From the queue to the executor and back: every change of a job's state happens here.
+"""Move jobs from the queue to the executor and back: every change of a job's state happens here.
 
-All of it runs in the server's thread. What the journal says is the truth; what is kept here can
-be rebuilt from it.
+Everything runs in the server's thread. The journal is authoritative; what the scheduler keeps
+itself can be rebuilt from it.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ from protocol.jobs import (
 from protocol.limits import LIMITS
 from protocol.validate import check, check_job_id, objects
 
-MAX_ATTEMPTS = 2  # times a job may be interrupted and is started again
+MAX_ATTEMPTS = 2  # how often an interrupted job is started again
 PROGRESS_INTERVAL = 0.5  # seconds between progress events in the journal
 
 
 class Slot(msgspec.Struct):
-    """What is known of a slot. job: what runs there. free, total: bytes of its device's memory."""
+    """The state of a slot. job: what runs there. free, total: bytes of its device's memory."""
 
     device: str = ""
     text: str = ""
@@ -58,7 +58,7 @@ class Slot(msgspec.Struct):
 
 
 class Scheduler:
-    """Jobs of one journal on one executor.
+    """Runs the jobs of one journal on one executor.
 
     changed: called with a job's id whenever it has new events.
     """
@@ -74,11 +74,11 @@ class Scheduler:
         self.unusable: Problem | None = None
         self._waiting: dict[str, dict[str, ObjectRef]] = {}  # job -> objects it lacks
         self._written: dict[str, tuple[float, str]] = {}  # job -> last progress: time, phase
-        self._held_back: dict[str, Step] = {}  # job -> progress not written yet
+        self._held_back: dict[str, Step] = {}  # job -> progress that is not written yet
         self._recover()
 
     def _recover(self) -> None:
-        """Take up what an earlier server left: the poison guard is here."""
+        """Continue the jobs an earlier server left unfinished, unless they keep crashing it."""
         for job in self._journal.in_states("cancelling"):
             self._write(job.id, _state("cancelled"))
         for job in self._journal.in_states("starting", "running", "saving"):
@@ -89,8 +89,8 @@ class Scheduler:
             else:
                 problem = Problem(
                     code="interrupted_too_often",
-                    message=f"The backend stopped {attempts} times while it ran this job.",
-                    hint="The job may be what stops it: try a smaller one, and look at the log.",
+                    message=f"The backend stopped {attempts} times while running this job.",
+                    hint="The job may be the cause: try a smaller one, and look at the log.",
                     retryable=True,
                 )
                 events.append(_state("failed", problem=problem))
@@ -102,18 +102,18 @@ class Scheduler:
         for job in self._journal.in_states("uploading"):
             self._wait_for_objects(job.id, job.spec)
 
-    # what clients ask for
+    # clients' requests
 
     def submit(self, job: str, owner: str, spec: JobSpec) -> tuple[JobRecord, bool]:
-        """Take a job, or find it already taken: (job, is it new). Raises JobError."""
+        """Accept a job, or find it already accepted: (job, is it new). Raises JobError."""
         check_job_id(job)
         known = self._journal.find(job)
         if known is not None:
             if known.spec != spec:
                 raise JobError(
                     "job_id_conflict",
-                    "Another job was sent under the same id before.",
-                    "Give the new job an id of its own.",
+                    "A different job was already sent with this id.",
+                    "Give the new job another id.",
                 )
             self._restore_objects(known)
             return self._journal.job(job), False
@@ -121,7 +121,7 @@ class Scheduler:
         if self._journal.open_jobs(owner) >= LIMITS.open_jobs:
             raise JobError(
                 "too_many_jobs",
-                f"{LIMITS.open_jobs} jobs are waiting already.",
+                f"{LIMITS.open_jobs} jobs are already waiting.",
                 "Wait until some are done, or cancel some.",
                 retryable=True,
             )
@@ -131,7 +131,7 @@ class Scheduler:
         return self._journal.job(job), True
 
     def _restore_objects(self, job: JobRecord) -> None:
-        """A queued job whose objects were lost meanwhile waits for them once more."""
+        """Send a queued job back to uploading if objects of it were lost."""
         if job.state == "queued" and any(not self._store.has(r) for r in _refs(job.spec)):
             self._write(job.id, _state("uploading"))
             self._wait_for_objects(job.id, job.spec)
@@ -141,18 +141,18 @@ class Scheduler:
         self._waiting[job] = lacking
 
     def wanted(self, digest: str) -> ObjectRef | None:
-        """The reference under which a waiting job lacks this object, or None."""
+        """The reference to this object in a job that waits for it, or None."""
         return next(
             (lacking[digest] for lacking in self._waiting.values() if digest in lacking), None
         )
 
     def arrived(self, digest: str) -> None:
-        """An object is complete: jobs that lacked nothing else are queued at the next tick."""
+        """Note that an object is complete. Jobs that lack no other are queued at the next tick."""
         for lacking in self._waiting.values():
             lacking.pop(digest, None)
 
     def cancel(self, job: str) -> None:
-        """Stop a job in whatever state it is. Raises JobError ``unknown_job``."""
+        """Stop a job, whatever its state. Raises JobError ``unknown_job``."""
         state = self._journal.job(job).state
         if state in FINAL_STATES:
             return
@@ -165,7 +165,7 @@ class Scheduler:
         self._executor.cancel(job)
 
     def forget(self, job: str) -> None:
-        """Remove a finished job. Raises JobError ``job_active``; an unknown job is no error."""
+        """Remove a finished job. Raises JobError ``job_active``; ignores an unknown job."""
         known = self._journal.find(job)
         if known is None:
             return
@@ -175,10 +175,10 @@ class Scheduler:
             )
         self._journal.forget(job)
 
-    # what the executor reports
+    # the executor's reports
 
     def report(self, slot: str, report: AnyReport) -> None:
-        """Write down what a worker says. Raises JobError disk_full: then call again later."""
+        """Record a worker's report. Raises JobError disk_full: then call it again later."""
         if isinstance(report, Ready):
             self.slots[slot] = Slot(device=report.device, text=report.text, ready=True)
         elif isinstance(report, Memory):
@@ -214,13 +214,13 @@ class Scheduler:
             self._write(job.id, _state("running"))
 
     def _ending(self, job: JobRecord, report: Finished | Failed | Stopped) -> list[Event]:
-        if isinstance(report, Finished):  # wins over a cancel that came later
+        if isinstance(report, Finished):  # wins over a later cancel
             lost = [r for r in _result_refs(report.result) if not self._store.has(r)]
             if not lost:
                 return [_state("saving"), _state("done", result=report.result)]
             problem = Problem(
                 code="result_lost",
-                message=f"{len(lost)} pictures of the result are not on the backend's disk.",
+                message=f"{len(lost)} images of the result are missing on the backend's disk.",
                 hint="Run the job again.",
                 retryable=True,
             )
@@ -255,7 +255,7 @@ class Scheduler:
             self._written.pop(job, None)
             self._progress(self._journal.job(job), report)
 
-    # what time brings
+    # the clock
 
     def tick(self, now: float) -> None:
         """Queue what is complete, write held-back progress, start jobs, tick the executor."""
@@ -275,7 +275,7 @@ class Scheduler:
             self._executor.start(name, queued.id, queued.spec)
 
     def stop(self) -> None:
-        """The backend is stopped on purpose: what ran is run again, and not held against it."""
+        """Interrupt the running jobs because the backend stops; it does not count as an attempt."""
         for job in self._journal.in_states("starting", "running", "saving"):
             self._write(job.id, _state("interrupted"))
 

@@ -77,24 +77,24 @@ def parser() -> argparse.ArgumentParser:
 
 
 def listen_address(text: str) -> str:
-    """``host:port`` as an address for libzmq, which would take 99999 for another port."""
+    """Check ``host:port`` and make it an address for libzmq, which wraps ports beyond 65535."""
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
         raise JobError(
             "bad_address",
             f"{text!r} is not an address to listen on.",
-            "Give host and port, such as --listen 127.0.0.1:5599.",
+            "Give a host and a port, such as --listen 127.0.0.1:5599.",
         )
     return f"tcp://{text}"
 
 
 def reachable(address: str) -> str:
-    """The address by which this machine reaches a server that listens on all of its addresses."""
+    """The address for clients on this machine, if the server listens on all addresses."""
     return address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until SIGINT or SIGTERM. Returns the exit status: 0, or 1 with a sentence on stderr."""
+    """Serve until SIGINT or SIGTERM. Returns 0, or 1 after printing why it cannot serve."""
     options = parser().parse_args(arguments)
     try:
         problem = serve(options)
@@ -107,13 +107,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def serve(options: argparse.Namespace) -> Problem | None:
-    """Run the server; returns why it ended by itself. Raises JobError if it cannot start."""
+    """Run the server; returns the problem if it gives up. Raises JobError if it cannot start."""
     data: Path = options.data.expanduser().resolve()
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as why:
         raise JobError(
-            "bad_data", f"The folder {data} cannot be made: {why.strerror}.", "Choose another."
+            "bad_data",
+            f"The folder {data} cannot be created: {why.strerror}.",
+            "Choose another one with --data.",
         ) from why
     file = connection_file(data)
     unwritten: list[Problem] = []
@@ -130,7 +132,7 @@ def serve(options: argparse.Namespace) -> Problem | None:
             cache_bytes=int(options.cache_gib * GIB),
             on_ready=lambda device: ready(device),
         )
-        file.unlink(missing_ok=True)  # an older server's, that was killed
+        file.unlink(missing_ok=True)  # left by a server that was killed
     except OSError as why:
         raise disk_problem(why, data) from why
 
@@ -145,7 +147,7 @@ def serve(options: argparse.Namespace) -> Problem | None:
             )
             try:
                 write_connection_file(file, connection)
-            except OSError as why:  # nobody could find a server without it
+            except OSError as why:  # without the file nobody can find the server
                 unwritten.append(disk_problem(why, data).problem)
                 server.stop()
                 return

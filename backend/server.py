@@ -1,14 +1,13 @@
-"""The backend's one loop: it owns the ROUTER, the journal and the store, all in one thread.
+"""The backend's main loop: one thread that owns the ROUTER socket, the journal and the store.
 
-Never imports torch: the work happens in processes that an Executor starts. Executors call
-`_sink` from their own threads; it queues the report and wakes the loop.
+Never imports torch: the work is done in processes that an Executor starts. Executors call `_sink`
+from their own threads; it queues the report and wakes the loop.
 """
 
 from __future__ import annotations
 
 import contextlib
 import secrets
-import socket
 import time
 import traceback
 import zlib
@@ -31,12 +30,13 @@ from protocol.jobs import JobError, Problem
 from protocol.keys import KeyPair
 from protocol.limits import GIB, KIB, LIMITS, MAX_BUFFER, MAX_BUFFERS, MAX_DIGESTS, PROTOCOL
 from protocol.upgrade import job_from
+from protocol.wake import Waker
 
 NAME = "text2live-backend"
 FORGET_PEER = 60.0  # seconds of silence
 _ZAP = "inproc://zeromq.zap.01"
 _BATCH = 32  # events read at once
-_TURN, _IDLE = 5, 100  # milliseconds to wait for messages, with and without work left
+_BUSY, _IDLE = 5, 100  # milliseconds to wait for messages, with and without work left
 _RETRY = 1.0  # seconds after a failed write
 
 
@@ -49,10 +49,10 @@ class Peer(msgspec.Struct):
 
 
 class Server:
-    """Serve the jobs below a folder until `stop` is called; made and run in one thread.
+    """Serves the jobs in a data folder until `stop` is called. Make it and run it in one thread.
 
     allowed: public client keys (Z85) and their names. address: ``tcp://127.0.0.1:5599``; port 0
-    is any free one. Raises JobError ``address_in_use``, ``data_in_use``.
+    picks a free one. Raises JobError ``address_in_use``, ``data_in_use``.
     """
 
     def __init__(
@@ -82,9 +82,7 @@ class Server:
         self.store = Store(data / "objects")
         self._scheduler = Scheduler(self._journal, self.store, executor, self._changed.add)
         self.store.sweep(self._scheduler.pinned(), cache_bytes)
-        self._wake_in, self._wake_out = socket.socketpair()
-        self._wake_in.setblocking(False)
-        self._wake_out.setblocking(False)
+        self._waker = Waker()
         self._context = zmq.Context()
         self._zap = self._context.socket(zmq.REP)
         self._zap.linger = 0
@@ -98,7 +96,7 @@ class Server:
 
     def _bind(self, address: str, keys: KeyPair) -> str:
         router = self._router
-        router.router_mandatory = 1  # or a slow reader would lose messages without a word
+        router.router_mandatory = 1  # otherwise a slow reader would silently lose messages
         router.linger = 0
         router.sndhwm = router.rcvhwm = 64
         router.maxmsgsize = MAX_BUFFER + 64 * KIB
@@ -116,52 +114,46 @@ class Server:
                 raise JobError(
                     "address_in_use",
                     f"Another program already listens on {address}.",
-                    "Stop it, or choose another port with --listen (port 0 is any free one).",
+                    "Stop it, or choose another port with --listen (port 0 picks a free one).",
                 ) from why
             raise JobError(
                 "bad_address",
-                f"The address {address} cannot be listened on: {why}.",
+                f"The backend cannot listen on {address}: {why}.",
                 "Give an address of this machine, such as --listen 127.0.0.1:5599.",
             ) from why
         return router.getsockopt_string(zmq.LAST_ENDPOINT)
 
-    def wake(self) -> None:
-        """Make the loop look around now. Any thread, any signal handler."""
-        with contextlib.suppress(OSError):  # full: it is awake already
-            self._wake_out.send(b".")
-
     def stop(self) -> None:
         """Ask the loop to end. Any thread, any signal handler."""
         self._stopping = True
-        self.wake()
+        self._waker.wake()
 
     def _sink(self, slot: str, report: AnyReport) -> None:
         self._reports.put((slot, report))
-        self.wake()
+        self._waker.wake()
 
     def run(self) -> Problem | None:
-        """Serve until stopped. Returns why it cannot go on, if it was not asked to stop."""
+        """Serve until stopped. Returns None, or the problem that made it give up by itself."""
         poller = zmq.Poller()
-        for one in (self._router, self._zap, self._wake_in):
+        for one in (self._router, self._zap, self._waker):
             poller.register(one, zmq.POLLIN)
         self._executor.open(self._sink)
         try:
             while not self._stopping and self._scheduler.unusable is None:
-                # Followers that have not seen everything are served on at once, in turns.
-                ready = dict(poller.poll(_TURN if self._changed else _IDLE))
-                if self._wake_in.fileno() in ready:
-                    with contextlib.suppress(OSError):
-                        self._wake_in.recv(4096)
+                # While followers lack events, the loop goes on at once, one batch each in turn.
+                ready = dict(poller.poll(_BUSY if self._changed else _IDLE))
+                if self._waker.fileno() in ready:
+                    self._waker.clear()
                 if self._zap in ready:
                     self._authenticate()
                 if self._router in ready:
                     self._receive()
-                self._work_off()
+                self._schedule()
                 self._push_events()
             return self._scheduler.unusable
         finally:
             self._executor.close()
-            with contextlib.suppress(JobError):  # a full disk: found out at the next start
+            with contextlib.suppress(JobError):  # a full disk: noticed at the next start
                 self._write_reports()
                 self._scheduler.stop()
             self._close_sockets()
@@ -170,12 +162,11 @@ class Server:
         self._router.close()
         self._zap.close()
         self._context.term()
-        self._wake_in.close()
-        self._wake_out.close()
+        self._waker.close()
         self._journal.close()
 
     def _authenticate(self) -> None:
-        """Answer libzmq's question whether a client's key may connect (RFC 27/ZAP)."""
+        """Answer libzmq whether a client's key may connect (RFC 27/ZAP)."""
         version, request, _domain, _address, _route, mechanism, *credentials = (
             self._zap.recv_multipart()
         )
@@ -187,10 +178,10 @@ class Server:
         user = key.encode() if known else b""
         self._zap.send_multipart([version, request, *status, user, b""])
 
-    # what comes in
+    # incoming messages
 
     def _receive(self) -> None:
-        for _ in range(64):  # then the others have their turn
+        for _ in range(64):  # then it is the others' turn
             try:
                 frames = self._router.recv_multipart(zmq.DONTWAIT, copy=False)
             except zmq.Again:
@@ -215,7 +206,7 @@ class Server:
             answer, buffers = m.error(why.problem), ()
         except Exception as why:  # one bad request must not end everybody's jobs
             traceback.print_exc()
-            answer, buffers = m.error(_mistake(why)), ()
+            answer, buffers = m.error(_server_error(why)), ()
         if answer is not None:
             self._send(route, answer, re=re, buffers=buffers)
 
@@ -228,7 +219,7 @@ class Server:
         peer = self._peers.get(route)
         if peer is None:
             raise JobError(
-                "hello_first", "The conversation did not start with a hello.", "Connect again."
+                "hello_first", "The connection did not start with a hello.", "Connect again."
             )
         peer.seen = time.monotonic()
         match message:
@@ -259,7 +250,7 @@ class Server:
                 return None, ()
             case _:
                 name = str(message.__struct_config__.tag)
-                raise BadMessage("unsupported", f"A backend does not take the message {name!r}.")
+                raise BadMessage("unsupported", f"A backend does not accept the message {name!r}.")
 
     def _hello(self, route: bytes, user: str, hello: m.Hello) -> m.AnyMessage:
         problem = m.version_problem(hello.protocols, PROTOCOL)
@@ -288,7 +279,7 @@ class Server:
 
     def _submit(self, peer: Peer, message: m.Submit, buffers: tuple[Bytes, ...]) -> m.AnyMessage:
         if len(buffers) != 1:
-            raise BadMessage("bad_message", "A submit carries the job in one buffer.")
+            raise BadMessage("bad_message", "A submit must carry the job in one buffer.")
         try:
             spec = job_from(unpack(buffers[0]))
         except msgspec.ValidationError as why:
@@ -298,7 +289,7 @@ class Server:
 
     def _have(self, message: m.Have) -> m.AnyMessage:
         if len(message.digests) > MAX_DIGESTS:
-            raise BadMessage("bad_message", f"A have names at most {MAX_DIGESTS} digests.")
+            raise BadMessage("bad_message", f"A have may list at most {MAX_DIGESTS} digests.")
         missing = []
         for digest in message.digests:
             ref = self._scheduler.wanted(digest)
@@ -308,13 +299,13 @@ class Server:
 
     def _chunk(self, message: m.Chunk, buffers: tuple[Bytes, ...]) -> m.AnyMessage:
         if len(buffers) != 1 or not 0 < len(buffers[0]) <= LIMITS.chunk:
-            raise BadMessage("bad_message", f"A chunk carries 1 to {LIMITS.chunk} bytes.")
+            raise BadMessage("bad_message", f"A chunk must carry 1 to {LIMITS.chunk} bytes.")
         ref = self._scheduler.wanted(message.digest)
         if ref is None:
             raise JobError(
                 "not_wanted",
                 "No waiting job needs this object.",
-                "Submit the job first; it may also be cancelled or complete.",
+                "Submit the job first, unless it is cancelled or already complete.",
             )
         data = memoryview(buffers[0])
         held = self.store.write(ref, message.offset, message.crc, data)
@@ -325,23 +316,23 @@ class Server:
 
     def _fetch(self, message: m.Fetch) -> tuple[m.AnyMessage, tuple[Bytes, ...]]:
         if not (0 < message.length <= LIMITS.chunk and message.offset >= 0):
-            raise BadMessage("bad_message", f"A fetch asks for 1 to {LIMITS.chunk} bytes.")
+            raise BadMessage("bad_message", f"A fetch may ask for 1 to {LIMITS.chunk} bytes.")
         if len(message.digest) != 64 or not set(message.digest) <= set("0123456789abcdef"):
             raise BadMessage("bad_message", "A digest is 64 hex digits.")
         data, total = self.store.read(message.digest, message.offset, message.length)
         if not data:
-            raise BadMessage("bad_message", f"The object has {total} bytes; none are there.")
+            raise BadMessage("bad_message", f"The offset is beyond the object's {total} bytes.")
         answer = m.Data(
             digest=message.digest, offset=message.offset, total=total, crc=zlib.crc32(data)
         )
         return answer, (data,)
 
-    # what goes out
+    # outgoing messages
 
     def _send(
         self, route: bytes, message: m.AnyMessage, *, re: str = "", buffers: tuple[Bytes, ...] = ()
     ) -> bool:
-        """Send, or say that it was not possible now. A peer that is gone is forgotten."""
+        """Send a message; False if that is not possible now. A peer that is gone is forgotten."""
         frames = encode(message, re=re, ep=self.epoch, buffers=buffers)
         try:
             self._router.send_multipart([route, *frames], zmq.DONTWAIT)
@@ -354,14 +345,15 @@ class Server:
             return False
         return True
 
-    def _work_off(self) -> None:
+    def _schedule(self) -> None:
+        """Write the workers' reports and let the scheduler act."""
         now = time.monotonic()
         if now < self._retry_at:
             return
         try:
             self._write_reports()
             self._scheduler.tick(now)
-        except JobError:  # the disk is full: nothing is lost, it is written later
+        except JobError:  # the disk is full: nothing is lost, the reports are written later
             self._retry_at = now + _RETRY
 
     def _write_reports(self) -> None:
@@ -389,7 +381,7 @@ class Server:
         self._changed |= again
 
     def _push(self, route: bytes, peer: Peer, job: str) -> bool:
-        """Send a follower what it has not seen; False if there is more."""
+        """Send a follower the next events of a job; False if there are more."""
         events = self._journal.events(job, peer.follows[job], _BATCH)
         for seq, body in events:
             if not self._send(route, m.News(job=job), buffers=(body,)):
@@ -398,7 +390,7 @@ class Server:
         return len(events) < _BATCH
 
 
-def _mistake(why: Exception) -> Problem:
+def _server_error(why: Exception) -> Problem:
     return Problem(
         code="server_error",
         message=f"The backend failed on this request: {type(why).__name__}: {why}",

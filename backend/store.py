@@ -1,8 +1,8 @@
-"""Objects on disk by content: ``objects/ab/<digest>.blob``; a piece on its way is a ``.part``.
+"""Objects on disk by content: ``objects/ab/<digest>.blob``, or ``.part`` during an upload.
 
-A blob is the raw pixels, C order; its shape travels with the reference. Writes go to a temporary
-file, are flushed to the disk, and are renamed: a blob that exists is whole. Several processes may
-use one store; only the server writes ``.part`` files.
+A blob holds the raw pixels in C order; its shape is part of the reference. Every write goes to a
+temporary file, is flushed to disk, and is renamed, so a blob that exists is complete. Several
+processes may use one store; only the server writes ``.part`` files.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _counter = itertools.count()
 
 
 def disk_problem(why: OSError, folder: Path) -> JobError:
-    """What a failed write means, for the artist: a full disk, or whatever the system says."""
+    """Turn a failed write into a JobError: a full disk, or the system's own reason."""
     if why.errno in _FULL:
         return JobError(
             "disk_full",
-            f"The disk of the backend is full: nothing more fits in {folder}.",
+            f"The backend's disk is full: there is no space left for {folder}.",
             "Free some space there, or start the backend with another --data folder.",
             retryable=True,
         )
@@ -51,21 +51,21 @@ class Store:
         self._hashes: dict[str, tuple[int, hashlib._Hash]] = {}
 
     def path(self, digest: str) -> Path:
-        """Where the blob of a digest is, or would be."""
+        """The path of a digest's blob, whether or not it exists."""
         return self.folder / digest[:2] / f"{digest[2:]}.blob"
 
     def _part(self, digest: str) -> Path:
         return self.path(digest).with_suffix(".part")
 
     def has(self, ref: ObjectRef) -> bool:
-        """Is the whole object here?"""
+        """Whether the complete object is here."""
         try:
             return self.path(ref.digest).stat().st_size == ref.nbytes
         except FileNotFoundError:
             return False
 
     def held(self, ref: ObjectRef) -> int:
-        """How many bytes of the object are here, whole or in part."""
+        """How many bytes of the object are here, complete or not."""
         if self.has(ref):
             return ref.nbytes
         try:
@@ -74,10 +74,10 @@ class Store:
             return 0
 
     def write(self, ref: ObjectRef, offset: int, crc: int, data: bytes | memoryview) -> int:
-        """Append a chunk to an object that is being uploaded; return the bytes held afterwards.
+        """Append a chunk to an object that is being uploaded; return the bytes then held.
 
-        A chunk that was written already is accepted again. Raises JobError: ``bad_crc``,
-        ``wrong_offset``, ``too_long``, ``wrong_digest`` (the part is dropped), ``disk_full``.
+        Accepts a chunk that is already written. Raises JobError: ``bad_crc``, ``wrong_offset``,
+        ``too_long``, ``wrong_digest`` (the part is deleted), ``disk_full``.
         """
         held = self.held(ref)
         if offset + len(data) <= held:
@@ -86,18 +86,16 @@ class Store:
             raise JobError(
                 "wrong_offset",
                 f"A chunk starts at byte {offset}, but {held} bytes are here.",
-                "Ask with `have` where to go on.",
+                "Ask with `have` where to continue.",
                 retryable=True,
             )
         if zlib.crc32(data) != crc:
-            raise JobError(
-                "bad_crc", "A chunk was damaged on its way.", "Send it again.", retryable=True
-            )
+            raise JobError("bad_crc", "A chunk arrived damaged.", "Send it again.", retryable=True)
         if held + len(data) > ref.nbytes:
             raise JobError(
                 "too_long",
                 "An object is longer than its reference says.",
-                "Start the job again; if it comes again, update the add-on.",
+                "Start the job again; if that fails too, update the add-on.",
             )
         part = self._part(ref.digest)
         try:
@@ -118,7 +116,7 @@ class Store:
             with part.open("ab") as file:
                 file.write(data)
         except OSError:
-            with contextlib.suppress(OSError):  # a torn chunk must not count as held
+            with contextlib.suppress(OSError):  # half a chunk must not count as held
                 os.truncate(part, held)
             raise
 
@@ -141,8 +139,8 @@ class Store:
             part.unlink()
             raise JobError(
                 "wrong_digest",
-                "An object's content is not what its digest says.",
-                "Send it again; if it happens again, extract the frames anew.",
+                "An object's content does not match its digest.",
+                "Send it again; if that fails too, extract the frames again.",
                 retryable=True,
             )
         with part.open("rb+") as file:
@@ -150,7 +148,7 @@ class Store:
         _rename(part, self.path(ref.digest))
 
     def read(self, digest: str, offset: int, length: int) -> tuple[bytes, int]:
-        """A piece of an object and the object's whole size. Raises JobError ``unknown_object``."""
+        """A piece of an object, and the object's size. Raises JobError ``unknown_object``."""
         try:
             with self.path(digest).open("rb") as file:
                 total = os.fstat(file.fileno()).st_size
@@ -164,10 +162,10 @@ class Store:
             ) from why
         finally:
             with contextlib.suppress(OSError):
-                os.utime(self.path(digest))  # what is used stays; the least used goes first
+                os.utime(self.path(digest))  # for the sweep, which deletes by last use
 
     def load(self, ref: ObjectRef) -> NDArray[np.uint8]:
-        """The object as an array [H,W,C]; its content is verified. Raises JobError."""
+        """The object as an array [H,W,C], its content verified. Raises JobError."""
         data, _ = self.read(ref.digest, 0, -1)
         digest = _start_hash(ref)
         digest.update(data)
@@ -180,7 +178,7 @@ class Store:
         return np.frombuffer(data, np.uint8).reshape(ref.shape)
 
     def save(self, array: NDArray[np.uint8]) -> ObjectRef:
-        """Store an array uint8 [H,W,C]; free if it is here already. Raises JobError disk_full."""
+        """Store an array uint8 [H,W,C], unless it is already here. Raises JobError disk_full."""
         ref = reference(array)
         if self.has(ref):
             return ref
@@ -201,10 +199,10 @@ class Store:
         return ref
 
     def sweep(self, keep: Iterable[str], cap: int) -> int:
-        """Delete the least recently used objects above cap bytes; return the bytes freed.
+        """Delete the least recently used objects beyond cap bytes; return the bytes freed.
 
-        keep: digests that stay whatever happens. Leftovers of killed processes go too, so this
-        runs while no worker writes.
+        keep: digests that are never deleted. Also deletes leftovers of killed processes, so it
+        must run while no worker writes.
         """
         for leftover in self.folder.glob("*/*.tmp"):
             leftover.unlink(missing_ok=True)
@@ -229,7 +227,7 @@ def _start_hash(ref: ObjectRef) -> hashlib._Hash:
 
 def _rename(source: Path, target: Path) -> None:
     source.replace(target)
-    if os.name == "posix":  # the name itself is durable only when its folder is
+    if os.name == "posix":  # the new name is durable only once its folder is synced
         handle = os.open(target.parent, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -1,8 +1,8 @@
-"""The process that does the work: takes one job after another, reports, stops when told.
+"""The worker process: runs one job after another, and reports to the executor.
 
-Started by an executor, one a device; torch and the CLIP model are loaded once and kept. A reader
-thread watches the pipe, so a cancel is seen even inside a long torch call, and the process ends
-itself when the server is gone.
+An executor starts one per device; torch and the CLIP model are loaded once and kept. A reader
+thread watches the pipe, so a cancel arrives even during a long torch call, and the process ends
+when the server is gone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import msgspec
 
@@ -37,25 +37,16 @@ from backend.executors.base import (
 )
 from backend.memory import keep_freed
 from backend.progress import Cancelled
-from protocol.jobs import (
-    ClipModel,
-    JobError,
-    JobSpec,
-    Problem,
-    Result,
-)
+from protocol.jobs import ClipModel, JobError, JobSpec, Problem, Result
 
-if TYPE_CHECKING:
-    pass
-
-MEMORY_INTERVAL = 5.0  # seconds between looks at the device's memory
+MEMORY_INTERVAL = 5.0  # seconds between two readings of the device's memory
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How a worker is started.
+    """What a worker is started with.
 
     device: ``auto``, ``cpu``, ``cuda:0``, or ``none`` for a runner without torch.
-    runner: ``module:function`` of (spec, ctx) -> Result. model: used by jobs that name none.
+    runner: ``module:function`` of (spec, ctx) -> Result. model: for jobs that do not name one.
     """
 
     device: str
@@ -66,7 +57,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What the server tells a worker."""
+    """An order from the server to a worker."""
 
     what: Literal["start", "cancel"]
     job: str
@@ -74,9 +65,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def main(pipe: Connection, packed: bytes) -> None:
-    """The worker process. packed: Options as msgpack."""
+    """Run the worker process. packed: Options as msgpack."""
     options = msgspec.msgpack.decode(packed, type=Options)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server handles Ctrl-C
     _log_to(Path(options.log))
     keep_freed()
     Worker(pipe, options).run()
@@ -117,7 +108,7 @@ class Worker:
         while True:
             order = self._orders.get()
             assert order.spec is not None
-            self._send(self._carry_out(order.job, order.spec, runner, device))
+            self._send(self._run_job(order.job, order.spec, runner, device))
             self._to_cancel.discard(order.job)
 
     def _listen(self) -> None:
@@ -125,18 +116,18 @@ class Worker:
             try:
                 order = msgspec.msgpack.decode(self._pipe.recv_bytes(), type=Order)
             except (EOFError, OSError):
-                os._exit(0)  # the server is gone: so is the reason to work
+                os._exit(0)  # the server is gone
             if order.what == "cancel":
                 self._to_cancel.add(order.job)
             else:
                 self._orders.put(order)
 
     def _watch_memory(self, device: str) -> None:
-        told: Memory | None = None
+        reported: Memory | None = None
         while True:
             memory = memory_of(device)
-            if memory is not None and memory != told:
-                told = memory
+            if memory is not None and memory != reported:
+                reported = memory
                 self._send(memory)
             time.sleep(MEMORY_INTERVAL)
 
@@ -145,7 +136,7 @@ class Worker:
         with contextlib.suppress(OSError), self._sending:
             self._pipe.send_bytes(msgspec.msgpack.encode(report))
 
-    def _carry_out(
+    def _run_job(
         self, job: str, spec: JobSpec, runner: Callable[[JobSpec, Context], Result], device: str
     ) -> AnyReport:
         self._send(Started(job=job))
@@ -171,7 +162,7 @@ class Worker:
 
 
 def problem_of(why: Exception, log: str) -> Problem:
-    """What an exception of a method means, for the artist."""
+    """Explain an exception that a job raised to the artist."""
     if isinstance(why, JobError):
         return why.problem
     text = f"{type(why).__name__}: {why}".strip(": ")

@@ -7,7 +7,6 @@ at once unless its docstring says that it blocks. All events arrive in the queue
 from __future__ import annotations
 
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +36,7 @@ from .link import Link
 from .open_requests import OpenRequests
 from .transfer import Source
 from .validate import check
+from .wake import Waker
 
 __all__ = [
     "BackendStatus",
@@ -86,9 +86,7 @@ class Client:
         self._was_ready = False
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
-        self._wake_in, self._wake_out = socket.socketpair()
-        self._wake_in.setblocking(False)
-        self._wake_out.setblocking(False)
+        self._waker = Waker()
 
     @property
     def connection(self) -> ConnectionChanged:
@@ -104,11 +102,10 @@ class Client:
         """Disconnect and end the thread; running jobs continue. Blocks for well under a second."""
         self._closing.set()
         self._go_on.set()
-        self._wake()
+        self._waker.wake()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(5)
-        self._wake_in.close()
-        self._wake_out.close()
+        self._waker.close()
 
     def __enter__(self) -> Client:
         self.start()
@@ -153,7 +150,7 @@ class Client:
         """
         stands, go_on = threading.Event(), threading.Event()
         self._halts.put((stands, go_on))
-        self._wake()
+        self._waker.wake()
         try:
             while self._thread is not None and self._thread.is_alive() and not stands.wait(0.05):
                 pass
@@ -245,11 +242,7 @@ class Client:
 
     def _post(self, command: Callable[[OpenRequests], None]) -> None:
         self._commands.put(command)
-        self._wake()
-
-    def _wake(self) -> None:
-        with suppress(OSError):  # full: already awake; closed: already gone
-            self._wake_out.send(b".")
+        self._waker.wake()
 
     def _emit(self, event: ClientEvent) -> None:
         with self._lock:
@@ -286,11 +279,10 @@ class Client:
                     self._commands.get_nowait()(requests)
             requests.pump(now)
             poller = zmq.Poller()
-            for one in (*link.sockets(), self._wake_in):
+            for one in (*link.sockets(), self._waker):
                 poller.register(one, zmq.POLLIN)
             poller.poll(100)
-            with suppress(OSError):
-                self._wake_in.recv(4096)
+            self._waker.clear()
             for packet in link.receive(time.monotonic()):
                 requests.receive(packet)
             self._stand_still()

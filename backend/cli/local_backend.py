@@ -1,4 +1,4 @@
-"""A backend of one's own for the length of a script: started, waited for, stopped."""
+"""A backend for the duration of a program: started, waited for, stopped."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ START_TIMEOUT_S = 60.0
 def local_backend(data: Path, *, device: str = "auto", echo: bool = True) -> Iterator[Client]:
     """Start `python -m backend.serve` on a free loopback port and yield a connected Client.
 
-    data: the backend's folder (atlases in it are reused). Raises JobError when it does not start,
-    or ends before its time.
+    data: the backend's data folder, whose atlases are reused. Raises JobError if the backend does
+    not start, or ends early.
     """
     with _ended_by_signals():
         backend = BackendProcess(
@@ -37,8 +37,8 @@ def local_backend(data: Path, *, device: str = "auto", echo: bool = True) -> Ite
                     raise JobError(
                         "backend_not_started",
                         "The backend did not start.",
-                        "Its own message stands above this one; mend that and run it again. "
-                        f"One that runs already is used with --connection {file}.",
+                        "See its own message above. To use a backend that already runs, add "
+                        f"--connection {file}.",
                     )
                 time.sleep(0.05)
             with _connected(Client(read_connection_file(file), name="script")) as client:
@@ -51,9 +51,9 @@ def local_backend(data: Path, *, device: str = "auto", echo: bool = True) -> Ite
                         raise
                     raise JobError(
                         "backend_ended",
-                        f"The backend ended in the middle (exit status {server.poll()}).",
-                        "Status -9 usually means too little memory: use the preset draft or a "
-                        "smaller clip, and run it again.",
+                        f"The backend ended during the job (exit status {server.poll()}).",
+                        "Status -9 usually means too little memory: run it again with the preset "
+                        "draft or a smaller clip.",
                     ) from why
         finally:
             server.terminate()
@@ -66,7 +66,7 @@ def local_backend(data: Path, *, device: str = "auto", echo: bool = True) -> Ite
 
 @contextlib.contextmanager
 def running_backend(connection_file: Path) -> Iterator[Client]:
-    """Yield a Client of a backend that already runs, from its connection file."""
+    """Yield a Client of the running backend that wrote a connection file."""
     with _connected(Client(read_connection_file(connection_file), name="script")) as client:
         yield client
 
@@ -81,14 +81,14 @@ def _connected(client: Client) -> Iterator[Client]:
 
 
 def _close_after(server: subprocess.Popen[bytes], client: Client) -> None:
-    """Nothing comes from a backend of one's own that is gone: end what waits for it."""
+    """Close the client once the backend has ended, so that nothing waits for it."""
     server.wait()
     client.close()
 
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """A plain kill or a closed terminal is a Ctrl-C, so that the backend ends with the script."""
+    """Treat SIGTERM and a closed terminal like Ctrl-C, so that the backend ends too."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""A job's news on a terminal: one line that moves, or one a tenth where nobody watches."""
+"""A job's events on a terminal: one updating line, or a line every 10 % if it is not a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ REDRAW_S = 0.2
 
 
 class Progress:
-    """Writes phase, percent and time left. Give it to Client.run as on_event."""
+    """Prints phase, percentage and time left. Pass it to Client.run as on_event."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -19,11 +19,11 @@ class Progress:
         self._phase = ""
         self._drawn_at = 0.0
         self._tenth = -1
-        self._begun = False  # before, a backend that is not reached is the caller's to report
+        self._begun = False  # until then, the caller reports that the backend is unreachable
         self._lost = False
 
     def __call__(self, news: ClientEvent) -> None:
-        """Show one piece of news."""
+        """Print one event."""
         self._begun = self._begun or isinstance(news, Uploading | JobEvent)
         if isinstance(news, ConnectionChanged):
             self._connection(news)

@@ -1,4 +1,4 @@
-"""Contact sheets: rows of labelled pictures on one PNG."""
+"""Contact sheets: rows of labelled images on one sheet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INK = (228, 228, 231)
 
 
 def on_checkerboard(rgba: Pixels, cell: int) -> Pixels:
-    """A layer [H,W,4] over the grey checkerboard that means transparent → [H,W,3]."""
+    """Composite a layer [H,W,4] over a grey checkerboard → [H,W,3]."""
     h, w = rgba.shape[:2]
     rows, columns = np.mgrid[0:h, 0:w] // cell
     board = np.where((rows + columns) % 2 == 0, 150, 105)[..., None].astype(np.float32)
@@ -26,7 +26,7 @@ def on_checkerboard(rgba: Pixels, cell: int) -> Pixels:
 
 
 def fit(image: Pixels, width: int, height: int) -> Pixels:
-    """Scale an RGB picture into a box, centred on paper colour; aspect kept."""
+    """Scale an RGB image to fit a box, centred, with its aspect ratio kept."""
     scale = min(width / image.shape[1], height / image.shape[0])
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
@@ -40,9 +40,9 @@ def fit(image: Pixels, width: int, height: int) -> Pixels:
 def contact_sheet(
     title: str, rows: Sequence[tuple[str, Sequence[Pixels]]], width: int = 384, height: int = 216
 ) -> Pixels:
-    """Lay out rows of RGB or RGBA pictures under their labels → [H,W,3] uint8.
+    """Lay out rows of RGB or RGBA images under their labels → [H,W,3] uint8.
 
-    Rows may differ in length; RGBA pictures are shown on a checkerboard.
+    Rows may differ in length. RGBA images are shown over a checkerboard.
     """
     columns = max(len(images) for _, images in rows)
     sheet_w = MARGIN + columns * (width + MARGIN)
@@ -55,7 +55,7 @@ def contact_sheet(
         for c, image in enumerate(images):
             x = MARGIN + c * (width + MARGIN)
             scale = min(width / image.shape[1], height / image.shape[0])
-            cell = max(1, round(CELL / scale))  # equal squares, whatever the picture's size
+            cell = max(1, round(CELL / scale))  # squares of one size on the sheet
             rgb = on_checkerboard(image, cell) if image.shape[2] == 4 else image
             sheet[y + LABEL : y + LABEL + height, x : x + width] = fit(rgb, width, height)
     return sheet

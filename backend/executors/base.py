@@ -1,4 +1,4 @@
-"""What the scheduler asks of whatever runs jobs, and what that reports back."""
+"""What the scheduler needs from whatever runs jobs, and what that reports back."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from protocol.jobs import JobSpec, ObjectRef, Problem, Result
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, tag_field="r"):
-    """Base of what a worker says. job: the job it is about; empty if about the worker itself."""
+    """Base of a worker's reports. job: the job it is about; empty if about the worker itself."""
 
     job: str = ""
 
 
 class Ready(Report, frozen=True, kw_only=True, tag="ready"):
-    """The worker is up. device: as torch names it. text: the same for people."""
+    """The worker is up. device: torch's name of it. text: a readable one."""
 
     device: str
     text: str
 
 
 class Memory(Report, frozen=True, kw_only=True, tag="memory"):
-    """Bytes of the device's memory: free now, and all. Said again whenever it has changed."""
+    """Bytes of the device's memory, free and total. Reported again whenever they change."""
 
     free: int
     total: int
 
 
 class Unusable(Report, frozen=True, kw_only=True, tag="unusable"):
-    """The worker cannot be started at all, and trying again will not help."""
+    """The worker cannot start, and trying again will not help."""
 
     problem: Problem
 
@@ -41,7 +41,7 @@ class Gone(Report, frozen=True, kw_only=True, tag="gone"):
 
 
 class Started(Report, frozen=True, kw_only=True, tag="started"):
-    """The worker began with the job."""
+    """The worker has started the job."""
 
 
 class Step(Report, frozen=True, kw_only=True, tag="step"):
@@ -54,7 +54,7 @@ class Step(Report, frozen=True, kw_only=True, tag="step"):
 
 
 class Previewed(Report, frozen=True, kw_only=True, tag="preview"):
-    """A small picture, already stored."""
+    """A preview of the job, a small image, is stored."""
 
     object: ObjectRef
 
@@ -66,13 +66,13 @@ class Note(Report, frozen=True, kw_only=True, tag="note"):
 
 
 class Finished(Report, frozen=True, kw_only=True, tag="finished"):
-    """The job is done; every object of the result is stored."""
+    """The job is done, and every object of its result is stored."""
 
     result: Result
 
 
 class Failed(Report, frozen=True, kw_only=True, tag="failed"):
-    """The job cannot go on."""
+    """The job failed."""
 
     problem: Problem
 
@@ -100,8 +100,8 @@ Sink = Callable[[str, AnyReport], None]
 class Executor(Protocol):
     """Runs jobs in slots, one at a time in each. Every method returns at once.
 
-    Reports go to the sink as (slot, report), from any thread. A slot that takes a job reports
-    exactly one of Finished, Failed, Stopped for it, whatever happens to its worker.
+    Reports go to the sink as (slot, report), from any thread. For each job that a slot takes, it
+    reports exactly one of Finished, Failed and Stopped, whatever happens to its worker.
     """
 
     def open(self, sink: Sink) -> None:
@@ -114,10 +114,10 @@ class Executor(Protocol):
         """Run a job in a slot that is Ready and free."""
 
     def cancel(self, job: str, grace_s: float = 5.0) -> None:
-        """Ask a job to stop; after the grace its worker is killed."""
+        """Ask a job to stop; kill its worker if it has not after grace_s."""
 
     def tick(self, now: float) -> None:
-        """Called several times a second (now: time.monotonic()), for what is due."""
+        """Do what is due. Called several times a second; now: time.monotonic()."""
 
     def close(self) -> None:
-        """Stop everything; no report comes after this. May take up to two seconds."""
+        """Stop everything; no report follows. May take up to two seconds."""

@@ -1,4 +1,4 @@
-"""Run jobs on this machine: one long-lived worker process a device, started again if it dies."""
+"""Run jobs on this machine: one long-lived worker process per device, restarted if it dies."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from backend import worker
 from backend.executors.base import AnyReport, Failed, Finished, Gone, Ready, Sink, Stopped, Unusable
 from protocol.jobs import ClipModel, JobSpec, Problem
 
-_SPAWN = multiprocessing.get_context("spawn")  # fork would take CUDA, locks and sockets along
+_SPAWN = multiprocessing.get_context("spawn")  # fork would copy CUDA, locks and sockets
 _ENDS = (Finished, Failed, Stopped)
-_FIRST_DELAY, _LAST_DELAY = 0.5, 30.0  # seconds before a dead worker is started again
+_FIRST_DELAY, _LAST_DELAY = 0.5, 30.0  # seconds before a dead worker is restarted
 
 
 class LocalExecutor:
     """An Executor with one slot for each device.
 
-    devices: as for ``--device``. runner: ``module:function`` that carries out a job.
+    devices: as for ``--device``. runner: ``module:function`` that runs a job. model: the default
+    text-image model.
     """
 
     def __init__(
@@ -63,12 +64,12 @@ class LocalExecutor:
         self._slots[slot].start(job, spec)
 
     def cancel(self, job: str, grace_s: float = 5.0) -> None:
-        """Ask a job to stop; kill its worker after the grace."""
+        """Ask a job to stop; kill its worker if it has not after grace_s."""
         for slot in self._slots.values():
             slot.cancel(job, grace_s)
 
     def tick(self, now: float) -> None:
-        """Kill what did not stop in time; start dead workers again."""
+        """Kill workers that did not stop in time; restart dead ones."""
         for slot in self._slots.values():
             slot.tick(now)
 
@@ -81,7 +82,7 @@ class LocalExecutor:
 class _Slot:
     """One worker process and the thread that reads its pipe.
 
-    The lock guards what both that thread and the server's thread touch.
+    The lock guards the fields that both that thread and the server's thread use.
     """
 
     def __init__(self, name: str, options: worker.Options) -> None:
@@ -116,7 +117,7 @@ class _Slot:
             ours.close()
             raise
         finally:
-            theirs.close()  # or the end of the worker would not close the pipe
+            theirs.close()  # so that the pipe closes when the worker ends
         self._pipe, self._process, self._spawn_at = ours, process, None
         self._reader = threading.Thread(
             target=self._read, args=(ours, process), name=f"{self._name}-reader", daemon=True
@@ -137,7 +138,7 @@ class _Slot:
                 dying = self._killed and isinstance(report, _ENDS)
                 if isinstance(report, _ENDS):
                     self._job, self._kill_at = "", None
-            if dying:  # it ended just as it was killed: the next job must not be given to it
+            if dying:  # the job ended just as its worker was killed: give it no other job
                 self._report(Gone())
             self._report(report)
         process.join(5)
@@ -174,13 +175,13 @@ class _Slot:
         try:
             self._pipe.send_bytes(msgspec.msgpack.encode(order))
         except OSError:
-            return  # the reader sees the same end and reports it
+            return  # the reader notices the closed pipe too, and reports it
 
     def start(self, job: str, spec: JobSpec) -> None:
         with self._lock:
             self._job = job
             died = self._spawn_at is not None
-        if died:  # between the last report and now
+        if died:  # since the last report
             self._report(Failed(job=job, problem=_death(None, Path(self._options.log))))
             return
         self._order(worker.Order(what="start", job=job, spec=spec))
@@ -204,7 +205,7 @@ class _Slot:
         if spawn:
             try:
                 self._spawn()
-            except OSError:  # too little memory, too many processes: for now
+            except OSError:  # too little memory or too many processes, perhaps only for now
                 traceback.print_exc()
                 self._spawn_at = now + self._delay
                 self._delay = min(self._delay * 2, _LAST_DELAY)
@@ -229,22 +230,22 @@ def _death(exitcode: int | None, log: Path) -> Problem:
         how = "disappeared"
     elif exitcode < 0:
         try:
-            how = f"was ended by {signal.Signals(-exitcode).name}"
+            how = f"was killed by {signal.Signals(-exitcode).name}"
         except ValueError:
-            how = f"was ended by signal {-exitcode}"
+            how = f"was killed by signal {-exitcode}"
     else:
         how = f"ended with exit code {exitcode}"
-    last = _last_words(log)
-    words = f" Its last words: {last}" if last else ""
+    last = _last_output(log)
+    output = f" Its last output: {last}" if last else ""
     return Problem(
         code="worker_died",
-        message=f"The backend's worker process {how}.{words}",
-        hint=f"It was started again. SIGKILL usually means too little memory. Log: {log}",
+        message=f"The backend's worker process {how}.{output}",
+        hint=f"It is being restarted. SIGKILL usually means too little memory. Log: {log}",
         retryable=True,
     )
 
 
-def _last_words(log: Path, lines: int = 4, length: int = 500) -> str:
+def _last_output(log: Path, lines: int = 4, length: int = 500) -> str:
     try:
         text = log.read_text(errors="replace")
     except OSError:

@@ -1,16 +1,16 @@
-"""Stand-ins for the methods, without torch: what a job could do to those who wait for it.
+"""Stand-ins for real jobs, without torch: everything that a job can do to those who wait for it.
 
-Each is a runner (spec, ctx) -> Result that the ordinary worker process carries out, so everything
-but the mathematics is real. Chosen by ``python -m backend.serve --mock KIND``:
+Each is a runner (spec, ctx) -> Result in an ordinary worker process, so everything but the
+mathematics is real. Chosen with ``python -m backend.serve --mock KIND``:
 
-- ``ok``: in one to two seconds, a tinted layer, with progress, a preview and pictures.
-- ``fail``: fails in the middle with a JobError. ``bug``: with an ordinary exception.
-- ``stall``: goes on until it is cancelled. ``deaf``: goes on and does not hear the cancel.
+- ``ok``: makes a tinted layer within two seconds, with progress, a preview and pictures.
+- ``fail``: fails halfway with a JobError. ``bug``: fails with an ordinary exception.
+- ``stall``: never ends until it is cancelled. ``deaf``: never ends, and ignores the cancel.
 - ``half``: stores half of the layer's frames, then fails.
-- ``crash``: the worker process dies in the middle, the first time in a data folder.
-- ``die``: the whole server is killed in the middle, the first time in a data folder.
+- ``crash``: kills the worker process halfway, but only once per data folder.
+- ``die``: kills the whole server halfway, but only once per data folder.
 
-The first time is remembered by an empty file ``<data>/mock-crashed`` or ``<data>/mock-died``.
+An empty file ``<data>/mock-crashed`` or ``<data>/mock-died`` marks that it has happened.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from protocol.jobs import (
 from protocol.layers import layers_of, objects_of
 
 STEPS = 20
-PAUSE = float(os.environ.get("TEXT2LIVE_MOCK_PAUSE", "0.04"))  # seconds a step takes
+PAUSE = float(os.environ.get("TEXT2LIVE_MOCK_PAUSE", "0.04"))  # seconds per step
 
 
 def ok(spec: JobSpec, ctx: Context) -> Result:
@@ -68,7 +68,7 @@ def ok(spec: JobSpec, ctx: Context) -> Result:
 def fail(spec: JobSpec, ctx: Context) -> Result:
     """Fail with a sentence for the artist."""
     _work(spec, ctx, part=0.5)
-    raise JobError("mock_failure", "The stand-in failed, as it was asked to.", "Use --mock ok.")
+    raise JobError("mock_failure", "The stand-in failed on purpose.", "Use --mock ok.")
 
 
 def bug(spec: JobSpec, ctx: Context) -> Result:
@@ -78,7 +78,7 @@ def bug(spec: JobSpec, ctx: Context) -> Result:
 
 
 def stall(spec: JobSpec, ctx: Context) -> Result:
-    """Go on for ever, hearing the cancel."""
+    """Run until cancelled."""
     _work(spec, ctx, part=0.5)
     while True:
         ctx.check()
@@ -86,7 +86,7 @@ def stall(spec: JobSpec, ctx: Context) -> Result:
 
 
 def deaf(spec: JobSpec, ctx: Context) -> Result:
-    """Go on for ever, not hearing the cancel."""
+    """Run for ever and ignore the cancel."""
     _work(spec, ctx, part=0.5)
     while True:
         time.sleep(PAUSE)
@@ -98,11 +98,11 @@ def half(spec: JobSpec, ctx: Context) -> Result:
     frames = spec.clip.frames
     for ref in frames[: (len(frames) + 1) // 2]:
         ctx.store(_layer(ctx.load(ref), spec))
-    raise JobError("mock_failure", "The stand-in failed half way.", "Use --mock ok.")
+    raise JobError("mock_failure", "The stand-in failed halfway.", "Use --mock ok.")
 
 
 def crash(spec: JobSpec, ctx: Context) -> Result:
-    """End the worker process in the middle, once."""
+    """End the worker process halfway, once."""
     if _first_time(ctx, "mock-crashed"):
         _work(spec, ctx, part=0.5)
         print("the stand-in ends its own process", file=sys.stderr, flush=True)
@@ -111,7 +111,7 @@ def crash(spec: JobSpec, ctx: Context) -> Result:
 
 
 def die(spec: JobSpec, ctx: Context) -> Result:
-    """Kill the server in the middle, once; a restarted server finishes the job."""
+    """Kill the server halfway, once; a restarted server finishes the job."""
     if _first_time(ctx, "mock-died"):
         _work(spec, ctx, part=0.5)
         os.kill(os.getppid(), getattr(signal, "SIGKILL", signal.SIGTERM))
@@ -130,7 +130,7 @@ def _first_time(ctx: Context, marker: str) -> bool:
 def _work(spec: JobSpec, ctx: Context, part: float = 1.0) -> NDArray[np.uint8]:
     """Phases with progress, a note and a preview; returns the first frame."""
     first = ctx.load(spec.clip.frames[0])
-    ctx.note("This is a stand-in: nothing is learned.")
+    ctx.note("This is a stand-in: nothing is trained.")
     for phase in ("Decomposing", "Editing"):
         for index in range(int(STEPS * part)):
             ctx.step(phase, index, STEPS)
@@ -145,7 +145,7 @@ def _opaque(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _outside(layer: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """What the ellipse leaves, darkened."""
+    """The darkened layer outside the ellipse."""
     return np.concatenate([layer[..., :3] // 2, 255 - layer[..., 3:]], axis=2)
 
 

@@ -172,7 +172,7 @@ def test_a_state_that_does_not_fit_is_dropped_and_the_atlas_begun_anew(
     spoil(path, how)
     report = StopAt()
     same(engine(clip, report, Checkpoint(path, every=1e9, report=report)), undisturbed)
-    (told,) = [note for note in report.notes if "begun anew" in note]
+    (told,) = [note for note in report.notes if "interrupted atlas" in note]
     assert ("cannot be read" if how == "half a file" else "does not fit") in told
     assert not path.exists(), "or the next try would stumble over it again"
 

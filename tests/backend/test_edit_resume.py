@@ -126,7 +126,7 @@ def test_a_damaged_state_is_dropped_and_told(tmp_path: Path) -> None:
     report = StopAt()
     still(report, Checkpoint(path, every=1e9, report=report, what="edit"))
     assert report.notes == [
-        "What was kept of the interrupted edit cannot be read: it is begun anew."
+        "The saved state of the interrupted edit cannot be read, so the edit starts over."
     ]
     assert set(report.steps) == set(range(TINY.steps + 1))
 

@@ -116,7 +116,7 @@ def test_both_layers_get_a_folder_each_and_the_job_can_be_gone_on_from(
     assert first.settings == {"recipe": "effect", "strength": 0.5, "detail": 0.25}
     assert first.after == ""
     assert (first.background, first.background_source) == (("snow",), ("grass",))
-    assert (second.detail, second.after) == (None, job)
+    assert (second.settings, second.after) == ({}, job)
 
 
 def test_masks_travel_with_the_job(connection: Path, frames: Path, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_masks_travel_with_the_job(connection: Path, frames: Path, tmp_path: Pat
         (["--prompt", "x", "--after", "yesterday"], "32 hex digits"),
         (["--prompt", "x", "--key-mask", "mask.png"], "does not say which frame"),
         (["--prompt", "x", "--key-mask", "0=none.png"], "none.png"),
-        (["--prompt", "x", "--masks", "."], "No images in"),
+        (["--prompt", "x", "--masks", "."], "no images in"),
         (["--prompt", "x", "--masks", "nowhere"], "The folder nowhere cannot be read"),
         (
             ["--prompt", "x", "--key-mask", "0=a", "--key-mask", "0=b"],
@@ -255,7 +255,7 @@ def test_a_backend_of_ones_own_that_dies_is_not_waited_for(
     refs = tuple(objects.add(np.full((64, 64, 3), i, np.uint8)) for i in range(3))
     began = time.monotonic()
     with (
-        pytest.raises(JobError, match="ended in the middle") as why,
+        pytest.raises(JobError, match="ended during the job") as why,
         local_backend.local_backend(tmp_path, device="cpu", echo=False) as client,
     ):
         client.run(

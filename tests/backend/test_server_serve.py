@@ -118,20 +118,20 @@ def test_an_address_that_is_none(tmp_path, capfd, address):
 
 def test_an_address_of_another_machine(tmp_path, capfd):
     said = failure(capfd, "--data", str(tmp_path), "--listen", "192.0.2.1:5599", "--mock", "ok")
-    assert "cannot be listened on" in said
+    assert "cannot listen on" in said
 
 
 def test_a_folder_that_cannot_be(tmp_path, capfd):
     file = tmp_path / "file"
     file.touch()
-    assert "cannot be made" in failure(capfd, "--data", str(file / "x"), "--mock", "ok")
+    assert "cannot be created" in failure(capfd, "--data", str(file / "x"), "--mock", "ok")
 
 
 @pytest.mark.parametrize(
     ("number", "sentence"),
     [
         (errno.EROFS, "cannot write to"),
-        (errno.ENOSPC, "The disk of the backend is full"),
+        (errno.ENOSPC, "The backend's disk is full"),
     ],
 )
 @pytest.mark.parametrize("function", ["keypair", "write_connection_file"])
@@ -157,7 +157,7 @@ def test_cuda_where_there_is_none_is_an_error_not_a_fallback(tmp_path):
     process = start(tmp_path, "--listen", "127.0.0.1:0", "--device", "cuda:0")
     said, errors = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert "cuda:0 was asked for, but torch sees 0 CUDA devices" in errors
+    assert "cuda:0 was requested, but torch sees 0 CUDA devices" in errors
     assert "Ready" not in said
     assert not (tmp_path / "connection.json").exists()
 

@@ -141,10 +141,10 @@ def mixed_sizes(folder: Path) -> Path:
     ("make", "code", "words"),
     [
         (nothing, "file_missing", "no such folder"),
-        (empty, "no_frames", "No images"),
-        (broken_image, "not_an_image", "1.png is not an image"),
-        (empty_image, "not_an_image", "0.png is not an image"),
-        (broken_movie, "not_a_movie", "a.mp4 is not a movie"),
+        (empty, "no_frames", "no images"),
+        (broken_image, "not_an_image", "1.png cannot be read as an image"),
+        (empty_image, "not_an_image", "0.png cannot be read as an image"),
+        (broken_movie, "not_a_movie", "a.mp4 cannot be read as a movie"),
         (mixed_sizes, "frame_sizes_differ", "1.png is 7×8, but 0.png is 7×9"),
     ],
 )
