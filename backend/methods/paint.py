@@ -14,6 +14,7 @@ from backend.atlas.interface import LayeredAtlas
 from backend.atlas.layers import visibility
 from backend.atlas.render import WHOLE, Window, render_layer
 from backend.context import Context
+from backend.edit.pixels import to_image, to_tensor
 from backend.methods.atlas import atlas_of, load_clip_frames, picture
 from backend.methods.shots import find_shots
 from protocol.jobs import JobError, PaintJob, Result
@@ -40,10 +41,10 @@ def run(spec: PaintJob, ctx: Context) -> Result:
     numbers: dict[str, float] = {}
     window = WHOLE
     if spec.frame is None:
-        rgba = as_tensor(over_atlas(atlas, spec.layer, image), ctx.device)
+        rgba = to_tensor(over_atlas(atlas, spec.layer, image), ctx.device)
         shown = rgba
     else:
-        painting = paint_in(atlas, spec.layer, as_tensor(image, ctx.device), spec.frame, ctx)
+        painting = paint_in(atlas, spec.layer, to_tensor(image, ctx.device), spec.frame, ctx)
         rgba, window = painting.rgba, painting.window
         numbers = {"paint_inside": painting.inside, "paint_error": painting.error}
         if painting.inside < 1 - LEFT_OUT:
@@ -52,7 +53,7 @@ def run(spec: PaintJob, ctx: Context) -> Result:
                 "and is left out."
             )
         shown = on_whole(painting, _picture_size(atlas, spec.layer, rgba, window))
-    pictures = {"painted_atlas": ctx.store(as_picture(shown))}
+    pictures = {"painted_atlas": ctx.store(to_image(shown))}
     layer = []
     for index, frame in enumerate(render_layer(atlas, spec.layer, rgba, ctx, window=window)):
         # The painted frame shows the paint itself, free of any resampling.
@@ -90,17 +91,6 @@ def as_painted(atlas: LayeredAtlas, spec: PaintJob, image: NDArray[np.uint8]) ->
     share = visibility(atlas, spec.layer, torch.tensor([spec.frame], device=atlas.device))[0, 0]
     alpha = np.rint(image[..., 3] * share.cpu().numpy()).astype(np.uint8)[..., None]
     return np.concatenate([image[..., :3] * (alpha > 0), alpha], -1)
-
-
-def as_tensor(image: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """A picture [H,W,4] uint8 → [1,4,H,W], 0..1."""
-    return torch.tensor(image, device=device).permute(2, 0, 1)[None].float() / 255
-
-
-def as_picture(rgba: Tensor) -> NDArray[np.uint8]:
-    """[1,4,H,W], 0..1 → [H,W,4] uint8."""
-    pixels = (rgba[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-    return np.ascontiguousarray(pixels)
 
 
 def _nothing(message: str) -> JobError:

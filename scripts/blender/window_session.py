@@ -115,7 +115,9 @@ def crop(shots: Path, guide: Path | None) -> int:
     """Cut every picture to what it shows; for the guide, as JPEG no larger than LARGEST."""
     kept: dict[str, list[int]] = json.loads((shots / "kept.json").read_text())
     for name, (left, top, right, bottom) in kept.items():
-        picture = without_rest(cv2.imread(str(shots / f"{name}.png"))[top:bottom, left:right])
+        image = cv2.imread(str(shots / f"{name}.png"))
+        assert image is not None, name
+        picture = without_rest(image[top:bottom, left:right])
         cv2.imwrite(str(shots / f"{name}.png"), picture)
         if guide is not None:
             guide.mkdir(parents=True, exist_ok=True)

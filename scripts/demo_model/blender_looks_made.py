@@ -73,7 +73,7 @@ def wool(n: Nodes, rng: Rng) -> None:
     hue = rng.random()
     base = rng.choice([vivid(hue, 0.5, 0.75), (225, 215, 195)])
     n.surface(
-        n.ramp(rise, [(0.1, tuple(0.45 * c for c in base)), (0.7, base)]),
+        n.ramp(rise, [(0.1, (0.45 * base[0], 0.45 * base[1], 0.45 * base[2])), (0.7, base)]),
         1.0,
         Normal=n.bump(rise, 0.8),
     )

@@ -31,7 +31,7 @@ def read_set(folder: Path) -> tuple[list[NDArray[np.uint8]], list[dict[str, str 
                 f"{folder / label['file']} cannot be read; make the set anew: {COMMAND} {folder}"
             )
         small = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-        pictures.append(cv2.cvtColor(small, cv2.COLOR_BGR2RGB))
+        pictures.append(np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2RGB), np.uint8))
     return pictures, labels
 
 

@@ -47,7 +47,7 @@ def close_up(frame: Pixels, layer: Pixels) -> Pixels:
     """The square around what a layer `[H, W, 4]` covers, of a frame `[H, W, 3]`, `[64, 64, 3]`."""
     rows, columns = np.nonzero(layer[..., 3] > 127)
     if not len(rows):
-        return cv2.resize(frame, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.resize(frame, (SIZE, SIZE), interpolation=cv2.INTER_AREA), np.uint8)
     height, width = frame.shape[:2]
     side = (1 + 2 * MARGIN) * max(np.ptp(rows), np.ptp(columns))
     y, x = (rows.min() + rows.max()) / 2, (columns.min() + columns.max()) / 2
@@ -101,7 +101,7 @@ def main() -> int:
             views = []
             for i in picked:
                 name = f"{i:05d}.png"
-                layer = cv2.imread(str(folder / "layer" / name), cv2.IMREAD_UNCHANGED)
+                layer = media.read_rgba(folder / "layer" / name)
                 views.append(close_up(media.read_image(folder / "composite" / name), layer))
             named = name_look(options.twin, views)
             right += named[0] == look

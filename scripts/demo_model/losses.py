@@ -12,8 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from scripts.demo_model.captions import BACKGROUNDS, EFFECT_NAMES, LOOKS, THINGS, Facts, compose
+from scripts.demo_model.captions import Facts, compose
+from scripts.demo_model.looks import LOOKS
 from scripts.demo_model.noise import Rng
+from scripts.demo_model.scenes import BACKGROUNDS, EFFECT_NAMES
+from scripts.demo_model.things import THINGS
 from scripts.demo_model.tower import Seen
 from scripts.demo_model.world import HELD_OUT_PAIRS
 
@@ -84,7 +87,8 @@ def facets(logits: Tensor, seen: Tensor) -> Tensor:
         1: undrawn(look, torch.arange(COUNTS[1])[None]),
     }
     losses = []
-    for facet, part in enumerate(logits.split(COUNTS[: seen.shape[1]], dim=1)):
+    parts = torch.split(logits, list(COUNTS[: seen.shape[1]]), dim=1)
+    for facet, part in enumerate(parts):
         target = seen[:, facet]
         if facet in left_out:
             part = part.masked_fill(left_out[facet], -1e4)

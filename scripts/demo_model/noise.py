@@ -56,7 +56,7 @@ def coordinates(size: int) -> tuple[Field, Field]:
     """Column and row positions in 0..1, each `[S, S]`."""
     axis = (np.arange(size, dtype=np.float32) + 0.5) / size
     x, y = np.meshgrid(axis, axis)
-    return x, y
+    return np.asarray(x, np.float32), np.asarray(y, np.float32)
 
 
 def cells(
@@ -116,7 +116,7 @@ def mix(a: Field | Colour, b: Field | Colour, share: Field) -> Field:
 def smoothstep(low: float, high: float, field: Field) -> Field:
     """0 below `low`, 1 above `high`, smooth between (also for low > high, mirrored)."""
     t = np.clip((field - low) / (high - low), 0, 1)
-    return (t * t * (3 - 2 * t)).astype(np.float32)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
 def rotated(rng: Rng, size: int, spread: float = np.pi) -> tuple[Field, Field]:
@@ -124,7 +124,8 @@ def rotated(rng: Rng, size: int, spread: float = np.pi) -> tuple[Field, Field]:
     x, y = coordinates(size)
     angle = rng.uniform(-spread, spread)
     c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    return c * (x - 0.5) - s * (y - 0.5) + 0.5, s * (x - 0.5) + c * (y - 0.5) + 0.5
+    turned = c * (x - 0.5) - s * (y - 0.5) + 0.5, s * (x - 0.5) + c * (y - 0.5) + 0.5
+    return np.asarray(turned[0], np.float32), np.asarray(turned[1], np.float32)
 
 
 def hue(h: float, s: float = 0.9, v: float = 230) -> Colour:

@@ -24,10 +24,11 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
 
 from scripts.demo_model import losses
-from scripts.demo_model.captions import BACKGROUNDS, Facts, say
+from scripts.demo_model.captions import Facts, say
 from scripts.demo_model.export import CONTEXT, build_model, export
 from scripts.demo_model.looks import COLOURS
 from scripts.demo_model.pool import Pool
+from scripts.demo_model.scenes import BACKGROUNDS
 from scripts.demo_model.tokens import UNKNOWN, Tokens
 from scripts.demo_model.tower import encode_text, look
 from scripts.demo_model.views import photograph
@@ -137,9 +138,8 @@ def all_losses(
     images, matte, rows, seen, said, class_rows = batch
     view = look(model, to_input(images))
     image = functional.normalize(view.feature, dim=-1)
-    text, words = encode_text(model, torch.cat([rows, class_rows])).split(
-        [len(rows), len(class_rows)]
-    )
+    encoded = encode_text(model, torch.cat([rows, class_rows]))
+    text, words = torch.split(encoded, [len(rows), len(class_rows)])
     scale = model.logit_scale.exp()
     main = losses.contrastive(image, text, scale, seen, said)
     classes = losses.facets(scale * image @ words.T, seen)
@@ -178,14 +178,14 @@ def train(options: argparse.Namespace) -> None:
         averaged, start = kept["averaged"], kept["step"]
         del kept
         print(f"continuing at step {start}", flush=True)
-    ahead = {"num_workers": 1, "prefetch_factor": 4} if options.draw_ahead else {}
+    ahead: dict[str, Any] = {"num_workers": 1, "prefetch_factor": 4} if options.draw_ahead else {}
     loader = DataLoader(Batches(options, start), batch_size=None, **ahead)
     began, spent = time.monotonic(), 0.0
     sums: list[list[float]] = []
     for step, batch in enumerate(loader, start):
         since = time.monotonic()
         loss, values = all_losses(model, heads, batch, step / options.steps)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimisers.step(rate(step, options.steps))
         with torch.no_grad():

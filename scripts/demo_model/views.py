@@ -61,7 +61,8 @@ def develop(rng: Rng, picture: Field, grey: bool) -> NDArray[np.uint8]:
         picture = (picture - 128) * rng.uniform(0.82, 1.15) + 128 + rng.uniform(-16, 16)
         picture = picture * rng.uniform(0.95, 1.05, 3).astype(np.float32)
     if rng.random() < 0.25:
-        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1.2))
+        blurred = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1.2))
+        picture = np.asarray(blurred, np.float32)
     if rng.random() < 0.4:
         noise = rng.standard_normal((SIZE, SIZE, 3), np.float32) * rng.uniform(2, 18)
         if rng.random() < 0.5:

@@ -94,7 +94,9 @@ class FlatAtlas:
         y = (torch.arange(height, device=self.device) + 0.5) * self.height / height
         u = (x + t.to(self.device)[:, None, None]) / self.size[1] * 2 - 1
         v = (y / self.size[0] * 2 - 1)[:, None]
-        return torch.stack(torch.broadcast_tensors(u, v), dim=-1)
+        return torch.stack(
+            [u.expand(len(t), height, width), v.expand(len(t), height, width)], dim=-1
+        )
 
     def opacity(self, layer: str, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         height, width = size or (self.height, self.width)
@@ -273,11 +275,11 @@ def row_of(case: str, pairs: list[tuple[Cost, Cost]]) -> str:
     )
 
 
-class Traffic(TorchDispatchMode):
+class Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts calls and the bytes of what they read and write; views of a tensor cost nothing."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.calls, self.bytes = 0, 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -19,6 +19,7 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from statistics import mean
+from typing import Literal
 
 import numpy as np
 import torch
@@ -43,7 +44,7 @@ from scripts.make_clip import make_clip
 
 CPU = torch.device("cpu")
 TEXTS = EditTexts(prompt=("a golden swan",), source=("a blue swan",))
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
 Pixels = NDArray[np.uint8]
 
 

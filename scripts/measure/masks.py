@@ -45,12 +45,12 @@ def read(name: str, clips: Path) -> tuple[Pixels, Bools]:
     start = max(0, (len(files) - FRAMES) // 2)
     frames, masks = [], []
     for file in files[start : start + FRAMES]:
-        frame = cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB)
+        frame = media.read_image(file)
         frames.append(cv2.resize(frame, SIZE[::-1], interpolation=cv2.INTER_AREA))
-        mask = cv2.imread(str(folder / "masks" / f"{file.stem}.png"), cv2.IMREAD_GRAYSCALE)
+        mask = media.read_mask(folder / "masks" / f"{file.stem}.png")
         share = (mask > 127).astype(np.float32)
         masks.append(cv2.resize(share, SIZE[::-1], interpolation=cv2.INTER_AREA) >= 0.5)
-    return np.stack(frames), np.stack(masks)
+    return np.stack(frames).astype(np.uint8), np.stack(masks)
 
 
 def overlap(one: Bools, other: Bools) -> float:

@@ -50,7 +50,8 @@ class PlainGenerator(Generator):
             top = (h.shape[-2] - kept.shape[-2]) // 2
             left = (h.shape[-1] - kept.shape[-1]) // 2
             h = h[..., top : top + kept.shape[-2], left : left + kept.shape[-1]]
-            h = up.rest(up.wide(up.norm(torch.cat([h, kept], dim=1))))
+            block: Any = up
+            h = block.rest(block.wide(block.norm(torch.cat([h, kept], dim=1))))
         h = self.head(h)
         rgb = torch.einsum("rc,bchw->brhw", self.get_buffer("rgb_from_colour"), h[:, :3])
         return torch.cat([rgb, h[:, 3:]], dim=1)
@@ -117,10 +118,10 @@ class PlainLoop:
             source_VD = self._views(example.source)
         screen_VD = self._views(example.screen)
         shown, turned, alone = [], [], []
-        for one, before in zip(prompt.split(1), source.split(1), strict=True):
+        for one, before in zip(torch.split(prompt, 1), torch.split(source, 1), strict=True):
             shown.append(text_distance(kind, output_VD, one))
             turned.append(direction_loss(output_VD, source_VD, one, before))
-        for one in screen.split(1):
+        for one in torch.split(screen, 1):
             alone.append(text_distance(kind, screen_VD, one))
         with torch.no_grad():
             there = self._tokens(example.source)
@@ -135,7 +136,8 @@ class PlainLoop:
         )
 
     def _views(self, image: Tensor) -> Tensor:
-        drawn = draw_views(self.config.views, *image.shape[-2:], self.random)
+        height, width = image.shape[-2:]
+        drawn = draw_views(self.config.views, height, width, self.random)
         side = self.model.image_size
         seen = [apply_views(drawn.some(i, i + 1), image, side) for i in range(len(drawn))]
         return torch.cat([self.clip.encode_image(self._normalised(one)) for one in seen])

@@ -64,11 +64,11 @@ class Work:
     nbytes: int = 0
 
 
-class Traffic(TorchDispatchMode):
+class Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts what every operation reads and writes, views left out, by the reporter's phase."""
 
     def __init__(self, phases: Phases) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.phases = phases
         self.work: dict[str, Work] = defaultdict(Work)
 

@@ -76,10 +76,13 @@ def measure(
     blender = [_Stopwatch(*call) for call in calls]
     ticks: dict[str, list[tuple[Times, Times]]] = defaultdict(list)
 
+    def total() -> Times:
+        return np.asarray(np.sum([one.times for one in blender], axis=0), np.float64)
+
     def tick(phase: str) -> None:
-        before, began = sum(one.times for one in blender), _now()
+        before, began = total(), _now()
         pause = handlers.on_timer()
-        ticks[phase].append((_now() - began, sum(one.times for one in blender) - before))
+        ticks[phase].append((_now() - began, total() - before))
         time.sleep(min(pause, 0.02))
 
     try:
