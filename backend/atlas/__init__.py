@@ -1,1 +1,1 @@
-"""A shot as two layered atlases: motion, maps, alpha, fit, rendering."""
+"""A shot as one atlas per layer: the two engines, files, rendering, quality."""

@@ -1,4 +1,4 @@
-"""The two engines: our own, explicit one, and the paper's networks. Made, named and loaded here."""
+"""The two atlas engines, our explicit one and the paper's networks: decompose, load, identify."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from backend.atlas.explicit import fit
 from backend.atlas.explicit.model import Atlas
 from backend.atlas.interface import LayeredAtlas
 from backend.atlas.mlp import config as mlp_config
-from backend.atlas.mlp import train
+from backend.atlas.mlp import resume, train
 from backend.atlas.mlp.model import MlpAtlas
 from backend.checkpoint import Checkpoint
 from backend.masks.prompts import MaskPrompts
@@ -27,12 +27,12 @@ from protocol.layers import one_object_only
 VERSIONS = {files.EXPLICIT: "explicit-7", files.MLP: "mlp-1"}
 """Part of an atlas' identity: raise one when its engine makes other atlases of the same config.
 
-What the masks are is `masks.VERSION`'s to say.
+`masks.resolve.VERSION` does the same for masks.
 """
 
 
 def settings(engine: str, preset: str, seed: int) -> dict[str, Any]:
-    """Every constant of an engine's preset. JobError unknown_preset."""
+    """All settings of an engine's preset. JobError unknown_preset."""
     if engine == files.MLP:
         return asdict(mlp_config.preset(preset, seed))
     return asdict(explicit_config.preset(preset, seed))
@@ -50,9 +50,9 @@ def decompose(
 ) -> LayeredAtlas:
     """Decompose a clip with an engine: ``explicit`` or ``mlp``; the rest as `fit.decompose`.
 
-    objects: front to back; mlp knows one (JobError one_object_only). checkpoint: where the state is
-    kept meanwhile, and gone on from; the caller drops it. One that does not fit is dropped, told,
-    and the fit begun anew.
+    objects: front to back; mlp takes one (JobError one_object_only). checkpoint: where the state is
+    saved and resumed from; the caller drops it. If the state does not fit, it is dropped, a note
+    says so, and the fit starts over.
     """
     if engine == files.MLP:
         if len(objects) > 1:
@@ -64,15 +64,15 @@ def decompose(
     try:
         return fit.decompose(frames, objects, config, device, report, checkpoint)
     except (KeyError, ValueError, IndexError, TypeError, RuntimeError) as why:
-        # Once a step was taken from it, the state is not to blame; nor is it for too little memory.
+        # A state that a step was taken from is not the cause; nor is it of too little memory.
         if not checkpoint.untried or isinstance(why, torch.OutOfMemoryError):
             raise
     checkpoint.drop()
-    report.note("What was kept of the interrupted atlas does not fit: it is begun anew.")
+    report.note(resume.UNUSABLE)
     return fit.decompose(frames, objects, config, device, report, checkpoint)
 
 
 def load_atlas(folder: Path, device: torch.device) -> LayeredAtlas:
-    """Read an atlas that either engine saved. JobError atlas_unreadable."""
+    """Read an atlas saved by either engine. JobError atlas_unreadable."""
     kind = MlpAtlas if files.engine_of(folder) == files.MLP else Atlas
     return kind.load(folder, device)

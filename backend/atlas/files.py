@@ -1,4 +1,4 @@
-"""An atlas on the disk: a folder with its tensors and, in JSON, all else."""
+"""An atlas on disk: a folder with its tensors, and everything else as JSON."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from torch import Tensor
 from protocol.jobs import JobError
 
 FORMAT = 3
-READABLE = (1, 2, 3)  # 2 knows one object, 1 no colours that change with time
+READABLE = (1, 2, 3)  # 2 has one object only, 1 no colours that change over time
 EXPLICIT, MLP = "explicit", "mlp"
 
 
 def write(folder: Path, engine: str, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
-    """Write the folder whole or not at all; what was there is replaced."""
+    """Write the folder atomically, replacing an existing one."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -45,7 +45,7 @@ def engine_of(folder: Path) -> str:
         about = json.loads((folder / "atlas.json").read_text())
         engine = about.get("engine", EXPLICIT)
         if engine not in (EXPLICIT, MLP):
-            raise ValueError(f"it is of the unknown engine {engine!r}")
+            raise ValueError(f"it was made by the unknown engine {engine!r}")
     except (OSError, ValueError, AttributeError) as problem:
         raise unreadable(problem) from problem
     return str(engine)
@@ -54,12 +54,12 @@ def engine_of(folder: Path) -> str:
 def read(
     folder: Path, engine: str, device: torch.device
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What `write` wrote, by that engine. Raises the errors of `UNREADABLE`."""
+    """Read what `write` wrote for that engine. Raises the errors of `UNREADABLE`."""
     about = json.loads((folder / "atlas.json").read_text())
     if about["format"] not in READABLE:
         raise ValueError(f"format {about['format']} instead of {FORMAT}")
     if about.get("engine", EXPLICIT) != engine:
-        raise ValueError(f"it is of the engine {about['engine']!r}, not {engine!r}")
+        raise ValueError(f"it was made by the engine {about['engine']!r}, not {engine!r}")
     return about, safetensors.torch.load_file(folder / "atlas.safetensors", str(device))
 
 
@@ -68,7 +68,7 @@ UNREADABLE = (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorEr
 
 
 def unreadable(problem: Exception) -> JobError:
-    """The same for the artist."""
+    """Turn the error into a JobError."""
     return JobError(
         "atlas_unreadable", f"The stored atlas cannot be read: {problem}.", "Make the atlas again."
     )

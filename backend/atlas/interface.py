@@ -1,4 +1,4 @@
-"""What every engine's atlas can be asked: rendering and editing need not know the engine."""
+"""The interface of every engine's atlas, so that rendering and editing need not know the engine."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor
 
 
 class LayeredAtlas(Protocol):
-    """An atlas a layer, a map from every pixel into each, and opacities; see `model.Atlas`.
+    """Per layer an atlas image and a UV map of every pixel; opacities of the objects.
 
-    layer is one of `layers`, t [B] long, size rows and columns of the output (default: the clip's
-    own), work the size that was worked at. How objects hide each other: `backend.atlas.layers`.
+    layer is one of `layers`; t [B] long: frames; size: rows and columns of the output, by default
+    the clip's own; work: the working size. How objects cover each other: `backend.atlas.layers`.
     """
 
     frames: int
@@ -37,7 +37,7 @@ class LayeredAtlas(Protocol):
         ...
 
     def opacity(self, layer: str, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        """An object's own alpha, whatever is in front of it: [B,1,H,W], 0..1."""
+        """An object's own alpha, regardless of what is in front of it: [B,1,H,W], 0..1."""
         ...
 
     def gain(self, layer: str, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
@@ -49,7 +49,7 @@ class LayeredAtlas(Protocol):
         ...
 
     def image(self, layer: str) -> Tensor:
-        """The atlas as one picture, to edit and to paint on: [1,3,Ha,Wa], 0..1 sRGB."""
+        """The atlas as one image, to edit and to paint on: [1,3,Ha,Wa], 0..1 sRGB."""
         ...
 
     def texture(self, layer: str, t: Tensor) -> Tensor:
@@ -65,5 +65,5 @@ class LayeredAtlas(Protocol):
         ...
 
     def save(self, folder: Path) -> None:
-        """Write the atlas into a folder, whole or not at all; what was there is replaced."""
+        """Write the atlas into a folder atomically, replacing an existing one."""
         ...

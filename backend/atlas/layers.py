@@ -1,7 +1,7 @@
-"""The layers of an atlas: their names, and how those in front hide those behind.
+"""The layers of an atlas: their names, and how those in front cover those behind.
 
-Layers are told front to back; the background is the last. Objects lie over each other by `over`:
-what a frame shows of a layer is its opacity times what all objects in front leave of the pixel.
+Layers are ordered front to back; the background is last. They are composited with `over`: the
+visibility of a layer is its opacity times what the objects in front leave of the pixel.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 BACKGROUND = LAYERS[-1]
 PREFIXES = dict(zip(LAYERS, ("fg", "fg2", "fg3", "bg"), strict=True))
-"""Of a layer's tensors and measures."""
+"""Prefix of the names of a layer's tensors and measures."""
 
 
 def prefix(layer: str) -> str:
-    """A layer's short name; ValueError where there is none of this name."""
+    """A layer's prefix; ValueError for an unknown layer."""
     if layer not in PREFIXES:
         raise ValueError(f"layer is one of {LAYERS}, not {layer!r}")
     return PREFIXES[layer]
 
 
 def object_prefix(layer: str) -> str:
-    """An object's short name; ValueError where it is no object."""
+    """An object's prefix; ValueError for a layer that is no object."""
     if layer not in OBJECTS:
         raise ValueError(f"an object is one of {OBJECTS}, not {layer!r}")
     return PREFIXES[layer]
@@ -42,7 +42,7 @@ def opacities(
 
 
 def shares(alphas: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What is seen of every layer, from the opacities of the objects, front to back.
+    """Visibility of every layer from the objects' opacities, front to back.
 
     Both [B,1,H,W] by layer; the shares include the background's, and sum to 1.
     """
@@ -52,7 +52,7 @@ def shares(alphas: dict[str, Tensor]) -> dict[str, Tensor]:
         seen[layer] = alpha if left is None else alpha * left
         left = 1 - alpha if left is None else (1 - alpha) * left
     if left is None:
-        raise ValueError("an atlas has at least one object, be it empty")
+        raise ValueError("an atlas has at least one object, even if it is empty")
     seen[BACKGROUND] = left
     return seen
 
@@ -60,15 +60,15 @@ def shares(alphas: dict[str, Tensor]) -> dict[str, Tensor]:
 def visibility(
     atlas: LayeredAtlas, layer: str, t: Tensor, size: tuple[int, int] | None = None
 ) -> Tensor:
-    """How much of a layer frames show: t [B] long → [B,1,H,W], 0..1."""
+    """Share of each pixel that shows a layer: t [B] long → [B,1,H,W], 0..1."""
     if layer not in atlas.layers:
         raise ValueError(f"layer is one of {atlas.layers}, not {layer!r}")
     return shares(opacities(atlas, t, size))[layer]
 
 
 def over(colours: dict[str, Tensor], alphas: dict[str, Tensor]) -> Tensor:
-    """Layers laid over each other: colours [B,3,H,W] of all, opacities [B,1,H,W] of the objects."""
-    picture = colours[BACKGROUND]
+    """Composite all layers: colours [B,3,H,W] of each, opacities [B,1,H,W] of the objects."""
+    image = colours[BACKGROUND]
     for layer in reversed(alphas):
-        picture = picture + alphas[layer] * (colours[layer] - picture)
-    return picture
+        image = image + alphas[layer] * (colours[layer] - image)
+    return image

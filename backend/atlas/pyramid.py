@@ -1,4 +1,4 @@
-"""Looking up a picture at any scale: smooth where it is magnified, still where it is minified."""
+"""Look up an image at any scale: smooth when magnified, free of flicker when minified."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from torch import Tensor
 
 from backend.atlas.sampling import sample
 
-STILL = 1e-2  # square of the taps' distance from the centre, pixels, below which one tap will do
+ONE_TAP = 1e-2  # squared distance of taps from the centre, pixels, below which one tap is enough
 
 
 class Pyramid:
-    """A picture with its halvings: levels[0] [1,C,h,w] as given, down to one texel.
+    """An image pyramid: levels[0] [1,C,h,w] as given, each level half the last, down to one texel.
 
-    Every level spans the whole picture, so the same coordinates hold for all. Texels that are 0
-    stay exactly 0 until they share a coarser one with a texel that is not.
+    Every level spans the whole image, so the same coordinates hold for all. A coarse texel is
+    exactly 0 if all its finer texels are.
     """
 
     def __init__(self, image: Tensor, padding: str = "border") -> None:
@@ -28,11 +28,11 @@ class Pyramid:
             self.levels.append(F.adaptive_avg_pool2d(self.levels[-1], half))
 
     def lookup(self, uv: Tensor) -> Tensor:
-        """The mean of the picture over each pixel: uv [B,H,W,2], −1..1 on it → [B,C,H,W].
+        """The mean of the image over each pixel: uv [B,H,W,2], −1..1 on it → [B,C,H,W].
 
-        Bilinear where neighbouring pixels are at most a texel apart. Beyond, four taps a pixel on
-        the level where they stand two texels apart: their spread and the level's own blur add up
-        to the variance of the pixel's area, no more, or fine paint would come back soft.
+        Bilinear where neighbouring pixels are at most a texel apart. Otherwise four taps per pixel
+        on the level where pixels are two texels apart: the taps' spread plus the level's own blur
+        equals the variance of the pixel's area. More would soften fine paint.
         """
         across, down, sx, sy = self._footprint(uv)
         top = len(self.levels) - 1
@@ -41,7 +41,7 @@ class Pyramid:
         blur = torch.lerp(_blur(low), _blur(low + 1), lod - low)
         dx, dy = (_spread(s, blur) for s in (sx, sy))
         first, last = int(low.min()), int(lod.max().ceil())
-        if max(float(dx.max()), float(dy.max())) ** 2 < STILL:
+        if max(float(dx.max()), float(dy.max())) ** 2 < ONE_TAP:
             taps = [uv]
         else:
             along, below = dx[..., None] * across, dy[..., None] * down
@@ -72,13 +72,13 @@ def _blur(level: Tensor) -> Tensor:
 
 
 def _spread(step: Tensor, blur: Tensor) -> Tensor:
-    """How far taps stand from the centre, in pixels: pixels are `step` texels wide."""
+    """Distance of the taps from the centre, in pixels of `step` texels."""
     lacking = 1 / 6 + (step * step - 1) / 12 - blur
     return lacking.clamp(min=0).sqrt() / step.clamp(min=1e-6)
 
 
 def steps_along(uv: Tensor, axis: int) -> Tensor:
-    """Differences along an axis, the last one repeated; 0 where there is one pixel only."""
+    """Differences along an axis, the last one repeated; 0 for a single pixel."""
     if uv.shape[axis] < 2:
         return torch.zeros_like(uv)
     steps = uv.diff(dim=axis)
@@ -86,10 +86,10 @@ def steps_along(uv: Tensor, axis: int) -> Tensor:
 
 
 class Occupancy:
-    """Where a picture holds anything, coarser and coarser: to find the pixels that may see it."""
+    """A max-pyramid of where an image is not empty, to find the pixels that may show it."""
 
     def __init__(self, filled: Tensor, padding: str = "border") -> None:
-        """filled: [1,1,h,w], > 0 where the picture is not empty. padding: as the Pyramid's."""
+        """filled: [1,1,h,w], > 0 where the image is not empty. padding: as the Pyramid's."""
         self.padding = padding
         level = (filled > 0).float()
         self.levels = [level]
@@ -98,7 +98,7 @@ class Occupancy:
             self.levels.append(level)
 
     def near(self, uv: Tensor) -> Tensor:
-        """Samples that come within two of their steps of it: uv [B,H,W,2] → bool [B,H,W]."""
+        """Samples at most two of their steps away from it: uv [B,H,W,2] → bool [B,H,W]."""
         h, w = self.levels[0].shape[-2:]
         at = (uv + 1) / 2 * uv.new_tensor([w, h])
         step = max(float(steps_along(at, axis).abs().max()) for axis in (1, 2))

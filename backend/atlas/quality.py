@@ -1,4 +1,4 @@
-"""How good a decomposition is, in numbers and in one picture."""
+"""How good a decomposition is: measures, and one preview image."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from backend.progress import Reporter
 from protocol.layers import suffix
 
 PHASE = "Checking the atlas"
-PICTURE = 512  # long side of the preview
+PREVIEW = 512  # long side of the preview, pixels
 
 
 @torch.no_grad()
 def rebuild(
     atlas: LayeredAtlas, t: Tensor, size: tuple[int, int]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Frames as the atlas explains them, [B,3,H,W], and what they show of each layer, [B,1,H,W].
+    """Frames reconstructed from the atlas, [B,3,H,W], and visibility by layer, [B,1,H,W].
 
     Layers are front to back; both are 0..1.
     """
@@ -43,8 +43,8 @@ def measure(
 ) -> dict[str, float]:
     """psnr, psnr_held_out (blocks no colour was fitted to), psnr_fg, in dB; mask_iou; coverage.
 
-    frames: uint8 [T,3,h,w]; kept: bool [T,1,h,w]. mask_iou is of what is seen of an object, against
-    what its rough mask leaves of it. Those of further objects: psnr_fg2, mask_iou_2, coverage_fg2.
+    frames: uint8 [T,3,h,w]; kept: bool [T,1,h,w]. mask_iou compares the visible part of an object
+    in the atlas and in the rough masks. Further objects: psnr_fg2, mask_iou_2, coverage_fg2.
     """
     objects = [layer for layer in atlas.layers if layer != BACKGROUND]
     names = ["psnr", "psnr_held_out", *(f"psnr_{prefix(layer)}" for layer in objects)]
@@ -53,8 +53,8 @@ def measure(
     for index in range(atlas.frames):
         report.step(PHASE, index, atlas.frames)
         t = torch.tensor([index], device=atlas.device)
-        picture_of, seen = rebuild(atlas, t, atlas.work)
-        square = (picture_of.clamp(0, 1) - frames[t].float() / 255).pow(2).mean(1, keepdim=True)
+        rebuilt, seen = rebuild(atlas, t, atlas.work)
+        square = (rebuilt.clamp(0, 1) - frames[t].float() / 255).pow(2).mean(1, keepdim=True)
         used = kept[t].float()
         weights = [used, 1 - used, *(used * (seen[layer] > 0.9) for layer in objects)]
         for name, weight in zip(names, weights, strict=True):
@@ -82,15 +82,15 @@ def measure(
     return numbers
 
 
-def picture(atlas: LayeredAtlas, index: int) -> NDArray[np.uint8]:
-    """One frame as the atlas explains it, the background greyed: uint8 [H,W,3], ≤ 512 long."""
+def preview_image(atlas: LayeredAtlas, index: int) -> NDArray[np.uint8]:
+    """A frame reconstructed from the atlas, the background grey: uint8 [H,W,3], ≤ 512 long."""
     t = torch.tensor([index], device=atlas.device)
     seen, parts = rebuild(atlas, t, atlas.work)
     grey = seen.mean(1, keepdim=True) * 0.6 + 0.1
     objects = torch.stack([part for layer, part in parts.items() if layer != BACKGROUND]).sum(0)
     shown = (grey + objects * (seen - grey)).clamp(0, 1)[0].permute(1, 2, 0)
     out = (shown * 255).round().to(torch.uint8).cpu().numpy()
-    scale = PICTURE / max(out.shape[:2])
+    scale = PREVIEW / max(out.shape[:2])
     if scale < 1:
         size = (round(out.shape[1] * scale), round(out.shape[0] * scale))
         out = cv2.resize(out, size, interpolation=cv2.INTER_AREA)

@@ -1,4 +1,4 @@
-"""Laying a painted atlas back over the frames."""
+"""Render an edited or painted atlas as one RGBA image per frame."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from backend.progress import Reporter
 
 PHASE = "Rendering the layer"
 WHOLE = (-1.0, -1.0, 1.0, 1.0)
-COARSE = 8  # pixels between the samples that look for what a frame shows of the painting
+COARSE = 8  # pixels between the samples that find what a frame shows of the painting
 
 Window = tuple[float, float, float, float]
 Box = tuple[int, int, int, int]
@@ -31,21 +31,19 @@ def render_layer(
     frames: tuple[int, int] | None = None,
     window: Window = WHOLE,
 ) -> Iterator[NDArray[np.uint8]]:
-    """Render an RGBA atlas as one RGBA picture per frame, at the clip's own size.
+    """Render an RGBA atlas as one RGBA image per frame, at the clip's own size.
 
-    layer: one of the atlas', times what the frame shows of it: what is edited stays behind the
-    objects in front of it.
-    rgba: [1,4,Ha',Wa'], 0..1, straight alpha, any resolution. frames: first and last, both
-    included; all by default. window: the part of the atlas that rgba is a picture of, u0 v0 u1 v1
-    in −1..1; outside of a part everything is clear. Yields uint8 [H,W,4] sRGB, straight alpha,
+    layer: one of the atlas'; alpha is multiplied by its visibility, so the edit stays behind the
+    objects in front of it. rgba: [1,4,Ha',Wa'], 0..1, straight alpha, any resolution. frames: first
+    and last, both included; all by default. window: the part of the atlas that rgba covers, u0 v0
+    u1 v1 in −1..1; the rest is transparent. Yields uint8 [H,W,4] sRGB, straight alpha,
     antialiased; fully transparent pixels are 0 in every channel.
     """
     first, last = frames or (0, atlas.frames - 1)
     if not 0 <= first <= last < atlas.frames:
         raise ValueError(f"frames {first} to {last} of a clip of {atlas.frames}")
     rgba = rgba.to(atlas.device, torch.float32)
-    # Filtered premultiplied: colours of transparent texels must not bleed into the edge.
-    stored = torch.cat([rgba[:, :3] * rgba[:, 3:], rgba[:, 3:]], 1)
+    stored = premultiply(rgba)
     padding = "border" if window == WHOLE else "zeros"
     pyramid, filled = Pyramid(stored, padding), Occupancy(rgba[:, 3:], padding)
     for index in range(first, last + 1):
@@ -62,6 +60,14 @@ def render_layer(
     report.step(PHASE, last + 1 - first, last + 1 - first)
 
 
+def premultiply(rgba: Tensor) -> Tensor:
+    """Straight-alpha images [B,4,h,w], 0..1, with colours times alpha.
+
+    Filtering is done on these: colours of transparent texels must not bleed into the edge.
+    """
+    return torch.cat([rgba[:, :3] * rgba[:, 3:], rgba[:, 3:]], 1)
+
+
 def to_window(uv: Tensor, window: Window) -> Tensor:
     """Atlas coordinates [...,2] as coordinates of a part of the atlas, −1..1 on it."""
     if window == WHOLE:
@@ -73,14 +79,14 @@ def to_window(uv: Tensor, window: Window) -> Tensor:
 def visible_box(
     atlas: LayeredAtlas, layer: str, t: Tensor, filled: Occupancy, window: Window
 ) -> Box | None:
-    """Pixels x0 y0 x1 y1 of one frame (t [1] long) outside which the layer is clear, or None."""
+    """Box x0 y0 x1 y1 of one frame (t [1] long) outside which the layer is transparent, or None."""
     height, width = atlas.height, atlas.width
     rows, columns = max(2, -(-height // COARSE)), max(2, -(-width // COARSE))
     near = filled.near(to_window(atlas.uv(layer, t, (rows, columns)), window))[0]
     if not near.any():
         return None
     ys, xs = near.any(1).nonzero(), near.any(0).nonzero()
-    # One sample more on each side: a pixel's own footprint reaches out as well.
+    # One sample more on each side, for the pixels' footprints.
     y0, y1 = (int(ys[0]) - 1) * height // rows, -(-(int(ys[-1]) + 2) * height // rows)
     x0, x1 = (int(xs[0]) - 1) * width // columns, -(-(int(xs[-1]) + 2) * width // columns)
     box = (max(0, x0), max(0, y0), min(width, x1), min(height, y1))
@@ -95,5 +101,5 @@ def _to_bytes(seen: Tensor, share: Tensor) -> NDArray[np.uint8]:
     alpha = seen[:, 3:]
     colour = (seen[:, :3] / alpha.clamp(min=1e-6)).clamp(0, 1)
     level = ((alpha * share).clamp(0, 1) * 255).round()
-    picture = torch.cat([(colour * 255).round() * (level > 0), level], 1)
-    return np.asarray(picture[0].permute(1, 2, 0).to(torch.uint8).cpu().numpy())
+    image = torch.cat([(colour * 255).round() * (level > 0), level], 1)
+    return np.asarray(image[0].permute(1, 2, 0).to(torch.uint8).cpu().numpy())

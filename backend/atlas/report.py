@@ -1,8 +1,8 @@
-"""Will this shot edit well? Measures that go with the error an edit will show, and one picture.
+"""Will this shot edit well? Measures that predict an edit's errors, and a report sheet.
 
-Fitted PSNR misleads: an atlas can store what its maps do not explain. What counts is what colour
-never saw, and whether a texel stays on its point (held-out blocks, and maps against an optical flow
-that the fit did not use).
+The PSNR of fitted pixels misleads: an atlas can store what its maps do not explain. What counts are
+pixels that colours were not fitted to, and whether a texel stays on its point, measured by an
+optical flow that the fit did not use.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from protocol.jobs import OBJECTS
 
 PHASE = "Checking the atlas"
 
-GAP = 8  # frames over which slipping is measured
-PAIRS = 6  # frame pairs it is measured on
+GAP = 8  # frames over which slip is measured
+PAIRS = 6  # frame pairs that slip is measured on
 
-LEAK = 3.5  # dB that fitted colours may be better than held-out ones
-POOR = 24.0  # dB held out, below which a layer's inside is blurred
+LEAK = 3.5  # dB that fitted pixels may be better than held-out ones
+POOR = 24.0  # held-out dB below which the inside of a layer is blurred
 SLIP = 1.5  # pixels a texel may slip over GAP frames
 FOLDS = 0.01  # share of an object's pixels where its map is folded
 
-TILE = (256, 144)  # width and height of a picture on the sheet
+TILE = (256, 144)  # width and height of an image on the sheet
 GREY = 24
 INK = (228, 228, 231)
 
@@ -42,12 +42,12 @@ INK = (228, 228, 231)
 def examine(
     atlas: LayeredAtlas, frames: Tensor, kept: Tensor, report: Reporter
 ) -> dict[str, float]:
-    """Held-out PSNR by region, slipping and folds.
+    """Held-out PSNR by region, slip and folds.
 
     frames: uint8 [T,3,h,w] at the working size; kept: bool [T,1,h,w]. Returns, where it can be
     measured: psnr_held_out_fg, _bg (insides of the layers) and _edge, dB; slip_fg, slip_bg: median
-    distance in pixels between a texel and the point it was on GAP frames before, see `slip`;
-    folds_fg: share of the object's pixels whose map is turned over. Of further objects: _fg2, _fg3.
+    distance in pixels between a texel and the point it was on GAP frames earlier, see `slip`;
+    folds_fg: share of the object's pixels with a flipped map. Further objects: _fg2, _fg3.
     """
     numbers = _held_out(atlas, frames, kept, report)
     count = atlas.frames
@@ -70,24 +70,26 @@ def examine(
 
 
 def verdict(numbers: dict[str, float]) -> list[str]:
-    """Plain sentences about what will not edit well; none if nothing stands out."""
-    said = []
+    """Notes on what will not edit well; empty if nothing stands out."""
+    notes = []
     if numbers.get("psnr", 0) - numbers.get("psnr_held_out", math.inf) > LEAK:
-        said.append(
-            "The atlas remembers single frames instead of explaining them: expect smears in an "
-            "edit. A better mask usually mends that."
+        notes.append(
+            "The atlas copies single frames instead of following the motion: expect smears in an "
+            "edit. A better mask usually helps."
         )
     several = f"coverage_{PREFIXES[OBJECTS[1]]}" in numbers
     for layer, short in PREFIXES.items():
         name = "object" if layer == OBJECTS[0] and not several else layer
         if numbers.get(f"psnr_held_out_{short}", math.inf) < POOR:
-            said.append(f"The {name} changes in ways the atlas cannot follow: fine detail blurs.")
+            notes.append(
+                f"The {name} changes in ways the atlas cannot follow: fine detail will blur."
+            )
         moved = numbers.get(f"slip_{short}", 0.0)
         if moved > SLIP:
-            said.append(f"An edit may slip on the {name} by about {moved:.1f} pixels.")
+            notes.append(f"An edit may slip on the {name} by about {moved:.1f} pixels.")
         if numbers.get(f"folds_{short}", 0.0) > FOLDS:
-            said.append(f"The {name}'s map is folded in places: patterns break there.")
-    return said
+            notes.append(f"The {name}'s UV map is folded in places: patterns will break there.")
+    return notes
 
 
 def _held_out(
@@ -116,13 +118,13 @@ def _held_out(
 
 @torch.no_grad()
 def sheet(atlas: LayeredAtlas, frames: NDArray[np.uint8], title: str = "") -> NDArray[np.uint8]:
-    """One picture that shows how a shot will edit: uint8 [H,W,3].
+    """A report sheet that shows how a shot will edit: uint8 [H,W,3].
 
     frames: the clip, uint8 [T,H,W,3] at any size. Rows: the atlases; then for the first, middle and
-    last frame: the frame, what it shows of each object, a checkerboard on each layer, and what the
-    atlas does not explain (black: nothing, white: a quarter of the range and more).
+    last frame: the frame, each object's matte, a checkerboard on each layer, and the reconstruction
+    error (black: none, white: a quarter of the range or more).
     """
-    rows = [_row([_atlas_picture(atlas, layer) for layer in atlas.layers])]
+    rows = [_row([_covered(atlas, layer) for layer in atlas.layers])]
     for index in sorted({0, atlas.frames // 2, atlas.frames - 1}):
         t = torch.tensor([index], device=atlas.device)
         frame = np.asarray(
@@ -154,7 +156,7 @@ def sheet(atlas: LayeredAtlas, frames: NDArray[np.uint8], title: str = "") -> ND
 
 
 def _checkerboard(atlas: LayeredAtlas, layer: str) -> Tensor:
-    """Squares of 8 texels, black and white, redder to the right and bluer downwards."""
+    """Black and white squares of 8 texels, redder to the right and bluer towards the bottom."""
     h, w = atlas.image(layer).shape[-2:]
     y, x = torch.meshgrid(
         torch.arange(h, device=atlas.device), torch.arange(w, device=atlas.device), indexing="ij"
@@ -164,26 +166,26 @@ def _checkerboard(atlas: LayeredAtlas, layer: str) -> Tensor:
     return (0.75 * board + 0.25 * tint)[None]
 
 
-def _atlas_picture(atlas: LayeredAtlas, layer: str) -> NDArray[np.uint8]:
+def _covered(atlas: LayeredAtlas, layer: str) -> NDArray[np.uint8]:
     """A layer's colours where it is covered, grey elsewhere."""
     cover = atlas.coverage(layer)
     return _pixels(atlas.image(layer) * cover + 0.3 * (1 - cover))
 
 
-def _pixels(picture: Tensor) -> NDArray[np.uint8]:
+def _pixels(image: Tensor) -> NDArray[np.uint8]:
     """[1,3,H,W] 0..1 → uint8 [H,W,3]."""
-    out = (picture[0].clamp(0, 1) * 255).round().to(torch.uint8)
+    out = (image[0].clamp(0, 1) * 255).round().to(torch.uint8)
     return np.ascontiguousarray(out.permute(1, 2, 0).cpu().numpy())
 
 
-def _row(pictures: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Pictures side by side, each fitted into a tile with a narrow margin."""
+def _row(images: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Images side by side, each fitted into a tile with a narrow margin."""
     width, height = TILE
     tiles = []
-    for picture in pictures:
-        scale = min(width / picture.shape[1], height / picture.shape[0])
-        size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
-        small = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    for image in images:
+        scale = min(width / image.shape[1], height / image.shape[0])
+        size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+        small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
         tile = np.full((height + 8, width + 8, 3), GREY, np.uint8)
         y, x = (height + 8 - size[1]) // 2, (width + 8 - size[0]) // 2
         tile[y : y + size[1], x : x + size[0]] = small

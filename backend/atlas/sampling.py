@@ -1,4 +1,4 @@
-"""Looking up an atlas and its transpose: writing into one.
+"""Look up an atlas, and the transpose: write into one.
 
 Grids follow grid_sample with align_corners=False: −1 and 1 are the outer edges of the image.
 """
@@ -11,14 +11,14 @@ from torch import Tensor
 
 
 def sample(image: Tensor, uv: Tensor, padding: str = "border") -> Tensor:
-    """Bilinear lookup. image [1,C,Ha,Wa] or one for each [B,C,Ha,Wa], uv [B,H,W,2] → [B,C,H,W].
+    """Bilinear lookup. image [1,C,Ha,Wa], or [B,C,Ha,Wa], one per uv [B,H,W,2] → [B,C,H,W].
 
-    padding: what lies beyond the image, ``border`` (its rim, repeated) or ``zeros``.
+    padding: beyond the image, ``border`` (its edge repeated) or ``zeros``.
     """
     B, H, W, _ = uv.shape
     if len(image) > 1:
         return F.grid_sample(image, uv, "bilinear", padding, align_corners=False)
-    # One tall grid instead of an expanded image: its gradient is then one image, not B of them.
+    # One tall grid, not an expanded image, whose gradient would be B images.
     tall = uv.reshape(1, B * H, W, 2)
     out = F.grid_sample(image, tall, mode="bilinear", padding_mode=padding, align_corners=False)
     return out.view(image.shape[1], B, H, W).transpose(0, 1)
@@ -39,8 +39,8 @@ def splat(values: Tensor, uv: Tensor, size: tuple[int, int]) -> Tensor:
 def push_pull(image: Tensor, weight: Tensor) -> Tensor:
     """Fill holes from coarser levels (Gortler et al., The Lumigraph, 1996).
 
-    image [1,C,H,W] already divided by its weight, weight [1,1,H,W] ≥ 0; a texel of weight ≥ 1 is
-    kept as it is. Returns [1,C,H,W].
+    image [1,C,H,W] already divided by its weight, weight [1,1,H,W] ≥ 0; texels of weight ≥ 1 do
+    not change. Returns [1,C,H,W].
     """
     H, W = image.shape[-2:]
     sure = weight.clamp(max=1)
@@ -55,10 +55,15 @@ def push_pull(image: Tensor, weight: Tensor) -> Tensor:
     return sure * image + (1 - sure) * up
 
 
+def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear resize of [B,C,H,W] to `size` rows and columns, outer edges aligned."""
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
 def pixel_centres(
     size: tuple[int, int], extent: tuple[int, int], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Rows' and columns' pixel centres of a grid of `size` laid over a frame of `extent` pixels.
+    """Pixel centres of rows and columns of a grid of `size` over a frame of `extent` pixels.
 
     Returns y [H] and x [W] in the frame's pixels, whose centres are at +0.5.
     """

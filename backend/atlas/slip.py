@@ -1,8 +1,8 @@
-"""Does a texel stay on its point? Two frames laid out in a layer's atlas, and what moves between.
+"""Does a texel stay on its point? Unwrap two frames into a layer's atlas and measure what moves.
 
-Where the maps are right the two pictures agree; what still moves from one to the other, by an
-optical flow that the fit did not use, is what a painted pattern slips. Large motions are no
-difficulty: the maps have taken them out.
+Where the maps are right the two images agree. What still moves from one to the other, by an optical
+flow that the fit did not use, is how far a painted pattern slips. Large motions do not matter: the
+maps have removed them.
 Shapes: Ha,Wa the atlas · h,w the working size.
 """
 
@@ -19,20 +19,20 @@ from backend.atlas.interface import LayeredAtlas
 from backend.atlas.layers import visibility
 from backend.atlas.sampling import push_pull, splat
 
-CORE = 0.95  # share of a layer in a pixel that is the layer's alone
+CORE = 0.95  # visibility above which a pixel belongs to one layer alone
 SEEN = 0.05  # pixels that must fall on a texel for it to be seen
 POINTS = 2  # samples per pixel and axis: texels are smaller than pixels
-RIM = 2  # texels at the edge of what both frames show, where the flow looks beyond it
-ROUND_TRIP = 1.0  # pixels; flow that comes back further off is not a judge
-LEVELS, WINDOW = 5, 15  # of Farnebäck's flow
+RIM = 2  # texels ignored at the edge of what both frames show, as flow looks beyond it
+ROUND_TRIP = 1.0  # pixels; flow with a larger round-trip error is ignored
+LEVELS, WINDOW = 5, 15  # of Farnebäck's method
 
 
 def slip(atlas: LayeredAtlas, layer: str, frames: Tensor, start: int, end: int) -> Tensor:
-    """Distances in pixels that a layer's texels slip between two frames, where that can be judged.
+    """Distances in pixels that a layer's texels slip between two frames, where measurable.
 
     frames: uint8 [T,3,h,w] at the working size. Returns [N], on the CPU.
     """
-    both = [_laid_out(atlas, layer, frames, t) for t in (start, end)]
+    both = [_unwrapped(atlas, layer, frames, t) for t in (start, end)]
     known = cv2.erode(
         (both[0][1] & both[1][1]).astype(np.uint8), np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8)
     )
@@ -41,7 +41,7 @@ def slip(atlas: LayeredAtlas, layer: str, frames: Tensor, start: int, end: int) 
     ys, xs = np.nonzero(known)
     part = np.s_[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
     here, there = (one[part] for one, _ in both)
-    # What only one frame shows does not move.
+    # What only one frame shows must not move.
     there = np.where(both[1][1][part], there, here)
     here = np.where(both[0][1][part], here, there)
     inside = known[part] > 0
@@ -51,14 +51,14 @@ def slip(atlas: LayeredAtlas, layer: str, frames: Tensor, start: int, end: int) 
         back, x + ahead[..., 0], y + ahead[..., 1], cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )  # fmt: skip
-    texels = 1 / _pixel(atlas, layer, start)
+    texels = 1 / _texel_side(atlas, layer, start)
     sure = np.linalg.norm(ahead + home, axis=-1) < ROUND_TRIP * texels
     moved = np.linalg.norm(ahead, axis=-1)[inside & sure] / texels
     return torch.from_numpy(np.asarray(moved, np.float32))
 
 
 def folded(atlas: LayeredAtlas, layer: str, t: int) -> Tensor:
-    """Which pixels inside a layer have a map that is turned over: bool [N], on the CPU."""
+    """Which pixels inside a layer have a flipped map: bool [N], on the CPU."""
     area, inside = _areas(atlas, layer, t)
     if not inside.any():
         return torch.empty(0, dtype=torch.bool)
@@ -66,7 +66,7 @@ def folded(atlas: LayeredAtlas, layer: str, t: int) -> Tensor:
 
 
 def _areas(atlas: LayeredAtlas, layer: str, t: int) -> tuple[Tensor, Tensor]:
-    """Texels that each pixel covers, with the map's sign, and bool: the layer's own, [h,w] both."""
+    """Texels that each pixel covers, signed, and whether it is the layer's own: [h,w] each."""
     at = torch.tensor([t], device=atlas.device)
     image = atlas.image(layer)
     scale = torch.tensor([image.shape[3], image.shape[2]], device=atlas.device) / 2
@@ -78,17 +78,17 @@ def _areas(atlas: LayeredAtlas, layer: str, t: int) -> tuple[Tensor, Tensor]:
     return F.pad(area, (0, 1, 0, 1))[0], inside
 
 
-def _pixel(atlas: LayeredAtlas, layer: str, t: int) -> float:
-    """Pixels along the side of a texel, as most of a layer has it in a frame."""
+def _texel_side(atlas: LayeredAtlas, layer: str, t: int) -> float:
+    """Typical side of a layer's texel in a frame, pixels."""
     area, inside = _areas(atlas, layer, t)
     typical = float(area[inside].abs().median()) if inside.any() else 1.0
     return float(max(typical, 1e-6) ** -0.5)
 
 
-def _laid_out(
+def _unwrapped(
     atlas: LayeredAtlas, layer: str, frames: Tensor, t: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """A frame in a layer's atlas, grey, in the atlas' own light, and where it shows the layer."""
+    """A frame unwrapped into a layer's atlas, grey, in the atlas' light, and where it is known."""
     at = torch.tensor([t], device=atlas.device)
     h, w = atlas.work
     size = (POINTS * h, POINTS * w)
@@ -101,12 +101,12 @@ def _laid_out(
     )
     known = total[:, 1:] > SEEN
     mean = push_pull(total[:, :1] / total[:, 1:].clamp(min=SEEN), known.float())
-    picture = mean[0, 0].clamp(0, 255).round().to(torch.uint8).cpu().numpy()
-    return np.asarray(picture), np.asarray(known[0, 0].cpu().numpy())
+    laid_out = mean[0, 0].clamp(0, 255).round().to(torch.uint8).cpu().numpy()
+    return np.asarray(laid_out), np.asarray(known[0, 0].cpu().numpy())
 
 
 def _flow(here: NDArray[np.uint8], there: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Farnebäck's flow between two grey pictures: [h,w,2]."""
+    """Farnebäck's flow between two grey images: [h,w,2]."""
     empty = np.zeros((*here.shape, 2), np.float32)
     return np.asarray(
         cv2.calcOpticalFlowFarneback(here, there, empty, 0.5, LEVELS, WINDOW, 4, 7, 1.5, 0),

@@ -1,8 +1,8 @@
-"""Colours that remember their place: which known pixels does an unknown one look like.
+"""Which side of a mask unknown pixels look like, by samples of known pixels with their places.
 
-Samples of known pixels (feature, place, side) are compared with unknown pixels by distance in
-colour AND place together, so a black roof and a black window behind it are told apart by
-where they are. N pixels asked, M samples known, F features.
+Samples (feature, place, side) are compared with unknown pixels by distance in colour AND place
+together, so a black roof differs from a black window behind it by where it is. N unknown pixels,
+M samples, F features.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from backend.motion.flow import F32, Mask
 
-PLACE = 0.6  # CIELAB units that a pixel of distance counts
-STRATA = 3  # the distance to a side is the mean over the nearest sample of so many random parts
-NOISE = 2.0  # CIELAB units of distance that mean nothing
-SPREAD = 0.35  # share of the smaller distance that means nothing either
-MOST = 4.0  # largest vote
-AT_ONCE = 512  # pixels asked at once: their distances to all samples fit a core's cache
+PLACE = 0.6  # CIELAB units per pixel of distance
+STRATA = 3  # random parts of the samples; distance is the mean over the nearest one of each
+NOISE = 2.0  # CIELAB units of distance that count as noise
+SPREAD = 0.35  # share of the smaller distance that counts as noise too
+MAX_VOTE = 4.0
+BATCH = 512  # pixels at a time: their distances to all samples fit a core's cache
 
 
 @dataclass
@@ -33,8 +33,8 @@ class Samples:
     inside: NDArray[np.bool_]
 
     def moved(self, own: F32, rest: F32) -> Samples:
-        """Carried along by the object's field and by the rest's, each [h,w,2] in pixels."""
-        if not len(self.place):  # everything is hidden: nothing is known
+        """Moved by the object's field and by the background's, each [h,w,2] in pixels."""
+        if not len(self.place):  # everything is hidden
             return self
         x, y = self.place[:, :1], self.place[:, 1:]
         step = [
@@ -46,7 +46,7 @@ class Samples:
 
 
 def features(frame: NDArray[np.uint8]) -> F32:
-    """CIELAB of the pixel and of its surroundings: float32 [h,w,6]. frame: uint8 [h,w,3]."""
+    """CIELAB of each pixel and of its surroundings: float32 [h,w,6]. frame: uint8 [h,w,3]."""
     lab = cv2.cvtColor(frame.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
     both = [cv2.GaussianBlur(lab, (0, 0), 0.7), 0.7 * cv2.GaussianBlur(lab, (0, 0), 2.5)]
     return np.asarray(np.concatenate(both, -1), np.float32)
@@ -55,10 +55,10 @@ def features(frame: NDArray[np.uint8]) -> F32:
 def draw(
     feature: F32, distance: F32, count: int, near: float, rng: np.random.Generator, gap: float = 0
 ) -> Samples:
-    """Up to count samples of either side, more often close to the edge.
+    """Up to count random samples of each side, denser near the edge.
 
     distance: signed distance to the mask's edge, negative inside, [h,w]. near: background further
-    away than this is left out. gap: pixels next to the edge that are left out, for doubtful masks.
+    away is ignored. gap: pixels next to the edge that are ignored, for doubtful masks.
     """
     places, looks, sides = [], [], []
     for inside, chosen in ((True, distance < -gap), (False, (distance > gap) & (distance < near))):
@@ -81,10 +81,10 @@ def draw(
 
 
 def votes(feature: F32, asked: Mask, known: list[Samples], place: float = PLACE) -> F32:
-    """Does a pixel look like the object (above 0) or like what is round it: −4..4, [h,w].
+    """Whether pixels look like the object (> 0) or its surroundings: −4..4, [h,w].
 
-    0 where not asked, and everywhere when one of the sides has no samples. place: CIELAB units that
-    a pixel of distance counts.
+    0 where not asked, and everywhere if a side has no samples. place: CIELAB units per pixel of
+    distance.
     """
     out = np.zeros(asked.shape, np.float32)
     y, x = np.nonzero(asked)
@@ -93,12 +93,12 @@ def votes(feature: F32, asked: Mask, known: list[Samples], place: float = PLACE)
     if own is None or rest is None or not len(x):
         return out
     vote = (rest - own) / (NOISE + SPREAD * np.minimum(own, rest))
-    out[y, x] = np.clip(vote, -MOST, MOST)
+    out[y, x] = np.clip(vote, -MAX_VOTE, MAX_VOTE)
     return np.asarray(out, np.float32)
 
 
 def _distance(here: F32, known: list[Samples], side: bool, place: float) -> F32 | None:
-    """Distance to the nearest samples of a side, the smallest of all sets: [N]; None without."""
+    """Distance to the nearest samples of a side, over all sets: [N]; None without samples."""
     best: F32 | None = None
     for one in known:
         mine = one.inside == side
@@ -107,13 +107,13 @@ def _distance(here: F32, known: list[Samples], side: bool, place: float) -> F32 
             continue
         at = np.concatenate([one.feature[mine], place * one.place[mine]], -1)[:size]
         there = torch.from_numpy(np.ascontiguousarray(at, np.float32))
-        middle = there.mean(0)  # numbers near zero keep their digits when squared
+        middle = there.mean(0)  # squares of numbers near zero keep their precision
         there = there - middle
-        # |a−b|² = |a|² + (|b|² − 2ab): one product, and only the smallest need a root.
+        # |a−b|² = |a|² + (|b|² − 2ab): one product, and roots of the smallest only.
         there = torch.cat([-2 * there, (there**2).sum(1, keepdim=True)], 1).T.contiguous()
         parts = []
-        for first in range(0, len(here), AT_ONCE):
-            asked = torch.from_numpy(here[first : first + AT_ONCE]) - middle
+        for first in range(0, len(here), BATCH):
+            asked = torch.from_numpy(here[first : first + BATCH]) - middle
             all_NM = torch.cat([asked, torch.ones(len(asked), 1)], 1) @ there
             least = all_NM.view(len(asked), STRATA, -1).amin(2) + (asked**2).sum(1, keepdim=True)
             parts.append(least.clamp_min_(0).sqrt_().mean(1))

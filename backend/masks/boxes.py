@@ -1,10 +1,10 @@
 """From a box or a few strokes on one frame to the object's mask on that frame.
 
-Inside a box, GrabCut learns the object's colours against those round the box: from the whole box,
-from what moves against the camera and from what is far from the box's sides by colour. These and
-unions of colours are decided once more by place, colour and motion together; then they vote, each
-as much as it looks like an object that was boxed. Strokes are spread to what they are joined to by
-colour.
+Inside a box, GrabCut learns the object's colours against those around the box: from the whole box,
+from what moves against the camera, and from what is far from the box's sides by colour. These
+masks and unions of colours are refined by place, colour and motion together; then they vote, each
+weighted by how much it looks like a boxed object. Strokes spread to the pixels that colour connects
+to them.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from backend.masks import appearance
 from backend.masks.by_motion import against_camera
-from backend.masks.carry import signed_distance
 from backend.masks.geodesic import geodesic
 from backend.masks.grabcut import cut
-from backend.masks.graph_refine import settle, tidy
+from backend.masks.graph_refine import graph_refine, tidy
 from backend.masks.proposals import (
     Box,
     alike,
@@ -32,32 +31,34 @@ from backend.masks.proposals import (
     softened,
     solid,
 )
-from backend.masks.strokes import BACKGROUND, OBJECT
 from backend.motion import fields
+from backend.motion.fields import signed_distance
 from backend.motion.flow import F32, Flows, Mask
 from backend.progress import Tick, nothing
 
+NOTHING, BACKGROUND, OBJECT = 0, 1, 2
+"""Labels of `read_strokes`."""
 CUTS = 5  # GrabCut's rounds
-ROUNDS = 2  # times that place, colour and motion decide
-KNOWN = 1500  # samples a side
-DOUBT = 2.5  # pixels round the first mask's edge that teach nothing
-RIM = 0.12  # share of the box's size round it that is surely background
+ROUNDS = 2  # refinements by place, colour and motion
+KNOWN = 1500  # colour samples per side
+DOUBT = 2.5  # pixels around the first mask's edge that give no samples
+RIM = 0.12  # share of the box's size around it that is surely background
 LOOKS, MOVES, FIRST = 2.5, 2.5, 1.0  # most logits of appearance, motion and of the first mask
-TRIED = 4  # unions of colours that are worked out
-ROUND = 0.3  # of the box's longer side: how far round it an object is compared with what is there
-WHOLE = 1.2  # how much likelier GrabCut's is: unions of colours leave out windows and beaks
+TRIED = 4  # unions of colours that are refined
+AROUND = 0.3  # of the box's longer side: how far around it an object is compared with the frame
+CUT_BONUS = 1.2  # factor for GrabCut's masks: unions of colours leave out windows and beaks
 SHARP = 8  # power of likelihoods as votes: nearly as good masks count, others hardly
-SAME = 0.95  # overlap of two guesses above which they are worked out once
-LOST = 0.3  # how sure a mask is that is the box's own ellipse, for want of any other
-LEAST = 0.08  # a mask that fills less of its box than this is a failure of the colours
+SAME = 0.95  # overlap above which two candidates count as one
+LOST = 0.3  # confidence of the box's own ellipse, where colours give no mask
+MIN_FILL = 0.08  # a mask that fills less of its box than this is a failure of the colours
 
 
 @dataclass(frozen=True)
 class Boxed:
-    """What a box holds. mask: bool [h,w]. sure: how far the guesses agree with it, 0..1.
+    """What a box holds. mask: bool [h,w]. sure: how far the candidates agree with it, 0..1.
 
-    A real object's mask overlaps the truth about as much as the guesses overlap each other: .8 to
-    .9 where colours are shared with what is round it, 1 where all guesses are the same.
+    A mask overlaps the true one about as much as the candidates overlap each other: .8 to .9 where
+    the background shares the object's colours, 1 where all candidates are the same.
     """
 
     mask: Mask
@@ -74,7 +75,7 @@ def from_box(
 ) -> Boxed:
     """The mask of what a box on frame t holds. box: x0 y0 x1 y1, working pixels.
 
-    guess: a mask of it, which is weighed with the others. tick: called now and then.
+    guess: one more candidate mask. tick: called now and then.
     """
     h, w = flows.size
     x0, y0 = (max(0, int(np.floor(v))) for v in box[:2])
@@ -83,52 +84,79 @@ def from_box(
     allowed[y0:y1, x0:x1] = True
     if not allowed.any():
         return Boxed(allowed, 0.0)
-    tight = (float(x0), float(y0), float(x1), float(y1))
-    moving = np.asarray(cv2.resize(against_camera(t, len(frames), flows), (w, h)), np.float32)
-    around = fields.dilate(allowed, max(8, round(ROUND * max(y1 - y0, x1 - x0))))
-
-    soft = softened(frames[t])
-
-    def likely(mask: Mask) -> float:
-        tick()
-        return (
-            fills(mask, tight)
-            * solid(mask)
-            * contrast(soft, mask)
-            * separate(soft, mask, around)
-            * moves_alone(moving, mask, around)
-        )
-
-    cuts = _cuts(frames[t], allowed, moving, tick) + ([] if guess is None else [guess & allowed])
-    colours = sorted(by_colour(frames[t], allowed, LEAST, tick), key=likely, reverse=True)[:TRIED]
-    guesses: list[Mask] = []
-    found: list[Mask] = []
-    for one in cuts + colours:
-        same = (k for k, other in enumerate(guesses) if alike(one, other) > SAME)
-        twin = next(same, None)
-        guesses.append(one)
-        found.append(
-            work_out(t, frames, flows, one, allowed, tick=tick) if twin is None else found[twin]
-        )
+    likeness = _Likeness(
+        lab=softened(frames[t]),
+        moving=np.asarray(cv2.resize(against_camera(t, len(frames), flows), (w, h)), np.float32),
+        box=(float(x0), float(y0), float(x1), float(y1)),
+        around=fields.dilate(allowed, max(8, round(AROUND * max(y1 - y0, x1 - x0)))),
+        tick=tick,
+    )
+    cuts = _cuts(frames[t], allowed, likeness.moving, tick)
+    cuts += [] if guess is None else [guess & allowed]
+    colours = sorted(by_colour(frames[t], allowed, MIN_FILL, tick), key=likeness, reverse=True)
+    candidates = _refined(t, frames, flows, cuts + colours[:TRIED], allowed, tick)
     votes = [
         0.0
-        if one.sum() < LEAST * allowed.sum()
-        else (WHOLE if k < len(cuts) else 1.0) * likely(one)
-        for k, one in enumerate(found)
+        if one.sum() < MIN_FILL * allowed.sum()
+        else (CUT_BONUS if k < len(cuts) else 1.0) * likeness(one)
+        for k, one in enumerate(candidates)
     ]
     best = max(votes, default=0.0)
     if best == 0:
         ellipse = _ellipse((h, w), (x0, y0, x1, y1))
-        return Boxed(work_out(t, frames, flows, ellipse, allowed, tick=tick), LOST)
+        return Boxed(refine_mask(t, frames, flows, ellipse, allowed, tick=tick), LOST)
     votes_N = np.array(votes) / best
     shares_N = votes_N**SHARP
-    mask = tidy(np.tensordot(shares_N, np.stack(found), 1) > 0.5 * shares_N.sum())
-    agree_N = np.array([alike(one, mask) for one in found])
+    mask = tidy(np.tensordot(shares_N, np.stack(candidates), 1) > 0.5 * shares_N.sum())
+    agree_N = np.array([alike(one, mask) for one in candidates])
     return Boxed(mask, float(np.average(agree_N, weights=votes_N**2)))
 
 
+@dataclass(frozen=True)
+class _Likeness:
+    """How much a mask looks like the object in a box, 0..1.
+
+    lab: the frame, see `softened`. moving: see `against_camera`, [h,w]. around: bool [h,w], what
+    the mask is compared with.
+    """
+
+    lab: F32
+    moving: F32
+    box: Box
+    around: Mask
+    tick: Tick
+
+    def __call__(self, mask: Mask) -> float:
+        self.tick()
+        return (
+            fills(mask, self.box)
+            * solid(mask)
+            * contrast(self.lab, mask)
+            * separate(self.lab, mask, self.around)
+            * moves_alone(self.moving, mask, self.around)
+        )
+
+
+def _refined(
+    t: int,
+    frames: NDArray[np.uint8],
+    flows: Flows,
+    candidates: list[Mask],
+    allowed: Mask,
+    tick: Tick,
+) -> list[Mask]:
+    """Each candidate refined; one like an earlier candidate takes the earlier one's result."""
+    out: list[Mask] = []
+    for k, one in enumerate(candidates):
+        twin = next((i for i in range(k) if alike(one, candidates[i]) > SAME), None)
+        out.append(
+            refine_mask(t, frames, flows, one, allowed, tick=tick) if twin is None else out[twin]
+        )
+    return out
+
+
 def _cuts(frame: NDArray[np.uint8], allowed: Mask, moving: F32, tick: Tick) -> list[Mask]:
-    """GrabCut from all of a box, from what moves in it, and from what its sides do not lead to."""
+    """GrabCut of a box, seeded by all of it, by what moves, and by what is far from its sides."""
     ys, xs = np.nonzero(allowed)
     pad = max(8, round(0.25 * max(np.ptp(ys) + 1, np.ptp(xs) + 1)))
     far = geodesic(frame, ~allowed)
@@ -143,11 +171,28 @@ def _cuts(frame: NDArray[np.uint8], allowed: Mask, moving: F32, tick: Tick) -> l
 
 
 def _upper(values: F32, allowed: Mask) -> Mask:
-    """Where values are of the upper of two classes (Otsu, 1979) inside what is allowed."""
+    """Where allowed values are in the upper of two classes (Otsu, 1979)."""
     scaled = np.clip(255 * values / max(1e-6, float(np.percentile(values[allowed], 98))), 0, 255)
     inside = scaled[allowed].astype(np.uint8).reshape(-1, 1)
     level, _ = cv2.threshold(inside, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     return np.asarray(allowed & (scaled > level))
+
+
+def read_strokes(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Labels [h,w] NOTHING, BACKGROUND, OBJECT of a stroke image uint8 [H,W].
+
+    image: 0 not painted, 1..127 background, 128..255 object. A stroke one pixel wide survives: a
+    small pixel is painted when any pixel it covers is, object before background.
+    """
+    h, w = size
+    out = np.zeros((h, w), np.uint8)
+    for value, painted in (
+        (BACKGROUND, (image > 0) & (image < 128)),
+        (OBJECT, image >= 128),
+    ):
+        share = cv2.resize(painted.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA)
+        out[share > 1e-4] = value
+    return out
 
 
 def from_strokes(
@@ -157,9 +202,9 @@ def from_strokes(
     flows: Flows,
     tick: Tick = nothing,
 ) -> Mask:
-    """The mask of what strokes on frame t mark: bool [h,w]. strokes: uint8 [h,w], see strokes.py.
+    """The mask of what strokes on frame t mark: bool [h,w]. strokes: see `read_strokes`.
 
-    Without a background stroke the frame's border is taken for one. tick: called now and then.
+    Without a background stroke the frame's border counts as one. tick: called now and then.
     """
     sure, never = strokes == OBJECT, strokes == BACKGROUND
     if not sure.any():
@@ -176,10 +221,10 @@ def from_strokes(
     if first is None:
         first = nearer
     joined = _touching(first, sure)
-    return np.asarray(work_out(t, frames, flows, joined, ~never, sure, tick) | sure)
+    return np.asarray(refine_mask(t, frames, flows, joined, ~never, sure, tick) | sure)
 
 
-def work_out(
+def refine_mask(
     t: int,
     frames: NDArray[np.uint8],
     flows: Flows,
@@ -188,7 +233,10 @@ def work_out(
     sure: Mask | None = None,
     tick: Tick = nothing,
 ) -> Mask:
-    """A first mask of frame t weighed again by place, colour and motion, inside what is allowed."""
+    """A mask of frame t refined by place, colour and motion, inside what is allowed: bool [h,w].
+
+    sure: pixels of the object that stay in it.
+    """
     sure = np.zeros_like(allowed) if sure is None else sure
     feature = appearance.features(frames[t])
     rng = np.random.default_rng(0)
@@ -207,7 +255,7 @@ def work_out(
         evidence = evidence + np.clip(moves, -MOVES, MOVES)
         evidence = np.where(allowed, evidence, -10.0)
         weighed = np.asarray(np.where(sure, 10.0, evidence), np.float32)
-        again = tidy(settle(frames[t], weighed, allowed & ~sure))
+        again = tidy(graph_refine(frames[t], weighed, allowed & ~sure))
         if again.sum() < 0.3 * found.sum():
             break
         found = again
@@ -215,7 +263,7 @@ def work_out(
 
 
 def _touching(mask: Mask, seeds: Mask) -> Mask:
-    """The pieces of a mask that hold a seed."""
+    """The pieces of a mask that contain a seed, and the seeds."""
     _, label = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     kept = np.unique(label[seeds & mask])
     return np.isin(label, kept[kept > 0]) | seeds

@@ -1,8 +1,8 @@
 """What moves against the camera: how much each pixel does, and masks of the pieces that do.
 
-It tells an object that moves by itself before a rigid scene, and cannot alone tell one that rests
-or swims among moving water: the pieces are proposals. Motion is judged at half the working size,
-where the flow is kept; colours at the working size.
+Motion shows an object that moves in front of a rigid scene, but not one that rests, or swims in
+moving water, so the pieces are only proposals. Motion is judged at half the working size, where
+flow is kept; colours at the working size.
 """
 
 from __future__ import annotations
@@ -19,42 +19,43 @@ from backend.progress import Reporter, Tick, nothing
 
 PHASE = "Finding the object"
 
-NOISE = 0.35  # pixels of residual flow that mean nothing
-BORDER = 0.18  # the camera's motion is first read off this outer share of the frame
-UNSURE = 0.35  # what a score counts where flow is lost: behind the object, at its edge
-LEAST_SCORE = 0.12  # below this nothing moves
-BIGGEST = 3  # pieces that are looked at, of each level
-DEEP, NEAR = 0.08, 0.15  # of √area: how far inside a piece is sure, and how far round it in doubt
+NOISE = 0.35  # pixels; smaller residual flow is ignored
+BORDER = 0.18  # outer share of the frame that the camera's motion is first read from
+UNSURE = 0.35  # factor for scores where flow is lost: behind the object, at its edge
+MIN_SCORE = 0.12  # below this nothing moves
+BIGGEST = 3  # most pieces per threshold
+DEEP, NEAR = 0.08, 0.15  # of √area: how far inside a piece is sure, and around it uncertain
 
 
-def moving(looks: list[int], count: int, flows: Flows, report: Reporter) -> dict[int, F32]:
+def moving(picked: list[int], count: int, flows: Flows, report: Reporter) -> dict[int, F32]:
     """How much each pixel of some frames moves against the camera: 0..1, [h/2,w/2].
 
-    looks: the frames; count: of the clip. Steadied along the flow from the frames near them.
+    picked: the frames; count: of the clip. Averaged along the flow over nearby frames.
     """
-    near = {t + way * gap for t in looks for gap in (0, *flows.gaps) for way in (-1, 1)}
+    near = {t + way * gap for t in picked for gap in (0, *flows.gaps) for way in (-1, 1)}
     scores = {}
     for done, t in enumerate(sorted(one for one in near if 0 <= one < count)):
         report.step(PHASE, done, 2 * len(near))
         scores[t] = against_camera(t, count, flows)
-    return {t: _steady(t, scores, flows) for t in looks}
+    return {t: _averaged(t, scores, flows) for t in picked}
 
 
 def levels(scores: list[F32]) -> list[float]:
-    """Thresholds of some frames' scores, lowest first: what may move, what does, what does most.
+    """Thresholds of some frames' scores, lowest first: from what may move to what moves most.
 
-    The highest is for an object among other things that move, such as a bird on water.
+    The highest is for an object among other moving things, such as a bird on water.
     """
-    low, high = _levels(np.stack(scores))
+    low, high = _otsu(np.stack(scores))
     return [low, 0.5 * (low + high), high, 0.5 * (high + 1)]
 
 
 def pieces(
     frame: NDArray[np.uint8], score: F32, steps: list[float], least: float, tick: Tick = nothing
 ) -> list[Mask]:
-    """Masks of the largest pieces that move at least so much, cut out by their colours.
+    """Masks of the largest pieces above each threshold, cut out by their colours.
 
-    score: [h,w], 0..1. least: share of the frame that a piece has. tick: called now and then.
+    score: [h,w], 0..1. steps: the thresholds. least: smallest piece, share of the frame. tick:
+    called now and then.
     """
     out: list[Mask] = []
     for step in steps:
@@ -62,12 +63,12 @@ def pieces(
         area = stats[:, cv2.CC_STAT_AREA]
         for i in sorted(range(1, count), key=lambda one: -area[one])[:BIGGEST]:
             if area[i] >= least * score.size:
-                out.append(_coloured(frame, label == i, tick))
+                out.append(_cut_out(frame, label == i, tick))
     return [one for one in out if one.any()]
 
 
-def _coloured(frame: NDArray[np.uint8], piece: Mask, tick: Tick) -> Mask:
-    """The part of a piece and what is next to it that has its colours."""
+def _cut_out(frame: NDArray[np.uint8], piece: Mask, tick: Tick) -> Mask:
+    """GrabCut of a piece and its surroundings by the piece's colours."""
     side = float(np.sqrt(piece.sum()))
     label = np.full(piece.shape, cv2.GC_BGD, np.uint8)
     label[fields.dilate(piece, max(4, round(NEAR * side)))] = cv2.GC_PR_BGD
@@ -78,9 +79,9 @@ def _coloured(frame: NDArray[np.uint8], piece: Mask, tick: Tick) -> Mask:
 
 
 def against_camera(t: int, count: int, flows: Flows) -> F32:
-    """How much each pixel moves against the camera: 0..1, [h/2,w/2], a mean over flow gaps."""
+    """How much each pixel of frame t moves against the camera: 0..1, [h/2,w/2]."""
     total, weight = np.zeros(((flows.size[0] + 1) // 2, (flows.size[1] + 1) // 2), np.float32), 0
-    # Neighbouring frames show slow objects too little; they are used only where nothing else is.
+    # Slow objects hardly move between neighbouring frames: use those only if there are no others.
     for gap in flows.gaps[1:] or flows.gaps:
         for other in (t - gap, t + gap):
             if 0 <= other < count:
@@ -121,8 +122,8 @@ def _residual(camera: NDArray[np.float64], t: int, other: int, flows: Flows) -> 
     return np.asarray(np.linalg.norm(field - camera_flow, axis=-1), np.float32)
 
 
-def _steady(t: int, scores: dict[int, F32], flows: Flows) -> F32:
-    """Mean score along flow over near frames, [h/2,w/2]."""
+def _averaged(t: int, scores: dict[int, F32], flows: Flows) -> F32:
+    """Mean score along flow over nearby frames, [h/2,w/2]."""
     total, weight = scores[t].copy(), np.ones_like(scores[t])
     h, w = total.shape
     shrink = np.array([w / flows.size[1], h / flows.size[0]], np.float32)
@@ -136,8 +137,8 @@ def _steady(t: int, scores: dict[int, F32], flows: Flows) -> F32:
     return np.asarray(cv2.GaussianBlur(total / weight, (0, 0), 0.8), np.float32)
 
 
-def _levels(scores: F32) -> tuple[float, float]:
-    """Two thresholds that split the clip's scores into three classes (Otsu, 1979)."""
+def _otsu(scores: F32) -> tuple[float, float]:
+    """Two thresholds that split scores into three classes (Otsu, 1979)."""
     bins = 64
     counts, edges = np.histogram(scores, bins, (0, 1))
     share = counts / counts.sum()
@@ -153,12 +154,12 @@ def _levels(scores: F32) -> tuple[float, float]:
                     total += (moment[j] - moment[i]) ** 2 / inside
             if total > best:
                 best, pair = total, (a, b)
-    low = max(LEAST_SCORE, float(edges[pair[0]]))
-    return low, max(low + LEAST_SCORE, float(edges[pair[1]]))
+    low = max(MIN_SCORE, float(edges[pair[0]]))
+    return low, max(low + MIN_SCORE, float(edges[pair[1]]))
 
 
 def _largest(mask: Mask) -> Mask:
-    """The largest connected piece, its small gaps closed."""
+    """The largest connected piece, small gaps closed."""
     h, w = mask.shape
     size = max(3, 2 * round(0.006 * max(h, w)) + 1)
     kernel = np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)

@@ -1,7 +1,7 @@
-"""The object by its name: where a text-image model sees the text, made a mask by colours and time.
+"""Find an object by a text: relevancy of a text-image model, turned into a mask by colours.
 
-Relevancy is a soft blob. On several frames it seeds GrabCut; the frame whose cut explains the blob
-best, in agreement with the others, is carried through the clip, and the others vote on the way.
+Relevancy is a soft blob. On several frames, averaged along the flow, it seeds GrabCut; the frame
+whose mask matches its blob best is the one to carry through the clip.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.masks.carry import signed_distance
 from backend.masks.grabcut import cut
 from backend.masks.graph_refine import tidy
 from backend.masks.prompts import Relevancy
 from backend.motion import fields
+from backend.motion.fields import signed_distance
 from backend.motion.flow import F32, Flows, Mask, pull
 from backend.progress import Reporter
 
 PHASE = "Finding the object"
 
-LOOKS = 7  # frames the text is looked for in
-CORE, MAYBE = 0.6, 0.3  # of the highest relevancy
+LOOKS = 7  # frames that the text is searched for on
+CORE, MAYBE = 0.6, 0.3  # shares of the highest relevancy
 ROUNDS = 4
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A frame's relevancy float32 [h,w], 0..1, the mask made of it, and how well they agree."""
+class Match:
+    """A frame's relevancy float32 [h,w], 0..1, the mask made from it, and how well they agree."""
 
     frame: int
     relevancy: F32
@@ -37,10 +37,10 @@ class Seen:
     score: float
 
 
-def look(
+def find_text(
     frames: NDArray[np.uint8], relevancy: Relevancy, flows: Flows, report: Reporter
-) -> list[Seen]:
-    """Masks of the text on several frames, steadied among them along the flow."""
+) -> list[Match]:
+    """Masks of the text on several frames."""
     count = len(frames)
     picked = sorted({round(i) for i in np.linspace(0, count - 1, min(LOOKS, count) + 2)[1:-1]})
     maps: dict[int, F32] = {}
@@ -49,19 +49,19 @@ def look(
         maps[t] = relevancy(frames[t])
     out = []
     for t in picked:
-        near = _steadied(t, maps, flows)
+        near = _averaged(t, maps, flows)
         mask = from_blob(frames[t], near)
-        out.append(Seen(t, near, mask, _agreement(near, mask)))
+        out.append(Match(t, near, mask, _agreement(near, mask)))
     return out
 
 
-def best(seen: list[Seen]) -> Seen | None:
-    """The frame whose mask explains its relevancy best; None where nothing was seen."""
-    return max((one for one in seen if one.mask.any()), key=lambda one: one.score, default=None)
+def best(matches: list[Match]) -> Match | None:
+    """The frame whose mask matches its relevancy best; None if nothing was found."""
+    return max((one for one in matches if one.mask.any()), key=lambda one: one.score, default=None)
 
 
-def _steadied(t: int, maps: dict[int, F32], flows: Flows) -> F32:
-    """A frame's relevancy averaged with those of frames that flow reaches."""
+def _averaged(t: int, maps: dict[int, F32], flows: Flows) -> F32:
+    """A frame's relevancy, averaged with that of the frames that flow reaches."""
     total, weight = maps[t].copy(), np.ones(flows.size, np.float32)
     for other, one in maps.items():
         if other != t and (t, other) in flows.between:
@@ -72,7 +72,7 @@ def _steadied(t: int, maps: dict[int, F32], flows: Flows) -> F32:
 
 
 def from_blob(frame: NDArray[np.uint8], blob: F32) -> Mask:
-    """The mask of what a soft blob [h,w] lies on: bool [h,w]."""
+    """GrabCut of a frame seeded by a soft blob [h,w]: bool [h,w]."""
     low, high = np.percentile(blob, (20, 99.5))
     share = np.clip((blob - low) / max(1e-6, float(high - low)), 0, 1)
     core, maybe = share > CORE, share > MAYBE

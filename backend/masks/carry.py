@@ -1,11 +1,10 @@
-"""Carrying a mask through a clip, both ways in time.
+"""Carry a mask through a clip by optical flow, both ways in time.
 
-Each next mask is first the earlier ones moved by the object's own motion (never by the flow of what
-it uncovers), then within a band round that edge it is decided anew by three kinds of evidence:
-shape, appearance (the given mask's pixels, moved along, and the last frame's) and motion. What flow
-loses is followed by its looks; an object may leave, and is known by them when it comes back. Where
-something in front hides it, its shape goes on as it moves, and nothing there speaks for or against
-it.
+Each next mask starts as the earlier masks moved by the object's own motion (never by the flow of
+what it uncovers). Within a band around that edge, three kinds of evidence then decide: shape,
+appearance (pixels of the given mask, moved along, and of the last frame) and motion. What flow
+loses is found by its appearance; so is an object that left the frame and comes back. Where
+something in front hides the object, its shape keeps moving and no evidence counts.
 """
 
 from __future__ import annotations
@@ -17,28 +16,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.masks import appearance, relocate
-from backend.masks.graph_refine import settle, tidy
+from backend.masks.graph_refine import graph_refine, tidy
 from backend.motion import fields
+from backend.motion.fields import signed_distance
 from backend.motion.flow import F32, Flows, Mask, pull, without
 from backend.progress import Reporter
 
 F64 = NDArray[np.float64]
 PHASE = "Finding the object"
 
-BACK = (1, 2, 4, 8)  # how far back a shape is fetched from; far ones have drifted less
-KEY = 1.5  # how much more a given mask's shape counts
-SOFT = 2.0  # pixels from the carried edge that count one logit
+BACK = (1, 2, 4, 8)  # frames back that a shape is taken from; far ones have drifted less
+KEY = 1.5  # weight of a given mask's shape, relative to carried ones
+SOFT = 2.0  # pixels from the carried edge that count as one logit
 BAND, BAND_LEAST, BAND_MOST = 0.1, 4.0, 14.0  # of √area, pixels
 LOOKS, MOVES = 3.0, 2.5  # most logits of appearance and of motion
-KNOWN, RECENT = 1500, 900  # samples a side of the given mask and of the last frame
-AROUND = 0.35  # of √area: background further away than this does not matter
-LOST = 0.1  # share of trusted flow below which an object is taken to go on as it went
-LEAVING = 0.5  # the same where it touches the frame's border, behind which flow sees nothing
-COVERED = 0.35  # the same where something in front hides some of it
-COST = 20.0  # frames' worth of drift that a frame costs on which all of it is hidden
-WELL = 0.5  # of the given mask's area, that a mask has from which an object is known again
-GONE = 25  # pixels; a carried mask smaller than this has left
-DEEP = -60.0, 60.0  # signed distances are cut off here before they are blended
+KNOWN, RECENT = 1500, 900  # samples per side of the given mask and of the last frame
+AROUND = 0.35  # of √area: background further away than this is ignored
+LOST = 0.1  # share of trusted flow below which an object keeps its last motion
+LEAVING = 0.5  # the same where it touches the frame's border, beyond which flow sees nothing
+COVERED = 0.35  # the same where something in front hides part of it
+COST = 20.0  # drift of a frame that hides all of it, in frames
+WELL = 0.5  # least area of a mask that an object is recognised by, share of the given mask's
+GONE = 25  # pixels; an object with a smaller carried mask has left the frame
+DISTANCES = -60.0, 60.0  # signed distances are clipped to this range before blending
 
 
 def carry(
@@ -48,11 +48,10 @@ def carry(
     report: Reporter,
     hidden: NDArray[np.bool_] | None = None,
 ) -> dict[int, Mask]:
-    """Masks of every frame from the given ones; between two, both are blended by nearness.
+    """Masks of every frame from the given ones; between two, both are blended by nearness in time.
 
-    An empty given mask says that the object is not there: it is carried up to it from the other
-    side, and not past it. hidden: bool [T,h,w], what is in front of the object; there the masks
-    are a guess.
+    An empty given mask means that the object is not there; carrying stops at it. hidden: bool
+    [T,h,w], what is in front of the object; there the masks are a guess.
     """
     count = len(frames)
     if hidden is None:
@@ -77,24 +76,23 @@ def carry(
             found = one if one is not None else other
             out[t] = np.zeros(flows.size, np.bool_) if found is None else found
         else:
-            out[t] = _between(one, other, _share(before, t, after, *drifts))
+            out[t] = _blend(one, other, _share_of_later(before, t, after, *drifts))
     return out
 
 
 def _drift(masks: dict[int, Mask], hidden: NDArray[np.bool_]) -> F64:
-    """How far a carried mask may drift on each frame: 1, and more the more of it is hidden; [T]."""
+    """How much a carried mask may drift on each frame: 1, more where it is hidden; [T]."""
     out = np.ones(len(hidden))
     for t, mask in masks.items():
         out[t] += COST * float((mask & hidden[t]).sum()) / max(1.0, float(mask.sum()))
     return out
 
 
-def _share(before: int, t: int, after: int, ahead: F64, behind: F64) -> float:
-    """How much of frame t's mask is that carried back from after, 0..1, the rest from before.
+def _share_of_later(before: int, t: int, after: int, ahead: F64, behind: F64) -> float:
+    """Share in frame t's mask of the one carried back from `after`, 0..1.
 
-    By nearness in time; where something in front hides the object on the way, all from the side
-    that was carried past less of it: behind a cover it drifts, and no blend mends that. ahead,
-    behind: drift on each frame.
+    By nearness in time. If something in front hides the object on the way, only the side with less
+    drift counts, as blending does not repair drift. ahead, behind: drift on each frame.
     """
     between = slice(before + 1, after)
     if max(ahead[between].max(), behind[between].max()) == 1:
@@ -102,8 +100,8 @@ def _share(before: int, t: int, after: int, ahead: F64, behind: F64) -> float:
     return float(ahead[before + 1 : t + 1].sum() > behind[t:after].sum())
 
 
-def _between(one: Mask, other: Mask, share: float) -> Mask:
-    """A blend of two outlines; where only one is left, the nearer in time decides."""
+def _blend(one: Mask, other: Mask, share: float) -> Mask:
+    """A blend of two outlines; where one is empty, the nearer in time wins. share: of the other."""
     if not one.any() or not other.any():
         return other if share > 0.5 else one
     mixed = (1 - share) * signed_distance(one) + share * signed_distance(other)
@@ -126,7 +124,7 @@ class _Progress:
 
 @dataclass
 class _Run:
-    """Frames since the last given mask, that one first, and its samples where they are now."""
+    """Frames since the last given mask, starting with it, and its samples moved to the last one."""
 
     order: list[int] = field(default_factory=list)
     known: appearance.Samples | None = None
@@ -152,8 +150,8 @@ def _one_way(
             out[t] = given[t]
             recent = appearance.features(frames[t])
             area = float(given[t].sum())
-            distance = _shown(signed_distance(given[t]), hidden[t])
-            known = appearance.draw(recent, distance, KNOWN, _around(area), rng)
+            distance = _undecided_under(signed_distance(given[t]), hidden[t])
+            known = appearance.draw(recent, distance, KNOWN, _surroundings(area), rng)
             run = _Run([t], known, area)
             continue
         if run is None:
@@ -162,10 +160,10 @@ def _one_way(
         last = run.order[-1]
         feature = appearance.features(frames[t])
         if not out[last].any():
-            out[t] = _returned(t, frames, out, flows, hidden, run, feature)
+            out[t] = _reappeared(t, frames, out, flows, hidden, run, feature)
             if out[t].any():
-                distance = _shown(signed_distance(out[t]), hidden[t])
-                run.known = appearance.draw(feature, distance, KNOWN, _around(run.area), rng)
+                distance = _undecided_under(signed_distance(out[t]), hidden[t])
+                run.known = appearance.draw(feature, distance, KNOWN, _surroundings(run.area), rng)
             recent = feature
             run.order.append(t)
             continue
@@ -175,12 +173,12 @@ def _one_way(
     return out
 
 
-def _shown(distance: F32, hidden: Mask) -> F32:
-    """A signed distance that is on neither side where something is in front."""
+def _undecided_under(distance: F32, hidden: Mask) -> F32:
+    """Set the distance to 0 (undecided) where something is in front."""
     return np.where(hidden, np.float32(0), distance)
 
 
-def _around(area: float) -> float:
+def _surroundings(area: float) -> float:
     return max(20.0, AROUND * float(np.sqrt(area)))
 
 
@@ -203,8 +201,8 @@ def _next(
     enough = LEAVING if _at_border(masks[last]) else LOST
     if (masks[last] & hidden[last]).any():
         enough = max(enough, COVERED)
-    if run.pace is not None and _followed(flows, last, t, inside) < enough:
-        # It leaves the frame faster than flow can see: it goes on as it went.
+    if run.pace is not None and _trusted_share(flows, last, t, inside) < enough:
+        # It leaves the frame faster than flow can follow: it keeps its last motion.
         own = run.pace
         shape = pull(signed_distance(masks[last]), fields.inverse(own))
     if shape is None or own is None:
@@ -213,10 +211,12 @@ def _next(
     rest = own if rest is None else rest
     own, rest = fields.full(own, flows.size), fields.full(rest, flows.size)
     seen = masks[last] & ~hidden[last]
-    step = relocate.pursue(frames[last], frames[t], seen, own, rest, run.pace)
+    step = relocate.find_moved(frames[last], frames[t], seen, own, rest, run.pace)
     if step is not None:
-        own = relocate.field(step, flows.size)
-        shape = pull(signed_distance(masks[last]), relocate.field(relocate.back(step), flows.size))
+        own = relocate.motion_field(step, flows.size)
+        shape = pull(
+            signed_distance(masks[last]), relocate.motion_field(relocate.inverse(step), flows.size)
+        )
     run.pace = own
     progress.again()
     rough = shape < 0
@@ -226,15 +226,15 @@ def _next(
     if run.known is not None:
         run.known = run.known.moved(own, rest)
         known.append(run.known)
-    distance = _shown(signed_distance(masks[last]), hidden[last])
-    near = appearance.draw(looks[0], distance, RECENT, _around(run.area), rng, gap=1.5)
+    distance = _undecided_under(signed_distance(masks[last]), hidden[last])
+    near = appearance.draw(looks[0], distance, RECENT, _surroundings(run.area), rng, gap=1.5)
     known.append(near.moved(own, rest))
     reach = float(np.clip(BAND * np.sqrt(rough.sum()), BAND_LEAST, BAND_MOST))
     free = (np.abs(shape) < reach) & ~hidden[t]
     return decide(t, frames, flows, shape, free, known, looks[1])
 
 
-def _returned(
+def _reappeared(
     t: int,
     frames: NDArray[np.uint8],
     masks: dict[int, Mask],
@@ -243,7 +243,7 @@ def _returned(
     run: _Run,
     feature: F32,
 ) -> Mask:
-    """The mask of frame t of an object that is gone in the last one: empty while it stays away."""
+    """The mask of frame t of an object absent from the last frame: empty while it stays away."""
     last = run.order[-1]
     nothing = np.zeros(flows.size, np.bool_)
     whole = [k for k in run.order if masks[k].sum() > WELL * run.area and not _at_border(masks[k])]
@@ -253,11 +253,13 @@ def _returned(
     seen = whole[-1] if whole else run.order[0]
     pace = 0.0 if run.pace is None else float(np.linalg.norm(run.pace, axis=-1).max())
     rest = fields.full(rest, flows.size)
-    step = relocate.returned(frames[seen], masks[seen], frames[last], frames[t], rest, pace)
+    step = relocate.find_returned(frames[seen], masks[seen], frames[last], frames[t], rest, pace)
     if step is None:
         return nothing
     run.pace = None
-    shape = pull(signed_distance(masks[seen]), relocate.field(relocate.back(step), flows.size))
+    shape = pull(
+        signed_distance(masks[seen]), relocate.motion_field(relocate.inverse(step), flows.size)
+    )
     free = np.abs(shape) < BAND_LEAST
     return decide(t, frames, flows, shape, free, [], feature)
 
@@ -271,13 +273,13 @@ def decide(
     known: list[appearance.Samples],
     feature: F32,
 ) -> Mask:
-    """Weigh shape, appearance and motion where the mask is free. shape: signed distance [h,w]."""
+    """Mask from shape, appearance and motion, refined where free. shape: signed distance [h,w]."""
     evidence = -shape / SOFT
     evidence = evidence + np.clip(appearance.votes(feature, free, known), -LOOKS, LOOKS)
     moves = fields.motion_votes(t, len(frames), flows, shape < 0)
     evidence = evidence + np.clip(moves, -MOVES, MOVES)
     evidence = np.where(free, evidence, -10 * shape).astype(np.float32)
-    return tidy(settle(frames[t], evidence, free))
+    return tidy(graph_refine(frames[t], evidence, free))
 
 
 def _at_border(mask: Mask) -> bool:
@@ -285,8 +287,8 @@ def _at_border(mask: Mask) -> bool:
     return any(bool(side.any()) for side in rim)
 
 
-def _followed(flows: Flows, start: int, end: int, inside: Mask) -> float:
-    """Share of a region whose flow is to be trusted, 0..1."""
+def _trusted_share(flows: Flows, start: int, end: int, inside: Mask) -> float:
+    """Share of a region with trusted flow, 0..1."""
     sure = flows.trusted[start, end]
     deep = cv2.resize(inside.astype(np.uint8), sure.shape[::-1]) > 0
     return float((sure & deep).sum()) / max(1.0, float(deep.sum()))
@@ -295,7 +297,7 @@ def _followed(flows: Flows, start: int, end: int, inside: Mask) -> float:
 def carried_shape(t: int, masks: dict[int, Mask], flows: Flows, order: list[int]) -> F32 | None:
     """Signed distance [h,w] of earlier masks moved to frame t by the object's motion, averaged.
 
-    order: the frames carried from, the given one first. None where no flow tells the motion.
+    order: the frames carried from, the given one first. None where flow gives no motion.
     """
     total, weight = np.zeros(flows.size, np.float32), 0.0
     for back in BACK:
@@ -311,19 +313,9 @@ def carried_shape(t: int, masks: dict[int, Mask], flows: Flows, order: list[int]
             [there.shape[1] / flows.size[1], there.shape[0] / flows.size[0]], np.float32
         )
         way = fields.full(fields.inverse(there * small) / small, flows.size)
-        share = 0.02 + _followed(flows, start, t, inside)
+        share = 0.02 + _trusted_share(flows, start, t, inside)
         share *= KEY if back == len(order) else 1.0
-        distance = np.clip(pull(signed_distance(mask), way), *DEEP)
+        distance = np.clip(pull(signed_distance(mask), way), *DISTANCES)
         total += np.float32(share) * distance
         weight += share
     return total / np.float32(weight) if weight else None
-
-
-def signed_distance(mask: Mask) -> F32:
-    """Distance to a mask's edge in pixels, negative inside; ±1e3 where there is no edge. [h,w]."""
-    if not mask.any() or mask.all():
-        return np.full(mask.shape, -1e3 if mask.any() else 1e3, np.float32)
-    inside = mask.astype(np.uint8)
-    out = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
-    deep = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
-    return np.asarray(np.where(mask, 0.5 - deep, out - 0.5), np.float32)

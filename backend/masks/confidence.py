@@ -1,8 +1,8 @@
-"""How far masks are to be trusted, frame by frame, and what is shown to the artist of the worst.
+"""How far masks can be trusted, frame by frame, and a preview of the worst for the artist.
 
-A good mask is where its neighbours in time say, its two sides look different, flow at its edge is
-sound, and its size does not jump. Each is 0..1; a frame's confidence is their product, softened,
-times what the mask's source says itself.
+A good mask agrees with its neighbours in time, its two sides look different, flow at its edge is
+reliable, and its size does not jump. Each measure is 0..1; a frame's confidence is their product,
+softened, times the confidence of the mask's source.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.masks import appearance
-from backend.masks.carry import signed_distance
 from backend.motion import fields
+from backend.motion.fields import signed_distance
 from backend.motion.flow import F32, Flows, Mask, pull
 from backend.progress import Reporter
 
 PHASE = "Checking the mask"
 
-DOUBTFUL = 0.5  # below this the artist is told
-NAMED = 3  # frames that a note names
-ASKED = 700  # pixels a side on which the colours are tried
+DOUBTFUL = 0.5  # confidence below which a note is sent
+NAMED = 3  # most frames that a note names
+SAMPLES = 700  # pixels per side whose colours are compared
 PICTURE = 512  # longest side of a preview, pixels
-NO_OPINION = 0.7  # of a measure that has nothing to judge by
+NO_OPINION = 0.7  # a measure without evidence
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Judgement:
 
     steady: overlap with the neighbours' masks moved here. apart: share of pixels near the edge that
     look like their own side. flow: share of trusted flow at the edge. size: how little the area
-    jumps. source: what the mask's source says itself (1 where it says nothing).
+    jumps. source: confidence of the mask's source, 1 if it gives none.
     """
 
     steady: F32
@@ -70,9 +70,9 @@ def judge(
     source: F32 | None = None,
     hidden: NDArray[np.bool_] | None = None,
 ) -> Judgement:
-    """Judge masks bool [T,h,w] of frames uint8 [T,h,w,3]. source: its own confidence, [T].
+    """Judge masks bool [T,h,w] of frames uint8 [T,h,w,3]. source: its confidence, [T].
 
-    hidden: bool [T,h,w], what is in front of the object: a mask is judged by what is seen of it.
+    hidden: bool [T,h,w], what is in front of the object: only the visible part is judged.
     """
     count = len(frames)
     front = np.zeros(masks.shape, np.bool_) if hidden is None else hidden
@@ -90,7 +90,7 @@ def judge(
             continue
         overlaps = [_moved_overlap(o, t, masks, front, flows) for o in neighbours]
         if overlaps:
-            steady[t] = max(overlaps)  # beside a bad frame, the other neighbour speaks
+            steady[t] = max(overlaps)  # one neighbour may be bad itself
         apart[t] = _apart(frames[t], mask, front[t], rng)
         flow[t] = _trust_at_edge(t, count, mask, flows)
     own = np.ones(count, np.float32) if source is None else np.clip(source, 0, 1)
@@ -100,7 +100,7 @@ def judge(
 def _moved_overlap(
     start: int, end: int, masks: NDArray[np.bool_], front: NDArray[np.bool_], flows: Flows
 ) -> float:
-    """Overlap of a mask with its neighbour's, moved by the object's motion, where both are seen."""
+    """Overlap with the neighbour's mask, moved by the object's motion, where both are visible."""
     there = fields.field(flows, start, end, fields.core(masks[start]))
     if there is None:
         return NO_OPINION
@@ -114,20 +114,20 @@ def _moved_overlap(
 
 
 def _apart(frame: NDArray[np.uint8], mask: Mask, front: Mask, rng: np.random.Generator) -> float:
-    """Share of pixels at the edge, both sides alike, that look like their own side's others."""
-    # What is in front is on neither side, and its edge is not the object's.
+    """Share of pixels at the edge that look like their own side, mean of both sides."""
+    # What is in front belongs to neither side, and its edge is not the object's.
     rim = fields.dilate(front, 4) if front.any() else front
     distance = np.where(rim, np.float32(0), signed_distance(mask))
     feature = appearance.features(frame)
     far = max(12.0, 0.15 * float(np.sqrt(mask.sum())))
-    known = appearance.draw(feature, distance, ASKED, 2 * far, rng, gap=4.0)
+    known = appearance.draw(feature, distance, SAMPLES, 2 * far, rng, gap=4.0)
     near = (np.abs(distance) > 1) & (np.abs(distance) < 4)
     share = []
     for inside in (True, False):
         y, x = np.nonzero(near & (mask == inside))
         if not len(x) or (known.inside == inside).sum() < appearance.STRATA:
             return NO_OPINION
-        pick = rng.choice(len(x), min(len(x), ASKED), replace=False)
+        pick = rng.choice(len(x), min(len(x), SAMPLES), replace=False)
         asked = np.zeros(mask.shape, np.bool_)
         asked[y[pick], x[pick]] = True
         vote = appearance.votes(feature, asked, [known], place=0.15)[asked]
@@ -148,7 +148,7 @@ def _trust_at_edge(t: int, count: int, mask: Mask, flows: Flows) -> float:
 
 
 def _size(masks: NDArray[np.bool_], front: NDArray[np.bool_]) -> F32:
-    """1 where the area is that of the neighbours or something is in front, less where it jumps."""
+    """1 where the area is like its neighbours' or something is in front, less where it jumps."""
     area = masks.sum((1, 2)).astype(np.float64)
     out = np.ones(len(masks), np.float32)
     for t in range(1, len(masks) - 1):
@@ -161,7 +161,7 @@ def _size(masks: NDArray[np.bool_], front: NDArray[np.bool_]) -> F32:
 
 
 def _touches(mask: Mask, front: Mask) -> bool:
-    """Whether what is in front of an object hides some of it, or may."""
+    """Whether what is in front of an object hides part of it, or may."""
     return bool(front.any() and (not mask.any() or (fields.dilate(front, 2) & mask).any()))
 
 

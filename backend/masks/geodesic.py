@@ -1,4 +1,4 @@
-"""How far apart pixels are when every change of colour on the way costs something."""
+"""Geodesic distance: the length of a path between pixels plus the colour changes along it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from backend.motion.flow import F32, Mask
 
-SIDE = 128  # pixels of the longer side that distances are computed at
-STEP = 0.3  # CIELAB units that a step within one colour costs
-ROUNDS = 400  # most relaxations; a path rarely needs as many as the picture's longer side
+SIDE = 128  # longer side, pixels, at which distances are computed
+STEP = 0.3  # cost of a step within one colour, CIELAB units
+ROUNDS = 400  # most relaxations; a path rarely needs as many as the image's longer side
 MOVES = ((0, 1, 1.0), (1, 0, 1.0), (1, 1, 1.414), (1, -1, 1.414))
 
 

@@ -1,4 +1,4 @@
-"""Pulling a rough mask onto the object's edge by colour."""
+"""GrabCut: pull a rough mask onto the object's edge by colour."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from backend.motion.flow import Mask
 from backend.progress import Tick, nothing
 
-TICK = 0.2  # seconds between two ticks
+TICK = 0.2  # seconds between ticks
 ROUNDS = 2
-SAME = 0.75  # a result that overlaps the rough mask less than this is a failure of the colours
-PAD = 16  # pixels round what may be the object from which the background's colours are learnt
+SAME = 0.75  # a result that overlaps the rough mask less is rejected
+PAD = 16  # pixels around what may be the object that give the background's colours
 
 
 def refine(frame: NDArray[np.uint8], rough: Mask) -> Mask:
-    """GrabCut within a narrow band round a rough mask's edge: 2 % of √area, within 2..4 pixels.
+    """GrabCut within a narrow band around a rough mask's edge: 2 % of √area, within 2..4 pixels.
 
-    frame: uint8 [h,w,3]. rough: bool [h,w]. A result unlike the rough mask is not believed: the
-    rough mask is returned, as it is for masks too small to have colours.
+    frame: uint8 [h,w,3]. rough: bool [h,w]. Returns the rough mask
+    if the result is too unlike it or the mask is too small to have colours.
     """
     area = float(rough.sum())
     if area < 40 or rough.all():
@@ -48,11 +48,10 @@ def cut(
     pad: int = PAD,
     tick: Tick = nothing,
 ) -> Mask | None:
-    """GrabCut (Rother et al., 2004) of a labelled picture.
+    """GrabCut (Rother et al., 2004) of a labelled image: bool [h,w], None if a side is missing.
 
-    frame: uint8 [h,w,3]. label: uint8 [h,w] of cv2.GC_*. pad: pixels round what may be the object
-    from which the background's colours are learnt. tick: called before every round and several
-    times a second. None where one of both sides is missing.
+    frame: uint8 [h,w,3]. label: uint8 [h,w] of cv2.GC_*. pad: pixels around what may be the object
+    that give the background's colours. tick: called before every round and several times a second.
     """
     unsure = label != cv2.GC_BGD
     if not unsure.any():
@@ -62,22 +61,24 @@ def cut(
     x0, x1 = max(0, int(xs.min()) - pad), int(xs.max()) + pad + 1
     part = label[y0:y1, x0:x1].copy()
     fg = np.isin(part, (cv2.GC_FGD, cv2.GC_PR_FGD))
-    if fg.sum() < 10 or (~fg).sum() < 10:  # five colours a side are learnt
+    if fg.sum() < 10 or (~fg).sum() < 10:  # GrabCut learns five colours per side
         return None
-    picture = np.ascontiguousarray(frame[y0:y1, x0:x1])
+    image = np.ascontiguousarray(frame[y0:y1, x0:x1])
     behind, own = np.zeros((1, 65)), np.zeros((1, 65))
-    # A round of a large picture takes seconds and hears nothing: a thread has it meanwhile.
-    aside = ThreadPoolExecutor(1, initializer=cv2.setRNGSeed, initargs=(0,))  # random first centres
+    # A round on a large image takes seconds and cannot be interrupted: run it in a thread.
+    pool = ThreadPoolExecutor(
+        1, initializer=cv2.setRNGSeed, initargs=(0,)
+    )  # seeds the first centres
     try:
         for done in range(rounds):
             how = cv2.GC_EVAL if done else cv2.GC_INIT_WITH_MASK
             tick()
-            told = aside.submit(cv2.grabCut, picture, part, (0, 0, 0, 0), behind, own, 1, how)
-            while wait([told], TICK).not_done:
+            task = pool.submit(cv2.grabCut, image, part, (0, 0, 0, 0), behind, own, 1, how)
+            while wait([task], TICK).not_done:
                 tick()
-            told.result()  # it wrote into part, behind and own
+            task.result()  # part, behind and own are updated in place
     finally:
-        aside.shutdown(wait=False)
+        pool.shutdown(wait=False)
     found = np.zeros(label.shape, np.bool_)
     found[y0:y1, x0:x1] = np.isin(part, (cv2.GC_FGD, cv2.GC_PR_FGD))
     return found

@@ -1,4 +1,4 @@
-"""From evidence to a mask: neighbours of one colour decide together, then crumbs are swept up."""
+"""From evidence to a mask: neighbours of one colour decide together, then specks are removed."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 from backend.motion.flow import F32, Mask
 
 ROUNDS = 12
-TIE = 2.0  # logits with which a neighbour of the same colour pulls
+PULL = 2.0  # logits a neighbour of the same colour pulls with
 NEIGHBOURS = ((0, 1, 1.0), (1, 0, 1.0), (1, 1, 0.7), (1, -1, 0.7))
-CRUMB = 0.03  # of the largest piece; smaller pieces are dropped
+SPECK = 0.03  # of the largest piece; smaller pieces are removed
 HOLE = 0.004  # of the mask; smaller holes are filled
-STRONG = 30.0  # logits beyond which nothing changes
+STRONG = 30.0  # logits; stronger evidence is cut off here
 
 
-def settle(frame: NDArray[np.uint8], evidence: F32, free: Mask) -> Mask:
-    """The mask that evidence and colour edges agree on: mean field of a grid, bool [h,w].
+def graph_refine(frame: NDArray[np.uint8], evidence: F32, free: Mask) -> Mask:
+    """The mask that fits evidence and colour edges best: mean field on the pixel grid, bool [h,w].
 
-    frame: uint8 [h,w,3]. evidence: logits, above 0 inside. free: where the mask may differ from
-    the sign of the evidence.
+    frame: uint8 [h,w,3]. evidence: logits, above 0 inside. free: where the mask may differ
+    from the sign of the evidence.
     """
     out = evidence > 0
     ys, xs = np.nonzero(free)
@@ -32,43 +32,43 @@ def settle(frame: NDArray[np.uint8], evidence: F32, free: Mask) -> Mask:
     lab = cv2.cvtColor(frame[part].astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
     logit = np.clip(evidence[part], -STRONG, STRONG).astype(np.float32)
     inside = free[part]
-    ties = _ties(np.asarray(lab, np.float32))
+    affinities = _affinities(np.asarray(lab, np.float32))
     lean = np.tanh(0.5 * logit)  # 2·probability − 1
     for _ in range(ROUNDS):
         pulled = np.zeros_like(lean)
-        for (dy, dx, _weight), tie in zip(NEIGHBOURS, ties, strict=True):
-            pulled += tie * np.roll(lean, (-dy, -dx), (0, 1))
-            pulled += np.roll(tie * lean, (dy, dx), (0, 1))
-        lean = np.where(inside, np.tanh(0.5 * (logit + TIE * pulled)), lean)
+        for (dy, dx, _weight), affinity in zip(NEIGHBOURS, affinities, strict=True):
+            pulled += affinity * np.roll(lean, (-dy, -dx), (0, 1))
+            pulled += np.roll(affinity * lean, (dy, dx), (0, 1))
+        lean = np.where(inside, np.tanh(0.5 * (logit + PULL * pulled)), lean)
     out[part] = np.where(inside, lean > 0, out[part])
     return np.asarray(out)
 
 
-def _ties(lab: F32) -> list[F32]:
-    """How strongly each pixel and its neighbour in each direction belong together, 0..1."""
+def _affinities(lab: F32) -> list[F32]:
+    """How alike each pixel and its neighbour are in colour, per direction, 0..1."""
     apart = [((lab - np.roll(lab, (-dy, -dx), (0, 1))) ** 2).sum(-1) for dy, dx, _ in NEIGHBOURS]
     scale = 1 / (2 * float(np.mean([one.mean() for one in apart])) + 1e-6)
     out = []
     for (dy, dx, weight), one in zip(NEIGHBOURS, apart, strict=True):
-        tie = weight * np.exp(-scale * one).astype(np.float32)
+        affinity = weight * np.exp(-scale * one).astype(np.float32)
         if dy:
-            tie[-dy:] = 0
+            affinity[-dy:] = 0
         if dx > 0:
-            tie[:, -dx:] = 0
+            affinity[:, -dx:] = 0
         elif dx < 0:
-            tie[:, :-dx] = 0
-        out.append(np.asarray(tie, np.float32))
+            affinity[:, :-dx] = 0
+        out.append(np.asarray(affinity, np.float32))
     return out
 
 
 def tidy(mask: Mask) -> Mask:
-    """Without pieces much smaller than the largest, and without pin-holes."""
+    """A mask without pieces much smaller than its largest, and without pinholes."""
     count, label, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     if count < 2:
         return mask
     areas = stats[:, cv2.CC_STAT_AREA].copy()
     areas[0] = 0
-    keep = areas >= CRUMB * areas.max()
+    keep = areas >= SPECK * areas.max()
     keep[0] = False
     out = keep[label]
     count, label, stats, _ = cv2.connectedComponentsWithStats(

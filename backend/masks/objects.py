@@ -1,4 +1,4 @@
-"""The objects of a clip, front to back: each one's masks found, and what is seen of each."""
+"""The masks of all objects of a clip, front to back, and the visible part of each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from protocol.layers import about, of_object, suffix
 
 
 @dataclass(frozen=True)
-class _Named:
+class _ObjectReporter:
     """A Reporter whose notes say which object they are about."""
 
     report: Reporter
@@ -38,12 +38,12 @@ class _Named:
 def resolve_objects(
     frames: NDArray[np.uint8], objects: Sequence[MaskPrompts], flows: Flows, report: Reporter
 ) -> tuple[list[F32], dict[str, float]]:
-    """What is seen of each object, front to back, and measures of the masks.
+    """The visible part of each object, front to back, and measures of the masks.
 
-    frames: uint8 [T,h,w,3] at the working size. Returns soft masks float32 [T,h,w], 0..1, of which
-    the one in front wins where they overlap; names of measures end in the object's number, from
-    the second on. JobError of `resolve_masks`, and no_foreground, no_foreground_2, … where an
-    object is on no frame, in words that say which.
+    frames: uint8 [T,h,w,3] at the working size. Returns soft masks float32 [T,h,w], 0..1; where
+    they overlap, the one in front wins. Names of measures end in the object's number, from the
+    second on. JobErrors name the object: those of `resolve_masks`, and no_foreground,
+    no_foreground_2, … where an object is on no frame.
     """
     whole: list[F32] = []
     numbers: dict[str, float] = {}
@@ -57,13 +57,13 @@ def resolve_objects(
             front = np.logical_or.reduce([mask > 0.5 for mask in whole])
             prompts = replace(one, hidden=front if front.any() else None)
         try:
-            named = _Named(report, number, count)
-            resolved = resolve_masks(frames, prompts, flows, named)
+            reporter = _ObjectReporter(report, number, count)
+            resolved = resolve_masks(frames, prompts, flows, reporter)
         except JobError as why:
             raise of_object(why, number, count) from why
         whole.append(resolved.masks)
         numbers |= {f"{name}{suffix(number)}": value for name, value in resolved.numbers.items()}
-    masks = occlusion.seen(whole)
+    masks = occlusion.visible(whole)
     for number, (one, mask, visible) in enumerate(zip(objects, whole, masks, strict=True), 1):
         if one.mode != "none" and not (visible > 0.5).any():
             raise of_object(_nowhere(bool((mask > 0.5).any())), number, count)
@@ -75,7 +75,7 @@ def _nowhere(hidden: bool) -> JobError:
         return JobError(
             "no_foreground",
             "The objects in front hide it on every frame.",
-            "Check the masks, and that the objects are told front to back.",
+            "Check the masks, and that the objects are listed front to back.",
         )
     return JobError(
         "no_foreground",

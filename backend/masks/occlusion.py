@@ -1,8 +1,8 @@
-"""Objects behind others: what is seen of them, and how their masks go on where they are hidden.
+"""Objects behind others: what is visible of them, and their masks continued where hidden.
 
-A mask that ends at the edge of the object in front is not the outline of the one behind. There it
-is continued: each hidden pixel is as the nearest one that is seen. So the soft rim of the object in
-front shows, through what it leaves, the object behind it where that goes on, and no seam.
+A mask that ends at the edge of the object in front does not show the outline of the one behind.
+There it is continued: each hidden pixel takes the value of the nearest visible one. The soft edge
+of the object in front then blends into the object behind it, without a seam.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from backend.motion.flow import F32, Mask
 
-GAP = 2  # pixels between the masks of two objects that are taken to touch
+GAP = 2  # pixels between two objects' masks below which the objects touch
 
 
-def seen(masks: list[F32]) -> list[F32]:
-    """What is seen of soft masks [T,h,w], front to back: where they overlap, the front one wins."""
+def visible(masks: list[F32]) -> list[F32]:
+    """Visible parts of soft masks [T,h,w], front to back: in overlaps the front one wins."""
     out: list[F32] = []
     front = np.zeros(masks[0].shape, np.bool_)
     for mask in masks:
@@ -26,12 +26,12 @@ def seen(masks: list[F32]) -> list[F32]:
     return out
 
 
-def continued(masks: NDArray[np.bool_], front: NDArray[np.bool_], depth: float) -> Mask:
-    """Masks [T,h,w] that go on behind others, front [T,h,w], as far as depth pixels."""
-    return np.stack([_continued(*one, depth) for one in zip(masks, front, strict=True)])
+def continue_behind(masks: NDArray[np.bool_], front: NDArray[np.bool_], depth: float) -> Mask:
+    """Masks [T,h,w] extended up to depth pixels behind the objects in front, front [T,h,w]."""
+    return np.stack([_continue(*one, depth) for one in zip(masks, front, strict=True)])
 
 
-def _continued(mask: Mask, front: Mask, depth: float) -> Mask:
+def _continue(mask: Mask, front: Mask, depth: float) -> Mask:
     if not mask.any() or not front.any():
         return mask
     size = 2 * GAP + 1

@@ -1,4 +1,4 @@
-"""What could be an object in one frame: unions of colours, judged by their edge and their place."""
+"""Proposals of what could be an object in a frame, and the measures that score them."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.masks.carry import signed_distance
 from backend.masks.graph_refine import tidy
 from backend.motion import fields
+from backend.motion.fields import signed_distance
 from backend.motion.flow import F32, Mask
 from backend.progress import Tick, nothing
 
 Box = tuple[float, float, float, float]
 
-COLOURS = (4, 7)  # clusters a frame's colours are parted into
-UNION = 3  # most clusters of one proposal
-ACROSS = 3.0  # pixels on either side of the edge at which colours are compared
-DIFFERENT = 30.0  # CIELAB units that count as wholly different
-BIN = 8.0  # CIELAB units that are one colour of a histogram
-NEAR_BORDER = 4  # pixels; an edge along the frame's border shows nothing
+COLOURS = (4, 7)  # numbers of clusters a frame's colours are split into
+UNION = 3  # most clusters in one proposal
+ACROSS = 3.0  # pixels to each side of the edge where colours are compared
+DIFFERENT = 30.0  # CIELAB units that count as full contrast
+BIN = 8.0  # CIELAB units per histogram bin
+NEAR_BORDER = 4  # pixels; an edge along the frame's border is ignored
 
 
 def by_colour(
@@ -29,7 +29,7 @@ def by_colour(
 ) -> list[Mask]:
     """Masks of one to three colours inside what is allowed: bool [h,w] each.
 
-    frame: uint8 [h,w,3]. least: share of the allowed area that a proposal has. tick: called for
+    frame: uint8 [h,w,3]. least: smallest proposal, share of the allowed area. tick: called for
     each.
     """
     lab = cv2.cvtColor(cv2.GaussianBlur(frame, (0, 0), 1.2).astype(np.float32) / 255,
@@ -42,7 +42,7 @@ def by_colour(
             continue
         cv2.setRNGSeed(0)
         stop = (cv2.TERM_CRITERIA_MAX_ITER + cv2.TERM_CRITERIA_EPS, 20, 0.5)
-        start = np.zeros((len(points), 1), np.int32)  # not used with centres drawn by itself
+        start = np.zeros((len(points), 1), np.int32)  # ignored: k-means++ draws its own centres
         _, _, centres = cv2.kmeans(points, count, start, stop, 2, cv2.KMEANS_PP_CENTERS)
         nearest = np.argmin(np.stack([((lab - centre) ** 2).sum(-1) for centre in centres]), axis=0)
         for size in range(1, UNION + 1):
@@ -55,20 +55,20 @@ def by_colour(
 
 
 def whole(mask: Mask) -> Mask:
-    """A mask without hair-thin parts and far crumbs, its small gaps closed."""
+    """A mask without hair-thin parts and specks, small gaps closed."""
     kernel = np.ones((3, 3), np.uint8)
     opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, kernel)
     return tidy(cv2.morphologyEx(opened, cv2.MORPH_CLOSE, kernel) > 0)
 
 
 def softened(frame: NDArray[np.uint8]) -> F32:
-    """A frame's CIELAB colours as masks are judged by them: float32 [h,w,3]."""
+    """A frame blurred a little, in CIELAB, for scoring masks: float32 [h,w,3]."""
     soft = cv2.GaussianBlur(frame, (0, 0), 1.0).astype(np.float32) / 255
     return np.asarray(cv2.cvtColor(soft, cv2.COLOR_RGB2Lab), np.float32)
 
 
 def contrast(lab: F32, mask: Mask) -> float:
-    """How different the colours on both sides of a mask's edge are, 0..1. lab: see softened."""
+    """How different the colours on the two sides of a mask's edge are, 0..1. lab: see softened."""
     distance = signed_distance(mask)
     dy, dx = np.gradient(cv2.GaussianBlur(distance, (0, 0), 1.5))
     h, w = mask.shape
@@ -89,9 +89,9 @@ def contrast(lab: F32, mask: Mask) -> float:
 
 
 def separate(lab: F32, mask: Mask, around: Mask) -> float:
-    """How little of a mask's colours is in what is round it, 0..1 (Hellinger's distance, squared).
+    """How little of a mask's colours its surroundings have, 0..1 (squared Hellinger distance).
 
-    lab: see softened. around: what the mask is compared with, without the mask itself.
+    lab: see softened. around: what the mask is compared with; the mask itself is excluded.
     """
     rest = around & ~mask
     if not mask.any() or not rest.any():
@@ -106,9 +106,9 @@ def separate(lab: F32, mask: Mask, around: Mask) -> float:
 
 
 def moves_alone(moving: F32, mask: Mask, around: Mask) -> float:
-    """How well a mask is what moves against the camera, 0..1; ½ where nothing speaks.
+    """How well a mask matches what moves against the camera, 0..1; ½ without evidence.
 
-    moving: how much each pixel does, 0..1, [h,w]. around: where they are compared.
+    moving: how much each pixel moves, 0..1, [h,w]. around: where they are compared.
     """
     inside = mask[around].astype(np.float32)
     seen = moving[around]
@@ -118,7 +118,7 @@ def moves_alone(moving: F32, mask: Mask, around: Mask) -> float:
 
 
 def fills(mask: Mask, box: Box) -> float:
-    """Overlap of a mask's own box with a box, 0..1; a box is drawn to touch what is in it."""
+    """Overlap of a mask's bounding box with a box, 0..1; boxes are drawn to touch the object."""
     if not mask.any():
         return 0.0
     ys, xs = np.nonzero(mask)
@@ -134,21 +134,21 @@ def alike(one: Mask, other: Mask) -> float:
     return float((one & other).sum()) / max(1.0, float((one | other).sum()))
 
 
-def alone(mask: Mask) -> float:
-    """Share of a mask's length of edge that is not the frame's border, 0..1."""
+def inside_frame(mask: Mask) -> float:
+    """Share of a mask's outline that is not the frame's border, 0..1."""
     rim = mask[0].sum() + mask[-1].sum() + mask[:, 0].sum() + mask[:, -1].sum()
     edge = (mask & ~fields.erode(mask, 1)).sum()
     return float(edge / max(1.0, edge + 2.0 * rim))
 
 
 def solid(mask: Mask) -> float:
-    """Share of a mask that is its largest piece, 0..1."""
+    """Share of a mask's area in its largest piece, 0..1."""
     count, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     return float(stats[1:, cv2.CC_STAT_AREA].max() / mask.sum()) if count > 1 else 0.0
 
 
 def filled(mask: Mask) -> Mask:
-    """A mask with the holes that it encloses filled."""
+    """A mask with its holes filled."""
     count, label = cv2.connectedComponents((~mask).astype(np.uint8), connectivity=4)
     rim = np.concatenate([label[0], label[-1], label[:, 0], label[:, -1]])
     outer = np.isin(np.arange(count), rim)

@@ -1,7 +1,7 @@
-"""Where the foreground is on every frame: given, carried from a few frames, or found.
+"""Where an object is on every frame: given, carried from a few frames, or found.
 
-The mask decides the layer: the fit sharpens its edge but does not find a missing wing. So every
-source's masks are judged, and doubtful ones are told and shown.
+The mask decides the layer: the fit sharpens its edge but does not find a missing wing. So masks of
+every source are judged, and doubtful ones are reported and previewed.
 """
 
 from __future__ import annotations
@@ -15,16 +15,20 @@ from numpy.typing import NDArray
 
 from backend.masks import by_text, confidence
 from backend.masks.automatic import suggest
-from backend.masks.boxes import from_box, from_strokes, work_out
-from backend.masks.carry import carry, signed_distance
+from backend.masks.boxes import (
+    BACKGROUND,
+    OBJECT,
+    from_box,
+    from_strokes,
+    read_strokes,
+    refine_mask,
+)
+from backend.masks.carry import carry
 from backend.masks.prompts import MaskPrompts
-from backend.masks.segmenters.base import Click, Prompts
-from backend.masks.strokes import BACKGROUND, OBJECT, read_strokes
+from backend.masks.segmenters.base import Click, SegmenterPrompts
 from backend.motion.flow import F32, Flows, Mask
 from backend.progress import Reporter
 from protocol.jobs import JobError
-
-__all__ = ["PHASE", "resolve_masks", "signed_distance"]
 
 PHASE = "Finding the object"
 VERSION = "masks-5"
@@ -32,8 +36,8 @@ VERSION = "masks-5"
 MODES = ("auto", "key", "all", "text", "segment")
 
 BLUR = 0.7  # pixels; a hard edge becomes about one pixel soft
-FAR = 25  # frames; further than this a carried mask has often drifted
-UNCLEAR = 0.45  # agreement of a text's relevancy with its mask below which the text is doubted
+FAR = 25  # frames; a mask carried further has often drifted
+UNCLEAR = 0.45  # agreement of relevancy and mask below which a text is doubted
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ def _given(
     flows: Flows,
     report: Reporter,
 ) -> tuple[dict[int, Mask], dict[int, float]]:
-    """Masks, boxes and strokes as masks at the working size, checked; how sure each is, 0..1."""
+    """Masks, boxes and strokes as masks at the working size, by frame; confidence of each, 0..1."""
     size = flows.size
     given = {t: _to_size(mask, size) for t, mask in prompts.keys.items()}
     _check_frames([*given, *prompts.boxes, *prompts.strokes], len(frames))
@@ -99,52 +103,52 @@ def _given(
     for t, box in prompts.boxes.items():
         boxed = from_box(t, _scaled(box, prompts, size), frames, flows, tick=tick)
         given[t], sure[t] = boxed.mask, boxed.sure
-    beside: dict[int, Mask] = {}
-    for t, picture in prompts.strokes.items():
-        strokes = read_strokes(picture, size)
+    background: dict[int, Mask] = {}
+    for t, image in prompts.strokes.items():
+        strokes = read_strokes(image, size)
         if (strokes == OBJECT).any():
             given[t] = from_strokes(t, strokes, frames, flows, tick)
         elif (strokes == BACKGROUND).any():
-            beside[t] = strokes == BACKGROUND
+            background[t] = strokes == BACKGROUND
     if not any(mask.any() for mask in given.values()):
         raise JobError(
             "no_foreground",
-            "No stroke is on the object and no mask holds it, so there is no foreground object."
-            if beside
-            else "Every mask given is empty, so there is no foreground object.",
-            "Give a mask or a stroke with the object on at least one frame where it is seen.",
+            "No stroke or mask is on the object, so there is no foreground object."
+            if background
+            else "All masks are empty, so there is no foreground object.",
+            "Give a mask or a stroke on at least one frame that shows the object.",
         )
-    if beside:
-        given = _kept_off(frames, given, beside, prompts, flows, report)
+    if background:
+        given = _with_background_strokes(frames, given, background, prompts, flows, report)
     return given, {t: sure.get(t, 1.0) for t in given}
 
 
 def _nearest(sure: dict[int, float], count: int) -> F32:
-    """How sure each frame's mask can be: as the given one that is nearest in time, [T]."""
+    """Confidence of each frame's source: that of the given mask nearest in time, [T]."""
     nearest = [min(sure, key=lambda k: abs(k - t)) for t in range(count)]
     return np.array([sure[k] for k in nearest], np.float32)
 
 
-def _kept_off(
+def _with_background_strokes(
     frames: NDArray[np.uint8],
     given: dict[int, Mask],
-    beside: dict[int, Mask],
+    background: dict[int, Mask],
     prompts: MaskPrompts,
     flows: Flows,
     report: Reporter,
 ) -> dict[int, Mask]:
-    """The given masks and, on frames that have strokes beside the object alone, the carried ones.
+    """The given masks, and carried ones on frames that have only background strokes.
 
-    Those are decided again where the strokes leave room: a stroke takes a wrong piece away, and
-    does not say that the object is gone.
+    Those are refined outside the strokes: a background stroke removes a wrong piece; it does not
+    mean that the object is gone.
     """
     carried = carry(frames, given, flows, report, prompts.hidden)
     out = dict(given)
-    for t, stroked in beside.items():
+    for t, strokes in background.items():
         if carried[t].any():
             tick = partial(report.step, PHASE, t, len(frames))
-            found = work_out(t, frames, flows, carried[t] & ~stroked, ~stroked, tick=tick)
-            out[t] = found & ~stroked
+            found = refine_mask(t, frames, flows, carried[t] & ~strokes, ~strokes, tick=tick)
+            out[t] = found & ~strokes
     return out
 
 
@@ -159,7 +163,7 @@ def _carried(
     missing = [t for t in range(count) if t not in given]
     if prompts.mode == "all" and missing:
         report.note(
-            f"{len(missing)} of {count} frames have no mask; theirs were carried over from "
+            f"{len(missing)} of {count} frames have no mask: theirs were carried over from "
             "the nearest frames that have one."
         )
     distance, furthest = max((min(abs(t - k) for k in given), t) for t in range(count))
@@ -179,23 +183,23 @@ def _from_text(
     if prompts.relevancy is None:
         raise JobError(
             "mask_text",
-            "The mask is to be found by a text, but there is no text.",
-            "Say what the object is, for example: black swan.",
+            "The mask should be found by a text, but no text was given.",
+            "Describe the object, for example: black swan.",
         )
-    seen = by_text.best(by_text.look(frames, prompts.relevancy, flows, report))
-    if seen is None:
+    match = by_text.best(by_text.find_text(frames, prompts.relevancy, flows, report))
+    if match is None:
         raise JobError(
             "no_foreground",
             "The text was not found in the clip.",
-            "Use plainer words, or give a mask or a box on one frame.",
+            "Use simpler words, or give a mask or a box on one frame.",
         )
-    if seen.score < UNCLEAR:
+    if match.score < UNCLEAR:
         report.note(
-            "The text-image model does not see clearly where the text is: its relevancy is spread. "
+            "The text-image model does not see clearly where the object is. "
             "Check the mask, or give a mask or a box on one frame."
         )
-    hard = carry(frames, {seen.frame: seen.mask}, flows, report, prompts.hidden)
-    own = np.full(len(frames), min(1.0, seen.score / 0.7), np.float32)
+    hard = carry(frames, {match.frame: match.mask}, flows, report, prompts.hidden)
+    own = np.full(len(frames), min(1.0, match.score / 0.7), np.float32)
     return np.stack([hard[t] for t in range(len(frames))]), own
 
 
@@ -206,21 +210,21 @@ def _segmented(
         raise JobError(
             "segmenter_missing",
             "No segmentation model was loaded.",
-            "Name one and its weights, or give a mask or a box on one frame.",
+            "Choose a model and its weights, or give a mask or a box on one frame.",
         )
-    # A model asked first where the object is not, has nothing to take that away from.
+    # A model cannot start from a frame that only says where the object is not.
     marked = {*prompts.boxes, *(click.frame for click in prompts.clicks if click.inside)}
     _check_frames([*marked], len(frames))
-    useless = sorted({click.frame for click in prompts.clicks} - marked)
-    if useless:
-        named = ", ".join(str(prompts.first_frame + t + 1) for t in useless)
+    unused = sorted({click.frame for click in prompts.clicks} - marked)
+    if unused:
+        named = ", ".join(str(prompts.first_frame + t + 1) for t in unused)
         report.note(
-            "Clicks beside the object help on frames that also have a box or a click on it: those "
-            f"of frame {named} are left out."
+            "Background clicks only work on frames that also have a box or a click on the object: "
+            f"those on frame {named} were ignored."
         )
     size = flows.size
     scale = _scale(prompts, size)
-    asked = Prompts(
+    asked = SegmenterPrompts(
         {t: _scaled(box, prompts, size) for t, box in prompts.boxes.items()},
         tuple(
             Click(one.frame, one.x * scale[0], one.y * scale[1], one.inside)
@@ -234,7 +238,7 @@ def _segmented(
         raise JobError(
             "no_foreground",
             "The segmentation model found no object there.",
-            "Click on its middle, or draw a box round it, on a frame where it is seen well.",
+            "Click its middle, or draw a box around it, on a frame that shows it well.",
         )
     return masks, found.confidence
 
@@ -246,7 +250,7 @@ def fill_gaps(
     report: Reporter,
     hidden: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
-    """Masks bool [T,h,w] whose single empty frames between two with the object are carried."""
+    """Masks bool [T,h,w] with single empty frames filled from the frames before and after."""
     seen = [bool(mask.any()) for mask in masks]
     gaps = [t for t in range(1, len(masks) - 1) if seen[t - 1] and seen[t + 1] and not seen[t]]
     if not gaps:
@@ -263,14 +267,14 @@ def _without_gaps(
     flows: Flows,
     report: Reporter,
 ) -> NDArray[np.bool_]:
-    """Given masks whose single empty frames are filled; the artist is told which."""
+    """Given masks with single empty frames filled; a note says which."""
     whole = fill_gaps(frames, masks, flows, report, prompts.hidden)
     filled = [t for t in range(len(masks)) if whole[t].any() and not masks[t].any()]
     if filled:
         named = ", ".join(str(prompts.first_frame + t + 1) for t in filled)
         report.note(
             f"The mask of frame {named} is empty between two that are not: it was carried over "
-            "from them. Where the object is really gone for one frame, fade the layer there."
+            "from them. If the object really is gone for one frame, fade the layer there."
         )
     return whole
 
@@ -294,7 +298,7 @@ def _check_frames(frames: list[int], count: int) -> None:
         raise JobError(
             "mask_missing",
             "No mask was given for any frame.",
-            "Paint or pick a mask of the object on at least one frame, or let it be found.",
+            "Paint or pick a mask of the object on at least one frame, or find it automatically.",
         )
     outside = [t for t in frames if not 0 <= t < count]
     if outside:

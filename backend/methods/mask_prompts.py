@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from backend.atlas.explicit.start import working_size
+from backend.atlas.inputs import working_size
 from backend.clip import cache
 from backend.clip.model import TextImageModel
 from backend.context import Context

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.atlas.brush import on_whole, paint_in
+from backend.atlas.brush import expand_to_atlas, paint_into_atlas
 from backend.atlas.interface import LayeredAtlas
 from backend.atlas.layers import visibility
 from backend.atlas.render import WHOLE, Window, render_layer
@@ -44,7 +44,9 @@ def run(spec: PaintJob, ctx: Context) -> Result:
         rgba = to_tensor(over_atlas(atlas, spec.layer, image), ctx.device)
         shown = rgba
     else:
-        painting = paint_in(atlas, spec.layer, to_tensor(image, ctx.device), spec.frame, ctx)
+        painting = paint_into_atlas(
+            atlas, spec.layer, to_tensor(image, ctx.device), spec.frame, ctx
+        )
         rgba, window = painting.rgba, painting.window
         numbers = {"paint_inside": painting.inside, "paint_error": painting.error}
         if painting.inside < 1 - LEFT_OUT:
@@ -52,7 +54,7 @@ def run(spec: PaintJob, ctx: Context) -> Result:
                 f"{1 - painting.inside:.0%} of the paint lies off the {spec.layer} on that frame "
                 "and is left out."
             )
-        shown = on_whole(painting, _picture_size(atlas, spec.layer, rgba, window))
+        shown = expand_to_atlas(painting, _picture_size(atlas, spec.layer, rgba, window))
     pictures = {"painted_atlas": ctx.store(to_image(shown))}
     layer = []
     for index, frame in enumerate(render_layer(atlas, spec.layer, rgba, ctx, window=window)):

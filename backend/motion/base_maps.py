@@ -1,4 +1,4 @@
-"""Base maps: the camera's and the object's overall motion, chained to one reference frame each.
+"""Base maps: overall motion of camera and objects, chained to one reference frame each.
 
 The background moves by homographies, the object by similarities; both are robust fits to flow.
 Points are working pixels with centres at +0.5.
@@ -20,9 +20,9 @@ PHASE = "Aligning frames"
 
 F64 = NDArray[np.float64]
 LATTICE = 3  # every third sample of the half-size flow is used
-FEW_HOMOGRAPHY = 40  # fewer points than this are not trusted with eight unknowns
-FEW_SIMILARITY = 8
-INLIER = 1.0  # pixels
+MIN_HOMOGRAPHY = 40  # fewest points for a homography, which has eight unknowns
+MIN_SIMILARITY = 8  # fewest points for a similarity
+INLIER = 1.0  # pixels; largest error of an inlier
 
 
 def matches(flows: Flows, start: int, end: int, inside: Mask) -> tuple[F64, F64]:
@@ -37,36 +37,36 @@ def matches(flows: Flows, start: int, end: int, inside: Mask) -> tuple[F64, F64]
 
 
 def homography(here: F64, there: F64, size: tuple[int, int]) -> F64 | None:
-    """Robust homography of matched points, or None if too few or folding the frame. [3,3]."""
-    if len(here) < FEW_HOMOGRAPHY:
+    """Robust homography [3,3] of matched points; None if there are too few or it is implausible."""
+    if len(here) < MIN_HOMOGRAPHY:
         return None
     found, _ = cv2.findHomography(here, there, cv2.RANSAC, INLIER, maxIters=300, confidence=0.995)
     m = np.asarray(found, np.float64)
-    if m.shape != (3, 3):  # OpenCV gives None where it finds no model
+    if m.shape != (3, 3):  # OpenCV returns None without a model
         return None
     h, w = size
     corners = np.array([[0, 0, 1], [w, 0, 1], [0, h, 1], [w, h, 1.0]])
     depth = corners @ m[2]
-    # Between two frames of one shot the corner scales stay near 1; anything else is a misfit.
-    tame = depth.min() > 0.5 and depth.max() < 2 and 0.4 < np.linalg.det(m[:2, :2]) < 2.5
-    return m / m[2, 2] if tame else None
+    # Between neighbouring frames of a shot the scale stays near 1; anything else is a misfit.
+    plausible = depth.min() > 0.5 and depth.max() < 2 and 0.4 < np.linalg.det(m[:2, :2]) < 2.5
+    return m / m[2, 2] if plausible else None
 
 
 def similarity(here: F64, there: F64) -> F64 | None:
-    """Robust similarity of matched points, or None if there are too few or it is wild. [3,3]."""
-    if len(here) < FEW_SIMILARITY:
+    """Robust similarity [3,3] of matched points; None if there are too few or it is implausible."""
+    if len(here) < MIN_SIMILARITY:
         return None
     found, _ = cv2.estimateAffinePartial2D(
         here, there, method=cv2.RANSAC, ransacReprojThreshold=INLIER, maxIters=300
     )
-    if np.shape(found) != (2, 3):  # OpenCV gives None where it finds no model
+    if np.shape(found) != (2, 3):  # OpenCV returns None without a model
         return None
     m = np.vstack([found, [0, 0, 1]]).astype(np.float64)
     return m if 0.4 < np.linalg.det(m[:2, :2]) < 2.5 else None
 
 
 def chain(steps: list[F64], reference: int) -> F64:
-    """Step maps t → t+1 chained into maps t → reference. steps: T−1 of [3,3] → [T,3,3]."""
+    """Chain step maps t → t+1 into maps t → reference. steps: T−1 of [3,3] → [T,3,3]."""
     count = len(steps) + 1
     maps = np.empty((count, 3, 3))
     maps[reference] = np.eye(3)
@@ -83,15 +83,15 @@ def base_maps(
 ) -> tuple[F64, list[F64]]:
     """Chained background homographies, [T,3,3], and similarities of each object, each [T,3,3].
 
-    masks: what is seen of each object, front to back, float32 [T,h,w], 0..1. The background's
-    reference is the middle frame, an object's the frame with the largest mask. Where the flow gives
-    no sound fit the simpler model is taken: homography → similarity → the motion of the mask's
-    centre → standing still. An object behind others is taken to move there as before and after.
+    masks: visible part of each object, front to back, float32 [T,h,w], 0..1. The background's
+    reference is the middle frame, an object's the frame with the largest mask. Without a plausible
+    fit, a simpler model is used: homography → similarity → motion of the mask's centre → none.
+    Where an object is hidden, its motion is interpolated from before and after.
     """
     count, h, w = masks[0].shape
     hard = [mask > 0.5 for mask in masks]
     anything = np.logical_or.reduce(hard)
-    # The mask is rough: keep away from its edge on both sides.
+    # The mask is rough: stay away from its edge on both sides.
     rim = max(2, round(0.012 * max(h, w)))
     kernel = np.ones((2 * rim + 1, 2 * rim + 1), np.uint8)
     thin = np.ones((3, 3), np.uint8)
@@ -116,14 +116,14 @@ def base_maps(
     for number, (mask, own) in enumerate(zip(hard, fits, strict=True)):
         rough = [_centre_motion(mask[t], mask[t + 1]) for t in range(count - 1)]
         if number:
-            own = _bridged(own)
+            own = _interpolated(own)
         steps = [simple if fit is None else fit for fit, simple in zip(own, rough, strict=True)]
         chains.append(chain(steps, int(mask.sum((1, 2)).argmax())))
     return chain(bg_steps, count // 2), chains
 
 
-def _bridged(fits: list[F64 | None]) -> list[F64 | None]:
-    """Steps of an object that is hidden at times: those missing between two others, in between."""
+def _interpolated(fits: list[F64 | None]) -> list[F64 | None]:
+    """Steps of an object that is hidden at times, missing ones interpolated between others."""
     known = [t for t, fit in enumerate(fits) if fit is not None]
     out = list(fits)
     for before, after in pairwise(known):
@@ -136,7 +136,7 @@ def _bridged(fits: list[F64 | None]) -> list[F64 | None]:
 
 
 def _centre_motion(here: Mask, there: Mask) -> F64:
-    """Translation of the mask's centre; none if the object is not in both frames."""
+    """Translation of the mask's centre; identity if the object is not in both frames."""
     m = np.eye(3)
     if here.any() and there.any():
         centre = [np.mean(np.nonzero(mask), axis=1) for mask in (here, there)]

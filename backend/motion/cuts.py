@@ -1,8 +1,8 @@
-"""Where a clip cuts from one shot to another: an atlas holds one shot.
+"""Find the cuts of a clip: an atlas holds one shot.
 
-A cut is a frame that its predecessor cannot be moved onto and whose colours are others, against
-what its neighbours do. Fast pans and moving objects keep their colours, flashes come back: the
-frame after a flash looks like the one before it.
+A cut is a frame that flow cannot reach from the frame before, more so than its neighbours, and
+whose colours differ. Fast pans and moving objects keep their colours. Flashes pass: the frame after
+a flash looks like the one before it.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from backend.progress import Reporter
 F32 = NDArray[np.float32]
 PHASE = "Looking for cuts"
 
-SMALL = 96  # long side in pixels at which frames are compared
+SMALL = 96  # long side at which frames are compared, pixels
 BINS = (8, 8, 8)  # of the colour histogram, L*a*b*
-LEFT = 0.08  # what flow leaves unexplained at a cut, at least, of the range of grey
-OTHER = 0.1  # distance of the colour histograms at a cut, at least, 0..1
-OUTSTANDING = 2.5  # a cut leaves this many times what neighbouring frames leave
-BACK = 0.6  # after a flash, at most this share of what its edge leaves
+LEFT = 0.08  # least difference that flow leaves at a cut, share of the grey range
+OTHER = 0.1  # least distance of the colour histograms at a cut, 0..1
+OUTSTANDING = 2.5  # least ratio of the difference at a cut to that of neighbouring frames
+BACK = 0.6  # largest difference across a flash, share of that at its edge
 NEAR = 4  # frames to each side that are neighbours
 
 
 def find_cuts(frames: NDArray[np.uint8], report: Reporter) -> list[int]:
-    """First frames of all shots but the first: ascending, never 0.
+    """First frame of every shot but the first: ascending, never 0.
 
     frames: uint8 [T,H,W,3] sRGB.
     """
@@ -45,7 +45,7 @@ def find_cuts(frames: NDArray[np.uint8], report: Reporter) -> list[int]:
             continue
         if _distance(histograms[t - 1], histograms[t]) < OTHER:
             continue
-        if _passing(small, histograms, t, float(left[t])):
+        if _is_flash(small, histograms, t, float(left[t])):
             continue
         cuts.append(t)
     return cuts
@@ -60,7 +60,7 @@ def _thumbnail(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _histogram(small: NDArray[np.uint8]) -> F32:
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
     counts = cv2.calcHist([lab], [0, 1, 2], None, list(BINS), [0, 256, 0, 256, 0, 256])
-    # Neighbouring bins share: a slow fade or noise at a bin's edge is no other colour.
+    # Blur across bins, so that a slow fade or noise at a bin's edge is no new colour.
     soft = counts.astype(np.float32)
     for axis in range(3):
         soft = soft + 0.5 * (np.roll(soft, 1, axis) + np.roll(soft, -1, axis))
@@ -73,7 +73,7 @@ def _distance(a: F32, b: F32) -> float:
 
 
 def _unexplained(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
-    """Mean absolute grey difference, 0..1, left when the earlier frame is moved onto the later."""
+    """Mean absolute grey difference, 0..1, after warping the earlier frame onto the later."""
     a, b = (cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in (before, after))
     empty = np.zeros((*b.shape, 2), np.float32)
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(b, a, empty)
@@ -83,10 +83,10 @@ def _unexplained(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
     return float(np.abs(moved.astype(np.float32) - b).mean() / 255)
 
 
-def _passing(small: list[NDArray[np.uint8]], histograms: list[F32], t: int, left: float) -> bool:
-    """Whether t begins or ends a flash: one to three frames on, the picture is the old one again.
+def _is_flash(small: list[NDArray[np.uint8]], histograms: list[F32], t: int, left: float) -> bool:
+    """Whether t begins or ends a flash: one to three frames later, the old image is back.
 
-    left: what flow leaves unexplained at t.
+    left: difference that flow leaves at t.
     """
     for first in range(max(1, t - 3), t + 1):  # the frame where a flash would begin
         for after in range(first + 1, min(first + 4, len(small))):

@@ -1,8 +1,8 @@
-"""How a region moves: one smooth motion field for the object, one for what is behind it.
+"""How a region moves: one smooth motion field for the object, one for its background.
 
-Flow at a pixel that was just uncovered is a guess, and a mask pulled along by it drags the
-background after the object. The region's own motion, averaged from the inside and continued beyond
-its edge, does not. Fields are kept on a quarter of the working size, in working pixels.
+Flow at a pixel that was just uncovered is a guess, and a mask moved by it drags background along.
+The region's own motion, averaged inside it and extrapolated beyond its edge, does not. Fields are
+kept at a quarter of the working size, in working pixels.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from numpy.typing import NDArray
 from backend.motion.flow import F32, Flows, Mask, pull
 
 SCALES = ((1.0, 1.0), (1e-2, 3.0), (1e-4, 9.0), (1e-6, 25.0))
-"""Weight and sigma (quarter-size pixels): the finest average counts wherever it has samples."""
-LEAST = 5.0  # samples (half-size pixels) below which a region has no motion of its own
-EDGE = 3  # pixels next to a mask's edge whose flow is of neither side
-FAR = 4.0  # a motion vote is cut off here, in units of its noise
+"""Weight and sigma (quarter-size pixels): the finest average with samples dominates."""
+MIN_SAMPLES = 5.0  # half-size pixels; a smaller region has no motion of its own
+EDGE = 3  # pixels next to a mask's edge whose flow belongs to neither side
+MAX_VOTE = 4.0  # in units of its noise
 
 
 def field(flows: Flows, start: int, end: int, inside: Mask) -> F32 | None:
     """Smooth motion of a region between two frames, everywhere: [h/4,w/4,2]; None without flow.
 
-    inside: bool [h,w] at frame start. Only trusted flow counts; outliers are left out.
+    inside: bool [h,w] at frame start. Untrusted flow and outliers are ignored.
     """
     flow = flows.between[start, end].astype(np.float32)
     h, w = flow.shape[:2]
     near = cv2.resize(inside.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA) > 0.99
     weight = (near & flows.trusted[start, end]).astype(np.float32)
-    if weight.sum() < LEAST:
+    if weight.sum() < MIN_SAMPLES:
         weight = 0.1 * near.astype(np.float32)
-        if weight.sum() < 0.1 * LEAST:
+        if weight.sum() < 0.1 * MIN_SAMPLES:
             return None
     quarter = (max(1, (w + 1) // 2), max(1, (h + 1) // 2))
     smooth = _spread(flow, weight, quarter)
@@ -42,7 +42,7 @@ def field(flows: Flows, start: int, end: int, inside: Mask) -> F32 | None:
 
 
 def _spread(flow: F32, weight: F32, size: tuple[int, int]) -> F32:
-    """Weighted averages of flow at growing scales, each only where finer ones saw nothing."""
+    """Weighted averages of flow at growing scales, each used where finer ones have no samples."""
     both = np.dstack([flow * weight[..., None], weight])
     both = cv2.resize(both, size, interpolation=cv2.INTER_AREA)
     total = np.zeros(both.shape, np.float64)
@@ -55,12 +55,12 @@ def _spread(flow: F32, weight: F32, size: tuple[int, int]) -> F32:
 
 
 def full(small: F32, size: tuple[int, int]) -> F32:
-    """A field at the working size (h, w): [h,w,2]."""
+    """A field resized to the working size (h, w): [h,w,2]."""
     return np.asarray(cv2.resize(small, size[::-1]), np.float32)
 
 
 def inverse(there: F32) -> F32:
-    """The way back of a smooth field [h,w,2] in its own pixels: b(p) = −f(p + b(p))."""
+    """The inverse of a smooth field [h,w,2] in its own pixels: b(p) = −f(p + b(p))."""
     back = -there
     for _ in range(4):
         back = -pull(there, back)
@@ -68,7 +68,7 @@ def inverse(there: F32) -> F32:
 
 
 def core(mask: Mask) -> Mask:
-    """A mask without its edge, as deep as still leaves a fifth of it."""
+    """A mask eroded while at least 20 % of its area remains."""
     for reach in range(EDGE, 0, -1):
         deep = erode(mask, reach)
         if deep.sum() > 0.2 * mask.sum():
@@ -77,22 +77,32 @@ def core(mask: Mask) -> Mask:
 
 
 def erode(mask: Mask, reach: int) -> Mask:
-    """A mask without what is within reach of its edge; the frame's border is no edge."""
+    """A mask without the pixels within reach of its edge; the frame's border is no edge."""
     kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     return np.asarray(cv2.erode(mask.astype(np.uint8), kernel) > 0)
 
 
 def dilate(mask: Mask, reach: int) -> Mask:
-    """A mask and what is within reach of it."""
+    """A mask and the pixels within reach of it."""
     kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     return np.asarray(cv2.dilate(mask.astype(np.uint8), kernel) > 0)
 
 
-def motion_votes(t: int, count: int, flows: Flows, rough: Mask) -> F32:
-    """Does a pixel move with the object (above 0) or with what is round it: about −4..4, [h,w].
+def signed_distance(mask: Mask) -> F32:
+    """Distance to a mask's edge in pixels, negative inside; ±1e3 where there is no edge. [h,w]."""
+    if not mask.any() or mask.all():
+        return np.full(mask.shape, -1e3 if mask.any() else 1e3, np.float32)
+    inside = mask.astype(np.uint8)
+    out = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
+    deep = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
+    return np.asarray(np.where(mask, 0.5 - deep, out - 0.5), np.float32)
 
-    0 where both move alike or flow is not to be trusted. rough: the object at frame t, within a
-    few pixels.
+
+def motion_votes(t: int, count: int, flows: Flows, rough: Mask) -> F32:
+    """Whether a pixel moves with the object (> 0) or with its surroundings: −4..4, [h,w].
+
+    0 where both move alike or flow is not trusted. rough: the object at frame t, within a few
+    pixels.
     """
     inside, outside = core(rough), ~dilate(rough, EDGE + 1)
     total: NDArray[np.float32] | None = None
@@ -113,7 +123,7 @@ def motion_votes(t: int, count: int, flows: Flows, rough: Mask) -> F32:
             apart = np.linalg.norm(own - rest, axis=-1)
             vote = (from_rest - from_own) / (1.0 + 0.25 * apart)
             sure = flows.trusted[t, other].astype(np.float32)
-            vote = (sure * np.clip(vote, -FAR, FAR)).astype(np.float32)
+            vote = (sure * np.clip(vote, -MAX_VOTE, MAX_VOTE)).astype(np.float32)
             total = vote if total is None else total + vote
             weight = sure if weight is None else weight + sure
     if total is None or weight is None:

@@ -1,4 +1,4 @@
-"""Optical flow between near and far frames of a clip, both ways, with what can be trusted of it.
+"""Optical flow between near and far frames of a clip, both ways, and where it can be trusted.
 
 DIS (Kroeger et al., 2016) at gaps 1, 2, 4, …; each gap starts from two composed halves. Flow is
 kept at half the working size in float16, in pixels of the working size.
@@ -18,7 +18,7 @@ from backend.progress import Reporter
 from protocol.jobs import JobError
 
 PHASE = "Reading motion"
-UNREAD = 0.5  # share of a clip's flow vectors that may be no numbers
+MAX_BROKEN = 0.5  # share of a clip's flow vectors that may be broken
 
 F16 = NDArray[np.float16]
 F32 = NDArray[np.float32]
@@ -29,9 +29,9 @@ Mask = NDArray[np.bool_]
 class Flows:
     """Flow of a clip.
 
-    size: working size (h, w). gaps: the frame distances that fit the clip. between: (from, to) →
+    size: working size (h, w). gaps: frame distances shorter than the clip. between: (from, to) →
     float16 [h/2,w/2,2], x and y, pixels of the working size. trusted: (from, to) → bool [h/2,w/2],
-    true where the way back ends where it began.
+    true where forward and backward flow agree.
     """
 
     size: tuple[int, int]
@@ -47,7 +47,7 @@ class Flows:
 
 
 def without(flows: Flows, hidden: NDArray[np.bool_]) -> Flows:
-    """The flow of what is behind others: none is trusted that starts in front. hidden: [T,h,w]."""
+    """The flow, untrusted where it starts on objects in front. hidden: bool [T,h,w]."""
     trusted = {}
     for (start, end), sure in flows.trusted.items():
         front = cv2.resize(hidden[start].astype(np.float32), sure.shape[::-1])
@@ -56,20 +56,20 @@ def without(flows: Flows, hidden: NDArray[np.bool_]) -> Flows:
 
 
 def grid(size: tuple[int, int]) -> F32:
-    """Index coordinates (x, y) of every pixel, as cv2.remap wants them: [h,w,2]."""
+    """Index coordinates (x, y) of every pixel, for cv2.remap: [h,w,2]."""
     x, y = np.meshgrid(np.arange(size[1]), np.arange(size[0]))
     return np.stack([x, y], -1).astype(np.float32)
 
 
 def pull(image: F32, flow: F32, border: int = cv2.BORDER_REPLICATE) -> F32:
-    """What an image shows where flow points to: out(p) = image(p + flow(p)). flow [h,w,2]."""
+    """An image warped by flow: out(p) = image(p + flow(p)). flow [h,w,2]."""
     at = grid((flow.shape[0], flow.shape[1])) + flow
     out = cv2.remap(image, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=border)
     return np.asarray(out, np.float32)
 
 
 def compose(first: F32, then: F32) -> F32:
-    """Flow of two flows in a row: p → p + first(p) → … + then(p + first(p)). [h,w,2] pixels."""
+    """Two flows in sequence: p → p + first(p) + then(p + first(p)). [h,w,2] pixels."""
     return first + pull(then, first)
 
 
@@ -87,8 +87,8 @@ def estimate(
 ) -> Flows:
     """Flow of a clip, both ways at every gap shorter than it. frames: uint8 [T,h,w,3] sRGB.
 
-    Vectors that are no numbers stand still and are not trusted; JobError motion_unreadable where
-    most are.
+    Broken vectors (NaN, infinite, too long) become 0 and untrusted; JobError motion_unreadable if
+    most are broken.
     """
     count, h, w, _ = frames.shape
     fits = tuple(g for g in gaps if g < count)
@@ -99,7 +99,7 @@ def estimate(
     flows = Flows((h, w), fits, between, trusted)
     done, lost = 0, 0.0
     with ThreadPoolExecutor(max(1, cv2.getNumThreads())) as pool:
-        for gap in fits:  # pairs of one gap need only those of shorter ones
+        for gap in fits:  # pairs of a gap depend only on those of shorter gaps
             pairs = [(t, t + gap) for t in range(count - gap)]
             report.step(PHASE, done, work)
             tasks = [pool.submit(_both_ways, grey, flows, *pair, limit) for pair in pairs]
@@ -114,18 +114,18 @@ def estimate(
                 for task in tasks:
                     task.cancel()
     report.step(PHASE, work, work)
-    if lost > UNREAD:
+    if lost > MAX_BROKEN:
         raise JobError(
             "motion_unreadable",
-            "The motion of the clip cannot be read: most of its optical flow is no number.",
-            "Check that the frames are pictures, and export the clip again.",
+            "The motion of the clip cannot be read: most of its optical flow is invalid.",
+            "Check that the frames are valid images, and export the clip again.",
         )
     return flows
 
 
 @dataclass(frozen=True)
-class _Read:
-    """Flow of a pair one way, half size, and the share of its vectors that were no numbers."""
+class _OneWay:
+    """Flow of a pair one way, half size, and the share of its vectors that were broken."""
 
     flow: F16
     trusted: Mask
@@ -134,18 +134,18 @@ class _Read:
 
 def _both_ways(
     grey: list[NDArray[np.uint8]], flows: Flows, start: int, end: int, limit: float
-) -> tuple[_Read, _Read]:
+) -> tuple[_OneWay, _OneWay]:
     """Flow from start to end, and back."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     there = _search(search, grey, flows, start, end)
     back = _search(search, grey, flows, end, start)
     half = ((there.shape[1] + 1) // 2, (there.shape[0] + 1) // 2)
-    broken = _mend(there), _mend(back)
+    broken = _fix_broken(there), _fix_broken(back)
 
-    def read(one: F32, other: F32, lost: Mask) -> _Read:
+    def read(one: F32, other: F32, lost: Mask) -> _OneWay:
         sure = agreement(one, other, limit).astype(np.float32)
         sure[lost] = 0
-        return _Read(
+        return _OneWay(
             np.asarray(cv2.resize(one, half, interpolation=cv2.INTER_AREA), np.float16),
             np.asarray(cv2.resize(sure, half, interpolation=cv2.INTER_AREA) > 0.5),
             float(np.mean(lost)),
@@ -154,8 +154,8 @@ def _both_ways(
     return read(there, back, broken[0]), read(back, there, broken[1])
 
 
-def _mend(flow: F32) -> Mask:
-    """Make vectors that are no numbers, or too long to be kept, stand still; tells which. [h,w]."""
+def _fix_broken(flow: F32) -> Mask:
+    """Set broken vectors, or ones too long for float16, to 0 in place; returns where: [h,w]."""
     broken = ~(np.abs(flow).max(-1) < np.finfo(np.float16).max)
     flow[broken] = 0
     return np.asarray(broken)
@@ -164,7 +164,7 @@ def _mend(flow: F32) -> Mask:
 def _search(
     search: cv2.DISOpticalFlow, grey: list[NDArray[np.uint8]], flows: Flows, start: int, end: int
 ) -> F32:
-    """Flow between two frames; a far pair starts from the composed flow of its two halves."""
+    """Flow between two frames; a far pair starts from the composed flow of its halves."""
     middle = (start + end) // 2
     guess = np.zeros((*flows.size, 2), np.float32)
     if (start, middle) in flows.between and (middle, end) in flows.between:

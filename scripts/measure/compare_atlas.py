@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 
 from backend.atlas.explicit import config as explicit_config
 from backend.atlas.explicit.fit import decompose
-from backend.atlas.explicit.start import working_size
+from backend.atlas.inputs import working_size
 from backend.atlas.interface import LayeredAtlas
 from backend.atlas.mlp.config import VARIANTS
-from backend.atlas.mlp.train import Trainer, finish, gather
+from backend.atlas.mlp.train import Trainer, finish, prepare
 from backend.atlas.quality import rebuild
 from backend.cli.sheet import contact_sheet
 from backend.masks.prompts import MaskPrompts
@@ -127,7 +127,7 @@ class Judge:
     def of_networks(self, trainer: Trainer) -> float:
         """The networks' own answer, before anything is baked."""
         xy = torch.stack([self.x, self.y], 1) + 0.5
-        return self.psnr(trainer.explain(xy, self.t, Silent())[0])
+        return self.psnr(trainer.evaluate(xy, self.t, Silent())[0])
 
     def of_atlas(self, atlas: LayeredAtlas) -> float:
         """A finished atlas, as it is rendered."""
@@ -166,7 +166,7 @@ def run_networks(
         config = replace(config, warm_passes=args.warm_passes)
     clock = Clock(judge.t.device)
     prompts = MaskPrompts("all", keys)
-    footage, _ = gather(frames, prompts, config, judge.t.device, Silent())
+    footage, _ = prepare(frames, prompts, config, judge.t.device, Silent())
     trainer = Trainer(footage, config)
     budget = Budget(clock, args.seconds, args.every, lambda: judge.of_networks(trainer))
     warm = "the warm start was not finished"

@@ -1,4 +1,4 @@
-"""Clips as they come: one frame, no object, nothing that moves, nothing to hold on to, cuts."""
+"""All kinds of clips: one frame, no object, no motion, no texture, cuts."""
 
 from dataclasses import replace
 from typing import Any
@@ -61,7 +61,7 @@ def test_a_clip_without_an_object_is_all_background(clip: SyntheticClip) -> None
 
 
 def test_an_object_before_nothing_to_hold_on_to() -> None:
-    """A textureless wall gives no flow to trust: the camera is taken to stand still."""
+    """A wall without texture gives no trusted flow: the camera counts as still."""
     frames = np.full((6, H, W, 3), 120, np.uint8)
     masks = np.zeros((6, H, W), np.uint8)
     noise = np.random.default_rng(0).integers(0, 255, (30, 30, 3), np.uint8)

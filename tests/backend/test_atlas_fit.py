@@ -1,4 +1,4 @@
-"""A decomposition as a whole: quality against the truth, what it promises, and where it refuses."""
+"""A whole decomposition: quality against the truth, guarantees, and refusals."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,7 @@ CLIPS = Path(__file__).resolve().parents[3] / "shared" / "clips"
 
 
 class Diary(Silent):
-    """Remembers what it was told."""
+    """Records what is reported."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[str, int, int]] = []
@@ -275,7 +275,7 @@ def test_an_atlas_that_cannot_be_read_is_an_error_with_a_way_out(
 # The run
 
 
-def test_progress_and_pictures(done: tuple[Atlas, Diary]) -> None:
+def test_progress_and_previews(done: tuple[Atlas, Diary]) -> None:
     _, diary = done
     assert all(0 <= step <= total and total > 0 for _, step, total in diary.steps)
     assert len(diary.phases) >= 7
@@ -294,7 +294,7 @@ def test_same_seed_same_bytes(clip: SyntheticClip) -> None:
 
 
 class Stopper(Diary):
-    """Cancels at the first sign of a phase."""
+    """Cancels as soon as a phase begins."""
 
     def __init__(self, phase: str) -> None:
         super().__init__()

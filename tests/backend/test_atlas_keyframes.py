@@ -1,4 +1,4 @@
-"""Pictures of one atlas over time: they explain what changes, and do not move what is painted."""
+"""Atlas keyframes: they reproduce what changes over time, and do not move what is painted."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from backend.atlas import files
 from backend.atlas.explicit import colours
 from backend.atlas.explicit.config import preset
 from backend.atlas.explicit.fit import decompose
-from backend.atlas.explicit.keyframes import add, between, calm, moments, spread
+from backend.atlas.explicit.keyframes import add_frames, bracket, denoise, keyframe_times, spread
 from backend.atlas.explicit.model import Atlas
 from backend.atlas.quality import rebuild
 from backend.atlas.render import render_layer
@@ -26,7 +26,7 @@ BRIEF = replace(preset("draft"), long_side=W, uv_steps=15, half_steps=10, full_s
 
 
 def _turning() -> tuple[np.ndarray, dict[int, np.ndarray]]:
-    """A clip whose object slowly turns from red to blue: no light, no motion explains that."""
+    """A clip whose object slowly turns from red to blue, unlike light or motion."""
     clip = make_clip(T, H, W, seed=1)
     share = np.linspace(0, 1, T)[:, None, None, None]
     tint = (1 - share) * [1.3, 0.8, 0.5] + share * [0.5, 0.8, 1.3]
@@ -49,27 +49,26 @@ def both() -> dict[int, Atlas]:
 # The parts
 
 
-def test_moments_cover_the_clip_and_short_clips_have_one() -> None:
-    assert moments(76, 20, 5).tolist() == [0, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60, 65,
-                                           70, 75]  # fmt: skip
-    assert moments(75, 4, 5)[[0, -1]].tolist() == [0, 74]
-    assert len(moments(75, 4, 5)) == 4
+def test_keyframes_cover_the_clip_and_short_clips_have_one() -> None:
+    assert keyframe_times(76, 20, 5).tolist() == list(range(0, 76, 5))
+    assert keyframe_times(75, 4, 5)[[0, -1]].tolist() == [0, 74]
+    assert len(keyframe_times(75, 4, 5)) == 4
     for count, most in ((1, 20), (3, 20), (75, 1)):
-        assert moments(count, most, 5).tolist() == [0]
+        assert keyframe_times(count, most, 5).tolist() == [0]
 
 
-def test_frames_lie_between_moments_and_influence_reaches_everywhere() -> None:
+def test_frames_lie_between_keyframes_and_all_keyframes_share_a_little() -> None:
     times, t = torch.tensor([0.0, 4, 8]), torch.arange(9)
-    before, share = between(times, t)
+    before, share = bracket(times, t)
     assert before.tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 1]
     torch.testing.assert_close(times[before] + 4 * share, t.float())
     sums = torch.zeros(3, 9, 1, 1)  # a channel for each frame
-    add(sums, times, t, torch.eye(9)[:, :, None, None])
+    add_frames(sums, times, t, torch.eye(9)[:, :, None, None])
     torch.testing.assert_close(sums.sum(0).flatten(), torch.ones(9))
     assert sums[0].flatten().tolist() == [1, 0.75, 0.5, 0.25, 0, 0, 0, 0, 0]
     felt = spread(sums)[:, :, 0, 0]
     assert (felt > 0).all()
-    assert (felt[0].diff() < 0).all(), "the further, the less"
+    assert (felt[0].diff() < 0).all(), "less with distance"
 
 
 def test_noise_is_taken_back_and_change_is_not() -> None:
@@ -77,14 +76,14 @@ def test_noise_is_taken_back_and_change_is_not() -> None:
     common = torch.rand(1, 3, 32, 32)
     keys = common + 0.004 * torch.randn(2, 3, 32, 32)
     keys[1, :, :, 16:] += 0.3
-    out = calm(keys, common, torch.ones(1, 1, 32, 32), 1.0)
+    out = denoise(keys, common, torch.ones(1, 1, 32, 32), 1.0)
     assert torch.equal(out[0], common[0])
     assert torch.equal(out[1, :, :, :8], common[0, :, :, :8])
     changed = common[0, :, :, 20:] + 0.3
     assert (out[1, :, :, 20:] - changed).std() < 0.5 * (keys[1, :, :, 20:] - changed).std()
 
 
-def test_each_frame_is_looked_up_in_its_own_picture() -> None:
+def test_each_frame_uses_its_own_image() -> None:
     images, uv = torch.rand(2, 3, 6, 5), torch.rand(2, 4, 7, 2) * 2 - 1
     out = sample(images, uv)
     for i in (0, 1):
@@ -97,7 +96,7 @@ def test_changes_are_softened_and_detail_is_kept() -> None:
     keys = common.repeat(2, 1, 1, 1)
     keys[0, :, 16, 16] = 1 - common[0, :, 16, 16]  # one frame's noise
     keys[1] *= 0.5  # a shadow
-    out = calm(keys, common, torch.ones(1, 1, 32, 32), 1.0)
+    out = denoise(keys, common, torch.ones(1, 1, 32, 32), 1.0)
     assert (out[0] - common).abs().max() < 0.25 * (keys[0] - common).abs().max()
     detail = [one[:, 1:] - one[:, :-1] for one in (out[1], common[0])]
     assert (detail[0] * detail[1]).mean() > 0.5 * detail[1].square().mean()
@@ -106,25 +105,25 @@ def test_changes_are_softened_and_detail_is_kept() -> None:
 def test_changes_are_as_strong_at_the_rim_of_what_is_known() -> None:
     common, cover = torch.rand(1, 3, 32, 32), torch.zeros(1, 1, 32, 32)
     cover[..., 16:] = 1
-    out = calm((common + 0.2 * cover).repeat(2, 1, 1, 1), common, cover, 2.0)
+    out = denoise((common + 0.2 * cover).repeat(2, 1, 1, 1), common, cover, 2.0)
     torch.testing.assert_close(out[:, :, :, 16:], (common + 0.2).repeat(2, 1, 1, 1)[:, :, :, 16:],
                                atol=0.01, rtol=0)  # fmt: skip
 
 
-def test_large_atlases_have_fewer_pictures_and_huge_ones_a_single_one(
+def test_large_atlases_have_fewer_keyframes_and_huge_ones_only_one(
     both: dict[int, Atlas],
 ) -> None:
     texels = both[1].image("background")[0, 0].numel()
     for room, pictures in ((1e9, 4), (2.5 * texels, 2), (1.5 * texels, 1)):
         atlas = Atlas((T, H, W), (H, W), (1, 2), dict(both[1].tensors), {})
-        colours.part(atlas, replace(BRIEF, key_texels=room))
+        colours.split_into_keyframes(atlas, replace(BRIEF, key_texels=room))
         assert len(atlas.tensors.get("bg_keys", [0])) == pictures
 
 
 # The fit
 
 
-def test_pictures_over_time_explain_what_changes(both: dict[int, Atlas]) -> None:
+def test_keyframes_reproduce_what_changes(both: dict[int, Atlas]) -> None:
     one, several = (both[most].numbers for most in (1, 20))
     assert "fg_keys" not in both[1].tensors
     assert len(both[20].tensors["fg_keys"]) == len(both[20].tensors["fg_times"]) == 4
@@ -133,7 +132,7 @@ def test_pictures_over_time_explain_what_changes(both: dict[int, Atlas]) -> None
     assert several["psnr"] - several["psnr_held_out"] < 3.5, "colours leak"
 
 
-def test_maps_opacity_and_background_are_those_of_a_single_picture(both: dict[int, Atlas]) -> None:
+def test_maps_opacity_and_background_do_not_depend_on_keyframes(both: dict[int, Atlas]) -> None:
     for name, tensor in both[1].tensors.items():
         if name.startswith(("fg_knots", "bg_knots", "fg_alpha")) or name.endswith(
             ("base", "canvas")
@@ -155,20 +154,20 @@ def test_colours_move_without_a_jump(both: dict[int, Atlas]) -> None:
     assert both[1].texture("foreground", t).shape[0] == 1
 
 
-def test_the_picture_is_the_most_complete_moment(both: dict[int, Atlas]) -> None:
+def test_the_atlas_image_is_the_most_complete_keyframe(both: dict[int, Atlas]) -> None:
     picture, keys = both[20].image("foreground"), both[20].tensors["fg_keys"]
     assert picture.shape[0] == 1
     assert any(torch.equal(picture[0].half(), key) for key in keys)
     atlas = Atlas((T, H, W), (H, W), (2, 4), dict(both[20].tensors), {})
     times = atlas.tensors["fg_times"].round().long()
-    reach = torch.full_like(atlas.tensors["fg_reach"], -1e3)  # an object seen at one moment only
+    reach = torch.full_like(atlas.tensors["fg_reach"], -1e3)  # an object seen at one keyframe only
     reach[times[2]] = both[20].tensors["fg_reach"][times[2]]
     atlas.tensors["fg_reach"] = reach
-    colours.choose(atlas)
+    colours.pick_images(atlas)
     assert torch.equal(atlas.image("foreground")[0], keys[2])
 
 
-def test_what_a_moment_does_not_show_keeps_the_nearest_colours() -> None:
+def test_what_a_keyframe_does_not_show_takes_the_nearest_colours() -> None:
     frames, keys = _turning()
     for t in range(8):
         keys[t] = np.zeros_like(keys[t])

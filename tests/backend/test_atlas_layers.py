@@ -1,4 +1,4 @@
-"""How layers hide each other, and what is known of an object where it is hidden."""
+"""How layers cover each other, and what becomes of an object where it is hidden."""
 
 from itertools import pairwise
 
@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from backend.atlas.explicit import losses
-from backend.atlas.explicit.reacquire import reunite
+from backend.atlas.explicit.reacquire import reacquire
 from backend.atlas.layers import over, shares
 from backend.masks import occlusion
 from backend.masks.confidence import judge
-from backend.motion.base_maps import _bridged
+from backend.motion.base_maps import _interpolated
 from backend.motion.flow import Flows, without
 from backend.progress import Silent
 
@@ -44,33 +44,33 @@ def test_one_object_and_the_rest() -> None:
 
 def test_the_front_one_wins() -> None:
     front, behind = (disc(x, 24, 12).astype(np.float32)[None] for x in (24, 36))
-    first, second = occlusion.seen([front, behind])
+    first, second = occlusion.visible([front, behind])
     assert np.array_equal(first, front)
     assert not (second[front > 0.5]).any()
     assert np.array_equal(second[front < 0.5], behind[front < 0.5])
 
 
-def test_a_mask_goes_on_behind_what_hides_it_and_nowhere_else() -> None:
+def test_a_mask_continues_behind_what_hides_it_and_nowhere_else() -> None:
     whole, front = disc(36, 24, 14), disc(20, 24, 12)
     shown = whole & ~front
-    (found,) = occlusion.continued(shown[None], front[None], 6)
+    (found,) = occlusion.continue_behind(shown[None], front[None], 6)
     assert np.array_equal(found & ~front, shown | (found & ~front & ~shown))
     assert (found & ~front & ~shown).sum() < 12, "only where the edges of the two meet"
     under = found & front
     assert under.any()
     assert (under & whole).sum() > 0.9 * (whole & disc(20, 24, 12) & ~disc(20, 24, 7)).sum()
-    assert not (found & disc(20, 24, 4)).any(), "not deeper than it was asked for"
+    assert not (found & disc(20, 24, 4)).any(), "not deeper than asked"
     assert not (found & disc(8, 24, 4)).any(), "not on the other side"
 
 
-def test_a_narrow_gap_between_two_masks_is_no_background() -> None:
+def test_a_narrow_gap_between_two_masks_is_not_background() -> None:
     front, shown = np.zeros((2, 20, 40), bool)
     front[:, :18], shown[:, 20:] = True, True
-    (found,) = occlusion.continued(shown[None], front[None], 5)
+    (found,) = occlusion.continue_behind(shown[None], front[None], 5)
     assert found[:, 15:].all()
     assert not found[:, :14].any()
     shown[:, :24] = False  # six pixels are no gap
-    (apart,) = occlusion.continued(shown[None], front[None], 5)
+    (apart,) = occlusion.continue_behind(shown[None], front[None], 5)
     assert np.array_equal(apart, shown)
 
 
@@ -95,13 +95,13 @@ def test_flow_that_starts_in_front_tells_nothing_of_what_is_behind() -> None:
     assert trusted[1, 0].all()
 
 
-def test_a_hidden_object_goes_on_between_what_is_known() -> None:
+def test_a_hidden_objects_motion_is_interpolated() -> None:
     first, last = np.eye(3), np.eye(3)
     first[0, 2], last[0, 2] = 2, 5
-    steps = _bridged([None, first, None, None, last, None])
+    steps = _interpolated([None, first, None, None, last, None])
     assert [s is None for s in steps] == [True, False, False, False, False, True]
     assert [float(s[0, 2]) for s in steps[1:-1] if s is not None] == pytest.approx([2, 3, 4, 5])
-    assert _bridged([None, None]) == [None, None]
+    assert _interpolated([None, None]) == [None, None]
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_views_before_and_after_a_gap_are_laid_over_each_other(
     drifted = truth.copy()
     drifted[4:, 0, 2] += 4
     drifted[4:, 1, 2] -= 2
-    found = reunite(frames, masks, drifted, Silent())
+    found = reacquire(frames, masks, drifted, Silent())
     assert np.abs(found[6:] - truth[6:])[:, :2, 2].max() < 1.5
     middle = np.array([42.0, 24, 1])
     for t in (6, 7, 8):
@@ -142,9 +142,9 @@ def test_where_nothing_tells_better_the_maps_stay(
     frames, masks, truth = passing
     other = frames.copy()
     other[6:] = np.random.default_rng(1).integers(0, 255, other[6:].shape)
-    assert np.array_equal(reunite(other, masks, truth, Silent()), truth)
+    assert np.array_equal(reacquire(other, masks, truth, Silent()), truth)
     nothing = np.zeros_like(masks)
-    assert np.array_equal(reunite(frames, nothing, truth, Silent()), truth)
+    assert np.array_equal(reacquire(frames, nothing, truth, Silent()), truth)
 
 
 def test_a_mask_is_judged_by_what_is_seen_of_it() -> None:

@@ -15,7 +15,7 @@ from backend.atlas.mlp import losses
 from backend.atlas.mlp.config import PAPER, TUNED, VARIANTS, MlpConfig, preset
 from backend.atlas.mlp.networks import Frame, Networks, encode
 from backend.atlas.mlp.objective import terms
-from backend.atlas.mlp.train import Trainer, gather
+from backend.atlas.mlp.train import Trainer, prepare
 from backend.masks.prompts import MaskPrompts
 from backend.motion import flow
 from backend.progress import Silent
@@ -87,7 +87,7 @@ def test_each_layer_has_its_own_square_of_the_atlas() -> None:
 def test_a_pixel_is_the_mix_of_both_layers_and_alpha_is_never_quite_0_or_1() -> None:
     networks = Networks(TINY)
     p = torch.rand(50, 3, generator=torch.Generator().manual_seed(1)) * 2 - 1
-    seen, alpha = networks.explain(p)
+    seen, alpha = networks.render(p)
     fg, bg = (networks.colour(k, networks.uv(k, p)) for k in ("fg", "bg"))
     assert torch.allclose(seen, alpha * fg + (1 - alpha) * bg)
     for bias, end in ((100.0, 0.991), (-100.0, 0.001)):
@@ -195,7 +195,7 @@ def test_masks_for_every_frame_need_no_far_flow(
         return real(frames, gaps, *rest)
 
     monkeypatch.setattr(flow, "estimate", estimate)
-    gather(clip.frames, MaskPrompts("all", keys(clip)), TINY, CPU, Silent())
+    prepare(clip.frames, MaskPrompts("all", keys(clip)), TINY, CPU, Silent())
     assert asked == [(1,)]
 
 

@@ -1,4 +1,4 @@
-"""Networks whose fit was stopped at any moment go on, and end in the same bytes."""
+"""A fit of the networks that is stopped anywhere resumes, and ends in the same bytes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from scripts.make_clip import SyntheticClip, make_clip
 torch.set_num_threads(1)
 SMALL = replace(TINY, warm_passes=3, steps=6)
 EARLY = replace(SMALL, warm_passes=40, warm_until=12.0)
-"""Its warm start ends by its error, after some passes of the forty."""
+"""Its warm start ends by its error, after a few of its forty passes."""
 LATE = (FITTING, 10)
 
 
@@ -99,12 +99,12 @@ def test_interrupted_networks_end_in_the_same_bytes(
             run(clip, StopAt(*stop), checkpoint)
     report = StopAt()
     same(run(clip, report, checkpoint), undisturbed)
-    assert report.notes[0] == "The atlas goes on from where it was interrupted."
+    assert report.notes[0] == "The atlas resumes from where it was interrupted."
     first = next(one for one in report.seen if one[0] in (WARMING, FITTING))
     assert first == stops[-1], "nothing is done twice"
 
 
-def test_a_warm_start_that_ends_by_its_error_goes_on_too(
+def test_a_warm_start_that_ends_by_its_error_resumes_too(
     clip: SyntheticClip, tmp_path: Path
 ) -> None:
     whole = StopAt()
@@ -134,7 +134,7 @@ def engine(clip: SyntheticClip, report: StopAt, checkpoint: Checkpoint) -> MlpAt
 
 
 def spoil(path: Path, how: str) -> None:
-    """Make the kept state one that does not fit, or no state at all."""
+    """Make the checkpoint one that does not fit, or no checkpoint at all."""
     tensors = safetensors.torch.load_file(path)
     with safetensors.safe_open(path, "pt") as file:
         about = file.metadata()
@@ -158,7 +158,7 @@ def spoil(path: Path, how: str) -> None:
     ["a weight is missing", "other networks", "no moments", "other random numbers",
      "another phase", "half a file"],
 )  # fmt: skip
-def test_a_state_that_does_not_fit_is_dropped_and_the_atlas_begun_anew(
+def test_a_state_that_does_not_fit_is_dropped_and_the_atlas_starts_over(
     clip: SyntheticClip,
     undisturbed: MlpAtlas,
     tmp_path: Path,
@@ -174,7 +174,7 @@ def test_a_state_that_does_not_fit_is_dropped_and_the_atlas_begun_anew(
     same(engine(clip, report, Checkpoint(path, every=1e9, report=report)), undisturbed)
     (told,) = [note for note in report.notes if "interrupted atlas" in note]
     assert ("cannot be read" if how == "half a file" else "does not fit") in told
-    assert not path.exists(), "or the next try would stumble over it again"
+    assert not path.exists(), "or the next try would fail on it again"
 
 
 # Jobs
@@ -193,7 +193,7 @@ def reached(phase: str, done: int) -> Callable[[list[AnyReport]], bool]:
 
 
 def files(data: Path) -> dict[str, bytes]:
-    """What is on the shelf of atlases, by path."""
+    """Contents of the atlas cache, by path."""
     shelf = data / "atlases"
     return {
         str(path.relative_to(shelf)): path.read_bytes()
@@ -202,7 +202,7 @@ def files(data: Path) -> dict[str, bytes]:
     }
 
 
-def test_a_cancelled_job_that_is_sent_again_goes_on(
+def test_a_cancelled_job_that_is_sent_again_resumes(
     clip: SyntheticClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mlp_config, "preset", lambda name, seed=0: replace(SMALL, seed=seed))
@@ -220,7 +220,7 @@ def test_a_cancelled_job_that_is_sent_again_goes_on(
         assert [Path(name).suffix for name in files(tmp_path / "parts")] == [".part"]
     again = Job(tmp_path / "parts")
     method.run(atlas_job(again, clip), again.ctx)
-    assert "goes on" in again.notes()
+    assert "resumes" in again.notes()
     assert files(tmp_path / "parts") == files(tmp_path / "whole")
 
 
@@ -255,5 +255,5 @@ def test_a_killed_workers_networks_go_on_to_the_same_bytes(
     house.executor.start(SLOT, "b" * 32, spec)
     resumed = house.until(is_a(Finished, Failed))
     assert isinstance(resumed, Finished), resumed
-    assert any("goes on" in r.text for r in house.said if isinstance(r, Note))
+    assert any("resumes" in r.text for r in house.said if isinstance(r, Note))
     assert files(tmp_path / "killed") == files(tmp_path / "whole")

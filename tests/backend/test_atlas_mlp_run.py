@@ -1,4 +1,4 @@
-"""The network engine's runs: they learn, are stopped, and give an atlas like the explicit one's."""
+"""Runs of the network engine: they learn, can be stopped, and give a complete atlas."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_the_loss_falls(fitted: tuple[Trainer, list[float]]) -> None:
     trainer, colours = fitted
     assert np.mean(colours[-10:]) < 0.6 * np.mean(colours[:10])
     assert trainer.losses["mask"].isfinite()
-    assert "global_fg" not in trainer.losses, "its time is over"
+    assert "global_fg" not in trainer.losses, "it has ended"
 
 
 def test_the_same_seed_gives_the_same_bytes(clip: SyntheticClip) -> None:
@@ -75,7 +75,7 @@ def test_the_same_seed_gives_the_same_bytes(clip: SyntheticClip) -> None:
 
     state = torch.get_rng_state()
     first, second, other = run(5), run(5), run(6)
-    assert torch.equal(state, torch.get_rng_state()), "the global generator is left alone"
+    assert torch.equal(state, torch.get_rng_state()), "the global generator is not used"
     assert first.tensors.keys() == second.tensors.keys()
     assert all(torch.equal(v, second.tensors[k]) for k, v in first.tensors.items())
     assert not torch.equal(first.image("background"), other.image("background"))
@@ -190,7 +190,7 @@ def test_a_painting_is_laid_over_the_frames(atlas: MlpAtlas, layer: str) -> None
 
 
 class Steps(Silent):
-    """Remembers phases; cancels in one of them."""
+    """Records phases; cancels in one of them."""
 
     def __init__(self, stop: str = "") -> None:
         self.phases: list[str] = []
@@ -210,7 +210,7 @@ class Steps(Silent):
         self.pictures.append(image)
 
 
-def test_it_reports_shows_pictures_and_stops_in_every_phase(clip: SyntheticClip) -> None:
+def test_it_reports_previews_and_stops_in_every_phase(clip: SyntheticClip) -> None:
     config = replace(TINY, warm_passes=1, steps=4)
 
     def run(report: Steps) -> None:

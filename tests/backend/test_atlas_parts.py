@@ -1,4 +1,4 @@
-"""The rooms of the decomposition, one by one, against formulas and the synthetic clip's truth."""
+"""The parts of the decomposition, one by one, against formulas and the synthetic clip's truth."""
 
 import numpy as np
 import pytest
@@ -6,13 +6,13 @@ import torch
 
 from backend.atlas.explicit import losses
 from backend.atlas.explicit.config import preset
-from backend.atlas.explicit.optim import RowAdam
 from backend.atlas.explicit.splines import basis, surface, time_cells
-from backend.atlas.explicit.start import begin
+from backend.atlas.explicit.start import starting_atlas
+from backend.atlas.row_adam import RowAdam
 from backend.atlas.sampling import push_pull, sample, splat
 from backend.masks import grabcut, resolve
 from backend.masks.prompts import MaskPrompts
-from backend.motion import base_maps, flow
+from backend.motion import base_maps, fields, flow
 from backend.progress import Silent
 from protocol.jobs import JobError
 from scripts.make_clip import SyntheticClip, make_clip
@@ -194,11 +194,11 @@ def test_wild_or_missing_fits_are_refused() -> None:
 def test_signed_distance_is_negative_inside_and_crosses_at_the_edge() -> None:
     mask = np.zeros((20, 20), bool)
     mask[5:15, 5:15] = True
-    distance = resolve.signed_distance(mask)
+    distance = fields.signed_distance(mask)
     assert (distance < 0).tolist() == mask.tolist()
     assert distance[10, 4] == pytest.approx(0.5, abs=0.1)
     assert distance[10, 5] == pytest.approx(-0.5, abs=0.1)
-    assert resolve.signed_distance(np.zeros((3, 3), bool)).min() > 100
+    assert fields.signed_distance(np.zeros((3, 3), bool)).min() > 100
 
 
 def test_grabcut_pulls_a_rough_mask_onto_the_edge(clip: SyntheticClip) -> None:
@@ -226,7 +226,7 @@ def test_key_masks_are_carried_both_ways(
     assert min(overlap) > 0.93
 
 
-def test_a_mask_carried_far_is_told(clip: SyntheticClip) -> None:
+def test_a_mask_carried_far_gets_a_note(clip: SyntheticClip) -> None:
     still = np.repeat(clip.frames[:1], 30, 0)
     flows = flow.estimate(still, (1,), 1.0, Silent())
     notes = Notes()
@@ -245,7 +245,7 @@ def test_automatic_masks_find_the_swan() -> None:
     out = resolve.resolve_masks(frames, MaskPrompts("auto"), flows, notes).masks
     overlap = [_overlap(out[t] > 0.5, alpha[t] > 0.5) for t in range(len(frames))]
     assert np.mean(overlap) > 0.8
-    assert not notes.texts, "nothing to doubt here"
+    assert not notes.texts, "nothing is doubtful"
 
 
 def test_automatic_masks_say_when_nothing_moves(clip: SyntheticClip) -> None:
@@ -257,7 +257,7 @@ def test_automatic_masks_say_when_nothing_moves(clip: SyntheticClip) -> None:
     assert "mask" in caught.value.problem.hint
 
 
-def test_missing_masks_of_mode_all_are_carried_and_told(
+def test_missing_masks_of_mode_all_are_carried_with_a_note(
     clip: SyntheticClip, flows: flow.Flows
 ) -> None:
     notes = Notes()
@@ -265,7 +265,7 @@ def test_missing_masks_of_mode_all_are_carried_and_told(
     out = resolve.resolve_masks(clip.frames, MaskPrompts("all", given), flows, notes).masks
     assert _overlap(out[4] > 0.5, clip.alpha[4] > 0.5) > 0.95
     assert notes.texts == [
-        "1 of 10 frames have no mask; theirs were carried over from the nearest frames that have "
+        "1 of 10 frames have no mask: theirs were carried over from the nearest frames that have "
         "one."
     ]
 
@@ -335,7 +335,7 @@ def test_gradients_of_maps_do_not_depend_on_the_order_of_threads() -> None:
     config, size = preset("preview"), (24, 36, 64)
     mask, still = np.zeros(size, np.float32), np.tile(np.eye(3), (24, 1, 1))
     mask[:, 10:20, 20:40] = 1
-    atlas = begin(size, [mask], still, [still], config, torch.device("cpu"))
+    atlas = starting_atlas(size, [mask], still, [still], config, torch.device("cpu"))
     knots = atlas.tensors["bg_knots1"].requires_grad_(True)
     t, pull = torch.arange(24), torch.randn(24, 2, 36, 64)
     threads = torch.get_num_threads()

@@ -96,7 +96,7 @@ def test_a_range_of_frames_is_those_frames() -> None:
         rendered(atlas, rgba, frames=(4, 6))
 
 
-def test_a_picture_of_a_part_is_clear_outside_of_it() -> None:
+def test_an_image_of_a_part_is_transparent_outside_it() -> None:
     atlas = FlatAtlas((1, 64, 64), (64, 64), object=(0, 0, 0, 0))
     out = rendered(atlas, torch.ones(1, 4, 32, 32), window=(-0.5, -0.5, 0.5, 0.5))[0, ..., 3]
     assert (out[17:47, 17:47] == 255).all()

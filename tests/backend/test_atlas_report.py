@@ -1,4 +1,4 @@
-"""The quality report sees what is wrong with an atlas, and only that."""
+"""The quality report finds what is wrong with an atlas, and only that."""
 
 from dataclasses import replace
 
@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from backend.atlas.explicit.colours import paint
+from backend.atlas.explicit.colours import initial_colours
 from backend.atlas.explicit.config import preset
 from backend.atlas.explicit.fit import decompose
 from backend.atlas.explicit.model import Atlas
-from backend.atlas.explicit.start import begin, set_canvas
+from backend.atlas.explicit.start import set_canvas, starting_atlas
 from backend.atlas.report import examine, sheet, verdict
 from backend.masks.prompts import MaskPrompts
 from backend.progress import Silent
@@ -81,11 +81,11 @@ def test_a_fast_object_before_a_pattern_that_repeats_is_judged_rightly(wrong: fl
         frames[t, 30:78, x : x + 48] = skin[:, : W - x]
         masks[t, 30:78, x : x + 48] = 1
         moving[t, 0, 2] = -x * (1 + wrong / 11)
-    atlas = begin((T, H, W), [masks], still, [moving], CONFIG, CPU)
+    atlas = starting_atlas((T, H, W), [masks], still, [moving], CONFIG, CPU)
     set_canvas(atlas, CONFIG, Silent())
     pixels = torch.from_numpy(frames).permute(0, 3, 1, 2)
     kept = torch.ones(T, 1, H, W, dtype=torch.bool)
-    paint(atlas, pixels, kept, Silent())
+    initial_colours(atlas, pixels, kept, Silent())
     numbers = examine(atlas, pixels, kept, Silent())
     assert numbers["slip_fg"] == pytest.approx(8 * wrong, abs=0.4)
     assert numbers["slip_bg"] < 0.4

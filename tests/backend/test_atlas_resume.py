@@ -1,4 +1,4 @@
-"""A fit that was stopped at any moment goes on, and ends in the same bytes."""
+"""A fit that is stopped anywhere resumes, and ends in the same bytes."""
 
 import errno
 from dataclasses import replace
@@ -63,7 +63,7 @@ def test_an_interrupted_fit_ends_in_the_same_bytes(
             run(clip, StopAt(stop), checkpoint)
     report = StopAt(-1)
     resumed = run(clip, report, checkpoint)
-    assert "goes on" in report.notes[0]
+    assert "resumes" in report.notes[0]
     assert resumed.numbers == undisturbed.numbers
     for name, value in undisturbed.tensors.items():
         assert torch.equal(value, resumed.tensors[name]), name
@@ -74,9 +74,9 @@ def test_a_damaged_state_is_not_gone_on_from(clip: SyntheticClip, tmp_path: Path
     path.write_bytes(b"half a file")
     report = StopAt(-1)
     run(clip, report, Checkpoint(path, every=1e9, report=report))
-    assert not any("goes on" in note for note in report.notes)
+    assert not any("resumes" in note for note in report.notes)
     assert any("cannot be read" in note for note in report.notes)
-    assert not path.exists(), "or the next try would stumble over it again"
+    assert not path.exists(), "or the next try would fail on it again"
 
 
 def through_engine(clip: SyntheticClip, report: StopAt, checkpoint: Checkpoint) -> None:
@@ -85,7 +85,7 @@ def through_engine(clip: SyntheticClip, report: StopAt, checkpoint: Checkpoint) 
     engines.decompose("explicit", "draft", 0, clip.frames, given, CPU, report, checkpoint)
 
 
-def test_a_state_that_does_not_fit_is_dropped_and_the_fit_begun_anew(
+def test_a_state_that_does_not_fit_is_dropped_and_the_fit_starts_over(
     clip: SyntheticClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines.explicit_config, "preset", lambda name, seed=0: TINY)
@@ -118,7 +118,7 @@ def test_an_error_that_is_not_the_states_fault_is_not_hidden(
     assert len(calls) == 1
 
 
-def test_a_full_disk_is_told_once_and_the_fit_goes_on(
+def test_a_full_disk_gets_one_note_and_the_fit_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -134,7 +134,7 @@ def test_a_full_disk_is_told_once_and_the_fit_goes_on(
     assert "No space left" in report.notes[0]
     assert list(tmp_path.iterdir()) == []
     checkpoint.keep(lambda: State("half", 3, {"x": torch.zeros(1)}, {}))
-    assert (tmp_path / "fit.part").exists(), "it is kept again once there is room"
+    assert (tmp_path / "fit.part").exists(), "it is saved again once there is space"
 
 
 def test_nothing_is_kept_before_its_time_or_after_the_end(

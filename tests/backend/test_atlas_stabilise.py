@@ -1,4 +1,4 @@
-"""Masks that tremble are calmed along the object's motion; steady and exact ones are left alone."""
+"""Jittering masks are stabilised along the object's motion; steady and exact ones do not change."""
 
 from dataclasses import replace
 
@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from backend.atlas.explicit.config import preset
-from backend.atlas.explicit.joint import gather, unwrap
+from backend.atlas.explicit.joint import prepare, unwrap
 from backend.atlas.explicit.model import Atlas
-from backend.atlas.explicit.stabilise import steadied
-from backend.atlas.explicit.start import begin, outline, set_canvas
+from backend.atlas.explicit.stabilise import stabilise
+from backend.atlas.explicit.start import reset_opacity, set_canvas, starting_atlas
 from backend.motion import flow
 from backend.motion.base_maps import base_maps
 from backend.motion.flow import Flows
@@ -30,7 +30,7 @@ def clip() -> tuple[SyntheticClip, Flows]:
 
 
 def _trembling(truth: np.ndarray) -> np.ndarray:
-    """Masks whose edges move by about two pixels, another way on each frame."""
+    """Masks whose edges move by about two pixels, differently on each frame."""
     random = np.random.default_rng(3)
     out = np.empty(truth.shape, np.float32)
     for t, mask in enumerate(truth):
@@ -44,12 +44,12 @@ def _trembling(truth: np.ndarray) -> np.ndarray:
 
 
 def _laid_out(masks: list[np.ndarray], clip: tuple[SyntheticClip, Flows]) -> Atlas:
-    """An atlas whose maps follow the flow, as the fit has it when masks are steadied."""
+    """An atlas whose maps follow the flow, as the fit has it when masks are stabilised."""
     made, flows = clip
     background, bases = base_maps(flows, masks, Silent())
-    atlas = begin((T, H, W), masks, background, bases, CONFIG, CPU)
+    atlas = starting_atlas((T, H, W), masks, background, bases, CONFIG, CPU)
     generator = torch.Generator().manual_seed(0)
-    unwrap(atlas, gather(made.frames, flows, CONFIG, CPU, generator), CONFIG, generator, Silent())
+    unwrap(atlas, prepare(made.frames, flows, CONFIG, CPU, generator), CONFIG, generator, Silent())
     set_canvas(atlas, CONFIG, Silent())
     return atlas
 
@@ -58,30 +58,30 @@ def _overlap(one: np.ndarray, other: np.ndarray) -> float:
     return float(((one > 0.5) & other).sum() / ((one > 0.5) | other).sum())
 
 
-def test_trembling_edges_come_back_to_the_truth(clip: tuple[SyntheticClip, Flows]) -> None:
+def test_jittering_edges_are_stabilised_to_the_truth(clip: tuple[SyntheticClip, Flows]) -> None:
     truth = clip[0].alpha > 0.5
     rough = _trembling(truth)
     atlas = _laid_out([rough], clip)
-    (calmed,) = steadied(atlas, [rough], [[]], Silent())
+    (calmed,) = stabilise(atlas, [rough], [[]], Silent())
     assert calmed.shape == rough.shape
     assert calmed.dtype == np.float32
     assert 1 - _overlap(calmed, truth) < 0.6 * (1 - _overlap(rough, truth))
     before = atlas.tensors["fg_distance"].clone()
-    outline(atlas, [calmed], CONFIG)
+    reset_opacity(atlas, [calmed], CONFIG)
     assert not torch.equal(before, atlas.tensors["fg_distance"])
     found = np.stack([atlas.opacity("foreground", torch.tensor([t]))[0, 0] for t in range(T)])
     assert _overlap(found, truth) > _overlap(rough, truth) + 0.02
 
 
-def test_steady_masks_and_exact_frames_are_not_touched(clip: tuple[SyntheticClip, Flows]) -> None:
+def test_steady_masks_and_exact_frames_do_not_change(clip: tuple[SyntheticClip, Flows]) -> None:
     truth = clip[0].alpha > 0.5
     steady = truth.astype(np.float32)
-    (same,) = steadied(_laid_out([steady], clip), [steady], [[]], Silent())
+    (same,) = stabilise(_laid_out([steady], clip), [steady], [[]], Silent())
     assert np.array_equal(same, steady)
 
     rough = _trembling(truth)
     rough[5] = truth[5]
-    (calmed,) = steadied(_laid_out([rough], clip), [rough], [[5]], Silent())
+    (calmed,) = stabilise(_laid_out([rough], clip), [rough], [[5]], Silent())
     assert np.array_equal(calmed[5], rough[5])
     assert not np.array_equal(calmed[6], rough[6])
 
@@ -95,7 +95,7 @@ def test_an_object_in_front_says_nothing_about_the_one_behind(
     seen = np.where(front > 0.5, 0, _trembling(truth)).astype(np.float32)
     assert (truth[4:8] & (front[4:8] > 0.5)).any()
     atlas = _laid_out([front, seen], clip)
-    _, calmed = steadied(atlas, [front, seen], [[], []], Silent())
+    _, calmed = stabilise(atlas, [front, seen], [[], []], Silent())
     assert not calmed[front > 0.5].any()
     here = [8, 9]  # just after it was hidden
     assert _overlap(calmed[here], truth[here]) > _overlap(seen[here], truth[here])
@@ -104,4 +104,4 @@ def test_an_object_in_front_says_nothing_about_the_one_behind(
 def test_no_object_and_a_single_frame_pass_through(clip: tuple[SyntheticClip, Flows]) -> None:
     none = np.zeros((T, H, W), np.float32)
     atlas = _laid_out([none], clip)
-    assert not steadied(atlas, [none], [[]], Silent())[0].any()
+    assert not stabilise(atlas, [none], [[]], Silent())[0].any()

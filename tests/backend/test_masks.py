@@ -1,4 +1,4 @@
-"""Sources of masks beside masks: boxes, strokes, texts, models; and what is told of doubt."""
+"""Other sources of masks: boxes, strokes, texts, models; and how doubtful masks are reported."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ import pytest
 import torch
 
 from backend.masks import confidence, resolve
-from backend.masks.boxes import Boxed, from_box
+from backend.masks.boxes import BACKGROUND, NOTHING, OBJECT, Boxed, from_box, read_strokes
 from backend.masks.carry import carry
 from backend.masks.grabcut import cut
 from backend.masks.prompts import MaskPrompts
-from backend.masks.segmenters.base import Click, Prompts, Segmented
+from backend.masks.segmenters.base import Click, Segmented, SegmenterPrompts
 from backend.masks.segmenters.load import load_segmenter
-from backend.masks.strokes import BACKGROUND, NOTHING, OBJECT, read_strokes
 from backend.motion import flow
 from backend.progress import Cancelled, Silent
 from protocol.jobs import JobError
@@ -110,14 +109,14 @@ def test_a_box_can_be_stopped_at_any_time(scene) -> None:
         resolve.resolve_masks(frames, MaskPrompts("key", boxes={2: box}), flows, Stop())
 
 
-def test_rounds_of_grabcut_one_by_one_are_the_same(scene) -> None:
+def test_grabcut_round_by_round_is_the_same(scene) -> None:
     frames, truth, _ = scene
     label = np.where(truth[0], cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     label[:8] = cv2.GC_BGD
     given, ticks = label.copy(), []
     ours = cut(frames[0], label, 4, pad=200, tick=lambda: ticks.append(0))
     assert len(ticks) >= 4
-    assert (label == given).all(), "what is given is left alone"
+    assert (label == given).all(), "labels that are given do not change"
     cv2.setRNGSeed(0)
     whole, _, _ = cv2.grabCut(frames[0].copy(), given, (0, 0, 0, 0), np.zeros((1, 65)),
                               np.zeros((1, 65)), 4, cv2.GC_INIT_WITH_MASK)  # fmt: skip
@@ -136,7 +135,7 @@ def test_a_frame_is_as_sure_as_what_is_given_next_to_it(scene, monkeypatch) -> N
     assert found.numbers["mask_worst_frame"] < T / 2
 
 
-def test_a_box_does_not_keep_what_goes_on_beside_it() -> None:
+def test_a_box_leaves_out_what_extends_beyond_it() -> None:
     frames, truth = moving_disc(35, 3)
     bank = np.zeros_like(truth)
     bank[:, 8:24] = True  # brighter than anything, behind the disc, and wider than its box
@@ -147,7 +146,7 @@ def test_a_box_does_not_keep_what_goes_on_beside_it() -> None:
     assert min(overlap(a > 0.5, b) for a, b in zip(out, truth, strict=True)) > 0.85
 
 
-def test_a_stroke_on_the_object_and_one_beside_it_are_enough(scene) -> None:
+def test_an_object_stroke_and_a_background_stroke_are_enough(scene) -> None:
     frames, truth, flows = scene
     strokes = np.zeros((H, W), np.uint8)
     strokes[32, 34:48] = 255
@@ -157,7 +156,7 @@ def test_a_stroke_on_the_object_and_one_beside_it_are_enough(scene) -> None:
     assert min(overlap(a > 0.5, b) for a, b in zip(out, truth, strict=True)) > 0.85
 
 
-def test_strokes_beside_the_object_alone_do_not_say_that_it_is_gone(scene) -> None:
+def test_background_strokes_alone_do_not_mean_that_the_object_is_gone(scene) -> None:
     frames, truth, flows = scene
     wrong = truth[0].copy()
     wrong[20:44, 2:16] = True  # a piece of the background
@@ -165,16 +164,16 @@ def test_strokes_beside_the_object_alone_do_not_say_that_it_is_gone(scene) -> No
     strokes[20:44:4, 2:17] = 64
     keys = {0: np.where(wrong, 255, 0).astype(np.uint8)}
     without = resolve.resolve_masks(frames, MaskPrompts("key", keys), flows, Silent()).masks
-    assert overlap(without[-1] > 0.5, truth[-1]) < 0.8, "the piece stays where nothing is said"
+    assert overlap(without[-1] > 0.5, truth[-1]) < 0.8, "the piece stays without strokes"
     prompts = MaskPrompts("key", keys, strokes={2: strokes}, size=(H, W))
     out = resolve.resolve_masks(frames, prompts, flows, Silent()).masks > 0.5
     assert min(overlap(out[t], truth[t]) for t in range(2, T)) > 0.85
     bare = MaskPrompts("key", strokes={2: strokes}, size=(H, W))
-    with pytest.raises(JobError, match="No stroke is on the object"):
+    with pytest.raises(JobError, match="No stroke or mask is on the object"):
         resolve.resolve_masks(frames, bare, flows, Silent())
 
 
-def test_a_picture_without_strokes_says_nothing(scene) -> None:
+def test_a_stroke_image_without_strokes_changes_nothing(scene) -> None:
     frames, truth, flows = scene
     keys = {0: np.where(truth[0], 255, 0).astype(np.uint8)}
     prompts = MaskPrompts("key", keys, strokes={2: np.zeros((H, W), np.uint8)}, size=(H, W))
@@ -242,15 +241,15 @@ def test_a_gap_of_one_frame_in_all_masks_is_filled_and_a_longer_one_is_meant(sce
 
 
 class Pretender:
-    """A segmenter that misses one frame, and remembers what it was asked."""
+    """A segmenter that misses one frame, and records its prompts."""
 
-    asked: Prompts
+    asked: SegmenterPrompts
 
     def __init__(self, truth: np.ndarray) -> None:
         self.truth = truth.copy()
         self.truth[2] = False
 
-    def segment(self, frames: np.ndarray, prompts: Prompts, report: object) -> Segmented:
+    def segment(self, frames: np.ndarray, prompts: SegmenterPrompts, report: object) -> Segmented:
         Pretender.asked = prompts
         return Segmented(self.truth, np.full(len(frames), 0.9, np.float32))
 
@@ -271,8 +270,10 @@ def test_a_segmenter_is_not_asked_first_where_the_object_is_not(scene) -> None:
                   first_frame=10)  # fmt: skip
     diary = Diary()
     resolve.resolve_masks(frames, prompts, flows, diary)
-    assert Pretender.asked == Prompts({}, (Click(3, 20, 32), Click(3, 2.5, 2.5, inside=False)))
-    assert any("of frame 11 are left out" in note for note in diary.notes)
+    assert Pretender.asked == SegmenterPrompts(
+        {}, (Click(3, 20, 32), Click(3, 2.5, 2.5, inside=False))
+    )
+    assert any("on frame 11 were ignored" in note for note in diary.notes)
     beside = MaskPrompts("segment", clicks=clicks[:1], segmenter=Pretender(truth))
     with pytest.raises(JobError) as caught:
         resolve.resolve_masks(frames, beside, flows, Silent())
@@ -284,7 +285,7 @@ def test_a_segmenter_is_not_asked_first_where_the_object_is_not(scene) -> None:
     [("best", "", "unknown_segmenter"), ("sam2", "", "segmenter_weights"),
      ("maskrcnn", "/no/such/file", "segmenter_weights")],
 )  # fmt: skip
-def test_what_a_segmenter_lacks_is_said_with_a_hint(name: str, weights: str, code: str) -> None:
+def test_what_a_segmenter_lacks_is_reported_with_a_hint(name: str, weights: str, code: str) -> None:
     with pytest.raises(JobError) as caught:
         load_segmenter(name, weights, CPU)
     assert caught.value.problem.code == code
@@ -333,7 +334,7 @@ def test_real_objects_are_found_from_one_box_and_from_nothing(
         assert np.mean([overlap(a, b) for a, b in zip(out, truth, strict=True)]) > least, source
 
 
-def test_a_long_round_of_grabcut_is_stopped_while_it_lasts(scene, monkeypatch) -> None:
+def test_a_long_round_of_grabcut_can_be_cancelled(scene, monkeypatch) -> None:
     frames, truth, _ = scene
     ended, ticks = threading.Event(), []
 

@@ -1,4 +1,4 @@
-"""Several objects that pass in front of each other: quality, and who hides whom."""
+"""Several objects that pass in front of each other: quality, and which hides which."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from crossing import Crossing
 
 from backend.atlas import engines
-from backend.atlas.brush import paint_in
+from backend.atlas.brush import paint_into_atlas
 from backend.atlas.explicit.config import AtlasConfig, preset
 from backend.atlas.explicit.fit import decompose
 from backend.atlas.explicit.model import Atlas
@@ -33,7 +33,7 @@ TINY = replace(preset("draft"), long_side=96, uv_steps=3, half_steps=4, full_ste
 
 
 class Diary(Silent):
-    """Remembers what it was told, and may stop at a step of the fit."""
+    """Records notes, and may stop at a step of the fit."""
 
     def __init__(self, stop: int = -1) -> None:
         self.stop = stop
@@ -154,7 +154,7 @@ def test_shares_are_a_partition_front_to_back(both: tuple[Crossing, Atlas]) -> N
     assert torch.equal(parts[0], front)
     assert (parts[1][front == 1] == 0).all()
     hidden = atlas.opacity("foreground_2", t)[front == 1]
-    assert (hidden > 0.5).any(), "the one behind goes on under the one in front"
+    assert (hidden > 0.5).any(), "the one behind continues under the one in front"
 
 
 def test_paint_on_an_object_behind_never_covers_what_is_in_front(
@@ -176,7 +176,7 @@ def test_paint_on_an_object_behind_never_covers_what_is_in_front(
     assert np.abs(total - 255).max() <= 2, "no seam: together they cover the frame"
 
 
-def test_the_rim_in_front_shows_the_object_behind_and_not_the_background(
+def test_the_edge_in_front_shows_the_object_behind_not_the_background(
     both: tuple[Crossing, Atlas],
 ) -> None:
     """Where the two overlap, the background must not shine through along the edge."""
@@ -192,7 +192,7 @@ def test_paint_on_a_frame_stays_on_the_object_behind(both: tuple[Crossing, Atlas
     clip, atlas = both
     t = T // 3
     paint = torch.ones(1, 4, H, W)  # over the whole frame
-    painting = paint_in(atlas, "foreground_2", paint, t, Silent())
+    painting = paint_into_atlas(atlas, "foreground_2", paint, t, Silent())
     assert painting.error < 3
     share = clip.share("foreground_2")
     for index, out in enumerate(
@@ -202,8 +202,8 @@ def test_paint_on_a_frame_stays_on_the_object_behind(both: tuple[Crossing, Atlas
     assert painting.inside == pytest.approx(float(share[t].mean()), abs=0.02)
     front = np.where(clip.share("foreground")[t] > 0.999, 1.0, 0.0)
     on_front = paint * torch.from_numpy(cv2.erode(front, np.ones((9, 9)))).float()
-    with pytest.raises(JobError, match="outside of the foreground_2") as caught:
-        paint_in(atlas, "foreground_2", on_front, t, Silent())
+    with pytest.raises(JobError, match="outside the visible part of the foreground_2") as caught:
+        paint_into_atlas(atlas, "foreground_2", on_front, t, Silent())
     assert caught.value.problem.code == "paint_outside"
 
 
@@ -258,7 +258,7 @@ def test_an_interrupted_fit_of_several_ends_in_the_same_bytes(tmp_path: Path) ->
             run(clip, given(clip, "key", (0,)), TINY, Diary(stop), checkpoint)
     diary = Diary()
     resumed = run(clip, given(clip, "key", (0,)), TINY, diary, checkpoint)
-    assert "goes on" in diary.notes[0]
+    assert "resumes" in diary.notes[0]
     assert resumed.numbers == whole.numbers
     assert resumed.numbers["mask_confidence_2"] > 0
     for name, value in whole.tensors.items():
@@ -301,7 +301,7 @@ def test_frames_without_the_object_behind(small: Crossing) -> None:
     assert atlas.box("foreground_2", torch.tensor([3])).tolist() == [[0, 0, 0, 0]]
 
 
-def test_an_object_that_is_not_there_at_all_when_that_is_said(small: Crossing) -> None:
+def test_an_object_of_mode_none_is_empty(small: Crossing) -> None:
     atlas = run(small, [given(small)[0], MaskPrompts("none")], TINY)
     sound(atlas)
     assert atlas.layers == small.layers
@@ -321,7 +321,7 @@ FULL = np.full((64, 96), 255, np.uint8)
 @pytest.mark.parametrize(
     ("code", "front", "behind", "words"),
     [
-        ("no_foreground_2", {}, {0: EMPTY}, r"Object 2 \(foreground_2\): Every mask"),
+        ("no_foreground_2", {}, {0: EMPTY}, r"Object 2 \(foreground_2\): All masks"),
         (
             "no_foreground_2",
             {0: FULL},

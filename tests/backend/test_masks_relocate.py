@@ -1,4 +1,4 @@
-"""A small object that moves further in a frame than flow can see is not lost."""
+"""A small object that moves further per frame than flow can follow is not lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Pixels = np.ndarray
 
 
 def wall() -> Pixels:
-    """A picture of soft, greenish stains, wider than the frame: uint8 [H,W+60,3]."""
+    """An image of soft, greenish stains, wider than the frame: uint8 [H,W+60,3]."""
     rng = np.random.default_rng(3)
     coarse = rng.integers(40, 150, (H // 5, (W + 60) // 5, 1)) + rng.integers(0, 40, (20, 48, 3))
     coarse[..., 1] += 40
@@ -74,64 +74,67 @@ def pan() -> Pixels:
 
 def test_how_it_moves_and_grows_is_found() -> None:
     frames, masks = flown((16, 5), grow=1.1)
-    step = relocate.pursue(frames[3], frames[4], masks[3], pan(), pan(), None)
+    step = relocate.find_moved(frames[3], frames[4], masks[3], pan(), pan(), None)
     assert step is not None
-    own = relocate.field(step, (H, W))
+    own = relocate.motion_field(step, (H, W))
     assert np.abs(own[masks[3]].mean(0) - (16, 5)).max() < 0.7
     assert 1.05 < np.sqrt(np.linalg.det(step)) < 1.15
-    back = flow.pull(masks[3].astype(np.float32), relocate.field(np.linalg.inv(step), (H, W))) > 0.5
+    back = (
+        flow.pull(masks[3].astype(np.float32), relocate.motion_field(np.linalg.inv(step), (H, W)))
+        > 0.5
+    )
     assert overlap(back, masks[4]) > 0.85
 
 
 def test_what_flow_follows_is_left_to_it() -> None:
     frames, masks = flown((16, 5))
     right = np.full((H, W, 2), (16, 5), np.float32)
-    assert relocate.pursue(frames[3], frames[4], masks[3], right, pan(), None) is None
+    assert relocate.find_moved(frames[3], frames[4], masks[3], right, pan(), None) is None
 
 
 def test_what_is_not_there_is_not_found() -> None:
     frames, masks = flown((16, 5))
     empty = wall()[:, PAN * 4 : PAN * 4 + W]
-    assert relocate.pursue(frames[3], empty, masks[3], pan(), pan(), None) is None
+    assert relocate.find_moved(frames[3], empty, masks[3], pan(), pan(), None) is None
     nothing = np.zeros((H, W), np.bool_)
-    assert relocate.pursue(frames[3], frames[4], nothing, pan(), pan(), None) is None
+    assert relocate.find_moved(frames[3], frames[4], nothing, pan(), pan(), None) is None
 
 
-def test_of_two_that_look_alike_the_one_that_goes_on_is_it() -> None:
+def test_of_two_lookalikes_the_one_with_the_same_motion_wins() -> None:
     frames, masks = flown((22, 0), start=(0, 30))
     twin = flown((-22, 0), start=(2 * 22 * 4, 30))[0][5]  # as far on the other side
     seen = twin != wall()[:, PAN * 5 : PAN * 5 + W]
     both = np.where(seen, twin, frames[5])
     for way in (22, -22):
         before = np.full((H, W, 2), (way, 0), np.float32)
-        step = relocate.pursue(frames[4], both, masks[4], pan(), pan(), before)
+        step = relocate.find_moved(frames[4], both, masks[4], pan(), pan(), before)
         assert step is not None
-        assert relocate.field(step, (H, W))[masks[4]].mean(0)[0] == pytest.approx(way, abs=1)
+        assert relocate.motion_field(step, (H, W))[masks[4]].mean(0)[0] == pytest.approx(way, abs=1)
 
 
 def test_one_that_leaves_is_followed_as_far_as_it_is_seen() -> None:
     frames, masks = flown((16, 0), start=(W - 3 - 16 * 5, 40))
-    step = relocate.pursue(frames[4], frames[5], masks[4], pan(), pan(), None)
+    step = relocate.find_moved(frames[4], frames[5], masks[4], pan(), pan(), None)
     assert masks[5].any()
     assert masks[5].sum() < 0.75 * masks[4].sum()
     assert step is not None
-    assert relocate.field(step, (H, W))[masks[4]].mean(0)[0] == pytest.approx(16, abs=1.5)
+    assert relocate.motion_field(step, (H, W))[masks[4]].mean(0)[0] == pytest.approx(16, abs=1.5)
 
 
-def test_a_large_object_is_looked_for_in_small_pictures() -> None:
+def test_a_large_object_is_searched_for_in_small_images() -> None:
     frames, masks = flown((18, 6))
     large = [cv2.resize(one, None, fx=5, fy=5, interpolation=cv2.INTER_CUBIC) for one in frames]
     mask = cv2.resize(masks[2].astype(np.uint8), None, fx=5, fy=5) > 0
     size = (mask.shape[0], mask.shape[1], 2)
     rest = np.full(size, (-5 * PAN, 0), np.float32)
-    step = relocate.pursue(large[2], large[3], mask, rest, rest, None)
+    step = relocate.find_moved(large[2], large[3], mask, rest, rest, None)
     assert step is not None
-    moved = relocate.field(step, size[:2])[mask].mean(0)
+    moved = relocate.motion_field(step, size[:2])[mask].mean(0)
     assert np.abs(moved - (90, 30)).max() < 3
     whole = np.ones((300, 400), np.bool_)  # more pixels than OpenCV looks up in a row
     grey = np.full((300, 400, 3), 90, np.uint8)
     own = np.zeros((300, 400, 2), np.float32)
-    assert relocate.pursue(grey, grey + 60, whole, own, own, None) is None
+    assert relocate.find_moved(grey, grey + 60, whole, own, own, None) is None
 
 
 def test_what_is_painted_on_the_wall_is_not_the_object() -> None:
@@ -140,7 +143,7 @@ def test_what_is_painted_on_the_wall_is_not_the_object() -> None:
     y, x = np.nonzero(masks[3])
     first, empty = frames[3].copy(), wall()[:, PAN * 4 : PAN * 4 + W].copy()
     first[y + 12, x + 14], empty[y + 12, x + 14 - PAN] = bird, bird
-    assert relocate.pursue(first, empty, masks[3], pan(), pan(), None) is None
+    assert relocate.find_moved(first, empty, masks[3], pan(), pan(), None) is None
 
 
 @pytest.mark.parametrize("turns", [W + 30, W + 400], ids=["comes back", "stays away"])
@@ -162,7 +165,7 @@ def test_what_comes_back_comes_from_outside(x: int, back: bool) -> None:
     frames, masks = flown((16, 5))
     there = flown((0, 0), start=(x, 40))[0][4]
     empty = wall()[:, PAN * 3 : PAN * 3 + W].copy()
-    step = relocate.returned(frames[2], masks[2], empty, there, pan(), 10.0)
+    step = relocate.find_returned(frames[2], masks[2], empty, there, pan(), 10.0)
     assert (step is not None) == back
     other = np.where(there != wall()[:, PAN * 4 : PAN * 4 + W], there[..., ::-1], there)
-    assert relocate.returned(frames[2], masks[2], empty, other, pan(), 10.0) is None
+    assert relocate.find_returned(frames[2], masks[2], empty, other, pan(), 10.0) is None

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from backend.masks.segmenters import maskrcnn
-from backend.masks.segmenters.base import Click, Prompts
+from backend.masks.segmenters.base import Click, SegmenterPrompts
 from backend.masks.segmenters.load import load_segmenter
 from backend.progress import Cancelled, Silent
 from protocol.jobs import JobError
@@ -77,13 +77,15 @@ def sam2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     "prompts",
     [
-        Prompts(boxes={1: (10, 10, 40, 50)}),
-        Prompts(boxes={}, clicks=(Click(2, 20, 20), Click(2, 60, 50, inside=False))),
-        Prompts(boxes={0: (10, 10, 40, 50)}, clicks=(Click(3, 20, 20),)),
+        SegmenterPrompts(boxes={1: (10, 10, 40, 50)}),
+        SegmenterPrompts(boxes={}, clicks=(Click(2, 20, 20), Click(2, 60, 50, inside=False))),
+        SegmenterPrompts(boxes={0: (10, 10, 40, 50)}, clicks=(Click(3, 20, 20),)),
     ],
     ids=["box", "clicks", "both"],
 )
-def test_sam2_answers_every_frame(sam2_folder: Path, frames: np.ndarray, prompts: Prompts) -> None:
+def test_sam2_answers_every_frame(
+    sam2_folder: Path, frames: np.ndarray, prompts: SegmenterPrompts
+) -> None:
     report = Counting()
     found = load_segmenter("sam2", str(sam2_folder), CPU).segment(frames, prompts, report)
     assert found.masks.shape == (4, 60, 80)
@@ -93,10 +95,10 @@ def test_sam2_answers_every_frame(sam2_folder: Path, frames: np.ndarray, prompts
     assert report.count >= 4
 
 
-def test_sam2_stops_when_told(sam2_folder: Path, frames: np.ndarray) -> None:
+def test_sam2_can_be_cancelled(sam2_folder: Path, frames: np.ndarray) -> None:
     segmenter = load_segmenter("sam2", str(sam2_folder), CPU)
     with pytest.raises(Cancelled):
-        segmenter.segment(frames, Prompts(boxes={0: (0, 0, 40, 40)}), Counting(stop=1))
+        segmenter.segment(frames, SegmenterPrompts(boxes={0: (0, 0, 40, 40)}), Counting(stop=1))
 
 
 def test_sam2_weights_that_are_none_are_named(tmp_path: Path) -> None:
@@ -121,14 +123,14 @@ def rcnn_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_mask_rcnn_runs_from_a_file(
     rcnn_file: Path, frames: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Random weights see nothing for sure: with any score allowed, something is followed."""
+    """Random weights find nothing certain: with any score allowed, something is followed."""
     segmenter = load_segmenter("maskrcnn", str(rcnn_file), CPU)
     segmenter.model.transform.min_size, segmenter.model.transform.max_size = (64,), 96
-    prompts = Prompts(boxes={1: (10, 10, 70, 50)})
+    prompts = SegmenterPrompts(boxes={1: (10, 10, 70, 50)})
     nothing = segmenter.segment(frames[:2], prompts, Silent())
     assert nothing.masks.shape == (2, 60, 80)
     assert not nothing.masks[nothing.confidence == 0].any()
-    monkeypatch.setattr(maskrcnn, "LEAST_SCORE", 0.0)
+    monkeypatch.setattr(maskrcnn, "MIN_SCORE", 0.0)
     report = Counting()
     found = segmenter.segment(frames[:2], prompts, report)
     assert report.count == 2

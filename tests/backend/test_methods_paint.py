@@ -12,7 +12,7 @@ import torch
 from flat_atlas import FlatAtlas
 from jobs import Job
 
-from backend.atlas.brush import on_whole, paint_in
+from backend.atlas.brush import expand_to_atlas, paint_into_atlas
 from backend.atlas.explicit.config import preset
 from backend.atlas.explicit.fit import decompose
 from backend.atlas.render import render_layer
@@ -80,12 +80,12 @@ def test_the_painted_frame_comes_back_as_painted_and_the_rest_is_untouched(job: 
 def test_the_painting_alone_gives_the_frame_back_too(atlas: FlatAtlas) -> None:
     image = stroke(40, 30)
     image[..., 1:3] = 30  # lines of one pixel are softer: texels do not overshoot
-    painting = paint_in(atlas, "foreground", to_tensor(image, atlas.device), 2, Silent())  # type: ignore[arg-type]
+    painting = paint_into_atlas(atlas, "foreground", to_tensor(image, atlas.device), 2, Silent())  # type: ignore[arg-type]
     assert painting.error < 2.5
     assert painting.inside == 1
     rows = painting.rgba.shape[-2] / (painting.window[3] - painting.window[1]) * 2
     assert rows / 45 * atlas.scale == pytest.approx(2, abs=0.1), "texels a pixel"
-    shown = on_whole(painting, (180, 240))
+    shown = expand_to_atlas(painting, (180, 240))
     assert shown.shape == (1, 4, 180, 240)
     assert 0.01 < (shown[:, 3] > 0.5).float().mean() < 0.1
 
@@ -165,7 +165,7 @@ def test_paint_to_the_very_rim_and_of_one_pixel(job: Noise) -> None:
 def test_paint_on_a_map_that_is_one_point_stays_finite() -> None:
     atlas = FlatAtlas(SIZE, (45, 60), scale=0.0, shift=0.0, object=OBJECT)
     image = to_tensor(stroke(40, 30), torch.device("cpu"))
-    painting = paint_in(atlas, "foreground", image, 0, Silent())
+    painting = paint_into_atlas(atlas, "foreground", image, 0, Silent())
     assert bool(painting.rgba.isfinite().all())
     assert np.isfinite([*painting.window, painting.inside, painting.error]).all()
 
@@ -180,7 +180,7 @@ def test_marks_are_where_the_truth_has_them() -> None:
     for layer, (x, y) in (("foreground", (98.5, 60.5)), ("background", (40.5, 30.5))):
         image = np.zeros((96, 160, 4), np.uint8)
         image[..., 3] = np.rint(np.clip(3.5 - np.hypot(xx - x, yy - y), 0, 1) * 255)
-        painting = paint_in(atlas, layer, to_tensor(image, atlas.device), 0, Silent())
+        painting = paint_into_atlas(atlas, layer, to_tensor(image, atlas.device), 0, Silent())
         (out,) = render_layer(
             atlas, layer, painting.rgba, Silent(), frames=(9, 9), window=painting.window
         )

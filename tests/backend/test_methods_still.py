@@ -13,7 +13,7 @@ from tiny_clip import tiny_model
 
 from backend.clip import cache
 from backend.context import Context
-from backend.masks.segmenters.base import Prompts, Segmented
+from backend.masks.segmenters.base import Segmented, SegmenterPrompts
 from backend.methods import mask_prompts
 from backend.methods.dispatch import run_job, with_defaults
 from backend.painters import text2live
@@ -59,7 +59,7 @@ class Still(Job):
         blob = cv2.GaussianBlur(TRUTH.astype(np.float32), (0, 0), 5)
         return lambda frame: cv2.resize(blob, (frame.shape[1], frame.shape[0]))
 
-    def segment(self, frames: np.ndarray, prompts: Prompts, report: object) -> Segmented:
+    def segment(self, frames: np.ndarray, prompts: SegmenterPrompts, report: object) -> Segmented:
         size = (frames.shape[2], frames.shape[1])
         return Segmented(cv2.resize(TRUTH.astype(np.uint8), size)[None] > 0, np.ones(1, np.float32))
 

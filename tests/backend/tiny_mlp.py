@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from backend.atlas.mlp.config import TUNED, MlpConfig
-from backend.atlas.mlp.footage import Footage
-from backend.atlas.mlp.train import gather
+from backend.atlas.mlp.rays import RaySampler
+from backend.atlas.mlp.train import prepare
 from backend.masks.prompts import MaskPrompts
 from backend.progress import Silent
 from scripts.make_clip import SyntheticClip
@@ -28,6 +28,6 @@ def keys(clip: SyntheticClip) -> dict[int, np.ndarray]:
     return dict(enumerate(clip.masks()))
 
 
-def footage_of(clip: SyntheticClip, config: MlpConfig = TINY) -> Footage:
-    footage, _ = gather(clip.frames, MaskPrompts("all", keys(clip)), config, CPU, Silent())
+def footage_of(clip: SyntheticClip, config: MlpConfig = TINY) -> RaySampler:
+    footage, _ = prepare(clip.frames, MaskPrompts("all", keys(clip)), config, CPU, Silent())
     return footage

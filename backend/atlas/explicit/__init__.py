@@ -1,1 +1,1 @@
-"""The first engine: an explicit atlas, splines and images fitted directly."""
+"""The engine explicit: splines, images and opacities fitted directly."""

@@ -7,45 +7,26 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from backend.atlas.explicit.config import AtlasConfig
-from backend.atlas.explicit.keyframes import add, calm, moments, spread
+from backend.atlas.explicit.keyframes import add_frames, denoise, keyframe_times, spread
 from backend.atlas.explicit.model import Atlas
 from backend.atlas.layers import BACKGROUND, opacities, over, prefix, shares, visibility
 from backend.atlas.sampling import push_pull, sample, splat
 from backend.progress import Reporter
 
 PHASE = "Painting the atlas"
-BLOCK = 8
 SEEN = 0.05  # pixels that must fall on a texel for it to be seen
 OWN = 0.4  # weighted mean share of the layer in a texel's pixels that makes the colour its own
-RELIGHT = 0.5  # damping: image and light answer the same residual
+RELIGHT = 0.5  # damping: image and light both correct the same residual
 STILL = 0.02  # squared brightness below which a cell's light hardly moves
 DARKEST = 1.0  # largest logarithm of a gain
 BATCH = 2  # frames at a time
 
 
-def held_out_blocks(size: tuple[int, int, int], share: float, generator: torch.Generator) -> Tensor:
-    """Pixels that colours may use: bool [T,1,h,w]; a share of 8×8 blocks is kept out.
-
-    Clips under eight frames keep every pixel: there other frames could not fill the gaps.
-    """
-    count, h, w = size
-    rows, columns = -(-h // BLOCK), -(-w // BLOCK)
-    draw = torch.rand(count, 1, rows, columns, generator=generator)
-    if count < 8:
-        return torch.ones(count, 1, h, w, dtype=torch.bool)
-    blocks = F.interpolate((draw >= share).float(), scale_factor=BLOCK, mode="nearest")
-    return blocks[:, :, :h, :w].bool()
-
-
-def _batches(atlas: Atlas) -> list[Tensor]:
-    return list(torch.split(torch.arange(atlas.frames, device=atlas.device), BATCH))
-
-
 @torch.no_grad()
-def paint(atlas: Atlas, frames: Tensor, kept: Tensor, report: Reporter) -> None:
-    """Fill all images with the frames' mean colours, and holes from round them.
+def initial_colours(atlas: Atlas, frames: Tensor, kept: Tensor, report: Reporter) -> None:
+    """Set all images to the frames' mean colours, holes filled from around them; set coverage.
 
-    frames: uint8 [T,3,h,w]; kept: bool [T,1,h,w]. Also sets the coverage.
+    frames: uint8 [T,3,h,w]; kept: bool [T,1,h,w].
     """
     for layer in atlas.layers:
         k, size = prefix(layer), _texels(atlas, layer)
@@ -57,39 +38,38 @@ def paint(atlas: Atlas, frames: Tensor, kept: Tensor, report: Reporter) -> None:
             values = torch.cat([frames[t].float() / 255 * weight, weight, share * kept[t]], 1)
             total += splat(values, atlas.uv(layer, t, atlas.work), size)
         mean = total[:, :3] / total[:, 3:4].clamp(min=1e-6)
-        own, cover = _seen(total[:, 3:4], total[:, 4:])
+        own, cover = _coverage(total[:, 3:4], total[:, 4:])
         atlas.tensors[f"{k}_cover"] = cover
         atlas.tensors[f"{k}_image"] = push_pull(mean, own).clamp(0, 1)
 
 
-def part(atlas: Atlas, config: AtlasConfig) -> None:
-    """Give each layer a picture for each of its moments, all alike; none where one will do."""
+def split_into_keyframes(atlas: Atlas, config: AtlasConfig) -> None:
+    """Give each layer one image per keyframe, all equal to start with; none where one will do."""
     for layer in atlas.layers:
         k, image = prefix(layer), atlas.image(layer)
-        room = int(config.key_texels / image[0, 0].numel())
-        times = moments(atlas.frames, min(config.keys, room), config.key_every).to(atlas.device)
+        most = min(config.keys, int(config.key_texels / image[0, 0].numel()))
+        times = keyframe_times(atlas.frames, most, config.key_every).to(atlas.device)
         if len(times) > 1:
             atlas.tensors[f"{k}_times"] = times
             atlas.tensors[f"{k}_keys"] = image.repeat(len(times), 1, 1, 1)
 
 
-def quieten(atlas: Atlas, config: AtlasConfig) -> None:
-    """Keep of the layers' changes only those that are seen."""
+def denoise_keyframes(atlas: Atlas, config: AtlasConfig) -> None:
+    """Remove differences between keyframes that are below the noise."""
     for layer in atlas.layers:
         k = prefix(layer)
         if f"{k}_keys" in atlas.tensors:
             density = config.bg_texels if layer == BACKGROUND else config.fg_texels
             keys, cover = atlas.tensors[f"{k}_keys"], atlas.coverage(layer)
-            blur = config.key_blur * density
-            calmed = calm(keys, atlas.image(layer), cover, blur)
-            atlas.tensors[f"{k}_keys"] = calmed.clamp(0, 1)
+            smooth = denoise(keys, atlas.image(layer), cover, config.key_blur * density)
+            atlas.tensors[f"{k}_keys"] = smooth.clamp(0, 1)
 
 
 @torch.no_grad()
-def choose(atlas: Atlas) -> None:
-    """Make the moment that shows most of an object the picture of its atlas.
+def pick_images(atlas: Atlas) -> None:
+    """Make the keyframe that shows most of an object the image of its atlas.
 
-    The background's stays the mean of them all: the clean plate.
+    The background's image stays the mean over time: the clean plate.
     """
     for layer in atlas.layers:
         k = prefix(layer)
@@ -108,22 +88,6 @@ def choose(atlas: Atlas) -> None:
         atlas.tensors[f"{k}_image"] = atlas.tensors[f"{k}_keys"][best : best + 1].float()
 
 
-def _seen(squares: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
-    """Texels whose colour is known, and the coverage, from what they gathered: 0 or 1.
-
-    A texel only ever seen through a soft edge is the other layer's colour as much as its own:
-    it is not covered, and takes its colour from its neighbours like an unseen one.
-    """
-    own = ((shares > SEEN) & (squares > OWN * shares)).float()
-    # Texels are smaller than pixels: what lies between two seen ones is seen.
-    return own, -F.max_pool2d(-F.max_pool2d(own, 3, 1, 1), 3, 1, 1)
-
-
-def _held(atlas: Atlas, k: str) -> str:
-    """Which tensor a layer's colours are in."""
-    return f"{k}_keys" if f"{k}_keys" in atlas.tensors else f"{k}_image"
-
-
 @torch.no_grad()
 def sweep(
     atlas: Atlas,
@@ -136,13 +100,16 @@ def sweep(
 ) -> None:
     """One SIRT sweep: A += gain · splat(w·residual) / splat(w²), w the layer's share of a pixel.
 
-    fill: take colours that no frame shows from round them. Not after the joint phase: it has
-    found colours for the object's edge that are better than that.
+    fill: fill colours that no frame shows from around them. Not after the joint phase: it has
+    found better colours for the object's edge.
     """
     layers = {layer: prefix(layer) for layer in atlas.layers}
     sums = {
         k: torch.zeros(
-            len(atlas.tensors[_held(atlas, k)]), 6, *_texels(atlas, layer), device=atlas.device
+            len(atlas.tensors[_colours_of(atlas, k)]),
+            6,
+            *_texels(atlas, layer),
+            device=atlas.device,
         )
         for layer, k in layers.items()
     }
@@ -163,8 +130,8 @@ def sweep(
             _relight(atlas, k, t, residual, seen[layer], weight)
     for k in layers.values():
         shown = sums[k][:, 4:].sum(0, keepdim=True)
-        own, cover = _seen(shown[:, 1:], shown[:, :1])
-        now, found = atlas.tensors[_held(atlas, k)], sums[k][:, :4]
+        own, cover = _coverage(shown[:, 1:], shown[:, :1])
+        now, found = atlas.tensors[_colours_of(atlas, k)], sums[k][:, :4]
         found = spread(found) if len(now) > 1 else found
         step = gain * found[:, :3] / found[:, 3:].clamp(min=SEEN)
         if fill:
@@ -173,7 +140,32 @@ def sweep(
             cover = torch.maximum(cover, atlas.tensors[f"{k}_cover"])
             now = now + step * cover
         atlas.tensors[f"{k}_cover"] = cover
-        atlas.tensors[_held(atlas, k)] = now.clamp(0, 1)
+        atlas.tensors[_colours_of(atlas, k)] = now.clamp(0, 1)
+
+
+def _batches(atlas: Atlas) -> list[Tensor]:
+    return list(torch.split(torch.arange(atlas.frames, device=atlas.device), BATCH))
+
+
+def _colours_of(atlas: Atlas, k: str) -> str:
+    """Name of the tensor that holds a layer's colours."""
+    return f"{k}_keys" if f"{k}_keys" in atlas.tensors else f"{k}_image"
+
+
+def _texels(atlas: Atlas, layer: str) -> tuple[int, int]:
+    shape = atlas.image(layer).shape
+    return shape[2], shape[3]
+
+
+def _coverage(squares: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
+    """Texels whose colour is known, and the coverage, from what they gathered: 0 or 1.
+
+    A texel only ever seen through a soft edge holds as much of the other layer's colour as of its
+    own: it is not covered, and takes its colour from its neighbours like an unseen one.
+    """
+    own = ((shares > SEEN) & (squares > OWN * shares)).float()
+    # Texels are smaller than pixels: what lies between two seen ones is seen.
+    return own, -F.max_pool2d(-F.max_pool2d(own, 3, 1, 1), 3, 1, 1)
 
 
 def _collect(atlas: Atlas, layer: str, t: Tensor, values: Tensor, uv: Tensor, sums: Tensor) -> None:
@@ -183,20 +175,15 @@ def _collect(atlas: Atlas, layer: str, t: Tensor, values: Tensor, uv: Tensor, su
         sums += splat(values, uv, size)
         return
     each = [splat(v[None], at[None], size)[0] for v, at in zip(values, uv, strict=True)]
-    add(sums, atlas.tensors[f"{prefix(layer)}_times"], t, torch.stack(each))
+    add_frames(sums, atlas.tensors[f"{prefix(layer)}_times"], t, torch.stack(each))
 
 
 def _relight(
     atlas: Atlas, k: str, t: Tensor, residual: Tensor, seen: Tensor, weight: Tensor
 ) -> None:
-    """Move the light grids of frames towards the least squares of what is left over, per cell."""
+    """Move the frames' light grids towards the least-squares fit of the residual, per cell."""
     grid = atlas.tensors[f"{k}_gain"]
     size = (grid.shape[2], grid.shape[3])
     left = F.adaptive_avg_pool2d((residual * seen).sum(1, keepdim=True) * weight, size)
     square = F.adaptive_avg_pool2d((seen * seen).sum(1, keepdim=True) * weight, size)
     grid[t] = (grid[t] + RELIGHT * left / (square + STILL)).clamp(-DARKEST, DARKEST)
-
-
-def _texels(atlas: Atlas, layer: str) -> tuple[int, int]:
-    shape = atlas.image(layer).shape
-    return shape[2], shape[3]

@@ -1,4 +1,4 @@
-"""Every constant of the decomposition, and the three presets. Imports no torch."""
+"""Settings of the explicit engine and its three presets. Imports no torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class AtlasConfig:
     full_steps: int
     """Joint steps on working-size frames."""
     seed: int = 0
-    """Decides the frames drawn at each step and the held-out blocks."""
+    """Seed of the frames drawn at each step and of the held-out blocks."""
 
     gaps: tuple[int, ...] = (1, 2, 4, 8)
     """Frame distances at which optical flow is measured; each is twice the one before."""
@@ -38,17 +38,17 @@ class AtlasConfig:
     bg_texels: float = 1.0
     """Background atlas texels per pixel; denser lowers the held-out quality."""
     max_canvas: float = 4.0
-    """An atlas is at most this many frames wide and high; what lies beyond is its border colour."""
+    """An atlas is at most this many frames wide and high; beyond it, its edge colour repeats."""
 
     keys: int = 20
-    """At most so many pictures of a layer over time; 1: one for all frames. They explain water, and
-    an object that turns or shines. They share coordinates: what is painted is one picture still."""
+    """Most keyframe images of a layer over time; 1: one for all frames. They capture water, and
+    an object that turns or shines. They share coordinates, so an edit is still one image."""
     key_every: float = 5.0
-    """Frames between two of these pictures, about; more where there would be too many."""
+    """Frames between two keyframes, roughly; more if there would be too many."""
     key_texels: float = 16e6
-    """Texels of all of a layer's pictures: fewer pictures of large atlases."""
+    """Most texels in all keyframes of a layer: large atlases have fewer keyframes."""
     key_blur: float = 0.7
-    """Pixels over which their changes are softened, so that they hold no single frame's noise."""
+    """Pixels over which differences between keyframes are blurred, to drop single frames' noise."""
 
     gain_cell: float = 12.0
     """Side of a cell of the light grids."""
@@ -60,18 +60,18 @@ class AtlasConfig:
     band_most: float = 0.03
     """... and at most this share of the frame's width."""
     edge_free: float = 1.5
-    """Closer to the mask's edge than this the mask does not pull at alpha."""
+    """Pixels closer to the mask's edge than this are free of the mask loss."""
 
     pairs: int = 2
     """Frame pairs per joint step on a CPU."""
     pairs_cuda: int = 4
     """Frame pairs per joint step on a GPU."""
     sweeps: int = 3
-    """Linear colour sweeps after the splat and between the two joint phases."""
+    """Linear colour sweeps after the splat and after each joint phase."""
     sweep_gain: float = 1.2
     """Over-relaxation of a sweep."""
     held_out: float = 0.03
-    """Share of 8×8 blocks kept from colour until the quality has been measured on them."""
+    """Share of 8×8 blocks that colours are not fitted to until the quality has been measured."""
 
     lr_fg: float = 0.15
     """Adam's rate for the foreground's knots, pixels."""
@@ -84,7 +84,7 @@ class AtlasConfig:
     lr_gain: float = 0.01
     """Adam's rate for the light grids, logarithm."""
     half_decay: tuple[float, float] = (1.0, 0.25)
-    """All rates are multiplied by a factor that falls from the first to the second ..."""
+    """All rates are multiplied by a factor that falls from the first value to the second ..."""
     full_decay: tuple[float, float] = (0.7, 0.04)
     """... in the half-size and in the working-size phase."""
 
@@ -99,9 +99,9 @@ class AtlasConfig:
     w_flow: tuple[float, float] = (2e-3, 5e-4)
     """Disagreement of coordinates along optical flow, per pixel, from first to last joint step."""
     w_flow_alone: float = 0.05
-    """The same before any colour, where it has only rigidity to balance."""
+    """The same before any colour is fitted, when only rigidity opposes it."""
     flow_cap: float = 5.0
-    """That disagreement stops growing here."""
+    """Largest disagreement that counts, pixels."""
     w_alpha_flow: float = 0.05
     """Change of opacity along flow of gaps 1 and 2."""
     w_gain: float = 0.02

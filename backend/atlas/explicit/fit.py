@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from backend.atlas.explicit.colours import choose, paint, part, quieten, sweep
+from backend.atlas.explicit.colours import (
+    denoise_keyframes,
+    initial_colours,
+    pick_images,
+    split_into_keyframes,
+    sweep,
+)
 from backend.atlas.explicit.config import AtlasConfig
-from backend.atlas.explicit.joint import Material, gather, joint, unwrap
+from backend.atlas.explicit.joint import FULL, HALF, FitData, JointFit, prepare, unwrap
 from backend.atlas.explicit.model import Atlas
-from backend.atlas.explicit.reacquire import reunite
-from backend.atlas.explicit.stabilise import steadied
-from backend.atlas.explicit.start import begin, check, outline, set_canvas, working_size
-from backend.atlas.quality import measure, picture
+from backend.atlas.explicit.reacquire import reacquire
+from backend.atlas.explicit.stabilise import stabilise
+from backend.atlas.explicit.start import reset_opacity, set_canvas, starting_atlas
+from backend.atlas.inputs import check_clip, shrink, working_size
+from backend.atlas.quality import measure, preview_image
 from backend.atlas.report import examine, verdict
-from backend.checkpoint import Checkpoint
+from backend.checkpoint import Checkpoint, State
 from backend.masks.objects import resolve_objects
 from backend.masks.prompts import MaskPrompts
 from backend.motion import flow
@@ -36,78 +42,110 @@ def decompose(
 ) -> Atlas:
     """Decompose a clip.
 
-    frames: uint8 [T,H,W,3] sRGB. objects: front to back. checkpoint: where the state is
-    kept meanwhile, and gone on from. Returns the Atlas on `device`; measures of the masks are in
-    its numbers. JobError for what cannot be decomposed, each with a hint. On a CPU the same input
-    and seed give the same bytes, interrupted or not.
+    frames: uint8 [T,H,W,3] sRGB. objects: front to back. checkpoint: where the state is saved and
+    resumed from. Returns the Atlas on `device`; measures of the masks are in its numbers. JobError
+    for what cannot be decomposed, each with a hint. On a CPU the same input and seed give the same
+    bytes, interrupted or not.
     """
     checkpoint = checkpoint or Checkpoint()
-    objects = check(frames, objects)
-    size = working_size(frames.shape[1], frames.shape[2], config.long_side)
-    small = np.stack([cv2.resize(f, size[::-1], interpolation=cv2.INTER_AREA) for f in frames])
-    small = np.ascontiguousarray(small, np.uint8)
+    objects = check_clip(frames, objects)
+    small = shrink(frames, working_size(frames.shape[1], frames.shape[2], config.long_side))
+    size = (len(frames), frames.shape[1], frames.shape[2])
 
     flows = flow.estimate(small, config.gaps, config.consistent, report)
     saved = checkpoint.load(device)
     generator = torch.Generator().manual_seed(config.seed)
-    material = gather(small, flows, config, device, generator)
+    data = prepare(small, flows, config, device, generator)
     if saved is None:
-        masks, found = resolve_objects(small, objects, flows, report)
-        bg_base, bases = base_maps(flows, masks, report)
-        for number in range(1, len(bases)):  # the object in front is never hidden
-            bases[number] = reunite(small, masks[number] > 0.5, bases[number], report)
-        atlas = begin(frames.shape[:3], masks, bg_base, bases, config, device)
-        unwrap(atlas, material, config, generator, report)
-        set_canvas(atlas, config, report)
-        outline(atlas, steadied(atlas, masks, [_exact(one) for one in objects], report), config)
-        paint(atlas, material.frames, material.kept, report)
-        _sweeps(atlas, material, config, report)
+        atlas, mask_numbers = _first_guess(
+            size, small, objects, flows, data, config, generator, report
+        )
     else:
-        report.note("The atlas goes on from where it was interrupted.")
-        tensors = {
-            name.removeprefix("atlas."): value
-            for name, value in saved.tensors.items()
-            if name.startswith("atlas.")
-        }
-        atlas = Atlas(frames.shape[:3], size, config.bg_every, tensors, {})
-        found = saved.numbers
-        generator.set_state(saved.tensors["generator"].cpu())
+        report.note("The atlas resumes from where it was interrupted.")
+        atlas, mask_numbers = _restored(saved, size, config, generator)
 
-    if material.pairs:  # a single frame is its own atlas already
-        if saved is None or saved.phase == "half":
-            joint(atlas, material, config, generator, report, "half", checkpoint, found, saved)
-            _sweeps(atlas, material, config, report)
+    if data.pairs:  # a single frame is its own atlas already
+        fit = JointFit(atlas, data, config, generator, report, checkpoint, mask_numbers)
+        if saved is None or saved.phase == HALF:
+            fit.run(HALF, saved)
+            _sweeps(atlas, data, config, report)
             saved = None
-        joint(atlas, material, config, generator, report, "full", checkpoint, found, saved)
-        # Maps and opacity are done; what the object's looks still change is colour alone.
-        part(atlas, config)
-        for _ in range(config.sweeps):
-            sweep(atlas, material.frames, material.kept, config.sweep_gain, report, fill=False)
-        quieten(atlas, config)
-    atlas.numbers = {
-        **measure(atlas, material.frames, material.kept, report),
-        **examine(atlas, material.frames, material.kept, report),
-        **found,
-    }
-    for sentence in verdict(atlas.numbers):
-        report.note(sentence)
-    if not bool(material.kept.all()):
-        # The held-out blocks have done their work; the final colours come from every pixel.
-        everything = torch.ones_like(material.kept)
-        sweep(atlas, material.frames, everything, config.sweep_gain, report, fill=False)
-        quieten(atlas, config)
-    choose(atlas)
-    report.preview(picture(atlas, len(small) // 2))
+        fit.run(FULL, saved)
+        _fit_keyframes(atlas, data, config, report)
+    _measure(atlas, data, mask_numbers, report)
+    if not bool(data.kept.all()):
+        # The held-out blocks have been measured; the final colours come from every pixel.
+        everything = torch.ones_like(data.kept)
+        sweep(atlas, data.frames, everything, config.sweep_gain, report, fill=False)
+        denoise_keyframes(atlas, config)
+    pick_images(atlas)
+    report.preview(preview_image(atlas, len(small) // 2))
     return atlas
 
 
-def _exact(one: MaskPrompts) -> list[int]:
-    """Frames whose mask was made by hand, so that the others could be carried from it."""
-    return sorted(one.keys) if one.mode == "key" else []
+def _first_guess(
+    size: tuple[int, int, int],
+    small: NDArray[np.uint8],
+    objects: Sequence[MaskPrompts],
+    flows: flow.Flows,
+    data: FitData,
+    config: AtlasConfig,
+    generator: torch.Generator,
+    report: Reporter,
+) -> tuple[Atlas, dict[str, float]]:
+    """The atlas before the joint fit, and measures of the masks.
+
+    size: frames, height, width of the clip. small: its frames at the working size.
+    """
+    masks, numbers = resolve_objects(small, objects, flows, report)
+    bg_base, bases = base_maps(flows, masks, report)
+    for number in range(1, len(bases)):  # the object in front is never hidden
+        bases[number] = reacquire(small, masks[number] > 0.5, bases[number], report)
+    atlas = starting_atlas(size, masks, bg_base, bases, config, data.frames.device)
+    unwrap(atlas, data, config, generator, report)
+    set_canvas(atlas, config, report)
+    exact = [sorted(one.keys) if one.mode == "key" else [] for one in objects]
+    reset_opacity(atlas, stabilise(atlas, masks, exact, report), config)
+    initial_colours(atlas, data.frames, data.kept, report)
+    _sweeps(atlas, data, config, report)
+    return atlas, numbers
 
 
-def _sweeps(atlas: Atlas, material: Material, config: AtlasConfig, report: Reporter) -> None:
-    """Linear colour sweeps, and a picture of what they gave."""
+def _restored(
+    saved: State, size: tuple[int, int, int], config: AtlasConfig, generator: torch.Generator
+) -> tuple[Atlas, dict[str, float]]:
+    """The atlas of a checkpoint and measures of its masks; sets the generator's state too."""
+    tensors = {
+        name.removeprefix("atlas."): value
+        for name, value in saved.tensors.items()
+        if name.startswith("atlas.")
+    }
+    work = working_size(size[1], size[2], config.long_side)
+    generator.set_state(saved.tensors["generator"].cpu())
+    return Atlas(size, work, config.bg_every, tensors, {}), saved.numbers
+
+
+def _sweeps(atlas: Atlas, data: FitData, config: AtlasConfig, report: Reporter) -> None:
+    """Linear colour sweeps, and a preview of the result."""
     for _ in range(config.sweeps):
-        sweep(atlas, material.frames, material.kept, config.sweep_gain, report)
-    report.preview(picture(atlas, atlas.frames // 2))
+        sweep(atlas, data.frames, data.kept, config.sweep_gain, report)
+    report.preview(preview_image(atlas, atlas.frames // 2))
+
+
+def _fit_keyframes(atlas: Atlas, data: FitData, config: AtlasConfig, report: Reporter) -> None:
+    """Fit colours that change over time; maps and opacity are final by now."""
+    split_into_keyframes(atlas, config)
+    for _ in range(config.sweeps):
+        sweep(atlas, data.frames, data.kept, config.sweep_gain, report, fill=False)
+    denoise_keyframes(atlas, config)
+
+
+def _measure(atlas: Atlas, data: FitData, mask_numbers: dict[str, float], report: Reporter) -> None:
+    """Set the atlas' numbers, and note what will not edit well."""
+    atlas.numbers = {
+        **measure(atlas, data.frames, data.kept, report),
+        **examine(atlas, data.frames, data.kept, report),
+        **mask_numbers,
+    }
+    for sentence in verdict(atlas.numbers):
+        report.note(sentence)

@@ -1,4 +1,4 @@
-"""What the maps, the opacity and the colours should satisfy; every term is a mean over pixels.
+"""Losses of the maps, the opacity and the colours; every term is a mean over pixels.
 
 Shapes: B frames · H,W the step's resolution · h,w the flow lattice. Map values are in reference
 pixels of the working size.
@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 class _Colour(torch.autograd.Function):
-    """Its gradient is only signs and shifts: written out, it costs a third of autograd's."""
+    """The gradient is only signs and shifts; written out, it costs a third of autograd's."""
 
     @staticmethod
     def forward(ctx: Any, error: Tensor, weight: Tensor, w_gradient: float) -> Tensor:
@@ -53,7 +53,7 @@ def mask_pull(
     """Cross-entropy of alpha to the rough mask away from its edge, and alpha outside it.
 
     alpha [B,1,H,W]; distance: signed distance to the mask's edge in pixels, negative inside. known:
-    bool, false where the mask says nothing, as something else is in front.
+    bool, false where the mask is unknown because another object is in front.
     """
     a = alpha.clamp(1e-4, 1 - 1e-4)
     inside, outside = distance < -free, distance > free
@@ -65,12 +65,12 @@ def mask_pull(
 
 
 def binary(alpha: Tensor) -> Tensor:
-    """Mean of α(1−α): an opacity is 0 or 1 nearly everywhere."""
+    """Mean of α(1−α): opacity should be 0 or 1 nearly everywhere."""
     return (alpha * (1 - alpha)).mean()
 
 
 def along_flow(here: Tensor, there: Tensor, weight: Tensor, cap: float) -> Tensor:
-    """Huber distance of map values at both ends of the flow, no more than cap each.
+    """Huber distance of map values at both ends of the flow, each at most cap.
 
     here, there [B,2,h,w] reference pixels; weight [B,1,h,w].
     """

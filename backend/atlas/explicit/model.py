@@ -1,8 +1,8 @@
-"""The decomposition of a clip: an atlas a layer, a map from every pixel into each, and opacities.
+"""The explicit engine's decomposition of a clip: per layer an atlas and UV maps, and opacities.
 
 Shapes: T frames · B a batch of them · H,W rows and columns · Ha,Wa of an atlas.
 Inside, lengths are pixels of the working size (h, w), pixel centres at +0.5. A layer's map is a
-base map (homography, similarity) plus cubic B-splines: formulas, so they hold at any output size.
+base map (homography or similarity) plus cubic B-splines: formulas, exact at any output size.
 """
 
 from __future__ import annotations
@@ -10,22 +10,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from backend.atlas import files
-from backend.atlas.explicit.keyframes import between
+from backend.atlas.explicit.keyframes import bracket
 from backend.atlas.explicit.splines import basis, surface, time_cells
 from backend.atlas.layers import object_prefix, prefix
-from backend.atlas.sampling import pixel_centres
+from backend.atlas.sampling import pixel_centres, resize
 from protocol.jobs import LAYERS
 
 UNPREFIXED = ("boxes", "distance", "reach", "alpha0", "alpha1")
-GATE = 1.5  # pixels over which the opacity is led to 0 and to 1 at the limits of its band
+GATE = 1.5  # pixels over which opacity is forced to 0 and 1 at the limits of its band
 
 
 class Atlas:
-    """A decomposed clip; everything is a plain tensor in `tensors`, so it saves as it is.
+    """A decomposed clip; everything is a plain tensor in `tensors`, saved as is.
 
     tensors, per layer (fg, fg2, fg3, front to back, and bg): ``*_base`` [T,3,3], pixel → reference
     pixel · ``*_knots0/1`` [rows,2,Ky,Kx], pixels · ``*_canvas`` [4], x0 y0 x1 y1 of the atlas in
@@ -33,8 +32,8 @@ class Atlas:
     [T,1,Hg,Wg], log of light. Per object (fg, fg2, fg3): ``*_boxes`` [T,4], x0 y0 x1 y1: where its
     splines live · ``*_distance`` [T,1,h/2,w/2], signed distance to its rough mask, negative inside;
     behind other objects the mask is continued · ``*_reach`` [T], half width of the band in which
-    opacity is free · ``*_alpha0/1`` [T,1,h/2,w/2], [T,1,h/8,w/8], logits · where its look changes
-    with time, ``*_times`` [K], frames, and ``*_keys`` [K,3,Ha,Wa], its colours then.
+    opacity is free · ``*_alpha0/1`` [T,1,h/2,w/2], [T,1,h/8,w/8], logits · if its look changes
+    over time, ``*_times`` [K], keyframes, and ``*_keys`` [K,3,Ha,Wa], their colours.
     """
 
     def __init__(
@@ -87,7 +86,7 @@ class Atlas:
             else:
                 v, u = y / self.work[0], x / self.work[1]
                 rows, weights = self.time_rows(t, level)
-                # Not knots[rows]: its gradient sums in any order, and a seed would not be enough.
+                # Not knots[rows]: its gradient sums in any order, so runs would differ.
                 picked = knots.index_select(0, rows.flatten()).view(*rows.shape, *knots.shape[1:])
                 now = (picked * weights[..., None, None, None]).sum(1)
             flat = flat + surface(now, basis(v * ky, ky), basis(u * kx, kx))
@@ -123,12 +122,12 @@ class Atlas:
     def opacity(self, layer: str, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """An object's alpha: t [B] long → [B,1,H,W], 0..1, exactly 0 outside its band.
 
-        Objects in front do not count: what a frame shows of a layer is `layers.visibility`.
+        Objects in front are ignored: what a frame shows of a layer is `layers.visibility`.
         """
         t, k = t.to(self.device), object_prefix(layer)
         size = self._size(size)
         coarse, fine = self.tensors[f"{k}_alpha1"][t], self.tensors[f"{k}_alpha0"][t]
-        logit = _resize(fine, size) + _resize(coarse, size)
+        logit = resize(fine, size) + resize(coarse, size)
         away, reach = self.distance(layer, t, size), self._reach(k, t)
         outer = ((reach - away) / GATE).clamp(0, 1)
         inner = ((reach + away) / GATE).clamp(0, 1)
@@ -139,17 +138,17 @@ class Atlas:
 
     def gain(self, layer: str, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """How much brighter a frame shows a layer than its atlas: t [B] long → [B,1,H,W], > 0."""
-        return _resize(
+        return resize(
             self.tensors[f"{prefix(layer)}_gain"][t.to(self.device)], self._size(size)
         ).exp()
 
     def distance(self, layer: str, t: Tensor, size: tuple[int, int]) -> Tensor:
         """Signed distance to an object's rough mask, working pixels, negative inside: [B,1,H,W]."""
         rough = self.tensors[f"{object_prefix(layer)}_distance"][t.to(self.device)]
-        return _resize(rough.to(torch.float32), size)
+        return resize(rough.to(torch.float32), size)
 
     def image(self, layer: str) -> Tensor:
-        """The atlas as one picture, to edit and to paint on: [1,3,Ha,Wa], 0..1 sRGB."""
+        """The atlas as one image, to edit and to paint on: [1,3,Ha,Wa], 0..1 sRGB."""
         return self.tensors[f"{prefix(layer)}_image"]
 
     def texture(self, layer: str, t: Tensor) -> Tensor:
@@ -158,7 +157,7 @@ class Atlas:
         if f"{k}_keys" not in self.tensors:
             return self.image(layer)
         times, keys = self.tensors[f"{k}_times"], self.tensors[f"{k}_keys"]
-        before, share = between(times, t.to(self.device))
+        before, share = bracket(times, t.to(self.device))
         share = share[:, None, None, None]
         return torch.lerp(keys[before].float(), keys[before + 1].float(), share)
 
@@ -182,7 +181,7 @@ class Atlas:
                 continue
             y0, y1 = int(rows[0, 0]), int(rows[-1, 0]) + 1
             x0, x1 = int(columns[0, 0]), int(columns[-1, 0]) + 1
-            # One working pixel more on each side: between samples the band can bulge.
+            # One working pixel more on each side: the band may bulge between samples.
             boxes.append(
                 [
                     max(0, int((x0 - 1) * scale[1])),
@@ -194,7 +193,7 @@ class Atlas:
         return torch.tensor(boxes, dtype=torch.long, device=self.device)
 
     def save(self, folder: Path) -> None:
-        """Write the atlas into a folder, whole or not at all; what was there is replaced."""
+        """Write the atlas into a folder atomically, replacing an existing one."""
         about = {
             "size": [self.frames, self.height, self.width],
             "work": list(self.work),
@@ -205,10 +204,10 @@ class Atlas:
 
     @classmethod
     def load(cls, folder: Path, device: torch.device) -> Atlas:
-        """Read what `save` wrote. JobError atlas_unreadable when that cannot be done."""
+        """Read what `save` wrote. JobError atlas_unreadable if it cannot be read."""
         try:
             about, tensors = files.read(folder, files.EXPLICIT, device)
-            if about["format"] < 3:  # then there was one object, and its tensors had no prefix
+            if about["format"] < 3:  # one object, some of its tensors without a prefix
                 tensors = {f"fg_{k}" if k in UNPREFIXED else k: v for k, v in tensors.items()}
             frames, height, width = about["size"]
             work_h, work_w = about["work"]
@@ -221,8 +220,3 @@ class Atlas:
             )
         except files.UNREADABLE as problem:
             raise files.unreadable(problem) from problem
-
-
-def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear, outer edges on outer edges."""
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)

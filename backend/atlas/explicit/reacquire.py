@@ -1,9 +1,9 @@
-"""An object that was hidden is the same one afterwards: what is seen before and after is matched.
+"""Reacquire an object after it was hidden: match its views before and after the gap.
 
-While another object passes in front, only slivers tell how the one behind moves, or nothing. Its
-chained base maps drift there, and what is seen afterwards would lie beside itself in the atlas. So
-the largest view after such a gap is laid over the reference view by the chain, flow between the two
-tells what is left, and all maps beyond the gap are corrected by it.
+While another object passes in front, little or nothing shows how the one behind moves. Its chained
+base maps drift, and its later views would not line up with the earlier ones in the atlas. So the
+largest view after each gap is warped onto the reference view by the chain, flow between the two
+measures the remaining error, and all maps beyond the gap are corrected by it.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from backend.progress import Reporter
 
 PHASE = "Aligning frames"
 
-SEEN = 0.4  # share of the largest view that a view must have to be matched
-LEAST = 150  # pixels that must agree, both ways, ...
-AGREEING = 0.3  # ... and their share of what the two views have in common
-RIM = 2  # pixels of a mask's edge that are left out
-FAR = 0.25  # of the object's size: a correction by more than this is not believed
+SEEN = 0.4  # smallest view that is matched, share of the largest
+MIN_PIXELS = 150  # that must agree, both ways, ...
+AGREEING = 0.3  # ... and their share of the overlap of the two views
+RIM = 2  # pixels next to a mask's edge that are ignored
+MAX_SHIFT = 0.25  # of the object's size: larger corrections are rejected
 
 
-def reunite(frames: NDArray[np.uint8], mask: NDArray[np.bool_], maps: F64, report: Reporter) -> F64:
-    """Base maps of an object that is hidden at times, views on both sides of a gap in place.
+def reacquire(
+    frames: NDArray[np.uint8], mask: NDArray[np.bool_], maps: F64, report: Reporter
+) -> F64:
+    """Base maps [T,3,3] of an object that is hidden at times, corrected beyond each gap.
 
-    frames: uint8 [T,h,w,3]. mask: what is seen of the object, bool [T,h,w]. maps: [T,3,3], frame →
-    reference frame, the one with the largest mask. Returns maps; as they were where nothing tells
-    better.
+    frames: uint8 [T,h,w,3]. mask: the object's visible part, bool [T,h,w]. maps: frame → reference
+    frame, the one with the largest mask. Unchanged where views cannot be matched.
     """
     area = mask.sum((1, 2))
     reference = int(area.argmax())
@@ -43,20 +44,20 @@ def reunite(frames: NDArray[np.uint8], mask: NDArray[np.bool_], maps: F64, repor
             report.step(PHASE, 0, 1)
             best = max(range(first, end + step, step), key=lambda t: int(area[t]))
             found = _match(frames, mask, correction @ maps[best], reference, best)
-            fresh = correction if found is None else found @ correction
-            for t in range(last, first, step):  # the gap: from one correction to the other
+            corrected = correction if found is None else found @ correction
+            for t in range(last, first, step):  # in the gap, from one correction to the other
                 share = (t - last) / (first - last)
-                out[t] = ((1 - share) * correction + share * fresh) @ maps[t]
+                out[t] = ((1 - share) * correction + share * corrected) @ maps[t]
             for t in range(first, stop, step):
-                out[t] = fresh @ maps[t]
-            correction, last = fresh, end
+                out[t] = corrected @ maps[t]
+            correction, last = corrected, end
     return out
 
 
 def _views(area: NDArray[np.int_], reference: int, step: int) -> list[tuple[int, int]]:
-    """Runs of frames, going away from the reference, that show much of the object.
+    """Runs of frames that show much of the object, outwards from the reference.
 
-    Each is its first and its last frame, in the direction of step; the first begins at reference.
+    Each is (first, last) in the direction of step; the first run begins at the reference.
     """
     stop = -1 if step < 0 else len(area)
     runs: list[tuple[int, int]] = []
@@ -73,26 +74,26 @@ def _views(area: NDArray[np.int_], reference: int, step: int) -> list[tuple[int,
 def _match(
     frames: NDArray[np.uint8], mask: NDArray[np.bool_], there: F64, reference: int, t: int
 ) -> F64 | None:
-    """What frame t, laid over the reference by its map, must be moved by to fit; None: unknown."""
+    """The motion [3,3] that aligns frame t, warped by its map, with the reference; or None."""
     h, w = mask.shape[1:]
     grey = [
         np.asarray(cv2.cvtColor(frames[i], cv2.COLOR_RGB2GRAY), np.uint8) for i in (reference, t)
     ]
-    laid = np.asarray(cv2.warpPerspective(grey[1], there, (w, h)), np.uint8)
+    warped = np.asarray(cv2.warpPerspective(grey[1], there, (w, h)), np.uint8)
     shown = cv2.warpPerspective(mask[t].astype(np.uint8), there, (w, h)) > 0
     common = _core(mask[reference]) & _core(shown)
-    if common.sum() < LEAST:
+    if common.sum() < MIN_PIXELS:
         return None
-    # Each view alone before one grey: what is round the object is not to be followed.
+    # Each view in front of the same grey, so that flow does not follow the surroundings.
     level = np.uint8(grey[0][mask[reference]].mean())
-    one, other = np.where(mask[reference], grey[0], level), np.where(shown, laid, level)
+    one, other = np.where(mask[reference], grey[0], level), np.where(shown, warped, level)
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     back, forth = (
         np.asarray(search.calc(*pair, np.zeros((h, w, 2), np.float32)), np.float32)
         for pair in ((one, other), (other, one))
     )
     sure = agreement(back, forth, 1.0) & common
-    if sure.sum() < max(LEAST, AGREEING * common.sum()):
+    if sure.sum() < max(MIN_PIXELS, AGREEING * common.sum()):
         return None
     points = (grid((h, w)) + 0.5)[sure].astype(np.float64)
     found = similarity(points + back[sure], points)
@@ -100,7 +101,7 @@ def _match(
         return None
     middle = np.array([*points.mean(0), 1.0])
     size = float(np.sqrt(mask[reference].sum()))
-    return found if np.linalg.norm((found @ middle - middle)[:2]) < FAR * size else None
+    return found if np.linalg.norm((found @ middle - middle)[:2]) < MAX_SHIFT * size else None
 
 
 def _core(mask: Mask) -> Mask:

@@ -1,9 +1,8 @@
-"""Before the fit: is the input sound, how large is the work, and where does everything start."""
+"""The atlas a fit starts from: base maps, flat splines, the rough masks' opacities, a canvas."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,60 +12,20 @@ from backend.atlas.explicit.config import AtlasConfig
 from backend.atlas.explicit.model import Atlas
 from backend.atlas.explicit.splines import time_cells
 from backend.atlas.layers import BACKGROUND, prefix
-from backend.masks.occlusion import continued
-from backend.masks.prompts import MaskPrompts
-from backend.masks.resolve import signed_distance
+from backend.masks.occlusion import continue_behind
+from backend.motion.fields import signed_distance
 from backend.progress import Reporter
-from protocol.jobs import OBJECTS, JobError
-from protocol.layers import of_object
+from protocol.jobs import OBJECTS
 
 PHASE = "Laying out the atlas"
-LEAST_SIDE = 32  # pixels; optical flow needs this much
-PAD = 0.12  # share of the object's size that its box is larger on each side
-CANVAS_MARGIN = 4.0  # reference pixels round what the frames cover, for the maps to move in
-STEEP = 1.5  # logits per pixel from the mask's edge
+PAD = 0.12  # margin on each side of an object's box, share of the object's size
+CANVAS_MARGIN = 4.0  # reference pixels around what the frames cover, for the maps to move in
+STEEP = 1.5  # logits per pixel of distance to the mask's edge
 SURE = 5.0  # largest starting logit
-UNDER = 4.0  # pixels that a hidden mask goes on beyond what may show through the edge before it
+UNDER = 4.0  # pixels a hidden mask extends past what the edge in front of it may show
 
 
-def check(frames: NDArray[np.uint8], objects: Sequence[MaskPrompts]) -> list[MaskPrompts]:
-    """The objects, their masks as [H,W], if the clip and they can be used; JobError otherwise."""
-    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
-        raise ValueError(f"frames are uint8 [T,H,W,3], not {frames.dtype} {list(frames.shape)}")
-    count, h, w, _ = frames.shape
-    if count < 1:
-        raise JobError("no_frames", "The clip has no frames.", "Choose at least one frame.")
-    if min(h, w) < LEAST_SIDE:
-        raise JobError(
-            "clip_too_small",
-            f"Frames of {w}×{h} are too small.",
-            f"Use frames of at least {LEAST_SIDE} pixels on each side.",
-        )
-    if not 1 <= len(objects) <= len(OBJECTS):
-        raise ValueError(f"a clip has 1 to {len(OBJECTS)} objects, not {len(objects)}")
-    out = []
-    for number, one in enumerate(objects, 1):
-        for t, mask in one.keys.items():
-            if mask.shape[:2] != (h, w) or mask.size != h * w:
-                why = JobError(
-                    "mask_size",
-                    f"The mask of frame {t + 1} is {mask.shape[1]}×{mask.shape[0]}, "
-                    f"but the frames are {w}×{h}.",
-                    "Make the mask at the size of the clip.",
-                )
-                raise of_object(why, number, len(objects))
-        keys = {t: mask.reshape(h, w) for t, mask in one.keys.items()}
-        out.append(replace(one, keys=keys))
-    return out
-
-
-def working_size(height: int, width: int, long_side: int) -> tuple[int, int]:
-    """Rows and columns to work at: never enlarged, shorter side not below what flow needs."""
-    scale = min(1.0, max(long_side / max(height, width), LEAST_SIDE / min(height, width)))
-    return round(height * scale), round(width * scale)
-
-
-def begin(
+def starting_atlas(
     size: tuple[int, ...],
     masks: Sequence[NDArray[np.float32]],
     bg_base: NDArray[np.float64],
@@ -74,7 +33,7 @@ def begin(
     config: AtlasConfig,
     device: torch.device,
 ) -> Atlas:
-    """An Atlas with base maps, flat splines and the rough masks' opacities; no images yet.
+    """An Atlas without images yet.
 
     size: frames, height, width of the clip. masks: what is seen of each object, front to back,
     float32 [T,h,w], soft, 0..1. bases: each object's base maps.
@@ -92,7 +51,7 @@ def begin(
         # Until the maps are known the canvases are the frame itself.
         "bg_canvas": torch.tensor([0.0, 0.0, w, h]),
     }
-    whole = _whole(masks, config)
+    whole = _whole_outlines(masks, config)
     for layer, mask, outline, base in zip(OBJECTS, masks, whole, bases, strict=False):
         own = _object(mask > 0.5, outline, base, config)
         tensors |= {f"{prefix(layer)}_{name}": value for name, value in own.items()}
@@ -106,33 +65,35 @@ def begin(
     )
 
 
-def outline(atlas: Atlas, masks: Sequence[NDArray[np.float32]], config: AtlasConfig) -> None:
-    """Start the opacities anew from masks [T,h,w], as `begin` takes them."""
-    for layer, whole in zip(OBJECTS, _whole(masks, config), strict=False):
+def reset_opacity(atlas: Atlas, masks: Sequence[NDArray[np.float32]], config: AtlasConfig) -> None:
+    """Set the opacities to those of other masks, given as to `starting_atlas`."""
+    for layer, whole in zip(OBJECTS, _whole_outlines(masks, config), strict=False):
         for name, value in _edges(whole).items():
             atlas.tensors[f"{prefix(layer)}_{name}"] = value.to(atlas.device)
 
 
-def _whole(masks: Sequence[NDArray[np.float32]], config: AtlasConfig) -> list[NDArray[np.bool_]]:
-    """Hard masks that go on behind the objects in front."""
+def _whole_outlines(
+    masks: Sequence[NDArray[np.float32]], config: AtlasConfig
+) -> list[NDArray[np.bool_]]:
+    """Hard masks, each continued behind the objects in front of it."""
     out = []
     count, h, w = masks[0].shape
     front = np.zeros((count, h, w), np.bool_)
-    # As far as the bands of both edges may reach: deeper in, the object in front is opaque.
-    depth = 2 * _most(config, w) + UNDER
+    # Deeper than the bands of both edges reach, the object in front is opaque.
+    depth = 2 * _widest_band(config, w) + UNDER
     for mask in masks:
-        out.append(continued(mask > 0.5, front, depth))
+        out.append(continue_behind(mask > 0.5, front, depth))
         front = front | (mask > 0.5)
     return out
 
 
-def _most(config: AtlasConfig, width: int) -> float:
-    """Half width that the band of free opacity has at the most."""
+def _widest_band(config: AtlasConfig, width: int) -> float:
+    """Largest half width of the band in which opacity is free, pixels."""
     return max(config.band_least, config.band_most * width)
 
 
 def _edges(whole: NDArray[np.bool_]) -> dict[str, torch.Tensor]:
-    """Distance to hard masks' edges, and the opacity to start from."""
+    """Distance to hard masks' edges, and the opacity that starts from it."""
     h, w = whole.shape[1:]
     distance = torch.from_numpy(np.stack([signed_distance(m) for m in whole]))[:, None]
     distance = torch.nn.functional.interpolate(
@@ -148,11 +109,11 @@ def _object(
     base: NDArray[np.float64],
     config: AtlasConfig,
 ) -> dict[str, torch.Tensor]:
-    """Tensors of one object. hard: what is seen of it; whole: and behind others, [T,h,w]."""
+    """Tensors of one object. hard: its visible part; whole: with the hidden part, [T,h,w]."""
     count, h, w = hard.shape
     eighth = ((h + 7) // 8, (w + 7) // 8)
     area = torch.from_numpy(hard.sum((1, 2)).astype(np.float32))
-    reach = (config.band * area.sqrt()).clamp(config.band_least, _most(config, w))
+    reach = (config.band * area.sqrt()).clamp(config.band_least, _widest_band(config, w))
     coarse, fine = (torch.zeros(count, 2, *_cells(c, (h, w))) for c in config.fg_cells)
     return {
         "base": torch.from_numpy(base).float(),
@@ -168,7 +129,7 @@ def _object(
 
 
 def _cells(cells: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
-    """Knots down and across of a spline whose cells are given as short side, long side."""
+    """Knots (down, across) of a spline with cells given as (short side, long side)."""
     rows, columns = cells if size[1] >= size[0] else cells[::-1]
     return rows + 3, columns + 3
 
@@ -180,8 +141,8 @@ def _gain_cells(height: int, width: int, cell: float) -> tuple[int, int]:
 def _boxes(hard: NDArray[np.bool_], reach: NDArray[np.float32]) -> NDArray[np.float32]:
     """Box of the object per frame, padded and smoothed over time; x0 y0 x1 y1 [T,4].
 
-    Frames without the object take the box of the nearest frame that has it; without any object it
-    is the frame.
+    Frames without the object take the box of the nearest frame that has it; if no frame has it,
+    the box is the whole frame.
     """
     count, h, w = hard.shape
     seen = [t for t in range(count) if hard[t].any()]
@@ -199,14 +160,14 @@ def _boxes(hard: NDArray[np.bool_], reach: NDArray[np.float32]) -> NDArray[np.fl
     kernel = np.array([1, 4, 6, 4, 1]) / 16
     padded = np.pad(own, ((2, 2), (0, 0)), mode="edge")
     smooth = np.stack([np.convolve(padded[:, i], kernel, "valid") for i in range(4)], -1)
-    # Never smaller than the frame's own box: knots must reach all of the object.
+    # Never smaller than the frame's own box: knots must reach the whole object.
     low, high = np.minimum(smooth[:, :2], own[:, :2]), np.maximum(smooth[:, 2:], own[:, 2:])
     return np.concatenate([low, high], 1).astype(np.float32)
 
 
 @torch.no_grad()
 def set_canvas(atlas: Atlas, config: AtlasConfig, report: Reporter) -> None:
-    """Lay each atlas over everything its frames reach, and allot its texels."""
+    """Fit each atlas to the area its frames reach, and allocate its texels."""
     h, w = atlas.work
     size = (max(2, h // 2), max(2, w // 2))
     for layer in atlas.layers:

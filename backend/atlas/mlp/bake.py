@@ -1,4 +1,4 @@
-"""From networks to an atlas: coordinates, opacity and pictures read off them once.
+"""Bake fitted networks into an atlas: coordinates, opacity and images, evaluated once.
 
 Shapes: T frames · h,w the working size · N points · Ha,Wa of an atlas.
 """
@@ -15,20 +15,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from backend.atlas.layers import visibility
-from backend.atlas.mlp.footage import Footage
 from backend.atlas.mlp.model import NETWORK, MlpAtlas
 from backend.atlas.mlp.networks import ALPHA_FLOOR, ALPHA_SCALE, Frame, Networks
+from backend.atlas.mlp.rays import RaySampler
 from backend.atlas.sampling import splat
-from backend.masks.resolve import signed_distance
+from backend.motion.fields import signed_distance
 from backend.progress import Reporter
 
 PHASE = "Painting the atlas"
-LATTICE = 4  # working pixels between the points at which the mappings are kept, at most
-CELLS = 96  # ... or as many cells along the longer side, if that is finer
-CLEAR = 0.5 / 255  # opacity below this is no opacity in 8 bits
-MARGIN = 4.0  # pixels round what is used of an atlas
-SEEN, OWN = 0.05, 0.4  # of a texel: see backend.atlas.explicit.colours
-BATCH = {"cpu": 2048, "cuda": 1 << 17}  # points put through the networks at once
+LATTICE = 4  # most working pixels between the points at which the mappings are stored
+CELLS = 96  # ... or this many cells along the longer side, if that is finer
+CLEAR = 0.5 / 255  # opacity that rounds to 0 in 8 bits
+MARGIN = 4.0  # pixels around the used part of an atlas
+SEEN, OWN = 0.05, 0.4  # of a texel, as in backend.atlas.explicit.colours
+BATCH = {"cpu": 2048, "cuda": 1 << 17}  # points per pass
 LAYERS = (("bg", "background"), ("fg", "foreground"))
 
 
@@ -36,26 +36,26 @@ LAYERS = (("bg", "background"), ("fg", "foreground"))
 def bake(
     networks: Networks,
     frame: Frame,
-    footage: Footage,
+    clip: RaySampler,
     size: tuple[int, int, int],
     report: Reporter,
 ) -> MlpAtlas:
     """The atlas of fitted networks. size: frames, height, width of the clip."""
-    alpha = _opacity(networks, frame, footage, report)
+    alpha = _opacity(networks, frame, clip, report)
     tensors = {
         "alpha": alpha.half(),
         "boxes": _boxes(alpha[:, 0] > 0),
-        "distance": _distance(footage).half(),
+        "distance": _distance(clip).half(),
     }
     for k, _ in LAYERS:
-        tensors[f"{k}_uv"] = _lattice(networks, k, frame, footage, report)
+        tensors[f"{k}_uv"] = _lattice(networks, k, frame, clip, report)
     texels_per_uv = networks.config.bake / 2
     for k, _ in LAYERS:
         window, shape = _window(tensors[f"{k}_uv"], alpha if k == "fg" else 1 - alpha,
                                 MARGIN / frame.pixels_per_uv, texels_per_uv)  # fmt: skip
         tensors[f"{k}_window"] = window
-        tensors[f"{k}_image"] = _picture(networks, k, window, shape, report)
-        tensors[f"{k}_cover"] = torch.zeros(1, 1, *shape, device=footage.device)
+        tensors[f"{k}_image"] = _image(networks, k, window, shape, report)
+        tensors[f"{k}_cover"] = torch.zeros(1, 1, *shape, device=clip.device)
     weights = {NETWORK + k: v.detach().clone() for k, v in networks.state_dict().items()}
     atlas = MlpAtlas(size, frame.size, asdict(networks.config), {**tensors, **weights}, {})
     for k, layer in LAYERS:
@@ -64,7 +64,7 @@ def bake(
 
 
 def _run(network: Callable[[Tensor], Tensor], points: Tensor, report: Reporter) -> Tensor:
-    """A network on many points [N,D] → [N,C], a batch at a time."""
+    """Evaluate a network on many points, [N,D] → [N,C], in batches."""
     out = []
     for part in torch.split(points, BATCH[points.device.type]):
         report.step(PHASE, 0, 1)
@@ -78,23 +78,23 @@ def _grid(rows: Tensor, columns: Tensor) -> Tensor:
     return torch.stack([x, y], -1).reshape(-1, 2)
 
 
-def _opacity(networks: Networks, frame: Frame, footage: Footage, report: Reporter) -> Tensor:
+def _opacity(networks: Networks, frame: Frame, clip: RaySampler, report: Reporter) -> Tensor:
     """Opacity at every working pixel, [T,1,h,w]: the network's range stretched back to 0..1."""
-    (h, w), device = frame.size, footage.device
-    if not bool(footage.masks.any()):  # a clip without an object
-        return torch.zeros(footage.count, 1, h, w, device=device)
+    (h, w), device = frame.size, clip.device
+    if not bool(clip.masks.any()):  # a clip without an object
+        return torch.zeros(clip.count, 1, h, w, device=device)
     xy = _grid(torch.arange(h, device=device) + 0.5, torch.arange(w, device=device) + 0.5)
     out = []
-    for t in range(footage.count):
-        moment = torch.full((len(xy),), t, device=device)
-        raw = _run(networks.alpha, frame.points(xy, moment), report)
+    for t in range(clip.count):
+        frames = torch.full((len(xy),), t, device=device)
+        raw = _run(networks.alpha, frame.points(xy, frames), report)
         alpha = ((raw - ALPHA_FLOOR) / ALPHA_SCALE).clamp(0, 1)
         out.append((alpha * (alpha > CLEAR)).view(1, 1, h, w))
     return torch.cat(out)
 
 
 def _boxes(shown: Tensor) -> Tensor:
-    """Box of what is shown [T,h,w], one pixel wider as interpolation reaches: [T,4] long."""
+    """Box of what is shown [T,h,w], one pixel larger for interpolation: [T,4] long."""
     count, h, w = shown.shape
     out = torch.zeros(count, 4, dtype=torch.long, device=shown.device)
     for t in range(count):
@@ -106,27 +106,27 @@ def _boxes(shown: Tensor) -> Tensor:
     return out
 
 
-def _distance(footage: Footage) -> Tensor:
+def _distance(clip: RaySampler) -> Tensor:
     """Signed distance to the rough masks at half the working size: [T,1,h/2,w/2]."""
-    hard = (footage.masks > 0.5).cpu().numpy()
+    hard = (clip.masks > 0.5).cpu().numpy()
     distance = torch.from_numpy(np.stack([signed_distance(m) for m in hard]))[:, None]
-    half = ((footage.height + 1) // 2, (footage.width + 1) // 2)
+    half = ((clip.height + 1) // 2, (clip.width + 1) // 2)
     small = F.interpolate(distance.clamp(-60, 60), half, mode="bilinear", align_corners=False)
-    return small.to(footage.device)
+    return small.to(clip.device)
 
 
 def _lattice(
-    networks: Networks, k: str, frame: Frame, footage: Footage, report: Reporter
+    networks: Networks, k: str, frame: Frame, clip: RaySampler, report: Reporter
 ) -> Tensor:
     """(u, v) of a layer on a lattice from edge to edge of every frame: [T,2,Ky,Kx]."""
-    (h, w), device = frame.size, footage.device
+    (h, w), device = frame.size, clip.device
     step = min(LATTICE, frame.longer / CELLS)
     rows, columns = (torch.linspace(0, n, math.ceil(n / step) + 1, device=device) for n in (h, w))
     xy = _grid(rows, columns)
     out = []
-    for t in range(footage.count):
-        moment = torch.full((len(xy),), t, device=device)
-        flat = _run(lambda p: networks.uv(k, p), frame.points(xy, moment), report)
+    for t in range(clip.count):
+        frames = torch.full((len(xy),), t, device=device)
+        flat = _run(lambda p: networks.uv(k, p), frame.points(xy, frames), report)
         out.append(flat.T.reshape(1, 2, len(rows), len(columns)))
     return torch.cat(out)
 
@@ -136,11 +136,11 @@ def _window(
 ) -> tuple[Tensor, tuple[int, int]]:
     """Part of a layer's square that its pixels use: u0 v0 u1 v1 [4], and its rows and columns.
 
-    uv [T,2,Ky,Kx]; share [T,1,h,w]: the layer's part of the pixels.
+    uv [T,2,Ky,Kx]; share [T,1,h,w]: the layer's share of each pixel.
     """
     at = F.adaptive_max_pool2d(share, (uv.shape[2], uv.shape[3]))
     used = uv.transpose(0, 1)[:, at[:, 0] > 0.5]
-    if not used.numel():  # the layer is nowhere to be seen: keep all it could be
+    if not used.numel():  # no frame shows the layer: keep all of it
         used = uv.transpose(0, 1).flatten(1)
     low, high = used.amin(1) - margin, used.amax(1) + margin
     low, high = low.clamp(min=-1), high.clamp(max=1)
@@ -150,7 +150,7 @@ def _window(
     return torch.cat([middle - half, middle + half]), (int(texels[1]), int(texels[0]))
 
 
-def _picture(
+def _image(
     networks: Networks, k: str, window: Tensor, shape: tuple[int, int], report: Reporter
 ) -> Tensor:
     """The atlas network on the window's texel centres: [1,3,Ha,Wa]."""
@@ -161,7 +161,7 @@ def _picture(
 
 
 def _cover(atlas: MlpAtlas, layer: str, report: Reporter) -> Tensor:
-    """Which texels some frame sees as the layer's own, not only through a soft edge."""
+    """Texels that some frame shows as the layer's own, not only through a soft edge."""
     image = atlas.image(layer)
     total = image.new_zeros(1, 2, image.shape[2], image.shape[3])
     for index in range(atlas.frames):
@@ -169,7 +169,7 @@ def _cover(atlas: MlpAtlas, layer: str, report: Reporter) -> Tensor:
         t = torch.tensor([index], device=atlas.device)
         share = visibility(atlas, layer, t, atlas.work)
         uv = atlas.uv(layer, t, atlas.work)
-        # grid_sample would pile what lies outside onto the border.
+        # grid_sample would add what lies outside to the border.
         share = share * (uv.abs() <= 1).all(-1)[:, None]
         total += splat(torch.cat([share, share * share], 1), uv, (image.shape[2], image.shape[3]))
     own = (total[:, :1] > SEEN) & (total[:, 1:] > OWN * total[:, :1])

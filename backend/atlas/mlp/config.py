@@ -1,4 +1,4 @@
-"""Every constant of the network engine: the paper's, a tuned variant, and the presets. No torch.
+"""Settings of the network engine: the paper's, a tuned variant, and the presets. No torch.
 
 Kasten, Ofri, Wang, Dekel: Layered Neural Atlases for Consistent Video Editing (SIGGRAPH Asia 2021).
 Equation numbers (E1)–(E13) are ours; they are listed in `networks` and `losses`.
@@ -12,7 +12,7 @@ from typing import Literal
 from protocol.jobs import JobError
 
 PAPER_SIDE = 768
-"""Longer side of the paper's clips, pixels; distances given for it scale with the working size."""
+"""Longer side of the paper's clips, pixels; its distances scale with the working size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +22,9 @@ class MlpConfig:
     long_side: int = PAPER_SIDE
     """Working size: the clip is shrunk until its longer side has this many pixels."""
     seed: int = 0
-    """Decides the networks' first weights and every draw of pixels."""
+    """Seed of the networks' initial weights and of every draw of pixels."""
     held_out: float = 0.0
-    """Share of 8×8 blocks whose colours are never fitted (to measure on them); the paper: none."""
+    """Share of 8×8 blocks whose colours are never fitted, for measuring; the paper: none."""
 
     map_width: int = 256
     """Units of a hidden layer of the mapping networks."""
@@ -43,20 +43,20 @@ class MlpConfig:
     atlas_layers: int = 8
     """Linear layers of the atlas network."""
     atlas_frequencies: int = 10
-    """Octaves of its positional encoding: what it can show of fine detail."""
+    """Octaves of its positional encoding: the finest detail it can show."""
     atlas_skips: tuple[int, ...] = (4, 7)
-    """Before these layers the atlas network sees its encoded input again."""
+    """Layers of the atlas network that get the encoded input again (skip connections)."""
     uv_scale: float = 0.8
-    """Share of an atlas quadrant that the frame covers at first; the rest is room for motion."""
+    """Share of an atlas quadrant that a frame covers at first; the rest is margin for motion."""
 
     steps: int = 400_000
-    """Joint steps. The released configuration; the paper's text says about 300 000."""
+    """Joint steps, as in the released configuration; the paper's text says about 300 000."""
     rays: int = 10_000
-    """Random pixels of one step."""
+    """Random pixels per step."""
     lr: float = 1e-4
     """Adam's rate, for all networks, constant."""
     warm_passes: int = 100
-    """Warm start of the mappings: passes over the frames, one Adam step a frame."""
+    """Warm start of the mappings: passes over the frames, one Adam step per frame."""
     warm_until: float = 0.0
     """The warm start ends early once its mean error is below this many pixels; 0: never."""
 
@@ -65,17 +65,17 @@ class MlpConfig:
     w_gradient: float = 1000.0
     """(E6) squared error of the colour's differences between neighbouring pixels."""
     w_sparsity: float = 1000.0
-    """(E7) squared foreground colour where the foreground is not seen."""
+    """(E7) squared foreground colour where the foreground is not visible."""
     w_rigid: float = 1.0
     """(E8) rigidity of both mappings, from differences over one pixel."""
     w_global_fg: float = 5.0
     """(E9) the same over `global_px` for the foreground, in the first `global_steps`."""
     w_global_bg: float = 50.0
-    """(E9) and for the background."""
+    """(E9) the same for the background."""
     global_px: float = 100.0
     """Distance of those differences, pixels of a frame 768 long."""
     global_steps: int = 5_000
-    """Steps in which the global rigidity counts."""
+    """Steps during which global rigidity counts."""
     w_flow: float = 5.0
     """(E10) disagreement of coordinates along optical flow of gap 1, pixels."""
     w_alpha_flow: float = 49.0
@@ -83,12 +83,12 @@ class MlpConfig:
     w_mask: float = 2000.0
     """(E12) cross-entropy of opacity to the rough mask, in the first `mask_steps`."""
     mask_steps: int = 10_000
-    """Steps in which the rough mask counts."""
+    """Steps during which the rough mask counts."""
 
     consistent: float = 1.0
     """Forward and backward flow agree when a round trip ends within this many pixels."""
     carry_gaps: tuple[int, ...] = (1, 2, 4, 8)
-    """Gaps of the flow that carries masks to frames without; the losses use gap 1 only."""
+    """Gaps of the flow that carries masks to frames without one; the losses use gap 1 only."""
     gradient_span: Literal["longer", "width"] = "longer"
     """What turns a neighbour's pixel into coordinates in (E6). ``longer``: the longer side, as
     everywhere. ``width``: the width, as the released code does; on portrait clips its neighbour
@@ -97,12 +97,12 @@ class MlpConfig:
     bake: int = 1000
     """Texels along a whole atlas quadrant when the atlas network becomes an image."""
     chunk: int = 200
-    """Rays put through the networks at once on a CPU; gradients add up to the same step."""
+    """Rays per pass on a CPU; gradients of the passes add up to one step."""
     chunk_cuda: int = 10_000
     """The same on a GPU."""
 
     def weights(self, step: int) -> dict[str, float]:
-        """Weight of every loss at a step, by the name it has in `losses`; 0 where it is over."""
+        """Weight of every loss at a step, by its name in `losses`; 0 for one that has ended."""
         at_first = float(step < self.global_steps)
         return {
             "colour": self.w_colour,
@@ -120,14 +120,14 @@ class MlpConfig:
 
 
 PAPER = MlpConfig()
-# A tenth of the pixels at ten times the rate, so what is counted in steps comes ten times sooner.
+# A tenth of the pixels at ten times the rate, and a tenth of the steps.
 TUNED = MlpConfig(
     rays=1000, lr=1e-3, steps=40_000, mask_steps=1_000, global_steps=500, warm_until=1.0
 )
 VARIANTS = {"paper": PAPER, "tuned": TUNED, "reference": replace(PAPER, gradient_span="width")}
 
 _PRESETS = {
-    # To see that everything works, in a minute on a CPU: small networks, far from the paper.
+    # A quick check in a minute on a CPU: small networks, far from the paper.
     "draft": replace(
         TUNED, long_side=160, steps=600, rays=500, mask_steps=250, global_steps=150,
         map_width=64, alpha_width=64, atlas_width=64, alpha_layers=5, atlas_layers=5,

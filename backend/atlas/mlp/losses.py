@@ -1,4 +1,4 @@
-"""Every loss of the paper, per ray; the caller averages. Weights are in MlpConfig.
+"""The paper's losses, per ray; the caller averages. Weights are in MlpConfig.
 
 Shapes: N rays · colours [N,3] 0..1 · α [N,1] · (u, v) [N,2]. Every function gives [N].
 (E5)  L_colour   = ‖c − ĉ‖²                                              × 5000
@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-RIDGE = 1e-3  # added to JᵀJ before it is inverted: a fold is then dear, not infinite
-ISOMETRY = 2 * 2**0.5  # what (E8) is for an isometry, its minimum
+RIDGE = 1e-3  # added to JᵀJ before inverting, so that a fold costs much, but not infinitely
+ISOMETRY = 2 * 2**0.5  # (E8) of an isometry, its minimum
 
 
 def colour(seen: Tensor, target: Tensor) -> Tensor:
@@ -31,14 +31,14 @@ def gradient(seen: Tensor, beside: Tensor, target: Tensor, target_beside: Tensor
 
 
 def sparsity(alpha: Tensor, foreground: Tensor) -> Tensor:
-    """(E7) foreground colour that is not needed: black where α is 0."""
+    """(E7) unused foreground colour, which should be black where α is 0."""
     return ((1 - alpha) * foreground).square().sum(1)
 
 
 def rigidity(here: Tensor, right: Tensor, down: Tensor, scale: float) -> Tensor:
-    """(E8), (E9) less its minimum 2√2, a constant: about 0 for an isometry.
+    """(E8), (E9) minus their minimum 2√2: about 0 for an isometry.
 
-    here, right, down: (u, v) of a pixel and of the points a distance beside and below it.
+    here, right, down: (u, v) of a pixel and of the points one distance to its right and below it.
     scale: turns a difference of (u, v) over that distance into pixels per pixel.
     """
     across, along = (right - here) * scale, (down - here) * scale
@@ -52,7 +52,7 @@ def _norm(a: Tensor, b: Tensor, d: Tensor) -> Tensor:
 
 
 def _inverse_norm(a: Tensor, b: Tensor, d: Tensor) -> Tensor:
-    """That of its inverse: for 2×2 the norm over the determinant."""
+    """Frobenius norm of the inverse: for 2×2, the norm over the determinant."""
     a, d = a + RIDGE, d + RIDGE
     return _norm(a, b, d) / (a * d - b * b).clamp(min=RIDGE * RIDGE)
 

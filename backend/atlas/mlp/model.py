@@ -1,8 +1,8 @@
-"""The networks' decomposition as the rest of the house uses an atlas: tables read off them once.
+"""The networks' decomposition as a LayeredAtlas: tables baked from the networks once.
 
 Shapes: T frames · h,w the working size · B,H,W what is asked for · Ha,Wa of an atlas.
-The mappings know no fine detail (no positional encoding), so they are kept on a lattice and
-interpolated; opacity is kept at every working pixel. The networks themselves are saved beside.
+The mappings have no fine detail (no positional encoding), so they are stored on a lattice and
+interpolated; opacity is stored at every working pixel. The networks themselves are saved too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from backend.atlas import files
 from backend.atlas.layers import prefix
 from backend.atlas.mlp.config import MlpConfig
 from backend.atlas.mlp.networks import Networks
-from backend.atlas.sampling import pixel_centres
+from backend.atlas.sampling import pixel_centres, resize
 from protocol.layers import layers_of
 
 NETWORK = "network."
@@ -26,7 +26,7 @@ LAYERS = layers_of(1)
 
 
 class MlpAtlas:
-    """A clip decomposed by networks; same questions, same answers' form as `backend.atlas.Atlas`.
+    """A clip decomposed by networks; see `LayeredAtlas` for its methods.
 
     tensors, per layer (fg, bg): ``*_uv`` [T,2,Ky,Kx], (u, v) on a lattice from edge to edge of the
     frame · ``*_window`` [4], u0 v0 u1 v1 of the baked part · ``*_image`` [1,3,Ha,Wa], 0..1 ·
@@ -50,7 +50,7 @@ class MlpAtlas:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """``foreground`` and ``background``: the networks know one object."""
+        """``foreground`` and ``background``: the networks separate one object."""
         return LAYERS
 
     def _prefix(self, layer: str) -> str:
@@ -86,7 +86,7 @@ class MlpAtlas:
         grid = torch.stack(torch.meshgrid(x - 1, y - 1, indexing="xy"), -1)
         table = self.tensors[f"{self._prefix(layer)}_uv"][t.to(self.device)]
         grid = grid.expand(len(table), -1, -1, -1)
-        # The lattice's outermost points lie on the frame's edges: corners aligned.
+        # The lattice's outermost points lie on the frame's edges, hence align_corners.
         return F.grid_sample(table, grid, padding_mode="border", align_corners=True)
 
     def uv(self, layer: str, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
@@ -104,17 +104,17 @@ class MlpAtlas:
         rows = (y >= box[:, 1]) & (y < box[:, 3])
         columns = (x >= box[:, 0]) & (x < box[:, 2])
         inside = rows[:, None, :, None] & columns[:, None, None, :]
-        return _resize(self.tensors["alpha"][t].float(), size) * inside
+        return resize(self.tensors["alpha"][t].float(), size) * inside
 
     def gain(self, layer: str, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        """1 everywhere, [B,1,H,W]: the paper's atlases know no light of their own."""
+        """1 everywhere, [B,1,H,W]: the paper's atlases have no lighting."""
         self._prefix(layer)
         return torch.ones(len(t), 1, *self._size(size), device=self.device)
 
     def distance(self, layer: str, t: Tensor, size: tuple[int, int]) -> Tensor:
         """Signed distance to the rough mask in working pixels, negative inside: [B,1,H,W]."""
         self._object(layer)
-        return _resize(self.tensors["distance"][t.to(self.device)].float(), size)
+        return resize(self.tensors["distance"][t.to(self.device)].float(), size)
 
     def image(self, layer: str) -> Tensor:
         """The baked atlas: [1,3,Ha,Wa], 0..1 sRGB."""
@@ -140,7 +140,7 @@ class MlpAtlas:
         return torch.cat([first, last], 1).long()
 
     def save(self, folder: Path) -> None:
-        """Write the atlas into a folder, whole or not at all; what was there is replaced."""
+        """Write the atlas into a folder atomically, replacing an existing one."""
         about = {
             "size": [self.frames, self.height, self.width],
             "work": list(self.work),
@@ -151,7 +151,7 @@ class MlpAtlas:
 
     @classmethod
     def load(cls, folder: Path, device: torch.device) -> MlpAtlas:
-        """Read what `save` wrote. JobError atlas_unreadable when that cannot be done."""
+        """Read what `save` wrote. JobError atlas_unreadable if it cannot be read."""
         try:
             about, tensors = files.read(folder, files.MLP, device)
             frames, height, width = about["size"]
@@ -160,8 +160,3 @@ class MlpAtlas:
             return cls(size, (h, w), about["architecture"], tensors, about["numbers"])
         except files.UNREADABLE as problem:
             raise files.unreadable(problem) from problem
-
-
-def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear, outer edges on outer edges."""
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)

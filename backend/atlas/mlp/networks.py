@@ -1,4 +1,4 @@
-"""The four networks, and the square of the plane that each layer's atlas has to itself.
+"""The four networks, and the square of the UV plane that each layer's atlas occupies.
 
 Shapes: N points. A point p = (x, y, t): x and y from the frame's centre over half its longer side,
 t from −1 to 1 over the clip.
@@ -62,8 +62,8 @@ class Mlp(nn.Module):
 
 
 def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
-    """A layer with torch's usual first weights, drawn from a generator of our own."""
-    with torch.random.fork_rng(devices=[]):  # torch draws weights of its own first
+    """A layer with torch's default initial weights, drawn from the given generator."""
+    with torch.random.fork_rng(devices=[]):  # nn.Linear draws from the global generator
         layer = nn.Linear(inputs, outputs)
     bound = 1 / math.sqrt(inputs)
     for values in (layer.weight, layer.bias):
@@ -72,7 +72,7 @@ def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
 
 
 class Networks(nn.Module):
-    """Mapping of each layer, opacity, and the atlas both share; seeded by config.seed."""
+    """A mapping per layer, the opacity, and the atlas both layers share; seeded by config.seed."""
 
     def __init__(self, config: MlpConfig) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class Networks(nn.Module):
         raw: Tensor = self.atlas(encode(place, self.config.atlas_frequencies))
         return 0.5 * (raw + 1)
 
-    def explain(self, p: Tensor) -> tuple[Tensor, Tensor]:
+    def render(self, p: Tensor) -> tuple[Tensor, Tensor]:
         """(E4): [N,3] → colour of the frames [N,3] and opacity [N,1]."""
         alpha = self.alpha(p)
         fg, bg = (self.colour(layer, self.uv(layer, p)) for layer in ("fg", "bg"))
@@ -112,18 +112,18 @@ class Networks(nn.Module):
 
 
 class Frame:
-    """How pixels become points: the clip's working size and number of frames."""
+    """Converts pixels to points, from the clip's working size and number of frames."""
 
     def __init__(self, size: tuple[int, int], frames: int, uv_scale: float) -> None:
         self.size, self.frames = size, frames
         self.longer = max(size)
         self.pixels_per_uv = self.longer / (2 * uv_scale)
-        """Pixels that one unit of (u, v) is worth as the warm start lays the frame out."""
+        """Pixels per unit of (u, v), as the warm start lays the frame out."""
 
     def points(self, xy: Tensor, t: Tensor, span: int | None = None) -> Tensor:
         """Pixels [N,2], centres at +0.5, of frames t [N] → [N,3].
 
-        span: side that half of is 1, default the longer one.
+        span: side whose half becomes 1, by default the longer one.
         """
         centre = xy.new_tensor([self.size[1] / 2, self.size[0] / 2])
         place = (xy - centre) * (2 / (span or self.longer))

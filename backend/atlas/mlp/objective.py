@@ -1,4 +1,4 @@
-"""All losses of a set of rays, from as few passes through the networks as they allow."""
+"""All losses of a set of rays, with as few passes through the networks as possible."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor
 
 from backend.atlas.mlp import losses
 from backend.atlas.mlp.config import PAPER_SIDE, MlpConfig
-from backend.atlas.mlp.footage import Rays
 from backend.atlas.mlp.networks import Frame, Networks
+from backend.atlas.mlp.rays import Rays
 
 
 def terms(
     networks: Networks, frame: Frame, rays: Rays, config: MlpConfig, far: bool
 ) -> dict[str, Tensor]:
-    """Every loss, averaged by the rays' weights but not weighted, by its name in MlpConfig.weights.
+    """Every loss, averaged over the rays, unweighted, by its name in MlpConfig.weights.
 
-    far: whether (E9) is wanted; it is left out otherwise.
+    far: whether to compute (E9).
     """
     xy, t, one = rays.xy, rays.t, rays.xy.new_tensor([1.0, 0.0])
     beside = [frame.points(xy + step, t) for step in (one, one.flip(0))]
@@ -79,5 +79,5 @@ def _sum(values: Tensor, weights: Tensor) -> Tensor:
 
 
 def _split(network: Callable[[Tensor], Tensor], inputs: list[Tensor]) -> list[Tensor]:
-    """One pass for several sets of N points: large products are faster than many small ones."""
+    """One pass for several sets of N points: one large product is faster than many small ones."""
     return list(network(torch.cat(inputs)).chunk(len(inputs)))

@@ -1,6 +1,6 @@
-"""The networks' training as a state to keep, and back: it goes on as if nothing had been.
+"""The networks' training to and from a checkpoint state, so that it resumes exactly.
 
-Kept are the weights, the moments of the phase's Adam, and where the random numbers are.
+A state holds the weights, the moments of the phase's Adam, and the random generator's state.
 """
 
 from __future__ import annotations
@@ -8,11 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from backend.atlas.explicit.optim import RowAdam
+from backend.atlas.row_adam import RowAdam
 from backend.checkpoint import State
 
 WARM, JOINT = "warm start", "joint"
 RANDOM, NETWORK = "random", "network."
+UNUSABLE = "The saved state of the interrupted atlas does not fit, so the atlas starts over."
 
 
 def pack(
@@ -23,7 +24,7 @@ def pack(
     random: torch.Generator,
     numbers: dict[str, float],
 ) -> State:
-    """The state in ``warm start`` or ``joint`` before a step."""
+    """The state of the phase ``warm start`` or ``joint`` before a step."""
     tensors = {RANDOM: random.get_state(), **_weights(networks), **adam.state()}
     return State(phase, step, tensors, numbers)
 
@@ -41,7 +42,7 @@ def fits(state: State, networks: nn.Module, adam: RowAdam) -> bool:
 
 
 def unpack(state: State, networks: nn.Module, adam: RowAdam, random: torch.Generator) -> None:
-    """Networks, Adam and random numbers as they were; the state must fit."""
+    """Restore networks, Adam and random numbers; the state must fit."""
     with torch.no_grad():
         for name, weight in _weights(networks).items():
             weight.copy_(state.tensors[name])

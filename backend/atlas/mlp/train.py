@@ -1,28 +1,26 @@
-"""Fit the networks to a clip: warm start, joint steps, and the atlas that comes of it."""
+"""Fit the networks to a clip: warm start, joint steps, and the resulting atlas."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.atlas.explicit.colours import held_out_blocks
-from backend.atlas.explicit.optim import RowAdam
-from backend.atlas.explicit.start import check, working_size
+from backend.atlas.inputs import check_clip, held_out_blocks, shrink, working_size
 from backend.atlas.mlp import losses, resume
 from backend.atlas.mlp.bake import bake
 from backend.atlas.mlp.config import MlpConfig
-from backend.atlas.mlp.footage import Footage
 from backend.atlas.mlp.model import MlpAtlas
 from backend.atlas.mlp.networks import Frame, Networks
 from backend.atlas.mlp.objective import terms
-from backend.atlas.quality import measure, picture
+from backend.atlas.mlp.rays import RaySampler
+from backend.atlas.quality import measure, preview_image
 from backend.atlas.report import examine, verdict
+from backend.atlas.row_adam import RowAdam
 from backend.checkpoint import Checkpoint, State
 from backend.masks.objects import resolve_objects
 from backend.masks.prompts import MaskPrompts
@@ -31,15 +29,15 @@ from backend.progress import Reporter
 
 WARMING = "Laying out the networks"
 FITTING = "Fitting the networks"
-PREVIEWS = (32, 8, 3, 1.5)  # a preview after this fraction of the steps: 1/32, 1/8, ...
-PREVIEW_SIDE = 128  # pixels; each goes through the networks
+PREVIEWS = (32, 8, 3, 1.5)  # a preview after 1/32, 1/8, ... of the steps
+PREVIEW_SIDE = 128  # pixels; every pixel is a pass through the networks
 BETAS = (0.9, 0.999)
-BATCH = {"cpu": 2048, "cuda": 1 << 17}  # points put through the networks at once, to look
-ERROR = "error"  # of the pass under way, in a state of the warm start
+BATCH = {"cpu": 2048, "cuda": 1 << 17}  # points per pass when evaluating
+ERROR = "error"  # name of the current pass' error in a checkpoint of the warm start
 
 
 class _Adam:
-    """Adam with its usual moments. torch.optim takes seconds to import, deaf to a cancel."""
+    """Ordinary Adam. Importing torch.optim takes seconds in which a job cannot be cancelled."""
 
     def __init__(self, networks: torch.nn.Module, lr: float) -> None:
         tensors: dict[str, Tensor] = dict(networks.named_parameters())
@@ -54,23 +52,23 @@ class _Adam:
 class Trainer:
     """Networks, their optimiser and the draws: one step at a time.
 
-    checkpoint: where the state is kept meanwhile; the caller drops it.
+    checkpoint: where the state is saved; the caller drops it.
     """
 
     def __init__(
-        self, footage: Footage, config: MlpConfig, checkpoint: Checkpoint | None = None
+        self, clip: RaySampler, config: MlpConfig, checkpoint: Checkpoint | None = None
     ) -> None:
-        self.footage, self.config = footage, config
+        self.clip, self.config = clip, config
         self.checkpoint = checkpoint or Checkpoint()
-        self.networks = Networks(config).to(footage.device)
+        self.networks = Networks(config).to(clip.device)
         self.maps = {"fg": self.networks.map_fg, "bg": self.networks.map_bg}
-        self.frame = Frame((footage.height, footage.width), footage.count, config.uv_scale)
+        self.frame = Frame((clip.height, clip.width), clip.count, config.uv_scale)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.warming = _Adam(torch.nn.ModuleDict(self.maps), config.lr)
         self.optimiser = _Adam(self.networks, config.lr)
-        self.chunk = config.chunk if footage.device.type == "cpu" else config.chunk_cuda
-        self.warmed, self.error = 0, 0.0
-        """Steps of the warm start that are done, and the sum of errors in the pass under way."""
+        self.chunk = config.chunk if clip.device.type == "cpu" else config.chunk_cuda
+        self.warm_steps, self.error = 0, 0.0
+        """Finished steps of the warm start, and the sum of errors in the current pass."""
         self.warm = False
         """Whether the warm start is over."""
         self.done = 0
@@ -78,40 +76,40 @@ class Trainer:
         """The last step's losses, averaged over its rays, without weights; and their total."""
 
     def state(self) -> State:
-        """All that the steps to come depend on."""
-        rest = partial(resume.pack, networks=self.networks, random=self.generator)
+        """Everything the remaining steps depend on."""
+        pack = partial(resume.pack, networks=self.networks, random=self.generator)
         if self.warm:
-            return rest(resume.JOINT, self.done, adam=self.optimiser.adam, numbers={})
+            return pack(resume.JOINT, self.done, adam=self.optimiser.adam, numbers={})
         numbers = {ERROR: self.error}
-        return rest(resume.WARM, self.warmed, adam=self.warming.adam, numbers=numbers)
+        return pack(resume.WARM, self.warm_steps, adam=self.warming.adam, numbers=numbers)
 
-    def take_up(self, report: Reporter) -> None:
-        """Go on from the state that was kept, if there is one; one that does not fit is dropped."""
-        state = self.checkpoint.load(self.footage.device)
+    def resume(self, report: Reporter) -> None:
+        """Resume from the checkpoint, if there is one; one that does not fit is dropped."""
+        state = self.checkpoint.load(self.clip.device)
         if state is None:
             return
         warm = state.phase == resume.JOINT
         adam = (self.optimiser if warm else self.warming).adam
         if not (resume.fits(state, self.networks, adam) and (warm or ERROR in state.numbers)):
             self.checkpoint.drop()
-            report.note("What was kept of the interrupted atlas does not fit: it is begun anew.")
+            report.note(resume.UNUSABLE)
             return
         resume.unpack(state, self.networks, adam, self.generator)
         self.warm = warm
         if warm:
             self.done = state.step
         else:
-            self.warmed, self.error = state.step, state.numbers[ERROR]
-        report.note("The atlas goes on from where it was interrupted.")
+            self.warm_steps, self.error = state.step, state.numbers[ERROR]
+        report.note("The atlas resumes from where it was interrupted.")
 
     def warm_start(self, report: Reporter) -> None:
-        """(E13): both mappings learn to lay every frame flat, so that they start as isometries."""
-        count = self.footage.count
+        """(E13): both mappings learn to lay every frame flat, and so start as isometries."""
+        count = self.clip.count
         total = self.config.warm_passes * count
-        while not self.warm and self.warmed < total:
-            rays = self.footage.draw(self.config.rays, self.generator, self.warmed % count)
+        while not self.warm and self.warm_steps < total:
+            rays = self.clip.draw(self.config.rays, self.generator, self.warm_steps % count)
             for part in rays.parts(self.chunk):
-                report.step(WARMING, self.warmed, total)
+                report.step(WARMING, self.warm_steps, total)
                 points = self.frame.points(part.xy, part.t)
                 loss = points.new_zeros(())
                 for net in self.maps.values():
@@ -121,18 +119,18 @@ class Trainer:
                 if self.config.warm_until:
                     self.error += float(loss.detach()) / (2 * count)
             self.warming.step()
-            self.warmed += 1
-            if self.warmed % count == 0:  # a pass is over
+            self.warm_steps += 1
+            if self.warm_steps % count == 0:  # a pass is over
                 self.warm = self.error * self.frame.pixels_per_uv < self.config.warm_until
                 self.error = 0.0
             self.checkpoint.keep(self.state)
         self.warm = True
 
     def step(self, report: Reporter) -> None:
-        """One joint step; its losses are then in `losses`."""
+        """One joint step; sets `losses`."""
         weights = self.config.weights(self.done)
         far = weights["global_fg"] > 0 or weights["global_bg"] > 0
-        rays = self.footage.draw(self.config.rays, self.generator)
+        rays = self.clip.draw(self.config.rays, self.generator)
         sums: dict[str, Tensor] = {}
         for part in rays.parts(self.chunk):
             report.step(FITTING, min(self.done, self.config.steps), self.config.steps)
@@ -150,53 +148,52 @@ class Trainer:
         self.checkpoint.keep(self.state)
 
     @torch.no_grad()
-    def explain(self, xy: Tensor, t: Tensor, report: Reporter) -> tuple[Tensor, Tensor]:
+    def evaluate(self, xy: Tensor, t: Tensor, report: Reporter) -> tuple[Tensor, Tensor]:
         """(E4) at pixels [N,2] of frames t [N]: colour [N,3] and opacity [N,1]."""
         out = []
-        batch = BATCH[self.footage.device.type]
-        for place, moment in zip(torch.split(xy, batch), torch.split(t, batch), strict=True):
+        batch = BATCH[self.clip.device.type]
+        for place, frame in zip(torch.split(xy, batch), torch.split(t, batch), strict=True):
             report.step(FITTING, min(self.done, self.config.steps), self.config.steps)
-            out.append(self.networks.explain(self.frame.points(place, moment)))
+            out.append(self.networks.render(self.frame.points(place, frame)))
         return torch.cat([c for c, _ in out]), torch.cat([a for _, a in out])
 
     def preview(self, report: Reporter) -> NDArray[np.uint8]:
         """The middle frame as the networks explain it, small: uint8 [h,w,3]."""
-        footage = self.footage
-        scale = min(1.0, PREVIEW_SIDE / max(footage.height, footage.width))
-        h, w = max(1, round(footage.height * scale)), max(1, round(footage.width * scale))
+        clip = self.clip
+        scale = min(1.0, PREVIEW_SIDE / max(clip.height, clip.width))
+        h, w = max(1, round(clip.height * scale)), max(1, round(clip.width * scale))
         y, x = torch.meshgrid(
-            (torch.arange(h, device=footage.device) + 0.5) * (footage.height / h),
-            (torch.arange(w, device=footage.device) + 0.5) * (footage.width / w),
+            (torch.arange(h, device=clip.device) + 0.5) * (clip.height / h),
+            (torch.arange(w, device=clip.device) + 0.5) * (clip.width / w),
             indexing="ij",
         )
         xy = torch.stack([x, y], -1).reshape(-1, 2)
-        t = torch.full((len(xy),), footage.count // 2, device=footage.device)
-        seen, _ = self.explain(xy, t, report)
+        t = torch.full((len(xy),), clip.count // 2, device=clip.device)
+        seen, _ = self.evaluate(xy, t, report)
         return (seen.view(h, w, 3) * 255).round().to(torch.uint8).cpu().numpy()
 
 
-def gather(
+def prepare(
     frames: NDArray[np.uint8],
     prompts: MaskPrompts,
     config: MlpConfig,
     device: torch.device,
     report: Reporter,
-) -> tuple[Footage, dict[str, float]]:
+) -> tuple[RaySampler, dict[str, float]]:
     """The clip at its working size with flow, rough masks and held-out blocks; mask measures.
 
-    Same rules and errors as the explicit engine's `backend.atlas.explicit.fit.decompose`.
+    Checks and errors as in `backend.atlas.explicit.fit.decompose`.
     """
-    objects = check(frames, [prompts])
+    objects = check_clip(frames, [prompts])
     size = working_size(frames.shape[1], frames.shape[2], config.long_side)
-    small = np.stack([cv2.resize(f, size[::-1], interpolation=cv2.INTER_AREA) for f in frames])
-    small = np.ascontiguousarray(small, np.uint8)
+    small = shrink(frames, size)
     complete = prompts.mode == "all" and len(prompts.keys) == len(frames)
     gaps = (1,) if complete else config.carry_gaps
     flows = flow.estimate(small, gaps, config.consistent, report)
     (masks,), numbers = resolve_objects(small, objects, flows, report)
     generator = torch.Generator().manual_seed(config.seed)
     kept = held_out_blocks((len(small), *size), config.held_out, generator)
-    return Footage(small, masks, flows, kept, device), numbers
+    return RaySampler(small, masks, flows, kept, device), numbers
 
 
 def decompose_mlp(
@@ -209,16 +206,16 @@ def decompose_mlp(
 ) -> MlpAtlas:
     """Decompose a clip with the paper's networks.
 
-    frames: uint8 [T,H,W,3] sRGB. prompts: of the one object. checkpoint: where the state is kept
-    meanwhile, and gone on from; the caller drops it. Returns the MlpAtlas on `device`; measures
-    of the masks are in its numbers. JobError as the explicit engine. On a CPU the same input and
-    seed give the same bytes, interrupted or not.
+    frames: uint8 [T,H,W,3] sRGB. prompts: of the one object. checkpoint: where the state is
+    saved and resumed from; the caller drops it. Returns the MlpAtlas on `device`; measures of the
+    masks are in its numbers. JobErrors as of the explicit engine. On a CPU the same input and seed
+    give the same bytes, interrupted or not.
     """
-    if prompts.mode == "none":  # there is nothing for the opacity to find once it is left alone
+    if prompts.mode == "none":  # without an object, opacity must be held at 0 to the end
         config = replace(config, mask_steps=config.steps)
-    footage, mask_numbers = gather(frames, prompts, config, device, report)
-    trainer = Trainer(footage, config, checkpoint)
-    trainer.take_up(report)
+    clip, mask_numbers = prepare(frames, prompts, config, device, report)
+    trainer = Trainer(clip, config, checkpoint)
+    trainer.resume(report)
     trainer.warm_start(report)
     shown = {round(config.steps / part) for part in PREVIEWS}
     while trainer.done < config.steps:
@@ -231,16 +228,16 @@ def decompose_mlp(
 
 
 def finish(trainer: Trainer, size: tuple[int, int, int], report: Reporter) -> MlpAtlas:
-    """The atlas of what the networks have learnt so far, measured. size: frames, height, width."""
-    footage = trainer.footage
-    atlas = bake(trainer.networks, trainer.frame, footage, size, report)
-    frames = footage.frames.permute(0, 3, 1, 2)
-    kept = footage.kept[:, None]
+    """The atlas of the networks as they are now, measured. size: frames, height, width."""
+    clip = trainer.clip
+    atlas = bake(trainer.networks, trainer.frame, clip, size, report)
+    frames = clip.frames.permute(0, 3, 1, 2)
+    kept = clip.kept[:, None]
     atlas.numbers = {
         **measure(atlas, frames, kept, report),
         **examine(atlas, frames, kept, report),
     }
     for sentence in verdict(atlas.numbers):
         report.note(sentence)
-    report.preview(picture(atlas, footage.count // 2))
+    report.preview(preview_image(atlas, clip.count // 2))
     return atlas

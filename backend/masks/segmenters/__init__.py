@@ -1,1 +1,1 @@
-"""Segmentation models that an artist may have, behind one small interface."""
+"""Optional segmentation models behind one small interface."""

@@ -1,4 +1,4 @@
-"""What the atlas asks of a segmentation model, and where it is found."""
+"""The interface of segmentation models, and the errors of loading one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EXTRA = "pip install 'text2live-blender[segment]'"
 
 @dataclass(frozen=True)
 class Click:
-    """A point of a frame, in its pixels; on the object, or beside it."""
+    """A point of a frame, in its pixels; inside: on the object, otherwise on the background."""
 
     frame: int
     x: float
@@ -26,10 +26,10 @@ class Click:
 
 
 @dataclass(frozen=True)
-class Prompts:
-    """Which object is meant. boxes: frame → x0 y0 x1 y1, pixels.
+class SegmenterPrompts:
+    """Which object to segment. boxes: frame → x0 y0 x1 y1, pixels.
 
-    Every frame that is named has a box or a click on the object.
+    Every frame with prompts has a box or a click on the object.
     """
 
     boxes: dict[int, tuple[float, float, float, float]]
@@ -47,19 +47,21 @@ class Segmented:
 class Segmenter(Protocol):
     """A model that finds an object in every frame of a clip."""
 
-    def segment(self, frames: NDArray[np.uint8], prompts: Prompts, report: Reporter) -> Segmented:
+    def segment(
+        self, frames: NDArray[np.uint8], prompts: SegmenterPrompts, report: Reporter
+    ) -> Segmented:
         """Masks of the prompted object. frames: uint8 [T,H,W,3] sRGB."""
 
 
 def weights_at(path: str, what: str) -> Path:
-    """The path of weights, if something is there."""
+    """The path of weights; JobError segmenter_weights if nothing is there."""
     found = Path(path).expanduser()
     if not path or not found.exists():
-        where = f"not at {found}" if path else "nowhere: no path was given"
+        where = f"there are none at {found}" if path else "no path was given"
         raise JobError(
             "segmenter_weights",
-            f"The segmentation model needs {what}; they are {where}.",
-            "Download the weights yourself and name their path on the backend's machine, or draw "
+            f"The segmentation model needs {what}, but {where}.",
+            "Download the weights and enter their path on the backend's machine, or draw "
             "a mask or a box on one frame instead.",
         )
     return found
@@ -70,7 +72,7 @@ def missing(package: str) -> JobError:
     return JobError(
         "segmenter_missing",
         f"The segmentation model needs the package {package}, which is not installed.",
-        f"On the backend's machine: {EXTRA}.",
+        f"Install it on the backend's machine: {EXTRA}.",
     )
 
 

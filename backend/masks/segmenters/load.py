@@ -1,4 +1,4 @@
-"""A segmentation model by its name, with the weights that the artist has."""
+"""Load a segmentation model by name, with the artist's own weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from protocol.jobs import SEGMENTERS, JobError
 
 
 def load_segmenter(name: str, weights: str, device: torch.device) -> Segmenter:
-    """A segmenter with the weights that are at a path on this machine.
+    """A segmenter with the weights at a path on this machine.
 
     JobError unknown_segmenter, segmenter_missing (its package), segmenter_weights (its weights).
     """

@@ -1,4 +1,4 @@
-"""torchvision's Mask R-CNN: each frame for itself; the prompted instance is followed."""
+"""torchvision's Mask R-CNN: instances of each frame, the prompted one followed by overlap."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from backend.masks.segmenters.base import Prompts, Segmented, damaged, missing
+from backend.masks.segmenters.base import Segmented, SegmenterPrompts, damaged, missing
 from backend.progress import Reporter
 
 PHASE = "Segmenting the object"
-LEAST_SCORE = 0.3  # instances below are not looked at
-LEAST_OVERLAP = 0.2  # with the last mask, or the object is not there
+MIN_SCORE = 0.3  # instances below this are ignored
+MIN_OVERLAP = 0.2  # with the last mask, or the object is not there
 
 
 class MaskRcnn:
@@ -25,7 +25,9 @@ class MaskRcnn:
         self.device = device
 
     @torch.inference_mode()
-    def segment(self, frames: NDArray[np.uint8], prompts: Prompts, report: Reporter) -> Segmented:
+    def segment(
+        self, frames: NDArray[np.uint8], prompts: SegmenterPrompts, report: Reporter
+    ) -> Segmented:
         """Masks of the instance under the box or the clicks, followed by overlap both ways."""
         count, h, w, _ = frames.shape
         found = []
@@ -33,7 +35,7 @@ class MaskRcnn:
             report.step(PHASE, t, count)
             x = torch.from_numpy(np.ascontiguousarray(frames[t])).to(self.device)
             out = self.model([x.permute(2, 0, 1).float() / 255])[0]
-            good = out["scores"] >= LEAST_SCORE
+            good = out["scores"] >= MIN_SCORE
             found.append((
                 (out["masks"][good, 0] > 0.5).cpu().numpy(), out["scores"][good].cpu().numpy()
             ))  # fmt: skip
@@ -48,7 +50,7 @@ class MaskRcnn:
             last = masks[first]
             for t in order:
                 overlaps = [_overlap(one, last) for one in found[t][0]]
-                if overlaps and max(overlaps) >= LEAST_OVERLAP:
+                if overlaps and max(overlaps) >= MIN_OVERLAP:
                     best = int(np.argmax(overlaps))
                     last = masks[t] = found[t][0][best]
                     sure[t] = found[t][1][best]
@@ -60,8 +62,8 @@ def _overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return float((one & other).sum()) / union if union else 0.0
 
 
-def _fit(mask: NDArray[np.bool_], t: int, prompts: Prompts) -> float:
-    """How well a mask answers the prompts of a frame."""
+def _fit(mask: NDArray[np.bool_], t: int, prompts: SegmenterPrompts) -> float:
+    """How well a mask fits the prompts of a frame."""
     h, w = mask.shape
     score = 0.0
     if t in prompts.boxes and mask.any():
@@ -88,6 +90,6 @@ def load(path: Path, device: torch.device) -> MaskRcnn:
         state = torch.load(path, map_location="cpu", weights_only=True)
         model = maskrcnn_resnet50_fpn(weights=None, weights_backbone=None)
         model.load_state_dict(state)
-    except Exception as why:  # whatever a damaged file makes it raise
+    except Exception as why:  # a damaged file may raise anything
         raise damaged(path, why) from why
     return MaskRcnn(model, device)

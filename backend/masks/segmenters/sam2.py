@@ -1,4 +1,4 @@
-"""SAM 2 (Ravi et al., 2024) through transformers: one click or box, the whole clip."""
+"""SAM 2 (Ravi et al., 2024) through transformers: a click or box for the whole clip."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from backend.masks.segmenters.base import Prompts, Segmented, damaged, missing
+from backend.masks.segmenters.base import Segmented, SegmenterPrompts, damaged, missing
 from backend.progress import Reporter
 from protocol.jobs import JobError
 
@@ -26,7 +26,9 @@ class Sam2:
         self.device = device
 
     @torch.inference_mode()
-    def segment(self, frames: NDArray[np.uint8], prompts: Prompts, report: Reporter) -> Segmented:
+    def segment(
+        self, frames: NDArray[np.uint8], prompts: SegmenterPrompts, report: Reporter
+    ) -> Segmented:
         """Masks of the prompted object, followed both ways from the prompted frames."""
         count, h, w, _ = frames.shape
         session = self.processor.init_video_session(
@@ -38,7 +40,7 @@ class Sam2:
         masks = np.zeros((count, h, w), np.bool_)
         sure = np.zeros(count, np.float32)
         seen = 0
-        # Memory flows from the prompts outwards: ahead from the first, then back from it.
+        # Memory spreads outwards from the first prompted frame: forwards, then backwards.
         for backwards in (False, True):
             for out in self.model.propagate_in_video_iterator(
                 session, start_frame_idx=marked[0], reverse=backwards
@@ -54,7 +56,7 @@ class Sam2:
                 sure[t] = _certainty(logit, getattr(out, "object_score_logits", None))
         return Segmented(masks, sure)
 
-    def _prompt(self, session: Any, t: int, prompts: Prompts) -> None:
+    def _prompt(self, session: Any, t: int, prompts: SegmenterPrompts) -> None:
         clicks = [click for click in prompts.clicks if click.frame == t]
         given: dict[str, Any] = {}
         if clicks:
@@ -69,7 +71,7 @@ class Sam2:
 
 
 def _certainty(logit: NDArray[np.float32], score: Any) -> float:
-    """How far the mask's logits are from 0 inside, and how sure the object is there: 0..1."""
+    """Confidence of a mask from its logits and the model's object score: 0..1."""
     inside = logit[logit > 0]
     clear = float(np.tanh(inside.mean() / 4)) if inside.size else 1.0
     if score is None:
@@ -89,6 +91,6 @@ def load(path: Path, device: torch.device) -> Sam2:
         processor = Sam2VideoProcessor.from_pretrained(path, local_files_only=True)
     except JobError:
         raise
-    except Exception as why:  # whatever a damaged folder makes it raise
+    except Exception as why:  # a damaged folder may raise anything
         raise damaged(path, why) from why
     return Sam2(model, processor, device)

@@ -1,4 +1,4 @@
-"""The clip on its device, and random pixels of it with all that the losses compare.
+"""The clip on its device, and random pixels of it with everything the losses compare.
 
 Shapes: T frames · H,W the working size · N rays. Pixels are (x, y) with centres at +0.5.
 """
@@ -18,11 +18,11 @@ from backend.motion.flow import Flows
 
 @dataclass(frozen=True)
 class Rays:
-    """Random pixels. What begins with ``of_`` is a weight [N]; each sums to 1 over the whole draw.
+    """Random pixels. Fields that begin with ``of_`` are weights [N] that sum to 1 over the draw.
 
     t [N] long · xy [N,2] · colour, right, down [N,3]: of the pixel and its two neighbours · inside
-    [N,1]: rough mask · ahead, behind [N,2]: where flow carries it in the next and the last frame.
-    of_flow is for both directions, [N,2]: half of it forward, half backward.
+    [N,1]: rough mask · ahead, behind [N,2]: where flow takes it in the next and the previous frame.
+    of_flow has both directions, [N,2]: half of it forward, half backward.
     """
 
     t: Tensor
@@ -40,14 +40,14 @@ class Rays:
     of_flow: Tensor
 
     def parts(self, size: int) -> Iterator[Rays]:
-        """The same rays, at most `size` at a time."""
+        """The same rays in parts of at most `size`."""
         pieces = [getattr(self, f.name).split(size) for f in fields(self)]
         for piece in zip(*pieces, strict=True):
             yield Rays(*piece)
 
 
-class Footage:
-    """Frames, rough masks and gap-1 flow.
+class RaySampler:
+    """Draws rays from a clip's frames, rough masks and flow between neighbouring frames.
 
     frames: uint8 [T,H,W,3]. masks: float32 [T,H,W], 0..1. kept: bool [T,1,H,W], false where no
     colour may be fitted.
@@ -77,7 +77,7 @@ class Footage:
                 self.sure[way, start] = torch.from_numpy(trusted).to(device)
 
     def draw(self, count: int, generator: torch.Generator, frame: int | None = None) -> Rays:
-        """Random pixels, of one frame if given. generator: on the CPU, so that a seed is a seed."""
+        """Random pixels, of one frame if given. generator: on the CPU, the same draw anywhere."""
         area = self.height * self.width
         total = area if frame is not None else area * self.count
         index = torch.randint(total, (count,), generator=generator).to(self.device)
@@ -85,7 +85,7 @@ class Footage:
         return self.at(t, index % area)
 
     def at(self, t: Tensor, place: Tensor) -> Rays:
-        """The pixels numbered `place` (row by row) of frames t: both [N] long."""
+        """Rays of the pixels numbered `place`, row by row, of frames t: both [N] long."""
         y, x = place // self.width, place % self.width
         right, down = (x + 1).clamp(max=self.width - 1), (y + 1).clamp(max=self.height - 1)
         kept = self.kept[t, y, x]
@@ -102,15 +102,15 @@ class Footage:
             inside=self.masks[t, y, x, None],
             ahead=xy + self.flow[0, t, y, x],
             behind=xy + self.flow[1, t, y, x],
-            of_all=_even(torch.ones_like(kept)),
-            of_colour=_even(kept),
-            of_right=_even(has_right),
-            of_down=_even(has_down),
-            of_flow=torch.stack([_even(sure[0]), _even(sure[1])], 1) / 2,
+            of_all=_equal(torch.ones_like(kept)),
+            of_colour=_equal(kept),
+            of_right=_equal(has_right),
+            of_down=_equal(has_down),
+            of_flow=torch.stack([_equal(sure[0]), _equal(sure[1])], 1) / 2,
         )
 
 
-def _even(valid: Tensor) -> Tensor:
-    """Equal weights that sum to 1, or to 0 where nothing is valid: [N] bool → [N]."""
+def _equal(valid: Tensor) -> Tensor:
+    """Equal weights that sum to 1, or to 0 if nothing is valid: [N] bool → [N]."""
     weight = valid.float()
     return weight / weight.sum().clamp(min=1)

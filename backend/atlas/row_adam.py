@@ -1,4 +1,4 @@
-"""Adam whose moments rest with their rows."""
+"""Row-sparse Adam: rows that a step does not touch keep their moments."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import Tensor
 class RowAdam:
     """Adam (Kingma & Ba, 2015) for tensors of which a step touches only some rows.
 
-    Per-frame parameters get a gradient only when their frame is drawn. Ordinary Adam would go on
-    moving the others by stale momentum; here moments and bias correction are kept per row, and
-    rows that were not touched stay as they are.
+    Per-frame parameters get a gradient only when their frame is drawn. Ordinary Adam would keep
+    moving the others with stale momentum; here moments and bias correction are kept per row, and
+    untouched rows do not change.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class RowAdam:
         return {f"{part}.{k}": v for part, values in parts.items() for k, v in values.items()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take over what `state` gave; other names are ignored."""
+        """Load what `state` returned; other names are ignored."""
         for name, value in self.state().items():
             value.copy_(state[name])
 
@@ -37,7 +37,7 @@ class RowAdam:
     def step(self, rows: dict[str, Tensor | None], factor: float) -> None:
         """Update rows by name (unique indices, None for all), then drop all gradients.
 
-        Tensors that are not named rest. factor: multiplies every rate.
+        Tensors that are not named do not change. factor: multiplies every rate.
         """
         b1, b2 = self.betas
         for name, at in rows.items():
@@ -49,7 +49,7 @@ class RowAdam:
             m = self.first[name][pick].lerp_(g, 1 - b1)
             v = self.second[name][pick].mul_(b2).addcmul_(g, g, value=1 - b2)
             n = self.count[name][pick] + 1
-            if at is not None:  # an index copies its rows; a slice is the tensor itself
+            if at is not None:  # indexing by a tensor copies; a slice is a view
                 self.first[name][at], self.second[name][at] = m, v
             self.count[name][pick] = n
             shape = (-1,) + (1,) * (tensor.dim() - 1)
