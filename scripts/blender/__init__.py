@@ -1,1 +1,1 @@
-"""What runs inside Blender: the round trip, the window session, the test runner."""
+"""Scripts that run inside Blender: the round trip, the window session, the test runner."""

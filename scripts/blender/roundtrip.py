@@ -1,9 +1,9 @@
-"""The whole path inside Blender, as an artist goes it, and a check of what comes out.
+"""The round trip inside Blender, as an artist makes it, with a check of the result.
 
-A movie strip is placed on the timeline, the add-on's operator is pressed, a real backend makes
-the layer, the add-on puts it above the strip, the .blend is saved and reopened, and frames are
-rendered. Where the layer is fully transparent the picture must be the source's, exactly; elsewhere
-it must be the layer over the source in sRGB, to within one step of 255.
+A movie strip is placed on the timeline, the add-on sends it to a real backend and places the layer
+above it, the .blend is saved and reopened, and frames are rendered. Where the layer is fully
+transparent, the render must equal the source exactly; elsewhere it must equal the layer over the
+source in sRGB, to within one level of 255.
 
 Run it in a Python that has bpy; the backend runs in one that has torch:
 
@@ -36,13 +36,13 @@ from blender_addon.ui.operators import begin
 from scripts.blender import studio
 
 FIRST_FRAME = 20
-SAY_EVERY_S = 20.0
-PICTURES = {".png", ".jpg", ".jpeg"}
+REPORT_EVERY_S = 20.0
+IMAGES = {".png", ".jpg", ".jpeg"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One composited frame against its source and layer, worst differences of 255."""
+    """One composited frame compared with its source and layer: largest differences, of 255."""
 
     frame: int
     clear: int
@@ -52,7 +52,7 @@ class Check:
 
     @property
     def holds(self) -> bool:
-        """Exact where the layer is clear, within one step elsewhere."""
+        """Exact where the layer is transparent, within one level elsewhere."""
         return self.worst_clear == 0 and self.worst_over <= 1
 
     def __str__(self) -> str:
@@ -68,12 +68,17 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(prog="python -m scripts.blender.roundtrip")
     add = result.add_argument
     add("--backend-python", type=Path, required=True, help="a Python with the backend's packages")
-    add("--mock", default="", help="a stand-in instead of the methods: ok, fail, stall, die, ...")
-    add("--out", type=Path, help="keep the .blend, layer and frames here (default: nothing kept)")
-    add("--clip", type=Path, help="folder of pictures (default: the demo clip, small)")
+    add("--mock", default="", help="use a mock backend: ok, fail, stall, die, ...")
+    add("--out", type=Path, help="keep the .blend, layer and frames here (default: keep nothing)")
+    add("--clip", type=Path, help="folder of images (default: a small demo clip)")
     add("--mask", type=Path, help="the object on the first frame, white on black")
-    add("--frames", type=int, default=8, help="how many frames at most (default: %(default)s)")
-    add("--height", type=int, default=108, help="of the demo clip, 16:9 (default: %(default)s)")
+    add("--frames", type=int, default=8, help="maximum number of frames (default: %(default)s)")
+    add(
+        "--height",
+        type=int,
+        default=108,
+        help="of the 16:9 demo clip (default: %(default)s)",
+    )
     add("--prompt", default="a golden swan")
     add("--source", default="a blue swan")
     add("--layer", default="foreground", choices=("foreground", "background"))
@@ -84,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Go the path; 0 if everything held, 1 with the reason otherwise."""
+    """Make the round trip; returns 0 if every check holds, else 1."""
     options = parser().parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="text2live-roundtrip-") as scratch:
         out = (options.out or Path(scratch) / "out").resolve()
@@ -94,7 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
             with studio.Backend(
                 options.backend_python.absolute(), Path(scratch) / "data", *extra
             ) as backend:
-                checks = go(options, backend, out)
+                checks = round_trip(options, backend, out)
         finally:
             studio.disable_addon()
     for check in checks:
@@ -104,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if held else 1
 
 
-def go(options: argparse.Namespace, backend: studio.Backend, out: Path) -> list[Check]:
+def round_trip(options: argparse.Namespace, backend: studio.Backend, out: Path) -> list[Check]:
     """From a clip to checked frames."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     preferences = studio.enable_addon()
@@ -142,7 +147,7 @@ def go(options: argparse.Namespace, backend: studio.Backend, out: Path) -> list[
 
 
 def clip_of(options: argparse.Namespace, out: Path) -> tuple[NDArray[np.uint8], Path | None]:
-    """The frames, uint8 [T,H,W,3], and the first frame's mask if there is one."""
+    """The frames, uint8 [T,H,W,3], and the first frame's mask, if any."""
     folder, mask = options.clip, options.mask
     if folder is None:
         command = [str(options.backend_python.absolute()), "-m", "scripts.make_clip"]
@@ -151,15 +156,15 @@ def clip_of(options: argparse.Namespace, out: Path) -> tuple[NDArray[np.uint8], 
         subprocess.run(command, cwd=studio.REPOSITORY, check=True, stdout=subprocess.DEVNULL)
         folder = out / "clip" / "frames"
         mask = mask or sorted((out / "clip" / "masks").iterdir())[0]
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGES)
     frames = [load(path) for path in paths[: options.frames]]
     if not frames:
-        raise SystemExit(f"There are no pictures in {folder}.")
+        raise SystemExit(f"There are no images in {folder}.")
     return np.stack(frames), mask
 
 
 def load(path: Path) -> NDArray[np.uint8]:
-    """A picture of any kind Blender reads, as stored: uint8 [H,W,3]."""
+    """Read an image in any format Blender knows, as stored: uint8 [H,W,3]."""
     if path.suffix.lower() == ".png":
         return np.ascontiguousarray(png.read(path)[..., :3])
     image = bpy.data.images.load(str(path))
@@ -172,17 +177,17 @@ def load(path: Path) -> NDArray[np.uint8]:
 
 
 def edit_as_an_artist(scene: Any, timeout: float) -> Job:
-    """Press the button, let the timer's work happen, and report as the panel would."""
+    """Start the edit, do the timer's work, and print the progress."""
     with studio.sequencer(scene):
-        job = begin(bpy.context)  # the button; without a window Blender itself would block here
+        job = begin(bpy.context)  # the operator itself would block in background mode
     state = runtime.current()
-    began, said, next_word = time.monotonic(), "", 0.0
+    began, reported, report_at = time.monotonic(), "", 0.0
     while not job.ended:
         state.tick()
         phase, passed = job.status().rstrip("0123456789/ "), time.monotonic() - began
-        if phase != said or passed > next_word:
+        if phase != reported or passed > report_at:
             print(f"  {passed:6.1f} s  {job.status()} {job.eta_text()}", flush=True)
-            said, next_word = phase, passed + SAY_EVERY_S
+            reported, report_at = phase, passed + REPORT_EVERY_S
         if passed > timeout:
             raise SystemExit(f"Not finished after {duration(timeout)}: {job.status()}")
         time.sleep(min(0.02, state.interval()))
@@ -222,4 +227,4 @@ if __name__ == "__main__":
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(status)  # Blender's module may hang at an ordinary exit.
+        os._exit(status)  # the bpy module may hang at a normal exit

@@ -1,10 +1,10 @@
-"""Run pytest inside a whole Blender, which has a window and no Python of one's own.
+"""Run pytest inside a full Blender, for versions without a bpy module.
 
     blender --background --factory-startup --python-exit-code 1 \\
         --python scripts/blender/run_pytest.py -- FOLDER [pytest's arguments]
 
-FOLDER holds the packages that Blender's Python lacks: pytest and what the add-on needs. Run it from
-the repository, or let scripts/test_blender.sh do all of it.
+FOLDER holds the packages that Blender's Python lacks: pytest and the add-on's requirements. Run it
+from the repository, or use scripts/test_blender.sh.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A Blender without a window, furnished for the round trip and the tests: movies, strips, context.
+"""Fixtures for tests and scripts in a windowless Blender: movies, strips, contexts, a backend.
 
-Runs inside a Python that has bpy; the backend runs in a Python of its own, as a subprocess.
+Runs in a Python that has bpy; the backend runs in another Python, as a subprocess.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ADDON = "blender_addon"
 
 
 def enable_addon() -> Any:
-    """Enable the add-on of this checkout as Blender would; gives its preferences."""
+    """Enable the add-on of this checkout as Blender would; returns its preferences."""
 
     def fail(*_args: Any) -> None:
         raise RuntimeError("the add-on could not be enabled") from sys.exc_info()[1]
@@ -39,13 +39,13 @@ def enable_addon() -> Any:
 
 
 def disable_addon() -> None:
-    """Disable it again; Blender's module may hang at exit while anything is registered."""
+    """Disable the add-on; the bpy module may hang at exit while anything is registered."""
     addon_utils.disable(ADDON, default_set=True)
 
 
 @contextlib.contextmanager
 def sequencer(scene: Any, kind: str = "WINDOW") -> Iterator[None]:
-    """A context in which operators find a Sequencer showing the scene. kind: of its region."""
+    """A context with a Sequencer that shows the scene. kind: of its region."""
     window = bpy.context.window_manager.windows[0]
     window.scene = scene
     if hasattr(window.workspace, "sequencer_scene"):
@@ -58,14 +58,14 @@ def sequencer(scene: Any, kind: str = "WINDOW") -> Iterator[None]:
 
 
 def editor(scene: Any) -> Any:
-    """The scene's sequence editor, made on first use."""
+    """The scene's sequence editor, created if needed."""
     return scene.sequence_editor or scene.sequence_editor_create()
 
 
 def moving_square(
     frames: int = 8, width: int = 96, height: int = 64, seed: int = 0
 ) -> NDArray[np.uint8]:
-    """A textured square that moves over a textured, slowly moving ground: uint8 [T,H,W,3]."""
+    """A textured square moving over a textured, slowly moving background: uint8 [T,H,W,3]."""
     random = np.random.default_rng(seed)
     ground = _texture(random, height, width + 4 * frames)
     object_ = 255 - _texture(random, height // 3, height // 3)
@@ -93,7 +93,7 @@ def write_frames(frames: NDArray[np.uint8], folder: Path) -> list[Path]:
 
 
 def image_strip(scene: Any, paths: list[Path], name: str = "shot", **where: Any) -> Any:
-    """An image strip of pictures in one folder; where: channel, frame_start."""
+    """An image strip of files in one folder. where: channel, frame_start."""
     place = {"channel": 1, "frame_start": 1, **where}
     strips = compat.strips(editor(scene))
     strip = strips.new_image(name=name, filepath=str(paths[0]), fit_method="ORIGINAL", **place)
@@ -103,14 +103,14 @@ def image_strip(scene: Any, paths: list[Path], name: str = "shot", **where: Any)
 
 
 def movie_strip(scene: Any, path: Path, name: str = "shot", **where: Any) -> Any:
-    """A movie strip; where: channel, frame_start."""
+    """A movie strip. where: channel, frame_start."""
     place = {"channel": 1, "frame_start": 1, **where}
     strips = compat.strips(editor(scene))
     return strips.new_movie(name=name, filepath=str(path), fit_method="ORIGINAL", **place)
 
 
 def encode_movie(frames: NDArray[np.uint8], path: Path, fps: int = 24) -> Path:
-    """A lossless movie (FFV1 in Matroska) of frames uint8 [T,H,W,3], written by Blender itself."""
+    """Write frames, uint8 [T,H,W,3], to a lossless movie (FFV1 in Matroska) with Blender."""
     pictures = write_frames(frames, path.parent / f"{path.stem}_frames")
     scene = bpy.data.scenes.new("encode")
     try:
@@ -134,7 +134,7 @@ def encode_movie(frames: NDArray[np.uint8], path: Path, fps: int = 24) -> Path:
 
 
 def show_exactly(scene: Any, size: tuple[int, int]) -> None:
-    """Render the sequencer at size (W, H) without changing a colour."""
+    """Render the Sequencer at size (W, H) without colour changes."""
     scene.view_settings.view_transform, scene.view_settings.look = "Standard", "None"
     scene.render.resolution_x, scene.render.resolution_y = size
     scene.render.resolution_percentage = 100
@@ -143,12 +143,12 @@ def show_exactly(scene: Any, size: tuple[int, int]) -> None:
 
 
 def show_compositor(scene: Any) -> None:
-    """Render the compositor's picture instead of the sequencer's."""
+    """Render the compositor instead of the Sequencer."""
     scene.render.use_sequencer, scene.render.use_compositing = False, True
 
 
 def render_frame(scene: Any, frame: int, path: Path) -> NDArray[np.uint8]:
-    """Render one frame of the timeline to a PNG and read it: uint8 [H,W,3]."""
+    """Render one timeline frame to a PNG and read it: uint8 [H,W,3]."""
     settings = scene.render.image_settings
     if hasattr(settings, "media_type"):
         settings.media_type = "IMAGE"
@@ -169,7 +169,7 @@ def over(layer_HW4: NDArray[np.uint8], below_HW3: NDArray[np.uint8]) -> NDArray[
 
 
 class Backend:
-    """A real backend as a subprocess, with its own data folder."""
+    """A backend as a subprocess, with a data folder of its own."""
 
     def __init__(self, python: Path, data: Path, *options: str) -> None:
         self.python, self.data, self.options = python, data, options
@@ -179,7 +179,7 @@ class Backend:
         self._port = "0"
 
     def start(self, timeout: float = 60.0) -> None:
-        """Start it, on the port of the last time if there was one, and wait until it is ready."""
+        """Start it, on the same port as before if it ran before, and wait until it is ready."""
         if self._process is not None:
             self._process.wait(timeout)
         self.data.mkdir(parents=True, exist_ok=True)
@@ -198,7 +198,7 @@ class Backend:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the backend did not start:\n{self.log.read_text()}")
             time.sleep(0.02)
-        # The address is read by hand: the add-on is the one that is tested.
+        # Parsed here, because reading connection files is under test.
         self._port = self.file.read_text().split("tcp://127.0.0.1:")[1].split('"')[0]
 
     @property
@@ -207,13 +207,13 @@ class Backend:
         return f"127.0.0.1:{self._port}"
 
     def kill(self) -> None:
-        """End it without a chance to say goodbye."""
+        """Kill it."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
 
     def stop(self) -> None:
-        """End it properly."""
+        """Stop it cleanly."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             try:
@@ -230,7 +230,7 @@ class Backend:
 
 
 def tick_until(tick: Callable[[], object], condition: Callable[[], bool], limit: float) -> bool:
-    """Tick as the timer would until the condition holds; False after `limit` seconds."""
+    """Tick like the timer until the condition holds; False after `limit` seconds."""
     deadline = time.monotonic() + limit
     while not condition():
         if time.monotonic() > deadline:

@@ -1,11 +1,11 @@
-"""Play a session in Blender's real window, without a screen, and keep a picture of each step.
+"""Play a session in a real Blender window on a virtual screen, and take a screenshot of each step.
 
     python -m scripts.blender.window_session --blender /usr/bin/blender --out DIR \\
         [--guide docs/guide]
 
-Installs the add-on as `scripts.build_extension --legacy` builds it into an empty user folder of a
-Blender before 4.2, then clicks and types as an artist does (scripts/blender/window/story.py): start
-a backend on this machine, click the strip, drag a box, analyse, type a prompt, make a layer, paint,
+Builds the add-on for Blender before 4.2 (`scripts.build_extension --legacy`), installs it into an
+empty user folder, then clicks and types as an artist does (scripts/blender/window/story.py): start
+a local backend, click the strip, drag a box, analyse, enter a prompt, make a layer, paint,
 composite. Run it in the Python that has the backend's packages; needs xvfb-run.
 """
 
@@ -30,7 +30,7 @@ from scripts.make_clip import make_clip, write_clip
 REPOSITORY = Path(__file__).resolve().parents[2]
 STORY = REPOSITORY / "scripts" / "blender" / "window" / "story.py"
 WIDTH, HEIGHT = 1600, 1000
-LARGEST = 150_000  # bytes of a picture of the guide
+LARGEST = 150_000  # bytes of an image in the guide
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,19 +38,19 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(prog="python -m scripts.blender.window_session")
     add = result.add_argument
     add("--blender", default="blender", help="Blender 3.4 to 4.1 (default: %(default)s)")
-    add("--out", type=Path, required=True, help="everything is written here")
-    add("--guide", type=Path, help="also put the pictures, small, into this folder")
-    add("--frames", type=int, default=20, help="of the demo clip (default: %(default)s)")
-    add("--mock", action="store_true", help="a stand-in for the backend's work: to try the story")
+    add("--out", type=Path, required=True, help="folder for all output")
+    add("--guide", type=Path, help="also write small JPEGs of the screenshots to this folder")
+    add("--frames", type=int, default=20, help="length of the demo clip (default: %(default)s)")
+    add("--mock", action="store_true", help="use a mock backend, to try out the story")
     return result
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Play the session; 0, or 1 when it broke off."""
+    """Play the session; returns 0, or 1 if it failed."""
     options = parser().parse_args(arguments)
     for program in (options.blender, "xvfb-run"):
         if shutil.which(program) is None:
-            raise SystemExit(f"{program} was not found; install it, or name another --blender.")
+            raise SystemExit(f"{program} was not found. Install it, or set --blender.")
     out: Path = options.out.resolve()
     for name in ("user", "data", "shots"):
         shutil.rmtree(out / name, ignore_errors=True)
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     clip = make_clip(options.frames)
     write_clip(clip, out / "clip")
     height, width = clip.frames.shape[1:3]
-    told = {
+    config = {
         "zip": str(build_legacy("linux-x64", out)),
         "frames": str(out / "clip" / "frames"),
         "size": [width, height],
@@ -69,28 +69,28 @@ def main(arguments: list[str] | None = None) -> int:
         "shots": str(out / "shots"),
         "blend": str(out / "shot.blend"),
     }
-    status = run(options.blender, out, told)
+    status = run(options.blender, out, config)
     if not (out / "shots" / "kept.json").exists():
-        raise SystemExit("Blender ended before the first picture; its words stand above.")
+        raise SystemExit("Blender ended before the first screenshot; see its output above.")
     kept = crop(out / "shots", options.guide if status == 0 else None)
-    print(f"{kept} pictures in {out / 'shots'}")
+    print(f"{kept} screenshots in {out / 'shots'}")
     return status
 
 
 def around(box: Sequence[int], width: int, height: int) -> list[int]:
-    """A box x, y, width, height as a hand draws it, a little larger: left, top, right, bottom."""
+    """A slightly larger box, as drawn by hand: x, y, width, height -> left, top, right, bottom."""
     x, y, wide, high = box
-    room = height // 36
+    margin = height // 36
     return [
-        max(0, x - room),
-        max(0, y - room),
-        min(width, x + wide + room),
-        min(height, y + high + room),
+        max(0, x - margin),
+        max(0, y - margin),
+        min(width, x + wide + margin),
+        min(height, y + high + margin),
     ]
 
 
-def run(blender: str, out: Path, told: dict[str, Any]) -> int:
-    """Run Blender with the story on a screen of its own; its exit status."""
+def run(blender: str, out: Path, config: dict[str, Any]) -> int:
+    """Run Blender with the story on a virtual screen; returns its exit status."""
     user = out / "user"
     for part in ("config", "datafiles", "temporary"):
         (user / part).mkdir(parents=True, exist_ok=True)
@@ -101,7 +101,7 @@ def run(blender: str, out: Path, told: dict[str, Any]) -> int:
         "BLENDER_USER_DATAFILES": str(user / "datafiles"),
         "TMPDIR": str(user / "temporary"),
         "TEXT2LIVE_DATA": str(out / "data"),
-        "TEXT2LIVE_STORY": json.dumps(told),
+        "TEXT2LIVE_STORY": json.dumps(config),
         "LIBGL_ALWAYS_SOFTWARE": "1",
     }
     command = ["xvfb-run", "--auto-servernum", "--server-args", f"-screen 0 {WIDTH}x{HEIGHT}x24"]
@@ -112,33 +112,33 @@ def run(blender: str, out: Path, told: dict[str, Any]) -> int:
 
 
 def crop(shots: Path, guide: Path | None) -> int:
-    """Cut every picture to what it shows; for the guide, as JPEG no larger than LARGEST."""
+    """Crop every screenshot; for the guide, also write JPEGs of at most LARGEST bytes."""
     kept: dict[str, list[int]] = json.loads((shots / "kept.json").read_text())
     for name, (left, top, right, bottom) in kept.items():
-        image = cv2.imread(str(shots / f"{name}.png"))
-        assert image is not None, name
-        picture = without_rest(image[top:bottom, left:right])
-        cv2.imwrite(str(shots / f"{name}.png"), picture)
+        screenshot = cv2.imread(str(shots / f"{name}.png"))
+        assert screenshot is not None, name
+        image = without_empty_end(screenshot[top:bottom, left:right])
+        cv2.imwrite(str(shots / f"{name}.png"), image)
         if guide is not None:
             guide.mkdir(parents=True, exist_ok=True)
-            (guide / f"{name}.jpg").write_bytes(small(picture))
+            (guide / f"{name}.jpg").write_bytes(small(image))
     return len(kept)
 
 
-def without_rest(picture: cv2.typing.MatLike) -> cv2.typing.MatLike:
-    """The picture without the empty space below its last panel; tabs on the right do not count."""
-    inner = picture[:, : int(picture.shape[1] * 0.85)]
+def without_empty_end(image: cv2.typing.MatLike) -> cv2.typing.MatLike:
+    """Cut off the empty space below the last panel; ignores the tabs on the right."""
+    inner = image[:, : int(image.shape[1] * 0.85)]
     filled = np.flatnonzero(np.ptp(inner, axis=1).any(axis=1))
-    return picture[: min(len(picture), int(filled.max()) + 12)]
+    return image[: min(len(image), int(filled.max()) + 12)]
 
 
-def small(picture: cv2.typing.MatLike) -> bytes:
+def small(image: cv2.typing.MatLike) -> bytes:
     """A JPEG of at most LARGEST bytes."""
     for quality in range(92, 30, -4):
-        data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+        data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
         if len(data) <= LARGEST:
             return bytes(data)
-    raise SystemExit("a picture cannot be made small enough")
+    raise SystemExit("an image cannot be made small enough")
 
 
 if __name__ == "__main__":

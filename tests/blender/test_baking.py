@@ -42,7 +42,7 @@ def rendered(scene: Any, frames: tuple[int, ...], folder: Path) -> np.ndarray:
     return np.stack([studio.render_frame(scene, n, folder / "shown.png") for n in frames])
 
 
-def test_a_baked_layer_looks_the_same_and_keeps_what_was_set(
+def test_a_baked_layer_looks_the_same_and_keeps_its_settings(
     scene: Any, movie: Path, layer: Any, tmp_path: Path
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
@@ -67,7 +67,7 @@ def test_a_baked_layer_looks_the_same_and_keeps_what_was_set(
     assert [s.name for s in bpy.data.scenes] == [scene.name]
 
 
-def test_an_unweakened_baked_layer_is_exact(
+def test_a_fully_opaque_baked_layer_is_exact(
     scene: Any, movie: Path, layer: Any, tmp_path: Path
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
@@ -89,7 +89,9 @@ def test_a_baked_layer_stays_in_its_meta(
     assert np.array_equal(rendered(scene, (23,), tmp_path), before)
 
 
-def test_what_cannot_be_baked_is_said(scene: Any, movie: Path, layer: Any, tmp_path: Path) -> None:
+def test_a_layer_that_cannot_be_baked_is_reported(
+    scene: Any, movie: Path, layer: Any, tmp_path: Path
+) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
     job = finished(scene, strip, layer, tmp_path / "layer")
     (placed,) = placing.place(job)
@@ -139,7 +141,7 @@ def until_done() -> None:
     assert studio.tick_until(handlers.on_timer, lambda: not bakes.under_way, 60.0)
 
 
-def test_the_button_comes_back_and_the_movie_takes_the_place_later(
+def test_baking_returns_at_once_and_replaces_the_strip_later(
     scene: Any, placed: Any, tmp_path: Path
 ) -> None:
     bpy.ops.ed.undo_push(message="before")
@@ -182,7 +184,7 @@ def test_a_tick_that_opens_a_movie_does_nothing_else(
     assert ticks == [1, 2, "drained", 2]
 
 
-def test_a_layer_that_was_moved_meanwhile_is_baked_where_it_is(scene: Any, placed: Any) -> None:
+def test_a_layer_moved_during_baking_is_baked_where_it_is(scene: Any, placed: Any) -> None:
     press(scene)
     placed.channel, placed.name = 6, "my name"
     compat.slide(placed, 5)
@@ -202,7 +204,7 @@ def test_baking_is_cancelled(scene: Any, placed: Any) -> None:
     assert not list(folder.glob("*.mkv"))
 
 
-def test_a_layer_that_was_removed_meanwhile_is_said(scene: Any, placed: Any) -> None:
+def test_a_layer_removed_during_baking_is_reported(scene: Any, placed: Any) -> None:
     press(scene)
     folder = folder_of(placed)
     compat.strips(scene.sequence_editor).remove(placed)
@@ -219,7 +221,7 @@ def test_closing_the_file_ends_the_baking(scene: Any, placed: Any) -> None:
     assert runtime.current().bakes.under_way == []
 
 
-def test_a_movie_that_cannot_be_written_is_said(scene: Any, placed: Any) -> None:
+def test_a_movie_that_cannot_be_written_is_reported(scene: Any, placed: Any) -> None:
     folder = folder_of(placed)
     press(scene)
     (bake,) = runtime.current().bakes.under_way

@@ -64,7 +64,7 @@ def weaker(layer: np.ndarray, strength: float) -> np.ndarray:
 # -- on the timeline
 
 
-def test_two_strips_lie_in_the_right_order_with_an_opacity_each(
+def test_two_layer_strips_are_in_order_and_have_their_own_opacity(
     scene: Any, movie: Path, clip: Any, layer: Any, tmp_path: Path
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
@@ -88,7 +88,7 @@ def test_two_strips_lie_in_the_right_order_with_an_opacity_each(
 
 
 @pytest.mark.parametrize("lost", [0, 1])
-def test_one_that_was_removed_is_placed_again_in_its_order(
+def test_a_removed_layer_is_placed_again_in_order(
     scene: Any, movie: Path, layer: Any, tmp_path: Path, lost: int
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
@@ -111,7 +111,7 @@ def test_one_that_was_removed_is_placed_again_in_its_order(
     assert np.array_equal(shown(scene, 25, tmp_path), before)
 
 
-def test_without_room_for_both_neither_is_left(
+def test_without_free_channels_for_both_neither_layer_is_placed(
     scene: Any, movie: Path, layer: Any, tmp_path: Path
 ) -> None:
     strip = studio.movie_strip(scene, movie, channel=127)
@@ -121,7 +121,7 @@ def test_without_room_for_both_neither_is_left(
     assert layers.all_layers() == []
 
 
-def test_made_again_both_are_shown_by_their_own_strips(
+def test_both_layers_made_again_reuse_their_strips(
     scene: Any, movie: Path, clip: Any, layer: Any, tmp_path: Path
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
@@ -142,7 +142,7 @@ def test_made_again_both_are_shown_by_their_own_strips(
 
 
 @pytest.mark.parametrize("lying", PARTS)
-def test_a_layer_alone_that_is_made_again_as_both_gets_the_other_at_its_side(
+def test_a_single_layer_made_again_as_both_gets_a_second_strip(
     scene: Any, movie: Path, clip: Any, layer: Any, tmp_path: Path, lying: str
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
@@ -162,7 +162,7 @@ def test_a_layer_alone_that_is_made_again_as_both_gets_the_other_at_its_side(
     assert alone[layers.PART] == lying
 
 
-def test_one_of_both_made_again_alone_leaves_the_other(
+def test_making_one_of_two_layers_again_leaves_the_other(
     scene: Any, movie: Path, layer: Any, tmp_path: Path
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
@@ -228,7 +228,7 @@ def made(desk: Desk, prompt: str = "a red car") -> Job:
     return job
 
 
-def test_a_job_of_both_fetches_each_and_not_what_they_make_together(
+def test_a_job_of_both_layers_fetches_each_but_not_their_composite(
     both: Desk, clip: Any, tmp_path: Path
 ) -> None:
     job = made(both)
@@ -283,7 +283,7 @@ def test_both_come_back_with_the_file_and_after_a_retry(both: Desk, tmp_path: Pa
     assert opacities == [0.25, 0.5]
 
 
-def test_one_strip_that_was_deleted_is_offered_and_placed(both: Desk) -> None:
+def test_a_deleted_strip_of_two_is_offered_and_placed(both: Desk) -> None:
     job = made(both)
     assert "<Place Again>" not in drawn(both.scene)
     compat.strips(both.scene.sequence_editor).remove(layers.find_layer(job.id, "background"))

@@ -92,7 +92,7 @@ def test_a_strip_deleted_while_it_is_read_leaves_the_job_to_the_file(desk: Desk)
     assert all(path.exists() for path in again.files)
 
 
-def test_a_layer_that_found_no_strip_is_offered_again_another_day(desk: Desk) -> None:
+def test_a_layer_without_its_strip_is_offered_again_after_reopening(desk: Desk) -> None:
     job = desk.press()
     desk.until(lambda: job.phase == phases.WORKING)
     compat.strips(desk.scene.sequence_editor).remove(desk.strip)

@@ -70,7 +70,7 @@ def test_the_group_of_a_trimmed_strip_starts_at_its_first_visible_frame(
     assert np.abs(shown(scene, 24, tmp_path) - studio.over(layer[4], clip[4])).max() <= 2
 
 
-def test_strength_and_mask_weaken_the_layer(
+def test_strength_and_mask_fade_the_layer(
     scene: Any, movie: Path, clip: Any, layer: Any, tmp_path: Path
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
@@ -108,7 +108,7 @@ def test_a_smaller_layer_is_scaled_to_the_source(
     assert np.abs(seen[:, 52:] - clip[0][:, 52:]).max() <= 2
 
 
-def test_the_group_follows_the_layer_and_keeps_what_was_set(
+def test_the_group_follows_the_layer_and_keeps_its_settings(
     scene: Any, movie: Path, clip: Any, layer: Any, tmp_path: Path
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
@@ -126,7 +126,7 @@ def test_the_group_follows_the_layer_and_keeps_what_was_set(
     assert np.abs(shown(scene, 21, tmp_path) - expected).max() <= 2
 
 
-def test_a_second_layer_of_the_strip_goes_over_the_first(
+def test_a_second_layer_of_the_strip_is_stacked_on_the_first(
     scene: Any, movie: Path, clip: Any, layer: Any, tmp_path: Path
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
@@ -153,7 +153,7 @@ def test_the_button_builds_and_updates(scene: Any, movie: Path, layer: Any, tmp_
     assert (again, same, len(again.nodes)) == (tree, output, nodes)
 
 
-def test_what_the_nodes_leave_out_is_said(scene: Any, movie: Path, job: Any) -> None:
+def test_settings_that_the_nodes_ignore_are_reported(scene: Any, movie: Path, job: Any) -> None:
     runtime.current().session.add(job)
     job.enter(phases.DONE)
     strip, placed = layers.source_of_job(job)[1], layers.find_layer(job.id)
@@ -178,7 +178,7 @@ def test_what_the_nodes_leave_out_is_said(scene: Any, movie: Path, job: Any) -> 
     assert 'the transform of fire "v2"' in compositor.ignored_settings(strip, job)
 
 
-def test_pictures_that_are_gone_are_said(scene: Any, job: Any) -> None:
+def test_missing_frames_are_reported(scene: Any, job: Any) -> None:
     job.files[3].unlink()
     with pytest.raises(jobs.JobError, match=r"is missing: .*0004\.png"):
         composed(scene, job)
@@ -235,9 +235,7 @@ def test_a_fade_with_a_modifier_is_followed(scene: Any, job: Any, tmp_path: Path
     assert not np.array_equal(shown(scene, 22, tmp_path), shown(scene, 23, tmp_path))
 
 
-def test_a_fade_that_was_changed_is_taken_over_again(
-    scene: Any, clip: Any, job: Any, tmp_path: Path
-) -> None:
+def test_a_changed_fade_is_copied_again(scene: Any, clip: Any, job: Any, tmp_path: Path) -> None:
     placed = layers.find_layer(job.id)
     fade(placed, (20, 0.0), (27, 1.0))
     node = composed(scene, job)

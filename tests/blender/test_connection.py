@@ -86,7 +86,9 @@ def test_why_a_local_backend_did_not_start(
     assert "<Start Local Backend>" in drawn(scene)
 
 
-def test_a_backend_that_is_not_there_is_said_in_its_place(scene: Any, preferences: Any) -> None:
+def test_a_missing_backend_is_reported_in_the_connection_panel(
+    scene: Any, preferences: Any
+) -> None:
     with pytest.raises(RuntimeError, match="does not exist"):
         bpy.ops.text2live.connect()
     seen = drawn(scene)
@@ -94,14 +96,14 @@ def test_a_backend_that_is_not_there_is_said_in_its_place(scene: Any, preference
     assert sum("does not exist" in line for line in seen.lines) == 1
 
 
-def test_a_message_can_be_put_away(scene: Any, state: Any) -> None:
+def test_a_message_can_be_dismissed(scene: Any, state: Any) -> None:
     state.problem = jobs.Problem(code="x", message="It broke.", hint="Mend it.")
     assert "It broke." in drawn(scene, "T2L_PT_sequencer")
     bpy.ops.text2live.dismiss()
     assert drawn(scene, "T2L_PT_sequencer").lines == []
 
 
-def test_the_way_to_the_preferences_where_they_mend_it(scene: Any, state: Any) -> None:
+def test_the_panel_leads_to_the_preferences_if_they_fix_it(scene: Any, state: Any) -> None:
     problem = jobs.Problem(code="wrong_key", message="Another key.", hint="Take its file.")
     state.session.view = View(state="refused", address="tcp://box:1", problem=problem)
     seen = drawn(scene, "T2L_PT_connection")

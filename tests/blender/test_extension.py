@@ -95,7 +95,7 @@ print("INSTALLED")
     not OLD_BLENDER or not OLD_ZIPS or not sys.platform.startswith("linux"),
     reason="no Blender on the path, or no dist/text2live-legacy-linux-x64.zip (--legacy)",
 )
-def test_the_zip_of_the_old_kind_installs_in_a_whole_blender(tmp_path: Path) -> None:
+def test_the_legacy_zip_installs_in_a_full_blender(tmp_path: Path) -> None:
     script = tmp_path / "install.py"
     script.write_text(OLD_SCRIPT, encoding="utf-8")
     command = [str(OLD_BLENDER), "--background", "--factory-startup", "--python-exit-code", "1"]

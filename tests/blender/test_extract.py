@@ -38,7 +38,7 @@ def test_image_frames_are_exact(scene: Any, pictures: Any, clip: Any, tmp_path: 
     assert np.array_equal(read_all(scene, strip, tmp_path), clip)
 
 
-def test_what_the_artist_set_does_not_change_the_pixels(
+def test_the_artists_settings_do_not_change_the_pixels(
     scene: Any, movie: Path, clip: Any, tmp_path: Path
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
@@ -54,7 +54,7 @@ def test_what_the_artist_set_does_not_change_the_pixels(
     assert np.array_equal(read_all(scene, strip, tmp_path), clip)
 
 
-def test_reading_leaves_the_file_as_it_was(scene: Any, movie: Path, tmp_path: Path) -> None:
+def test_reading_leaves_the_file_unchanged(scene: Any, movie: Path, tmp_path: Path) -> None:
     strip = studio.movie_strip(scene, movie)
     strip.transform.offset_x, strip.mute = 30, True
 
@@ -70,7 +70,7 @@ def test_reading_leaves_the_file_as_it_was(scene: Any, movie: Path, tmp_path: Pa
     assert [s.name for s in bpy.data.scenes] == [scene.name]
 
 
-def test_a_trimmed_strip_gives_what_it_shows(
+def test_a_trimmed_strip_yields_its_visible_frames(
     scene: Any, movie: Path, clip: Any, tmp_path: Path
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
@@ -78,7 +78,7 @@ def test_a_trimmed_strip_gives_what_it_shows(
     assert np.array_equal(read_all(scene, strip, tmp_path), clip[2:6])
 
 
-def test_a_reversed_strip_gives_what_it_shows(
+def test_a_reversed_strip_yields_reversed_frames(
     scene: Any, movie: Path, clip: Any, tmp_path: Path
 ) -> None:
     strip = studio.movie_strip(scene, movie)
@@ -122,13 +122,13 @@ def test_a_strip_with_effects_on_it(scene: Any, movie: Path, clip: Any, tmp_path
     assert np.array_equal(read_all(scene, a, tmp_path), clip)
 
 
-def test_large_frames_are_reduced_on_wish(scene: Any, movie: Path, tmp_path: Path) -> None:
+def test_large_frames_are_scaled_down_on_request(scene: Any, movie: Path, tmp_path: Path) -> None:
     strip = studio.movie_strip(scene, movie)
     frames = read_all(scene, strip, tmp_path, longest=48)
     assert frames.shape == (8, 32, 48, 3)
 
 
-def test_transparent_pictures_are_read_over_black(scene: Any, clip: Any, tmp_path: Path) -> None:
+def test_transparent_images_are_read_over_black(scene: Any, clip: Any, tmp_path: Path) -> None:
     alpha = np.full((*clip.shape[:3], 1), 255, np.uint8)
     alpha[:, :20] = 0
     alpha[:, 20:40] = 128
@@ -140,7 +140,7 @@ def test_transparent_pictures_are_read_over_black(scene: Any, clip: Any, tmp_pat
     assert np.abs(frames[:, 20:40] - expected).max() <= 1
 
 
-def test_frames_that_are_all_empty_are_refused(scene: Any, clip: Any, tmp_path: Path) -> None:
+def test_a_strip_of_empty_frames_is_refused(scene: Any, clip: Any, tmp_path: Path) -> None:
     empty = np.zeros((2, 64, 96, 4), np.uint8)
     strip = studio.image_strip(scene, studio.write_frames(empty, tmp_path / "empty"))
     with pytest.raises(jobs.JobError) as caught:
@@ -148,7 +148,7 @@ def test_frames_that_are_all_empty_are_refused(scene: Any, clip: Any, tmp_path: 
     assert caught.value.problem.code == "empty_frames"
 
 
-def test_the_copy_may_be_dropped_between_frames(
+def test_the_scene_copy_may_be_dropped_between_frames(
     scene: Any, movie: Path, clip: Any, tmp_path: Path
 ) -> None:
     strip = studio.movie_strip(scene, movie)
@@ -162,7 +162,7 @@ def test_the_copy_may_be_dropped_between_frames(
     assert np.array_equal(np.stack([store(ref.digest) for ref in reader.refs]), clip)
 
 
-def test_frames_are_kept_by_a_thread_and_rendering_does_not_run_ahead(
+def test_a_worker_stores_frames_and_rendering_does_not_run_ahead(
     scene: Any, movie: Path, clip: Any, tmp_path: Path
 ) -> None:
     """A frame takes Blender's main thread no longer than its rendering does."""
@@ -196,7 +196,7 @@ class SlowStore(FrameStore):
         return super().add(image)
 
 
-def test_closing_removes_what_is_temporary_after_the_thread_is_done(
+def test_closing_removes_temporary_files_after_the_worker_is_done(
     scene: Any, movie: Path, tmp_path: Path
 ) -> None:
     store = SlowStore(tmp_path / "frames")
@@ -210,7 +210,7 @@ def test_closing_removes_what_is_temporary_after_the_thread_is_done(
     assert not store.folder.exists()
 
 
-def test_a_strip_removed_meanwhile_is_said(scene: Any, movie: Path, tmp_path: Path) -> None:
+def test_a_strip_removed_while_reading_is_reported(scene: Any, movie: Path, tmp_path: Path) -> None:
     strip = studio.movie_strip(scene, movie)
     reader = extract.FrameReader(scene, strip, FrameStore(tmp_path / "frames"))
     reader.read_next(wait=True)
@@ -221,7 +221,7 @@ def test_a_strip_removed_meanwhile_is_said(scene: Any, movie: Path, tmp_path: Pa
     reader.close()
 
 
-def test_a_missing_file_is_said_before_anything_is_read(
+def test_a_missing_file_is_reported_before_anything_is_read(
     scene: Any, pictures: Any, tmp_path: Path
 ) -> None:
     strip = studio.image_strip(scene, pictures)
@@ -242,7 +242,7 @@ def test_other_strips_are_refused(scene: Any) -> None:
         assert caught.value.problem.code == code
 
 
-def test_mask_pictures_are_read_as_stored(scene: Any, clip: Any, tmp_path: Path) -> None:
+def test_mask_images_are_read_as_stored(scene: Any, clip: Any, tmp_path: Path) -> None:
     (path,) = studio.write_frames(clip[:1], tmp_path / "mask")
     picture = extract.read_image(path)
     assert np.abs(picture[..., :3] * 255 - clip[0]).max() < 1e-3

@@ -97,9 +97,7 @@ def test_a_file_saved_while_a_job_runs_gets_the_layer_beside_it(
     assert not (tmp_path / "user" / "layers" / job.id).exists()
 
 
-def test_missing_pictures_are_not_magenta_and_are_fetched_again(
-    desk: Desk, clip: Any, tmp_path: Path
-) -> None:
+def test_missing_frames_are_hidden_and_fetched_again(desk: Desk, clip: Any, tmp_path: Path) -> None:
     job = desk.press()
     desk.until(lambda: job.ended)
     bpy.ops.wm.save_mainfile()
@@ -118,7 +116,7 @@ def test_missing_pictures_are_not_magenta_and_are_fetched_again(
     assert np.array_equal(shown(desk, tmp_path), with_layer)
 
 
-def test_a_layer_whose_pictures_are_gone_is_fetched_before_it_is_placed_again(
+def test_a_layer_without_its_frames_is_fetched_before_it_is_placed_again(
     desk: Desk, tmp_path: Path
 ) -> None:
     job = desk.press()
@@ -135,7 +133,7 @@ def test_a_layer_whose_pictures_are_gone_is_fetched_before_it_is_placed_again(
 
 
 @pytest.mark.parametrize("pictures", ["there", "lost"])
-def test_a_baked_movie_that_is_lost_gives_way_to_its_pictures(
+def test_a_lost_baked_movie_is_replaced_by_its_frames(
     desk: Desk, clip: Any, tmp_path: Path, pictures: str
 ) -> None:
     job = desk.press()

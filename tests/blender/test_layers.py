@@ -87,7 +87,7 @@ def test_layer_strip_is_marked_and_set_up(
     assert layers.find_layer(job.id) == placed
 
 
-def test_an_occupied_channel_is_passed_over(
+def test_an_occupied_channel_is_skipped(
     scene: Any, movie: Path, pictures: Any, layer: Any, tmp_path: Path
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
@@ -97,7 +97,7 @@ def test_an_occupied_channel_is_passed_over(
     assert placed.channel == 3
 
 
-def test_a_full_timeline_is_said_and_the_files_stay(
+def test_a_full_timeline_is_reported_and_the_files_stay(
     scene: Any, movie: Path, pictures: Any, layer: Any, tmp_path: Path
 ) -> None:
     strip = studio.movie_strip(scene, movie, channel=127)
@@ -181,7 +181,7 @@ def test_a_copy_of_the_strip_does_not_get_the_layer(
     assert compat.span(placing.place(job)[0])[0] == 20
 
 
-def test_of_two_copies_the_one_of_the_name_gets_the_layer(
+def test_among_copies_the_one_with_the_name_gets_the_layer(
     scene: Any, movie: Path, layer: Any, tmp_path: Path
 ) -> None:
     """Though it was moved, and the copy lies where it was."""
@@ -194,7 +194,7 @@ def test_of_two_copies_the_one_of_the_name_gets_the_layer(
 
 
 @pytest.mark.parametrize("first", [20, 60])
-def test_of_two_renamed_copies_the_unmoved_one_gets_the_layer(
+def test_among_renamed_copies_the_unmoved_one_gets_the_layer(
     scene: Any, movie: Path, layer: Any, tmp_path: Path, first: int
 ) -> None:
     strips = [studio.movie_strip(scene, movie, frame_start=at) for at in (first, 80 - first)]
@@ -214,7 +214,7 @@ def replacing(job: Job, layer: np.ndarray) -> Job:
     return again
 
 
-def test_a_newer_layer_is_shown_in_place_with_what_was_set(
+def test_a_newer_layer_is_shown_in_place_and_keeps_the_settings(
     scene: Any, movie: Path, clip: Any, layer: Any, tmp_path: Path
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
@@ -241,7 +241,7 @@ def test_a_newer_layer_is_shown_in_place_with_what_was_set(
 
 
 @pytest.mark.parametrize(("start", "end"), [(22, 28), (20, 25)])
-def test_a_newer_layer_of_other_frames_and_size_stays_over_its_strip(
+def test_a_newer_layer_with_other_frames_and_size_stays_over_its_strip(
     scene: Any, movie: Path, clip: Any, layer: Any, tmp_path: Path, start: int, end: int
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
@@ -265,7 +265,7 @@ def test_a_newer_layer_of_other_frames_and_size_stays_over_its_strip(
     assert [one.job for one in versions.earlier(placed)] == [job.id]
 
 
-def test_an_earlier_version_that_is_gone_is_said(
+def test_a_missing_earlier_version_is_reported(
     scene: Any, movie: Path, layer: Any, tmp_path: Path
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
@@ -279,7 +279,7 @@ def test_an_earlier_version_that_is_gone_is_said(
     assert placed[layers.JOB] == "cd" * 16
 
 
-def test_a_newer_layer_without_the_earlier_one_is_placed_anew(
+def test_a_newer_layer_without_the_earlier_one_is_placed_as_new(
     scene: Any, movie: Path, layer: Any, tmp_path: Path
 ) -> None:
     strip = studio.movie_strip(scene, movie, frame_start=20)
@@ -290,7 +290,7 @@ def test_a_newer_layer_without_the_earlier_one_is_placed_anew(
     assert versions.earlier(placed) == []
 
 
-def test_a_deleted_strip_is_said_and_the_files_stay(
+def test_a_deleted_strip_is_reported_and_the_files_stay(
     scene: Any, movie: Path, layer: Any, tmp_path: Path
 ) -> None:
     strip = studio.movie_strip(scene, movie)
@@ -303,7 +303,7 @@ def test_a_deleted_strip_is_said_and_the_files_stay(
     assert all(path.exists() for path in job.files)
 
 
-def test_layers_lie_beside_a_saved_file_and_are_named_relative_to_it(
+def test_layers_are_kept_beside_a_saved_file_with_relative_paths(
     scene: Any, movie: Path, layer: Any, tmp_path: Path
 ) -> None:
     assert not folders.folder_for("j", "blender_addon").is_relative_to(tmp_path)
@@ -322,7 +322,7 @@ def test_layers_lie_beside_a_saved_file_and_are_named_relative_to_it(
     assert len(again.elements) == 8
 
 
-def test_an_anchor_survives_being_written_down(scene: Any, movie: Path) -> None:
+def test_an_anchor_survives_saving(scene: Any, movie: Path) -> None:
     anchor = layers.make_anchor(scene, studio.movie_strip(scene, movie), (96, 64))
     plain = json.loads(json.dumps(anchor.to_plain()))
     assert layers.Anchor.from_plain({**plain, "later_version": 1}) == anchor

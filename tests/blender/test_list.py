@@ -75,7 +75,7 @@ def table(scene: Any, movie: Path, tmp_path: Path, backend: studio.Backend) -> I
     runtime.current().session.disconnect()
 
 
-def test_an_analysis_is_kept_on_its_strip_and_shown(table: Table) -> None:
+def test_an_analysis_is_saved_on_its_strip_and_shown(table: Table) -> None:
     assert "<Analyse Shot>" in drawn(table.scene)
     job = table.finish(operators.T2L_OT_analyse)
     assert (job.phase, job.version, job.title) == (phases.DONE, 0, "Analysis")
@@ -97,7 +97,7 @@ def test_an_analysis_is_kept_on_its_strip_and_shown(table: Table) -> None:
     assert "Shot analysed" not in drawn(scene)
 
 
-def test_an_edit_after_the_analysis_counts_as_quick(table: Table) -> None:
+def test_an_edit_after_the_analysis_has_its_own_estimate(table: Table) -> None:
     first = table.finish()
     assert not first.analysed
     assert analyses.find(table.strip, first.settings) is not None
@@ -122,7 +122,7 @@ def test_a_preview_is_shown_while_a_job_runs(table: Table) -> None:
     assert job.thumbnail in job.files
 
 
-def test_versions_lie_side_by_side_and_are_compared(table: Table) -> None:
+def test_versions_are_compared_side_by_side(table: Table) -> None:
     first = table.finish()
     assert "Versions on the timeline" not in drawn(table.scene)
     table.settings.prompt = "a boat"
@@ -166,7 +166,7 @@ def test_settings_of_a_job_come_back(table: Table) -> None:
     assert (settings.after, settings.after_title) == (job.id, "v1 a red car")
 
 
-def test_layers_of_an_earlier_day_are_in_the_list(table: Table) -> None:
+def test_layers_of_an_earlier_session_are_in_the_list(table: Table) -> None:
     table.settings.seed = 7
     job = table.finish()
     bpy.ops.wm.save_mainfile()

@@ -80,7 +80,7 @@ def test_a_soft_stroke_on_a_frame_stays_soft(scene: Any, strip: Any, clip: Any) 
     assert np.abs(composed - seen).max() <= 1
 
 
-def test_opening_a_frame_does_not_wait_for_its_picture(
+def test_opening_a_frame_does_not_wait_for_its_image(
     scene: Any, strip: Any, clip: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writing, write = threading.Event(), image_jobs.png.write
@@ -108,7 +108,7 @@ def test_opening_a_frame_does_not_wait_for_its_picture(
     assert scene.text2live.paint_frame == 22
 
 
-def test_a_picture_that_cannot_be_kept_is_said(
+def test_an_image_that_cannot_be_written_is_reported(
     scene: Any, strip: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_about: Any, **_more: Any) -> None:
@@ -124,13 +124,13 @@ def test_a_picture_that_cannot_be_kept_is_said(
     assert scene.text2live.paint_image is None
 
 
-def test_a_frame_outside_of_the_strip_cannot_be_painted_on(scene: Any, strip: Any) -> None:
+def test_a_frame_outside_the_strip_cannot_be_painted_on(scene: Any, strip: Any) -> None:
     scene.frame_set(19)
     with studio.sequencer(scene), pytest.raises(RuntimeError, match="covers frames 20 to 27"):
         bpy.ops.text2live.paint_frame()
 
 
-def test_images_are_kept_as_they_are(scene: Any, tmp_path: Path) -> None:
+def test_images_are_stored_unchanged(scene: Any, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     picture = random.integers(0, 256, (9, 13, 4), np.uint8)
     png.write(tmp_path / "p.png", picture)
@@ -149,7 +149,7 @@ def test_images_are_kept_as_they_are(scene: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(gpu, "init"), reason="draws without a window, from 5.2 on")
-def test_what_is_erased_is_drawn_chequered(scene: Any, tmp_path: Path) -> None:
+def test_erased_parts_are_drawn_as_a_checkerboard(scene: Any, tmp_path: Path) -> None:
     picture = np.full((8, 8, 4), image_jobs.GROUND, np.uint8)
     picture[1, 2, 3], picture[6, 3:6, 3], picture[6, 6, 3] = image_jobs.GROUND - 1, 0, 255
     png.write(tmp_path / "p.png", picture)
@@ -177,7 +177,7 @@ def test_what_is_erased_is_drawn_chequered(scene: Any, tmp_path: Path) -> None:
     assert len(greys) == 2
 
 
-def test_graphics_that_cannot_draw_it_are_said_once(
+def test_a_gpu_that_cannot_draw_it_is_reported_once(
     scene: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image = bpy.data.images.new("canvas", 8, 8)

@@ -95,7 +95,7 @@ def test_the_backend_says_how_busy_it_is(scene: Any, state: Any) -> None:
         ("none", "[Object]", "[Change]"),
     ],
 )
-def test_each_way_to_say_where_the_object_is(
+def test_each_way_to_find_the_object(
     scene: Any, strip: Any, mode: str, shown: str, hidden: str
 ) -> None:
     scene.text2live.mask_mode = mode
@@ -144,7 +144,7 @@ def test_a_strip_of_another_type(scene: Any) -> None:
     assert "plain is not a movie or image strip" in drawn(scene)
 
 
-def test_lost_connection_says_why_and_what_to_do(scene: Any, state: Any) -> None:
+def test_a_lost_connection_shows_the_reason_and_a_fix(scene: Any, state: Any) -> None:
     state.session.view = View(state="lost", address="tcp://box:1", problem=REASON)
     seen = drawn(scene)
     assert "No answer, still trying" in seen.lines
@@ -165,7 +165,7 @@ def test_a_running_job(scene: Any, strip: Any, tmp_path: Path) -> None:
     assert job.note in seen
 
 
-def test_an_ended_job_says_all_it_had_to_say(scene: Any, strip: Any, tmp_path: Path) -> None:
+def test_an_ended_job_shows_its_newest_notes(scene: Any, strip: Any, tmp_path: Path) -> None:
     job = a_job(scene, strip, tmp_path, phase=phases.DONE)
     for text in ("One.", "Two.", "Three.", "Four."):
         job.note = text
@@ -173,7 +173,9 @@ def test_an_ended_job_says_all_it_had_to_say(scene: Any, strip: Any, tmp_path: P
     assert [line for line in seen if line.endswith(".")] == ["Two.", "Three.", "Four."]
 
 
-def test_a_failed_job_says_why_in_lines_that_fit(scene: Any, strip: Any, tmp_path: Path) -> None:
+def test_a_failed_job_shows_the_reason_in_lines_that_fit(
+    scene: Any, strip: Any, tmp_path: Path
+) -> None:
     job = a_job(scene, strip, tmp_path)
     job.fail(jobs.Problem(code="x", message="The graphics card is full. " * 4, hint="Use Draft."))
     seen = drawn(scene)
@@ -216,7 +218,7 @@ def test_other_operators_need_something_to_act_on(scene: Any, strip: Any, tmp_pa
     assert bpy.ops.text2live.insert.poll()
 
 
-def test_an_empty_prompt_is_said_and_stays_in_the_panel(scene: Any, strip: Any) -> None:
+def test_an_empty_prompt_is_reported_and_stays_in_the_panel(scene: Any, strip: Any) -> None:
     with studio.sequencer(scene), pytest.raises(RuntimeError, match="The prompt is empty"):
         bpy.ops.text2live.edit()
     assert "The prompt is empty." in drawn(scene)
@@ -232,14 +234,14 @@ def press(scene: Any) -> tuple[set[str], list[str]]:
         return operators.T2L_OT_edit.invoke(button, bpy.context, None), said
 
 
-def test_the_button_says_what_is_wrong_too(scene: Any, strip: Any) -> None:
+def test_the_button_reports_the_problem_too(scene: Any, strip: Any) -> None:
     outcome, said = press(scene)
     assert outcome == {"CANCELLED"}
     assert said[0].startswith("The prompt is empty.")
     assert "The prompt is empty." in drawn(scene)
 
 
-def test_a_missing_movie_is_said(scene: Any, pictures: Any) -> None:
+def test_a_missing_movie_is_reported(scene: Any, pictures: Any) -> None:
     strip = studio.image_strip(scene, pictures)
     studio.editor(scene).active_strip = strip
     pictures[0].unlink()
@@ -248,7 +250,7 @@ def test_a_missing_movie_is_said(scene: Any, pictures: Any) -> None:
         bpy.ops.text2live.edit()
 
 
-def test_no_backend_yet_is_said_before_any_frame_is_read(
+def test_a_missing_backend_is_reported_before_any_frame_is_read(
     scene: Any, state: Any, strip: Any, tmp_path: Path
 ) -> None:
     preferences = bpy.context.preferences.addons["blender_addon"].preferences
@@ -318,7 +320,7 @@ def test_preferences_page_is_drawn(scene: Any) -> None:
     assert "connection.json" in recorder
 
 
-def test_pictures_are_let_go_when_long_not_shown(
+def test_icons_are_dropped_when_no_longer_shown(
     scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(thumbs, "KEPT", 3)

@@ -46,7 +46,7 @@ def goes_on(desk: Desk, job: Any) -> None:
 
 
 @pytest.mark.parametrize("whose", ["client", "server"])
-def test_a_backend_that_knows_us_not_is_said_and_the_job_waits(
+def test_a_backend_that_is_not_paired_is_reported_and_the_job_waits(
     desk: Desk, tmp_path: Path, whose: str
 ) -> None:
     mine = new_keypair()
@@ -61,7 +61,7 @@ def test_a_backend_that_knows_us_not_is_said_and_the_job_waits(
     goes_on(desk, job)
 
 
-def test_a_backend_of_an_older_version_is_said_and_the_job_waits(
+def test_a_backend_that_is_too_old_is_reported_and_the_job_waits(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as newer:
@@ -85,7 +85,7 @@ def test_a_job_that_breaks_leaves_nothing_half_done(desk: Desk) -> None:
 
 
 @mock("crash")
-def test_a_worker_that_dies_is_said_and_retry_helps(desk: Desk) -> None:
+def test_a_dead_worker_is_reported_and_retry_helps(desk: Desk) -> None:
     job = desk.press()
     desk.until(lambda: job.ended)
     assert job.problem.code == "worker_died"

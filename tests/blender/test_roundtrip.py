@@ -47,14 +47,14 @@ def test_a_layer_is_made_and_composited_exactly(desk: Desk, clip: Any, tmp_path:
     assert saved_jobs.PENDING not in desk.scene
 
 
-def test_a_script_may_wait_for_the_layer(desk: Desk) -> None:
+def test_a_script_can_wait_for_the_layer(desk: Desk) -> None:
     with studio.sequencer(desk.scene):
         assert bpy.ops.text2live.edit() == {"FINISHED"}
     (job,) = runtime.current().jobs
     assert layers.find_layer(job.id) is not None
 
 
-def test_our_threads_stand_still_while_a_script_renders(
+def test_the_add_ons_threads_pause_while_a_script_renders(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Blender 4.2 to 5.0 crash when a thread allocates during an operator in an override."""
@@ -167,7 +167,7 @@ def test_a_backend_that_starts_late_gets_the_job(desk: Desk) -> None:
     assert job.placed
 
 
-def test_a_strip_deleted_meanwhile_loses_nothing(desk: Desk) -> None:
+def test_a_strip_deleted_during_the_job_loses_nothing(desk: Desk) -> None:
     job = desk.press()
     desk.until(lambda: job.phase == phases.WORKING)
     compat.strips(desk.scene.sequence_editor).remove(desk.strip)
@@ -213,7 +213,7 @@ def test_a_layer_made_again_is_shown_by_its_own_strip(desk: Desk) -> None:
     assert [strip[layers.JOB] for strip in layers.all_layers()] == [first.id]
 
 
-def test_a_job_asked_for_once_more_updates_its_layer(desk: Desk) -> None:
+def test_a_retried_job_updates_its_layer(desk: Desk) -> None:
     first = desk.press()
     desk.until(lambda: first.ended)
     again = runtime.current().retry(first)
@@ -238,7 +238,7 @@ def test_undo_and_save_while_frames_are_read(desk: Desk, tmp_path: Path) -> None
     assert len(bpy.data.scenes) == 1
 
 
-def test_a_job_goes_on_while_its_file_is_closed(desk: Desk, movie: Path) -> None:
+def test_a_job_continues_while_its_file_is_closed(desk: Desk, movie: Path) -> None:
     job = desk.press()
     desk.until(lambda: job.phase == phases.WORKING)
     bpy.ops.wm.save_mainfile()
@@ -279,14 +279,14 @@ def test_all_jobs_of_a_strip_are_found_again(desk: Desk) -> None:
     assert saved_jobs.load_unfinished("") == []
 
 
-def test_what_others_write_on_a_strip_does_no_harm(desk: Desk) -> None:
+def test_foreign_custom_properties_do_no_harm(desk: Desk) -> None:
     desk.scene[saved_jobs.PENDING] = "{"
     handlers.after_load()
     assert runtime.current().jobs == []
 
 
 @pytest.mark.usefixtures("one_frame_a_tick")
-def test_closing_the_file_while_frames_are_read_is_said(desk: Desk) -> None:
+def test_closing_the_file_while_frames_are_read_is_reported(desk: Desk) -> None:
     job = desk.press()
     handlers.on_timer()
     bpy.ops.wm.read_homefile(use_empty=True)
@@ -295,7 +295,7 @@ def test_closing_the_file_while_frames_are_read_is_said(desk: Desk) -> None:
     assert len(bpy.data.scenes) == 1
 
 
-def test_frames_are_reduced_and_the_layer_scaled_up(desk: Desk) -> None:
+def test_frames_are_scaled_down_and_the_layer_up_again(desk: Desk) -> None:
     desk.preferences.longest = 48
     job = desk.press()
     desk.until(lambda: job.ended)
@@ -304,7 +304,7 @@ def test_frames_are_reduced_and_the_layer_scaled_up(desk: Desk) -> None:
 
 
 @mock("ok")
-def test_a_script_is_told_that_there_is_no_backend(
+def test_a_script_learns_that_there_is_no_backend(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.backend.kill()
@@ -317,7 +317,7 @@ def test_a_script_is_told_that_there_is_no_backend(
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # half a minute on two idle cores
 @pytest.mark.skipif(not REAL_PYTHON, reason="set TEXT2LIVE_BACKEND_PYTHON to a Python with torch")
-def test_the_script_goes_the_path_with_the_real_methods(tmp_path: Path) -> None:
+def test_the_round_trip_script_works_with_the_real_methods(tmp_path: Path) -> None:
     """A tiny clip, the draft preset, the embedded model: nothing is stood in for."""
     command = [sys.executable, "-m", "scripts.blender.roundtrip", "--out", str(tmp_path)]
     command += ["--backend-python", REAL_PYTHON, "--device", "cpu"]

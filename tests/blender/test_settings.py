@@ -57,7 +57,7 @@ def test_every_setting_comes_back_as_it_was_collected(scene: Any, mask: dict[str
     assert scene.text2live.collect() == wanted
 
 
-def test_the_panel_begins_with_the_declared_defaults(scene: Any) -> None:
+def test_the_panel_starts_with_the_declared_defaults(scene: Any) -> None:
     settings = scene.text2live.collect()
     fresh = Settings(
         mask_mode="box",

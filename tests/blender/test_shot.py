@@ -51,9 +51,7 @@ def centre(mask: np.ndarray) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("frame", [1, 20, 27, 500])
-def test_a_mask_of_this_file_is_drawn_over_the_whole_picture(
-    scene: Any, frame: int, tmp_path: Path
-) -> None:
+def test_a_blender_mask_covers_the_whole_frame(scene: Any, frame: int, tmp_path: Path) -> None:
     square_mask({20: 0.2})
     drawing = masks.MaskRenderer(scene, "mask", "swan", SIZE)
     mask = masks.read_mask(drawing.render(frame, tmp_path))
@@ -68,7 +66,7 @@ def test_a_mask_of_this_file_is_drawn_over_the_whole_picture(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_mask_strip_shows_its_mask_where_it_lies(scene: Any, tmp_path: Path) -> None:
+def test_a_mask_strip_shows_its_mask_on_its_own_frames(scene: Any, tmp_path: Path) -> None:
     mask = square_mask({1: 0.2})
     strips = compat.strips(studio.editor(scene))
     strips.new_mask(name="over", mask=mask, channel=3, frame_start=30)
@@ -123,9 +121,7 @@ def paint(image: Any, rows: slice, columns: slice, colour: tuple[float, ...]) ->
     image.pixels.foreach_set(np.ascontiguousarray(picture[::-1]).ravel())
 
 
-def test_a_mask_is_what_was_painted_on_a_copy_of_the_frame(
-    scene: Any, strip: Any, clip: Any
-) -> None:
+def test_a_painted_copy_of_the_frame_becomes_a_mask(scene: Any, strip: Any, clip: Any) -> None:
     scene.frame_set(22)
     with studio.sequencer(scene):
         assert bpy.ops.text2live.paint_mask() == {"FINISHED"}
@@ -153,7 +149,7 @@ def test_a_mask_is_what_was_painted_on_a_copy_of_the_frame(
         {"flip_x": True, "offset_y": 4},
     ],
 )
-def test_the_box_lies_where_blender_shows_the_picture(
+def test_the_box_lies_where_blender_shows_the_frame(
     scene: Any, tmp_path: Path, move: dict[str, Any]
 ) -> None:
     """A white block in a black image is rendered where image_to_canvas says, transformed or not."""
@@ -231,7 +227,9 @@ def test_a_box_is_dragged_in_the_preview(
     assert (box.frame, box.x0, box.y0, box.x1, box.y1) == (3, 38, 12, 58, 37)
 
 
-def test_the_box_can_be_given_up(scene: Any, strip: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drawing_a_box_can_be_cancelled(
+    scene: Any, strip: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(box_overlay, "preview_region", lambda _context: None)
     said: list[str] = []
     drag = types.SimpleNamespace(report=lambda _level, text: said.append(text))
@@ -241,7 +239,7 @@ def test_the_box_can_be_given_up(scene: Any, strip: Any, monkeypatch: pytest.Mon
     assert "No preview is open" in said[0]
 
 
-def test_frames_that_are_reduced_take_their_box_along(scene: Any, strip: Any) -> None:
+def test_the_box_is_scaled_with_the_frames(scene: Any, strip: Any) -> None:
     scene.text2live.prompt = "a red car"
     scene.text2live.mask_corner, scene.text2live.mask_size = (10, 20), (40, 30)
     scene.text2live.mask_frame = 20

@@ -66,7 +66,7 @@ def test_a_job_that_runs_through_a_revert_is_followed_once(desk: Desk) -> None:
     assert [strip[layers.JOB] for strip in layers.all_layers()] == [job.id]
 
 
-def test_a_layer_that_a_revert_took_away_comes_back(desk: Desk) -> None:
+def test_a_layer_removed_by_a_revert_comes_back(desk: Desk) -> None:
     job = desk.press()
     desk.until(lambda: job.phase == phases.WORKING)
     bpy.ops.wm.save_mainfile()
@@ -77,7 +77,7 @@ def test_a_layer_that_a_revert_took_away_comes_back(desk: Desk) -> None:
     assert [strip[layers.JOB] for strip in layers.all_layers()] == [job.id]
 
 
-def test_a_file_that_knew_nothing_of_a_job_gets_its_layer_too(desk: Desk) -> None:
+def test_a_file_saved_before_the_job_gets_its_layer_too(desk: Desk) -> None:
     """It was saved before the job began, and closed without being saved again."""
     bpy.ops.wm.save_mainfile()
     job = desk.press()
@@ -93,7 +93,7 @@ def test_a_file_that_knew_nothing_of_a_job_gets_its_layer_too(desk: Desk) -> Non
         bpy.ops.wm.save_mainfile()
 
 
-def test_a_job_whose_layer_is_there_is_not_followed(desk: Desk) -> None:
+def test_a_job_whose_layer_is_in_the_file_is_not_followed(desk: Desk) -> None:
     """As in a file that was restored from between the two."""
     job = desk.press()
     desk.until(lambda: job.phase == phases.WORKING)
@@ -107,7 +107,7 @@ def test_a_job_whose_layer_is_there_is_not_followed(desk: Desk) -> None:
     assert [strip[layers.JOB] for strip in layers.all_layers()] == [job.id]
 
 
-def test_the_file_holds_no_secret(desk: Desk) -> None:
+def test_the_file_contains_no_secret(desk: Desk) -> None:
     keys = json.loads(desk.backend.file.read_text())
     secrets = [value for name, value in keys.items() if name != "address"]
     assert len(secrets) >= 3
@@ -139,7 +139,7 @@ def test_redo_brings_the_layer_back_once(desk: Desk) -> None:
     assert saved_jobs.load_unfinished("") == []
 
 
-def test_undo_does_not_make_the_file_forget_a_running_job(desk: Desk) -> None:
+def test_undo_keeps_a_running_job_in_the_file(desk: Desk) -> None:
     bpy.ops.ed.undo_push(message="before")
     job = desk.press()
     bpy.ops.ed.undo_push(message="something")
@@ -153,7 +153,7 @@ def test_undo_does_not_make_the_file_forget_a_running_job(desk: Desk) -> None:
     desk.until(lambda: bool(layers.all_layers()))
 
 
-def test_undo_does_not_make_the_file_ask_for_a_layer_again(desk: Desk) -> None:
+def test_undo_does_not_request_a_layer_again(desk: Desk) -> None:
     job = desk.press()
     desk.until(lambda: job.phase == phases.WORKING)
     bpy.ops.ed.undo_push(message="while it runs")
@@ -212,7 +212,7 @@ class Relay:
 
 
 @pytest.mark.parametrize("fetching", [False, True])
-def test_a_laptop_that_slept_for_an_hour_goes_on(
+def test_jobs_continue_after_a_laptop_slept_for_an_hour(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, fetching: bool
 ) -> None:
     """The clock jumps, and the old connection is dead without a word.
@@ -265,7 +265,7 @@ def test_a_backend_that_restarts_finishes_the_job(desk: Desk, phase: str) -> Non
 # -- the add-on, and another Blender
 
 
-def test_a_job_goes_on_after_the_add_on_was_disabled_and_enabled(
+def test_a_job_continues_after_the_add_on_was_disabled_and_enabled(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEXT2LIVE_DATA", str(desk.backend.data))  # preferences go with the add-on

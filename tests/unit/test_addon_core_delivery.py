@@ -35,7 +35,7 @@ def test_equal_frames_are_fetched_once(studio: Studio) -> None:
     assert np.array_equal(png.read(studio.job.files[3]), first)
 
 
-def test_of_both_each_layer_is_fetched_and_not_the_one_they_make(studio: Studio) -> None:
+def test_both_layers_are_fetched_but_not_their_composite(studio: Studio) -> None:
     studio.begin()
     front, back, whole = (layers_of(6)[start : start + 2] for start in (0, 2, 4))
     refs = [tuple(map(reference, one)) for one in (front, back, whole)]
@@ -56,7 +56,7 @@ def test_of_both_each_layer_is_fetched_and_not_the_one_they_make(studio: Studio)
     assert not fetched & set(refs[2])
 
 
-def test_a_layer_is_nowhere_until_it_is_whole(studio: Studio) -> None:
+def test_a_layer_appears_only_when_it_is_complete(studio: Studio) -> None:
     studio.begin()
     layers = layers_of(2)
     studio.tell(state="done", result=Result(layer=tuple(reference(layer) for layer in layers)))
@@ -111,7 +111,7 @@ def test_two_blenders_write_one_layer_at_the_same_time(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_what_an_earlier_delivery_left_half_done_is_removed(studio: Studio) -> None:
+def test_leftovers_of_an_earlier_delivery_are_removed(studio: Studio) -> None:
     old, fresh = studio.folder / "j1.aaaa.part", studio.folder / "j1.bbbb.part"
     for part in (old, fresh):
         part.mkdir()
@@ -174,7 +174,7 @@ def test_the_newest_preview_is_shown_and_the_older_ones_go(studio: Studio) -> No
     assert not folder.exists()
 
 
-def test_a_preview_that_is_gone_fails_nothing(studio: Studio) -> None:
+def test_a_missing_preview_fails_nothing(studio: Studio) -> None:
     studio.begin()
     _, tag = preview(studio, 10)
     studio.say(RequestFailed("fetch", None, REASON, tag=tag))

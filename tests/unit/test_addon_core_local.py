@@ -81,7 +81,9 @@ def test_it_does_not_outlive_blender(tmp_path: Path) -> None:
 
 
 @posix
-def test_what_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backend_that_does_not_end_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(local_backend, "CLOSE_WITHIN_S", 0.2)
     local = start(tmp_path, 'echo > "$DATA/connection.json"; exec sleep 60')
     until(local, "ready")
@@ -90,7 +92,7 @@ def test_what_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @posix
-def test_one_that_ends_by_itself_says_why(tmp_path: Path) -> None:
+def test_an_unexpected_end_is_explained(tmp_path: Path) -> None:
     local = start(tmp_path, 'echo "text2live: The disk is full."; echo "Make room."; exit 1')
     until(local, "ended")
     assert local.problem == Problem(
@@ -119,7 +121,7 @@ def test_reasons_in_words(words: str, code: str, said: str) -> None:
     assert problem.hint
 
 
-def test_a_python_or_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_python_or_folder_is_refused(tmp_path: Path) -> None:
     data, log = tmp_path / "data", tmp_path / "log"
     with pytest.raises(JobError, match="does not exist"):
         LocalBackend(tmp_path / "nothing", None, data, log)
@@ -130,7 +132,7 @@ def test_a_python_or_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
         LocalBackend(tmp_path / "plain", None, data, log)
 
 
-def test_options_are_those_of_a_terminal() -> None:
+def test_options_are_split_like_in_a_terminal() -> None:
     assert split_options('--model "a b" --device cpu', posix=True) == [
         *("--model", "a b", "--device", "cpu")
     ]
@@ -138,7 +140,7 @@ def test_options_are_those_of_a_terminal() -> None:
         split_options('--model "a', posix=True)
 
 
-def test_blenders_own_python_is_kept_out() -> None:
+def test_blenders_python_variables_are_removed() -> None:
     own = {"PYTHONHOME": "/blender", "PYTHONPATH": "/blender", "HOME": "/h"}
     assert local_backend.environment(own) == {"HOME": "/h", "PYTHONUNBUFFERED": "1"}
 
@@ -167,7 +169,7 @@ def test_the_expected_time_is_the_median_of_the_newest_like_it(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '[{"server": "a"}]'])
-def test_a_damaged_history_is_none(tmp_path: Path, content: str) -> None:
+def test_a_damaged_history_counts_as_empty(tmp_path: Path, content: str) -> None:
     file = tmp_path / "times.json"
     file.write_text(content)
     history = History(file)
@@ -198,7 +200,7 @@ def test_why_there_is_no_connection(state: str, code: str, line: str) -> None:
     assert View(state=state, problem=problem).line == line  # type: ignore[arg-type]
 
 
-def test_every_reason_the_client_gives_has_its_words() -> None:
+def test_every_reason_of_the_client_has_a_text() -> None:
     link = (Path(__file__).parents[2] / "protocol" / "link.py").read_text()
     codes = {part.split('"')[0] for part in link.split('code="')[1:]}
     assert len(codes) > 4

@@ -41,7 +41,7 @@ def test_lowest_free_channel_above(strips: list[tuple[int, int, int]], channel: 
     assert free_channel(taken(*strips), 10, 20, above=2) == channel
 
 
-def test_no_free_channel_is_said() -> None:
+def test_a_missing_free_channel_is_reported() -> None:
     with pytest.raises(JobError, match="frames 10 and 19"):
         free_channel(taken((128, 0, 100)), 10, 20, above=127)
 
@@ -125,14 +125,14 @@ def test_masks_in_a_folder_are_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["key", "all"])
 @pytest.mark.parametrize("path", ["", "/nowhere/at/all"])
-def test_a_missing_mask_is_said(mode: str, path: str) -> None:
+def test_a_missing_mask_is_reported(mode: str, path: str) -> None:
     settings = Settings(prompt="x", mask_mode=mode, mask_path=path)  # type: ignore[arg-type]
     with pytest.raises(JobError) as caught:
         masking.mask_sources(settings, 1, 3)
     assert caught.value.problem.hint
 
 
-def test_mask_is_what_is_brighter_than_half_of_the_brightest() -> None:
+def test_a_mask_is_brighter_than_half_of_its_brightest_pixel() -> None:
     picture = np.zeros((2, 3, 4), np.float32)
     picture[..., 3] = 1
     picture[0, 1, 0] = 0.5  # the dark red of a palette mask
@@ -141,7 +141,7 @@ def test_mask_is_what_is_brighter_than_half_of_the_brightest() -> None:
     assert mask.tolist() == [[[0], [255], [0]], [[0], [0], [0]]]
 
 
-def test_what_is_transparent_is_outside() -> None:
+def test_transparent_pixels_are_outside_the_mask() -> None:
     picture = np.ones((2, 2, 4), np.float32)
     picture[0, :, 3] = 0
     assert frames.mask_from_image(picture, (2, 2), "m")[..., 0].tolist() == [[0, 0], [255, 255]]
@@ -163,7 +163,7 @@ def test_useless_masks_are_refused(shape: tuple[int, int], value: float, code: s
     assert "m.png" in caught.value.problem.message
 
 
-def test_lost_edges_repeat_what_is_next_to_them() -> None:
+def test_lost_edges_repeat_their_neighbours() -> None:
     image = np.full((4, 5, 4), 200, np.uint8)
     image[:, 0] = image[-1] = 0
     image[1, 1] = (1, 2, 3, 255)
@@ -174,7 +174,7 @@ def test_lost_edges_repeat_what_is_next_to_them() -> None:
     assert not frames.fill_edges(image)[1, 0].any()
 
 
-def test_frames_are_kept_once_and_given_back(tmp_path: Path) -> None:
+def test_equal_frames_are_stored_once(tmp_path: Path) -> None:
     store = frames.FrameStore(tmp_path / "f")
     image = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
     mask = np.full((2, 3, 1), 255, np.uint8)
@@ -216,7 +216,7 @@ def test_addresses(text: str, address: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["box", "box:", "box:0", "box:70000", "http://box:1", "a b:1"])
-def test_what_is_no_address_is_said(text: str) -> None:
+def test_an_invalid_address_is_reported(text: str) -> None:
     with pytest.raises(JobError, match="is not a valid address"):
         connection.full_address(text)
 

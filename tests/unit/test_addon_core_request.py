@@ -100,7 +100,7 @@ def test_a_name_helps_the_automatic_search_and_the_edits_words_do_not() -> None:
         ({"mask_mode": "mask", "mask_name": "m", "mask_every": False}, "mask_frame_outside"),
     ],
 )
-def test_a_mask_that_is_not_there_is_said(fields: dict[str, object], code: str) -> None:
+def test_a_mask_that_was_not_chosen_is_reported(fields: dict[str, object], code: str) -> None:
     with pytest.raises(JobError) as caught:
         masking.mask_sources(settings(**fields), START, FRAMES)
     assert caught.value.problem.code == code
@@ -123,7 +123,7 @@ def test_what_the_backend_would_refuse(fields: dict[str, object], code: str) -> 
     assert caught.value.problem.code == code
 
 
-def test_an_edit_carries_all_that_was_said() -> None:
+def test_an_edit_carries_every_setting() -> None:
     said = settings(
         source="a car", region="the roof", avoid="sky", preset="draft", seed=7, after="a" * 32,
         engine="mlp", model="ViT-B-32:openai",
@@ -221,7 +221,7 @@ def test_titles() -> None:
     assert settings(kind="paint", paint_frame=9).title == "Paint on frame 9"
 
 
-def test_the_atlas_depends_on_the_shot_and_its_object_not_on_the_words() -> None:
+def test_the_atlas_depends_on_the_shot_and_its_object_not_on_the_prompt() -> None:
     one = settings(mask_mode="box", mask_box=(1, 2, 3, 4))
     same = dataclasses.replace(
         one, prompt="a boat", painter_settings={"strength": 2.0}, mask_text="x", mask_path="/p"
@@ -253,13 +253,13 @@ def test_there_and_back_again(placement: Placement) -> None:
         assert found == pytest.approx(point)
 
 
-def test_the_canvas_is_measured_from_its_middle_upwards() -> None:
+def test_canvas_coordinates_start_at_the_centre_and_point_up() -> None:
     assert canvas_to_image((-32, 24), Placement(), (64, 48)) == pytest.approx((0, 0))
     assert canvas_to_image((0, 0), Placement(), (64, 48)) == pytest.approx((32, 24))
     assert canvas_to_image((-32, 24), Placement(flip_x=True), (64, 48)) == pytest.approx((64, 0))
 
 
-def test_a_box_is_cut_off_at_the_picture() -> None:
+def test_a_box_is_clipped_to_the_image() -> None:
     assert bounding_box([(-9, 70), (20, 10)], (64, 48)) == (0, 10, 20, 38)
 
 
@@ -286,7 +286,7 @@ def test_paint_is_what_differs_from_the_frame() -> None:
     ]
 
 
-def test_a_picture_with_transparency_is_taken_as_it_is() -> None:
+def test_an_image_with_transparency_is_used_as_it_is() -> None:
     picture, frame = painting()
     picture[..., 3] = 0
     picture[1, 1, 3], picture[1, 2, 3] = 200, 20
@@ -296,7 +296,7 @@ def test_a_picture_with_transparency_is_taken_as_it_is() -> None:
     assert canvas.extract_mask(picture, frame, "p").sum() == 255
 
 
-def test_nothing_painted_and_another_size_are_said() -> None:
+def test_an_unpainted_image_and_another_size_are_reported() -> None:
     picture, frame = painting()
     with pytest.raises(JobError, match="Nothing is painted on the image p"):
         canvas.extract_paint(picture, frame, "p")
@@ -314,7 +314,7 @@ def brushed(colours: np.ndarray, much: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return np.rint(image).astype(np.uint8), frame
 
 
-def test_paint_is_lifted_off_a_canvas_with_its_softness_and_its_colour() -> None:
+def test_paint_keeps_its_softness_and_colour() -> None:
     much = np.linspace(0, 1, 60).reshape(6, 10)
     picture, frame = brushed(np.array([200.0, 40.0, 90.0]), much)
     paint = canvas.extract_paint(picture, frame, "p", canvas.GROUND).astype(float)
@@ -327,7 +327,7 @@ def test_paint_is_lifted_off_a_canvas_with_its_softness_and_its_colour() -> None
     assert np.abs(paint[3:, :, :3] - [200, 40, 90]).max() <= 4
 
 
-def test_what_was_smeared_or_erased_on_a_canvas_is_not_lost_and_not_garish() -> None:
+def test_smeared_and_erased_parts_keep_their_colour() -> None:
     picture, frame = brushed(np.array([200.0, 40.0, 90.0]), np.zeros((6, 8)))
     picture[1, 1, :3] = 255 - picture[1, 1, :3]  # smeared: no more alpha
     picture[2, 2, :3] ^= 1  # the last rim of a brush
@@ -355,7 +355,7 @@ def test_a_soft_eraser_leaves_no_rim_of_paint() -> None:
     assert not paint[:, 255 - canvas.GROUND :, 3].any()
 
 
-def test_what_is_smeared_beside_erased_paint_stays() -> None:
+def test_smearing_beside_erased_paint_is_kept() -> None:
     picture, frame = painting()
     picture = canvas.make_canvas(frame)
     picture[1, 1, :3] ^= 128
@@ -367,7 +367,7 @@ def test_what_is_smeared_beside_erased_paint_stays() -> None:
 # quality
 
 
-def test_a_good_analysis_is_praised_and_a_doubtful_one_is_not() -> None:
+def test_a_good_analysis_is_rated_good_and_a_doubtful_one_is_not() -> None:
     good = {"mask_confidence_worst": 0.9, "psnr_held_out": 30.0, "slip_fg": 0.3, "folds_fg": 0.0}
     assert [verdict.good for verdict in quality.verdicts(good, 20)] == [True, True]
     bad = {
@@ -382,7 +382,7 @@ def test_a_good_analysis_is_praised_and_a_doubtful_one_is_not() -> None:
     assert quality.verdicts({}, 20) == []
 
 
-def test_limits_are_those_of_the_documentation() -> None:
+def test_limits_match_the_documentation() -> None:
     told = (Path(__file__).parents[2] / "docs" / "atlas-format.md").read_text()
     assert f"less than {quality.EXPLAINED_DB:g} dB held out" in told
     assert f"more than {quality.SLIP_PX:g} pixels of\nslip" in told

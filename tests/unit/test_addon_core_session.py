@@ -22,7 +22,7 @@ from protocol.jobs import Event, Problem, Result, reference
 from protocol.messages import JobInfo
 
 
-def test_the_connection_is_told_as_it_is(studio: Studio) -> None:
+def test_the_panel_shows_the_state_of_the_connection(studio: Studio) -> None:
     assert studio.session.view.state == "off"
     studio.session.connect(CONNECTION)
     assert studio.session.view.line == "Connecting to 127.0.0.1:5599"
@@ -69,7 +69,7 @@ def test_a_failed_job_says_why(studio: Studio) -> None:
     assert not studio.frames.folder.exists()
 
 
-def test_a_failure_without_a_reason_is_said_too(studio: Studio) -> None:
+def test_a_failure_without_a_reason_is_reported_too(studio: Studio) -> None:
     studio.begin()
     studio.tell(state="failed")
     assert studio.job.problem is not None
@@ -134,7 +134,7 @@ def test_a_cancel_the_backend_refuses_is_taken_back(studio: Studio) -> None:
     assert studio.job.note == "It broke."
 
 
-def test_a_result_that_came_before_the_cancel_wins_only_if_it_is_whole(studio: Studio) -> None:
+def test_cancelling_wins_over_an_incomplete_result(studio: Studio) -> None:
     studio.begin()
     refs = tuple(reference(layer) for layer in layers_of(2))
     studio.tell(state="done", result=Result(layer=refs))
@@ -151,7 +151,7 @@ def test_old_and_foreign_events_change_nothing(studio: Studio) -> None:
     assert studio.job.done == 5
 
 
-def test_a_backend_that_forgot_the_job_starts_its_history_again(studio: Studio) -> None:
+def test_a_backend_that_forgot_the_job_starts_its_events_again(studio: Studio) -> None:
     studio.begin()
     studio.tell(kind="progress", phase="fitting", done=5, total=10)
     studio.say(JobAccepted("j1", True, "queued"))
@@ -162,7 +162,7 @@ def test_a_backend_that_forgot_the_job_starts_its_history_again(studio: Studio) 
     assert studio.job.done == 1
 
 
-def test_a_job_of_an_earlier_day_is_followed(studio: Studio) -> None:
+def test_a_job_of_an_earlier_session_is_followed(studio: Studio) -> None:
     studio.session.attach(studio.job)
     studio.session.connect(CONNECTION)
     assert studio.client.asked == [("attach", "j1", 0)]
@@ -184,7 +184,7 @@ def test_drain_keeps_to_its_budget(studio: Studio) -> None:
     assert studio.job.done == 20000
 
 
-def test_how_busy_the_backend_is_outlives_other_news(studio: Studio) -> None:
+def test_the_queue_length_survives_other_events(studio: Studio) -> None:
     studio.begin()
     studio.say(BackendStatus(3, 5, 9))
     studio.say(ConnectionChanged("ready", device="cpu"))
@@ -194,7 +194,7 @@ def test_how_busy_the_backend_is_outlives_other_news(studio: Studio) -> None:
     assert studio.session.view.total_bytes == 0
 
 
-def test_jobs_from_elsewhere_are_told_in_words(studio: Studio) -> None:
+def test_jobs_from_elsewhere_are_listed(studio: Studio) -> None:
     studio.begin()
     studio.say(BackendStatus(1))
     assert ("list",) not in studio.client.asked  # that one is ours
@@ -211,7 +211,7 @@ def test_jobs_from_elsewhere_are_told_in_words(studio: Studio) -> None:
     assert studio.session.view.others == ()
 
 
-def test_why_there_was_not_even_an_attempt(studio: Studio) -> None:
+def test_a_connection_that_was_not_attempted_shows_why(studio: Studio) -> None:
     studio.begin()
     studio.session.refuse(REASON)
     assert not studio.session.connected
