@@ -29,10 +29,9 @@ def register() -> None:
     """Register everything with Blender; nothing is imported before this."""
     use_packages()
     from .blender import handlers, runtime
-    from .ui import panel, preferences, properties, registry
+    from .ui import registry
 
-    for part in (properties, preferences, registry, panel):
-        part.register()
+    registry.register()
     runtime.start()
     handlers.register()
 
@@ -40,9 +39,8 @@ def register() -> None:
 def unregister() -> None:
     """Unregister everything in reverse order."""
     from .blender import handlers, runtime
-    from .ui import panel, preferences, properties, registry
+    from .ui import registry
 
     handlers.unregister()
     runtime.stop()
-    for part in (panel, registry, preferences, properties):
-        part.unregister()
+    registry.unregister()

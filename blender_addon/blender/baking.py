@@ -114,7 +114,7 @@ def begin(layer: Any) -> Bake:
     frames = tuple(source_files(layer))
     width, height = layer[layers.SIZE]
     order = MovieOrder(
-        pictures=tuple(map(str, frames)),
+        frames=tuple(map(str, frames)),
         size=(int(width), int(height)),
         fps=scene.render.fps,
         fps_base=scene.render.fps_base,

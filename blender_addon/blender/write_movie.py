@@ -28,22 +28,22 @@ def main(file: str) -> None:
     compat = importlib.import_module(f"{package}.blender.compat")
     render_settings = importlib.import_module(f"{package}.blender.render_settings")
     order = json.loads(Path(file).read_text(encoding="utf-8"))
-    _check(order["pictures"])
+    _check(order["frames"])
     with contextlib.suppress(AttributeError, OSError):
         os.nice(5)  # the artist's Blender comes first
     scene = bpy.data.scenes.new("movie")
     strips = compat.strips(scene.sequence_editor_create())
-    _add_frames(strips, order["pictures"])
+    _add_frames(strips, order["frames"])
     render_settings.render_exactly(scene, tuple(order["size"]))
     render_settings.set_lossless_movie(scene.render)
     scene.render.fps, scene.render.fps_base = order["fps"], order["fps_base"]
-    scene.frame_start, scene.frame_end = 1, len(order["pictures"])
+    scene.frame_start, scene.frame_end = 1, len(order["frames"])
     scene.render.filepath = order["path"]
     bpy.app.handlers.render_write.append(_report_frame)
     bpy.ops.render.render(animation=True, scene=scene.name)
-    _check(order["pictures"])
+    _check(order["frames"])
     written = strips.new_movie(name="movie", filepath=order["path"], channel=2, frame_start=1)
-    if compat.content_frames(written) != len(order["pictures"]):
+    if compat.content_frames(written) != len(order["frames"]):
         raise RuntimeError(f"only {compat.content_frames(written)} frames were written")
 
 

@@ -22,9 +22,9 @@ State = Literal["writing", "written", "failed", "stopped"]
 
 @dataclass(frozen=True, kw_only=True)
 class MovieOrder:
-    """A movie to write. pictures: PNGs in one folder, in order. size: (W, H) of each."""
+    """A movie to write. frames: PNGs in one folder, in order. size: (W, H) of each."""
 
-    pictures: tuple[str, ...]
+    frames: tuple[str, ...]
     size: tuple[int, int]
     fps: int
     fps_base: float
@@ -45,7 +45,7 @@ class MovieWriter:
     def __init__(self, command: list[str], order: MovieOrder) -> None:
         self.state: State = "writing"
         self.problem: jobs.Problem | None = None
-        self.done, self.total = 0, len(order.pictures)
+        self.done, self.total = 0, len(order.frames)
         self.path = Path(order.path)
         # In the same folder, so that renaming it does not copy.
         self._part = self.path.with_name(f"{uuid.uuid4().hex[:8]}.part{self.path.suffix}")

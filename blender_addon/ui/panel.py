@@ -8,8 +8,6 @@ import bpy
 
 from ..blender import runtime
 from . import (
-    box_overlay,
-    erased_overlay,
     panel_connection,
     panel_edit,
     panel_jobs,
@@ -17,7 +15,6 @@ from . import (
     panel_paint,
     panel_shot,
     text_layout,
-    thumbs,
 )
 from .base import PARENT, InSequencer
 
@@ -46,21 +43,3 @@ CLASSES = (
     *panel_paint.CLASSES,
     *panel_jobs.CLASSES,
 )
-
-
-def register() -> None:
-    """Register the panels, in the order in which they are shown."""
-    thumbs.register()
-    box_overlay.register()
-    erased_overlay.register()
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    """Unregister the panels."""
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
-    erased_overlay.unregister()
-    box_overlay.unregister()
-    thumbs.unregister()

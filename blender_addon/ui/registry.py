@@ -1,18 +1,25 @@
-"""Registers every operator."""
+"""Registers the user interface: settings, preferences, operators, overlays and panels."""
 
 from __future__ import annotations
 
 import bpy
 
 from . import (
+    box_overlay,
+    erased_overlay,
     operators,
     operators_connection,
     operators_jobs,
     operators_layer,
     operators_paint,
     operators_shot,
+    panel,
+    preferences,
+    properties,
+    thumbs,
 )
 
+_MODULES = (properties, preferences, thumbs, box_overlay, erased_overlay)
 _CLASSES = (
     *operators.CLASSES,
     *operators_connection.CLASSES,
@@ -20,16 +27,21 @@ _CLASSES = (
     *operators_layer.CLASSES,
     *operators_paint.CLASSES,
     *operators_jobs.CLASSES,
+    *panel.CLASSES,
 )
 
 
 def register() -> None:
-    """Register the operators."""
+    """Register everything; panels last, in the order in which they are shown."""
+    for module in _MODULES:
+        module.register()
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
 
 
 def unregister() -> None:
-    """Unregister the operators."""
+    """Unregister everything in reverse order."""
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)
+    for module in reversed(_MODULES):
+        module.unregister()
