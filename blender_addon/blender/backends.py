@@ -36,7 +36,7 @@ class Connector:
     def connect(self) -> None:
         """Connect to the local backend if one is running, else as the preferences say.
 
-        Raises JobError when there is nothing to connect to; the session's view says why too.
+        Raises JobError when there is nothing to connect to; the session's status says why too.
         """
         try:
             if self.local is not None and self.local_ready:

@@ -41,7 +41,7 @@ def _fit() -> None:
     window, area = found
     region = next(region for region in area.regions if region.type == "WINDOW")
     override = bpy.context.temp_override(window=window, area=area, region=region)
-    with runtime.current().session.standing_still(), override:
+    with runtime.current().session.threads_paused(), override:
         bpy.ops.image.view_all(fit_view=True)
 
 

@@ -222,7 +222,7 @@ class Runtime:
             return 0.02
         local = self.connector.local
         local_changing = local is not None and local.state in ("starting", "stopping")
-        waiting = self.running or self.bakes.under_way or self.session.view.state == "connecting"
+        waiting = self.running or self.bakes.under_way or self.session.status.state == "connecting"
         return 0.1 if waiting or local_changing else 0.5
 
     def _poll_local(self) -> bool:

@@ -22,7 +22,7 @@ def wait_for_bake(state: Runtime, bake: Bake) -> Any:
     while bake.writer.state == "writing":
         bake.writer.poll()
         time.sleep(0.01)
-    with state.session.standing_still():
+    with state.session.threads_paused():
         return state.bakes.finish(bake)
 
 
@@ -35,14 +35,14 @@ def wait_for_job(state: Runtime, job: Job, timeout: float = 0.0) -> None:
     began = time.monotonic()
     unreachable_since = began
     while not job.ended:
-        with state.session.standing_still():
+        with state.session.threads_paused():
             state.tick(wait=True)
         now = time.monotonic()
-        if state.session.view.state == "ready" or job.phase == phases.READING:
+        if state.session.status.state == "ready" or job.phase == phases.READING:
             unreachable_since = now
         elif job.phase == phases.SENDING and now - unreachable_since > CONNECT_WITHIN_S:
             state.cancel(job)
-            raise as_error(state.session.view.problem or no_answer(state.session.view.address))
+            raise as_error(state.session.status.problem or no_answer(state.session.status.address))
         if timeout and now - began > timeout:
             state.cancel(job)
             raise jobs.JobError(

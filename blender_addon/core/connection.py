@@ -35,7 +35,7 @@ _REASONS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class View:
+class ConnectionStatus:
     """What the panel shows of the connection.
 
     jobs: number of jobs in the backend's queue. others: the ones that this Blender did not send, in

@@ -195,7 +195,7 @@ class Job:
                 self.enter(phase)
                 self.work = _STATE_TEXTS.get(event.state, "")
 
-    def status(self) -> str:
+    def status_text(self) -> str:
         """The current step, with its progress if known: ``Fitting the atlas 40/100``."""
         if self.cancelling and not self.ended:
             return "Cancelling"
@@ -208,7 +208,7 @@ class Job:
 
     def progress_text(self) -> str:
         """Status and time left on one line, so that the panel does not jump."""
-        return ", ".join(part for part in (self.status(), self.eta_text()) if part)
+        return ", ".join(part for part in (self.status_text(), self.eta_text()) if part)
 
 
 def duration(seconds: float) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..wire import client as wire_client
 from ..wire import jobs, keys
-from .connection import View
+from .connection import ConnectionStatus
 from .delivery import Delivery
 from .frames import FrameStore
 from .jobs import CANCELLED, ENDED, FETCHING, PLACING, READING, SENDING, WAITING, Job
@@ -28,7 +28,7 @@ class Session:
     """One backend at a time, and every job started or re-attached since Blender opened."""
 
     def __init__(self, make_client: Callable[[keys.Connection], Any] = wire_client.Client) -> None:
-        self.view = View()
+        self.status = ConnectionStatus()
         self.jobs: dict[str, Job] = {}
         self._make_client = make_client
         self._client: Any = None
@@ -48,7 +48,7 @@ class Session:
         """Start a client, closing an older one, and resume every job that has not ended."""
         self.disconnect()
         self._address, self.server = connection.address, connection.server_key[:12]
-        self.view = View(state="connecting", address=self._address)
+        self.status = ConnectionStatus(state="connecting", address=self._address)
         self._client = self._make_client(connection)
         self._client.start()
         for job in self.jobs.values():
@@ -57,7 +57,7 @@ class Session:
     def refuse(self, problem: jobs.Problem) -> None:
         """Disconnect, and show why no connection was attempted."""
         self.disconnect()
-        self.view = View(problem=problem)
+        self.status = ConnectionStatus(problem=problem)
 
     def disconnect(self) -> None:
         """Close the client. The backend keeps working; jobs are resumed at the next connect."""
@@ -67,7 +67,7 @@ class Session:
         for delivery in self._deliveries.values():
             delivery.drop()
         self._deliveries.clear()
-        self.view = View()
+        self.status = ConnectionStatus()
 
     def close(self) -> None:
         """Disconnect, and release the writer and every frame waiting to be sent."""
@@ -79,7 +79,7 @@ class Session:
         self._writer.shutdown(wait=True)
 
     @contextlib.contextmanager
-    def standing_still(self) -> Iterator[None]:
+    def threads_paused(self) -> Iterator[None]:
         """Keep the add-on's threads from running Python; waits for the PNG being written.
 
         Up to Blender 5.0 (Python 3.11), an operator inside a script's `temp_override` reads Python
@@ -161,33 +161,35 @@ class Session:
 
     def _handle(self, event: Any) -> None:
         if isinstance(event, wire_client.ConnectionChanged):
-            self.view = View(
+            self.status = ConnectionStatus(
                 state=event.state,
                 address=self._address,
                 problem=event.problem,
                 device=event.device,
                 model=event.model,
-                jobs=self.view.jobs,
-                others=self.view.others if event.state == "ready" else (),
-                free_bytes=self.view.free_bytes,
-                total_bytes=self.view.total_bytes,
+                jobs=self.status.jobs,
+                others=self.status.others if event.state == "ready" else (),
+                free_bytes=self.status.free_bytes,
+                total_bytes=self.status.total_bytes,
             )
         elif isinstance(event, wire_client.BackendStatus):
-            self.view = dataclasses.replace(
-                self.view,
+            self.status = dataclasses.replace(
+                self.status,
                 jobs=event.jobs,
                 free_bytes=event.free_bytes,
                 total_bytes=event.total_bytes,
             )
             self._ask_for_others(event.jobs)
         elif isinstance(event, wire_client.JobList):
-            self.view = dataclasses.replace(self.view, others=self._others(event.jobs))
+            self.status = dataclasses.replace(self.status, others=self._jobs_elsewhere(event.jobs))
         elif isinstance(event, wire_client.Fetched):
-            self._fetched(event)
+            self._handle_fetched(event)
         elif isinstance(event, wire_client.JobEvent):
             self._handle_job_event(event.job_id, event.event)
         elif isinstance(event, wire_client.Uploading):
-            self._with_job(event.job_id, lambda job: self._sending(job, event.sent, event.total))
+            self._with_job(
+                event.job_id, lambda job: self._show_upload(job, event.sent, event.total)
+            )
         elif isinstance(event, wire_client.JobAccepted):
             self._with_job(event.job_id, lambda job: self._accepted(job, event.new))
         elif isinstance(event, wire_client.RequestFailed):
@@ -201,9 +203,9 @@ class Session:
         if count > sum(not job.ended for job in self.jobs.values()):
             self._client.list_jobs()
         else:
-            self.view = dataclasses.replace(self.view, others=())
+            self.status = dataclasses.replace(self.status, others=())
 
-    def _others(self, listed: tuple[Any, ...]) -> tuple[str, ...]:
+    def _jobs_elsewhere(self, listed: tuple[Any, ...]) -> tuple[str, ...]:
         """Unfinished jobs that are not in this session, oldest first, in words."""
         waiting = ("uploading", "queued", "interrupted")
         return tuple(
@@ -212,7 +214,7 @@ class Session:
             if info.job not in self.jobs and info.state not in jobs.FINAL_STATES
         )
 
-    def _fetched(self, event: Any) -> None:
+    def _handle_fetched(self, event: Any) -> None:
         if isinstance(event.tag, PreviewRequest):
             self._previews.receive(event.tag, event.array)
             return
@@ -234,7 +236,7 @@ class Session:
             job.enter(WAITING)
 
     @staticmethod
-    def _sending(job: Job, sent: int, total: int) -> None:
+    def _show_upload(job: Job, sent: int, total: int) -> None:
         if job.phase != SENDING:
             job.enter(SENDING)
         job.done, job.total = sent // 1024, max(1, total // 1024)

@@ -75,7 +75,7 @@ def refuse(operator: Any, problem: jobs.Problem) -> set[str]:
     """Show a problem in the panel and as Blender's own report; scripts get an exception."""
     state = runtime.current()
     # The Connection panel already shows a problem of the connection.
-    state.problem = None if problem == state.session.view.problem else problem
+    state.problem = None if problem == state.session.status.problem else problem
     handlers.redraw()
     operator.report({"ERROR"}, f"{problem.message} {problem.hint}".strip())
     return {"CANCELLED"}

@@ -37,7 +37,7 @@ class OpenImageOperator(NeedsStrip):
         state = runtime.current()
         state.problem = None
         name = compat.sequencer_scene(context).name
-        with state.session.standing_still():
+        with state.session.threads_paused():
             job, set_image = self.open(context)
         if wait:
             _show(name, job.image(), set_image)

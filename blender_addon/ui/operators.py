@@ -148,7 +148,7 @@ class T2L_OT_insert(OnFinishedLayer, bpy.types.Operator):
     def act(self, _context: Any, job: Job) -> None:
         """Place its layers."""
         state = runtime.current()
-        with state.session.standing_still():
+        with state.session.threads_paused():
             state.place_again(job)
 
 

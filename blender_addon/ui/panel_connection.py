@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 
 from ..blender import backends, runtime
-from ..core.connection import ONLINE_OFF, View
+from ..core.connection import ONLINE_OFF, ConnectionStatus
 from ..core.local_backend import LocalBackend
 from . import text_layout
 from .base import PARENT, InSequencer
@@ -26,45 +26,47 @@ class T2L_PT_connection(InSequencer, bpy.types.Panel):
 
     def draw_header_preset(self, _context: Any) -> None:
         """The state, visible while the panel is collapsed."""
-        view = runtime.current().session.view
-        self.layout.label(text=view.short, icon=view.icon)
+        status = runtime.current().session.status
+        self.layout.label(text=status.short, icon=status.icon)
 
     def draw(self, context: Any) -> None:
         """The connection, and the local backend."""
         state = runtime.current()
         width = text_layout.line_length(context)
-        draw_state(self.layout, state.session.view, width)
-        draw_local(self.layout, state.connector.local, state.session.view, width)
+        draw_state(self.layout, state.session.status, width)
+        draw_local(self.layout, state.connector.local, state.session.status, width)
 
 
-def draw_state(layout: Any, view: View, width: int) -> None:
+def draw_state(layout: Any, status: ConnectionStatus, width: int) -> None:
     """The state and its button; then the backend's details, or why there is no connection."""
     row = layout.row(align=True)
-    row.label(text=view.line, icon=view.icon)
-    if view.state == "off":
+    row.label(text=status.line, icon=status.icon)
+    if status.state == "off":
         row.operator("text2live.connect", text="Connect")
     else:
         row.operator("text2live.disconnect", text="", icon="X")
-    if view.state == "ready":
+    if status.state == "ready":
         column = layout.column(align=True)
         column.scale_y = 0.8
-        for text in (view.backend, view.memory, view.queue):
+        for text in (status.backend, status.memory, status.queue):
             if text:
                 column.label(text=text, icon="BLANK1")
-        for text in view.others[:OTHERS_SHOWN]:
+        for text in status.others[:OTHERS_SHOWN]:
             text_layout.draw_paragraph(column, f"Elsewhere: {text}", width, "USER")
-        if len(view.others) > OTHERS_SHOWN:
-            column.label(text=f"and {len(view.others) - OTHERS_SHOWN} more", icon="BLANK1")
-    elif view.problem is not None:
+        if len(status.others) > OTHERS_SHOWN:
+            column.label(text=f"and {len(status.others) - OTHERS_SHOWN} more", icon="BLANK1")
+    elif status.problem is not None:
         box = layout.box()
-        text_layout.draw_problem(box, view.problem, width)
-        if view.problem.code == ONLINE_OFF:
+        text_layout.draw_problem(box, status.problem, width)
+        if status.problem.code == ONLINE_OFF:
             box.operator("text2live.allow_online", icon="URL")
-        elif view.problem.code in _FIXED_IN_PREFERENCES:
+        elif status.problem.code in _FIXED_IN_PREFERENCES:
             box.operator("text2live.preferences", icon="PREFERENCES")
 
 
-def draw_local(layout: Any, local: LocalBackend | None, view: View, width: int) -> None:
+def draw_local(
+    layout: Any, local: LocalBackend | None, status: ConnectionStatus, width: int
+) -> None:
     """The state of the local backend, or the button that starts it."""
     if local is not None and local.running:
         row = layout.split(factor=0.75, align=True)
@@ -79,7 +81,7 @@ def draw_local(layout: Any, local: LocalBackend | None, view: View, width: int) 
         return
     if local is not None and local.problem is not None:
         text_layout.draw_problem(layout.box(), local.problem, width)
-    if view.state not in ("ready", "connecting"):
+    if status.state not in ("ready", "connecting"):
         wanted = backends.preferences()
         if wanted is not None and wanted.backend_python:
             layout.operator("text2live.start_local", icon="PLAY")

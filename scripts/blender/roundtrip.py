@@ -184,17 +184,17 @@ def edit_as_an_artist(scene: Any, timeout: float) -> Job:
     began, reported, report_at = time.monotonic(), "", 0.0
     while not job.ended:
         state.tick()
-        phase, passed = job.status().rstrip("0123456789/ "), time.monotonic() - began
+        phase, passed = job.status_text().rstrip("0123456789/ "), time.monotonic() - began
         if phase != reported or passed > report_at:
-            print(f"  {passed:6.1f} s  {job.status()} {job.eta_text()}", flush=True)
+            print(f"  {passed:6.1f} s  {job.status_text()} {job.eta_text()}", flush=True)
             reported, report_at = phase, passed + REPORT_EVERY_S
         if passed > timeout:
-            raise SystemExit(f"Not finished after {duration(timeout)}: {job.status()}")
+            raise SystemExit(f"Not finished after {duration(timeout)}: {job.status_text()}")
         time.sleep(min(0.02, state.interval()))
     if job.problem is not None:
         raise SystemExit(f"{job.problem.message} {job.problem.hint}")
     numbers = job.result.numbers if job.result else {}
-    print(f"  {time.monotonic() - began:6.1f} s  {job.status()}  {numbers}")
+    print(f"  {time.monotonic() - began:6.1f} s  {job.status_text()}  {numbers}")
     return job
 
 

@@ -60,8 +60,8 @@ class Desk:
         """Let the timer's work happen until the condition holds."""
         if not studio.tick_until(handlers.on_timer, condition, limit):
             state = runtime.current()
-            seen = [(job.status(), job.note, job.problem) for job in state.jobs]
-            pytest.fail(f"never happened: {state.session.view}, {seen}, {self.log()}")
+            seen = [(job.status_text(), job.note, job.problem) for job in state.jobs]
+            pytest.fail(f"never happened: {state.session.status}, {seen}, {self.log()}")
 
     def log(self) -> str:
         return self.backend.log.read_text() if self.backend.log.exists() else ""

@@ -14,7 +14,7 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 from recorder import drawn  # noqa: E402
 
 from blender_addon.blender import compat, runtime  # noqa: E402
-from blender_addon.core.connection import View  # noqa: E402
+from blender_addon.core.connection import ConnectionStatus  # noqa: E402
 from blender_addon.wire import jobs  # noqa: E402
 from scripts.blender import studio  # noqa: E402
 
@@ -29,7 +29,10 @@ def preferences(scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def until(state: Any, condition: Any) -> None:
-    assert studio.tick_until(state.tick, condition, 60), (state.connector.local, state.session.view)
+    assert studio.tick_until(state.tick, condition, 60), (
+        state.connector.local,
+        state.session.status,
+    )
 
 
 def test_a_local_backend_from_start_to_stop(scene: Any, state: Any, preferences: Any) -> None:
@@ -41,13 +44,13 @@ def test_a_local_backend_from_start_to_stop(scene: Any, state: Any, preferences:
     assert bpy.ops.text2live.start_local() == {"FINISHED"}
     assert "Starting the local backend" in drawn(scene)
     assert state.interval() <= 0.1
-    until(state, lambda: state.session.view.state == "ready")
+    until(state, lambda: state.session.status.state == "ready")
     assert "Local backend running" in drawn(scene)
-    until(state, lambda: state.session.view.total_bytes > 0 or sys.platform != "linux")
-    assert "stand-in" in state.session.view.device
+    until(state, lambda: state.session.status.total_bytes > 0 or sys.platform != "linux")
+    assert "stand-in" in state.session.status.device
     state.session.disconnect()
     bpy.ops.text2live.connect()  # to the one that runs, whatever the preferences name
-    until(state, lambda: state.session.view.state == "ready")
+    until(state, lambda: state.session.status.state == "ready")
     assert bpy.ops.text2live.stop_local() == {"FINISHED"}
     assert "Stopping the local backend" in drawn(scene)
     assert not state.session.connected
@@ -62,7 +65,7 @@ def test_the_local_backend_ends_with_the_addon(scene: Any, state: Any, preferenc
     preferences.backend_folder = str(studio.REPOSITORY)
     preferences.backend_options = "--mock ok"
     bpy.ops.text2live.start_local()
-    until(state, lambda: state.session.view.state == "ready")
+    until(state, lambda: state.session.status.state == "ready")
     local = state.connector.local
     runtime.stop()
     assert not local.running
@@ -105,7 +108,7 @@ def test_a_message_can_be_dismissed(scene: Any, state: Any) -> None:
 
 def test_the_panel_leads_to_the_preferences_if_they_fix_it(scene: Any, state: Any) -> None:
     problem = jobs.Problem(code="wrong_key", message="Another key.", hint="Take its file.")
-    state.session.view = View(state="refused", address="tcp://box:1", problem=problem)
+    state.session.status = ConnectionStatus(state="refused", address="tcp://box:1", problem=problem)
     seen = drawn(scene, "T2L_PT_connection")
     assert "Wrong connection file" in seen.lines
     assert "<Open Preferences>" in seen
@@ -134,4 +137,4 @@ def test_online_access_is_allowed_with_one_click(
         bpy.ops.text2live.connect()
     assert bpy.ops.text2live.allow_online() == {"FINISHED"}
     assert system.use_online_access
-    assert runtime.current().session.view.state == "connecting"
+    assert runtime.current().session.status.state == "connecting"

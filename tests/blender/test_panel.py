@@ -16,7 +16,7 @@ from recorder import Recorder, drawn  # noqa: E402
 from blender_addon.blender import compat, runtime  # noqa: E402
 from blender_addon.blender.timeline import layers  # noqa: E402
 from blender_addon.core import jobs as phases  # noqa: E402
-from blender_addon.core.connection import View  # noqa: E402
+from blender_addon.core.connection import ConnectionStatus  # noqa: E402
 from blender_addon.core.history import History, JobTime  # noqa: E402
 from blender_addon.core.jobs import Job  # noqa: E402
 from blender_addon.ui import operators, thumbs  # noqa: E402
@@ -48,7 +48,9 @@ def test_disconnected_and_without_a_strip(scene: Any) -> None:
 
 
 def test_ready_with_a_strip(scene: Any, state: Any, strip: Any) -> None:
-    state.session.view = View(state="ready", address="tcp://127.0.0.1:5599", device="cpu")
+    state.session.status = ConnectionStatus(
+        state="ready", address="tcp://127.0.0.1:5599", device="cpu"
+    )
     seen = drawn(scene)
     assert seen.lines[:2] == ["Connected", "Connected to 127.0.0.1:5599"]
     assert "cpu" in seen.lines
@@ -68,13 +70,15 @@ def test_ready_with_a_strip(scene: Any, state: Any, strip: Any) -> None:
 
 
 def test_the_backend_says_how_busy_it_is(scene: Any, state: Any) -> None:
-    state.session.view = View(state="ready", free_bytes=3 * 2**29, total_bytes=2**32, jobs=2)
+    state.session.status = ConnectionStatus(
+        state="ready", free_bytes=3 * 2**29, total_bytes=2**32, jobs=2
+    )
     seen = drawn(scene, "T2L_PT_connection")
     assert "1.5 of 4.0 GiB free" in seen
     assert "Queue: 2 jobs" in seen
     assert "Elsewhere" not in seen
     others = tuple(f"a boat {number} (waiting)" for number in range(5))
-    state.session.view = View(state="ready", jobs=5, others=others)
+    state.session.status = ConnectionStatus(state="ready", jobs=5, others=others)
     seen = drawn(scene, "T2L_PT_connection")
     assert "Elsewhere: a boat 2 (waiting)" in seen
     assert "boat 3" not in seen
@@ -145,7 +149,7 @@ def test_a_strip_of_another_type(scene: Any) -> None:
 
 
 def test_a_lost_connection_shows_the_reason_and_a_fix(scene: Any, state: Any) -> None:
-    state.session.view = View(state="lost", address="tcp://box:1", problem=REASON)
+    state.session.status = ConnectionStatus(state="lost", address="tcp://box:1", problem=REASON)
     seen = drawn(scene)
     assert "No answer, still trying" in seen.lines
     assert "The backend is not running." in seen
@@ -344,7 +348,7 @@ def test_register_and_unregister_twice(scene: Any) -> None:
             runtime.current()
         blender_addon.register()
         assert hasattr(bpy.types, "T2L_PT_sequencer")
-    assert runtime.current().session.view.state == "off"
+    assert runtime.current().session.status.state == "off"
 
 
 def test_the_sequencers_scene_may_be_another_than_the_active_one(scene: Any, movie: Path) -> None:

@@ -31,9 +31,9 @@ def refused(desk: Desk, said: str) -> Any:
     """A job that is asked for all the same; the panel says why it waits. Gives the job."""
     job = desk.press()
     session = runtime.current().session
-    desk.until(lambda: session.view.state == "refused" and job.phase == phases.SENDING)
+    desk.until(lambda: session.status.state == "refused" and job.phase == phases.SENDING)
     assert said in drawn(desk.scene, "T2L_PT_connection")
-    assert session.view.problem.hint
+    assert session.status.problem.hint
     assert not job.ended
     return job
 

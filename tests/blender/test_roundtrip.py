@@ -148,8 +148,8 @@ def test_cancel_while_frames_are_read_leaves_nothing(desk: Desk) -> None:
 def test_a_backend_that_dies_and_comes_back_finishes_the_job(desk: Desk) -> None:
     job = desk.press()
     state = runtime.current()
-    desk.until(lambda: state.session.view.state == "lost")
-    assert state.session.view.problem is not None
+    desk.until(lambda: state.session.status.state == "lost")
+    assert state.session.status.problem is not None
     assert not job.ended
     desk.backend.start()
     desk.until(lambda: job.ended)
@@ -160,7 +160,7 @@ def test_a_backend_that_dies_and_comes_back_finishes_the_job(desk: Desk) -> None
 def test_a_backend_that_starts_late_gets_the_job(desk: Desk) -> None:
     desk.backend.kill()
     job = desk.press()
-    desk.until(lambda: runtime.current().session.view.problem is not None)
+    desk.until(lambda: runtime.current().session.status.problem is not None)
     assert not job.ended
     desk.backend.start()
     desk.until(lambda: job.ended)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from blender_addon.core import local_backend
-from blender_addon.core.connection import View
+from blender_addon.core.connection import ConnectionStatus
 from blender_addon.core.history import History, JobTime
 from blender_addon.core.local_backend import LocalBackend, explain_exit, split_options
 from protocol.jobs import JobError, Problem
@@ -197,7 +197,7 @@ def test_a_damaged_history_counts_as_empty(tmp_path: Path, content: str) -> None
 )
 def test_why_there_is_no_connection(state: str, code: str, line: str) -> None:
     problem = Problem(code=code, message="m") if code else None
-    assert View(state=state, problem=problem).line == line  # type: ignore[arg-type]
+    assert ConnectionStatus(state=state, problem=problem).line == line  # type: ignore[arg-type]
 
 
 def test_every_reason_of_the_client_has_a_text() -> None:
@@ -205,12 +205,12 @@ def test_every_reason_of_the_client_has_a_text() -> None:
     codes = {part.split('"')[0] for part in link.split('code="')[1:]}
     assert len(codes) > 4
     for code in codes:
-        view = View(state="refused", problem=Problem(code=code, message="m"))
+        view = ConnectionStatus(state="refused", problem=Problem(code=code, message="m"))
         assert view.line != "Refused", code
 
 
 def test_how_busy_the_backend_is() -> None:
-    assert View().memory == ""
-    assert View(free_bytes=2**30, total_bytes=2**31).memory == "1.0 of 2.0 GiB free"
-    queues = [View(jobs=n).queue for n in (0, 1, 3)]
+    assert ConnectionStatus().memory == ""
+    assert ConnectionStatus(free_bytes=2**30, total_bytes=2**31).memory == "1.0 of 2.0 GiB free"
+    queues = [ConnectionStatus(jobs=n).queue for n in (0, 1, 3)]
     assert queues == ["Queue: empty", "Queue: 1 job", "Queue: 3 jobs"]

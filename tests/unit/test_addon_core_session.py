@@ -23,32 +23,32 @@ from protocol.messages import JobInfo
 
 
 def test_the_panel_shows_the_state_of_the_connection(studio: Studio) -> None:
-    assert studio.session.view.state == "off"
+    assert studio.session.status.state == "off"
     studio.session.connect(CONNECTION)
-    assert studio.session.view.line == "Connecting to 127.0.0.1:5599"
+    assert studio.session.status.line == "Connecting to 127.0.0.1:5599"
     studio.say(ConnectionChanged("ready", device="cuda:0", model="demo"))
-    assert studio.session.view.line == "Connected to 127.0.0.1:5599"
-    assert studio.session.view.backend == "cuda:0, demo"
+    assert studio.session.status.line == "Connected to 127.0.0.1:5599"
+    assert studio.session.status.backend == "cuda:0, demo"
     studio.say(ConnectionChanged("lost", REASON))
-    assert studio.session.view.line == "No answer, still trying"
-    assert studio.session.view.problem == REASON
+    assert studio.session.status.line == "No answer, still trying"
+    assert studio.session.status.problem == REASON
     studio.session.disconnect()
     assert not studio.client.running
-    assert studio.session.view.line == "Not connected"
+    assert studio.session.status.line == "Not connected"
 
 
 def test_a_job_walks_through_its_phases(studio: Studio) -> None:
     studio.begin()
     assert ("submit", "j1") in studio.client.asked
     studio.say(Uploading("j1", 1024, 4096))
-    assert studio.job.status() == "Sending frames 1/4"
+    assert studio.job.status_text() == "Sending frames 1/4"
     studio.say(JobAccepted("j1", True, "uploading"))
     studio.tell(state="queued")
-    assert studio.job.status() == "Waiting for its turn"
+    assert studio.job.status_text() == "Waiting for its turn"
     studio.tell(state="starting")
-    assert studio.job.status() == "Starting"
+    assert studio.job.status_text() == "Starting"
     studio.tell(kind="progress", phase="fitting the atlas", done=40, total=100, eta_s=130.0)
-    assert studio.job.status() == "Fitting the atlas 40/100"
+    assert studio.job.status_text() == "Fitting the atlas 40/100"
     assert studio.job.eta_text() == "2 min left"
     studio.tell(kind="note", text="No mask was given.")
     assert studio.job.note == "No mask was given."
@@ -102,7 +102,7 @@ def test_cancel_waits_for_the_backend(studio: Studio) -> None:
     studio.say(JobAccepted("j1", True, "queued"))
     studio.session.cancel(studio.job)
     assert studio.client.asked[-1] == ("cancel", "j1")
-    assert studio.job.status() == "Cancelling"
+    assert studio.job.status_text() == "Cancelling"
     studio.tell(state="cancelled")
     assert studio.job.phase == phases.CANCELLED
 
@@ -167,7 +167,7 @@ def test_a_job_of_an_earlier_session_is_followed(studio: Studio) -> None:
     studio.session.connect(CONNECTION)
     assert studio.client.asked == [("attach", "j1", 0)]
     studio.tell(kind="progress", phase="fitting", done=5, total=10)
-    assert studio.job.status() == "Fitting 5/10"
+    assert studio.job.status_text() == "Fitting 5/10"
 
 
 def test_drain_keeps_to_its_budget(studio: Studio) -> None:
@@ -188,10 +188,10 @@ def test_the_queue_length_survives_other_events(studio: Studio) -> None:
     studio.begin()
     studio.say(BackendStatus(3, 5, 9))
     studio.say(ConnectionChanged("ready", device="cpu"))
-    view = studio.session.view
+    view = studio.session.status
     assert (view.jobs, view.free_bytes, view.total_bytes, view.device) == (3, 5, 9, "cpu")
     studio.session.disconnect()
-    assert studio.session.view.total_bytes == 0
+    assert studio.session.status.total_bytes == 0
 
 
 def test_jobs_from_elsewhere_are_listed(studio: Studio) -> None:
@@ -206,16 +206,16 @@ def test_jobs_from_elsewhere_are_listed(studio: Studio) -> None:
         for job, state, title in infos
     )
     studio.say(JobList(listed))
-    assert studio.session.view.others == ("a boat (running)", "atlas (waiting)")
+    assert studio.session.status.others == ("a boat (running)", "atlas (waiting)")
     studio.say(BackendStatus(1))
-    assert studio.session.view.others == ()
+    assert studio.session.status.others == ()
 
 
 def test_a_connection_that_was_not_attempted_shows_why(studio: Studio) -> None:
     studio.begin()
     studio.session.refuse(REASON)
     assert not studio.session.connected
-    assert (studio.session.view.state, studio.session.view.problem) == ("off", REASON)
+    assert (studio.session.status.state, studio.session.status.problem) == ("off", REASON)
 
 
 def test_a_removed_job_is_forgotten_everywhere(studio: Studio) -> None:

@@ -64,7 +64,7 @@ def within(window: Any, area: Any = None, region: Any = None) -> Iterator[None]:
     with contextlib.ExitStack() as held:
         runtime = sys.modules.get("text2live.blender.runtime")
         if runtime is not None:
-            held.enter_context(runtime.current().session.standing_still())
+            held.enter_context(runtime.current().session.threads_paused())
         held.enter_context(bpy.context.temp_override(**given))
         yield
 

@@ -49,7 +49,7 @@ def connect(user: SimulatedUser, screenshots: Screenshots, area: Any) -> Story:
     side = region_of(area, "UI")
     yield from screenshots.take(user, "connect", side)
     yield from user.press(area, "text2live.start_local")
-    yield lambda: session().view.state == "ready"
+    yield lambda: session().status.state == "ready"
     yield from screenshots.take(user, "connected", side)
     yield from user.collapse(area, "text2live.disconnect")
 
