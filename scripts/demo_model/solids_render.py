@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from scripts.demo_model.noise import Rng
 from scripts.demo_model.solids import Mesh, Points, crossed, turn
@@ -22,6 +23,8 @@ SOLIDS: dict[str, Callable[[Rng], Mesh]] = {
     **PLANT_SOLIDS,
 }
 """The model of every thing, with random proportions."""
+
+Pixels = NDArray[np.int32]
 
 ANY = float(np.pi)
 YAWS = {
@@ -88,8 +91,18 @@ def draw_solid(name: str, rng: Rng, size: int, smallest: float = 0.42) -> Body:
     mesh = SOLIDS[name](rng)
     points, distance = pose(name, rng, mesh)
     normal, centre = normals(mesh, points)
+    pixels = _projected(points, distance, rng, size, smallest)
+    paint = np.concatenate([mesh.paint, mesh.cap_paint])
+    ray = centre + np.array((0, distance, 0), np.float32)
+    seen = (normal * ray).sum(1) < 0
+    depth = np.sqrt((ray**2).sum(1)) - paint[:, 1]
+    faces = _rasterised(mesh, pixels, seen, depth, size)
+    lit, shine = _lit(normal, centre, paint, rng)
+    return _body(faces, lit, shine, paint, size)
 
-    # The picture plane, scaled to the wished size and placed.
+
+def _projected(points: Points, distance: float, rng: Rng, size: int, smallest: float) -> Pixels:
+    """Points on the picture plane, scaled and placed at random, in sixteenths of a sub-pixel."""
     flat = points[:, [0, 2]] / (points[:, 1:2] + np.float32(distance))
     flat *= np.array((1 if rng.random() < 0.5 else -1, -1), np.float32)
     low, high = flat.min(0), flat.max(0)
@@ -98,13 +111,13 @@ def draw_solid(name: str, rng: Rng, size: int, smallest: float = 0.42) -> Body:
     slack = np.maximum(0, size - (high - low) * scale * 0.95) / 2
     place = size / 2 + rng.uniform(-1, 1, 2) * slack
     flat = (flat - (low + high) / 2) * scale + place
-    pixels = np.round((flat * SUPER - 0.5) * 16).astype(np.int32)
+    return np.asarray(np.round((flat * SUPER - 0.5) * 16), np.int32)
 
-    # Painter's algorithm: faces turned to the camera, farthest first, leave their numbers.
-    ray = centre + np.array((0, distance, 0), np.float32)
-    seen = (normal * ray).sum(1) < 0
-    paint = np.concatenate([mesh.paint, mesh.cap_paint])
-    depth = np.sqrt((ray**2).sum(1)) - paint[:, 1]
+
+def _rasterised(
+    mesh: Mesh, pixels: Pixels, seen: NDArray[np.bool_], depth: Points, size: int
+) -> Pixels:
+    """The number of the face at each sub-pixel, from 1; 0 for none. Farthest faces first."""
     count = len(mesh.faces)
     order = np.argsort(-depth)
     quads = pixels[mesh.faces]
@@ -114,8 +127,11 @@ def draw_solid(name: str, rng: Rng, size: int, smallest: float = 0.42) -> Body:
             cv2.fillConvexPoly(canvas, quads[i], i + 1, cv2.LINE_8, 4)
         else:
             cv2.fillPoly(canvas, [pixels[mesh.caps[i - count]]], i + 1, cv2.LINE_8, 4)
+    return canvas
 
-    # Light every face, then spread the faces over their pixels.
+
+def _lit(normal: Points, centre: Points, paint: Points, rng: Rng) -> tuple[Points, Points]:
+    """Shade and glint of every face under a random light."""
     aside = rng.choice((-1, 1)) * rng.uniform(0.25, 1.1)
     light = np.array((aside, -rng.uniform(0.25, 0.9), rng.uniform(0.2, 1)), np.float32)
     light /= np.sqrt((light**2).sum())
@@ -129,12 +145,17 @@ def draw_solid(name: str, rng: Rng, size: int, smallest: float = 0.42) -> Body:
     )
     lit *= 1 - rng.uniform(0, 0.3) * (1 - height) ** 2
     shine = np.clip(normal @ half, 0, 1) ** 24 * (0.4 + 0.6 * paint[:, 2])
+    return lit, shine
+
+
+def _body(faces: Pixels, lit: Points, shine: Points, paint: Points, size: int) -> Body:
+    """Spread the faces' shade and glint over their pixels."""
     soft, tone = paint[:, 2], paint[:, 0]
     table = np.zeros((2, len(lit) + 1, 4), np.float32)
     table[0, 1:] = np.stack([lit * soft, shine * soft, soft, np.ones_like(soft)], 1)
     table[1, 1:] = np.stack([lit * (1 - soft), shine * (1 - soft), tone, np.minimum(tone, 1)], 1)
     first, second = (
-        cv2.resize(np.take(t, canvas, axis=0), (size, size), interpolation=cv2.INTER_AREA)
+        cv2.resize(np.take(t, faces, axis=0), (size, size), interpolation=cv2.INTER_AREA)
         for t in table
     )
     # Facets of round parts melt into one another; the shares of the maps are per picture area.
@@ -142,8 +163,8 @@ def draw_solid(name: str, rng: Rng, size: int, smallest: float = 0.42) -> Body:
     melt = first[..., 2] / np.maximum(blurred[..., 2], np.float32(1e-3))
     mask = np.ascontiguousarray(first[..., 3])
     area = np.maximum(mask, np.float32(1e-3))
-    lit = (blurred[..., 0] * melt + second[..., 0]) / area
-    shade = np.where(mask > 0, lit * second[..., 2] / area, np.float32(1))
+    shaded = (blurred[..., 0] * melt + second[..., 0]) / area
+    shade = np.where(mask > 0, shaded * second[..., 2] / area, np.float32(1))
     glint = (blurred[..., 1] * melt + second[..., 1]) * second[..., 3] / area
     return Body(
         np.asarray(mask, np.float32), np.asarray(shade, np.float32), np.asarray(glint, np.float32)
