@@ -32,25 +32,27 @@ class Job:
         self.reports: list[AnyReport] = []
         self.ctx = Context(job_id, "cpu", data, self.reports.append, lambda: stop(self.reports))
 
-    def clip(self, frames: Iterable[Pixels]) -> Clip:
+    def clip_of(self, frames: Iterable[Pixels]) -> Clip:
         """Store frames [H,W,3]; the clip they make."""
         return Clip(frames=tuple(self.ctx.store(np.ascontiguousarray(frame)) for frame in frames))
 
-    def keys(self, masks: dict[int, Pixels]) -> tuple[KeyMask, ...]:
+    def keys_of(self, masks: dict[int, Pixels]) -> tuple[KeyMask, ...]:
         """Store masks [H,W] by their frames."""
         return tuple(
             KeyMask(frame=frame, mask=self.ctx.store(np.ascontiguousarray(mask[..., None])))
             for frame, mask in masks.items()
         )
 
-    def edit(self, shot: SyntheticClip, frames: int | None = None, **fields: object) -> EditJob:
+    def swan_edit(
+        self, shot: SyntheticClip, frames: int | None = None, **fields: object
+    ) -> EditJob:
         """The edit of the demo's swan that most tests run, with a mask for every frame.
 
         frames: only so many of the shot. fields: others of the EditJob.
         """
-        keys = self.keys(dict(enumerate(shot.masks()[:frames])))
+        keys = self.keys_of(dict(enumerate(shot.masks()[:frames])))
         return EditJob(
-            clip=self.clip(shot.frames[:frames]),
+            clip=self.clip_of(shot.frames[:frames]),
             prompt=("golden swan",),
             source=("blue swan",),
             masks=Masks(mode="all", keys=keys),

@@ -112,6 +112,7 @@ def test_flow_that_is_no_number_is_not_trusted(
     assert "export" in caught.value.problem.hint
 
 
+@pytest.mark.slow
 def test_an_object_leaves_and_comes_back_before_a_camera_that_stands_still() -> None:
     rng = np.random.default_rng(1)
     wall = cv2.resize(rng.integers(60, 200, (12, 20, 3)).astype(np.uint8), (W, H))
@@ -133,6 +134,7 @@ def test_an_object_leaves_and_comes_back_before_a_camera_that_stands_still() -> 
     torch.testing.assert_close(atlas.tensors["bg_base"], shift, atol=0.3, rtol=0)  # pixels
 
 
+@pytest.mark.slow
 def test_hundreds_of_frames() -> None:
     long = make_clip(320, 36, 64, seed=2)
     config = replace(TINY, gaps=(1,))
@@ -144,6 +146,7 @@ def test_hundreds_of_frames() -> None:
     assert [one.shape for one in last] == [(36, 64, 4)] * 2
 
 
+@pytest.mark.slow
 def test_full_hd_is_worked_at_the_preset_s_size_and_rendered_at_its_own() -> None:
     small = make_clip(3, 108, 192, seed=3)
     frames = np.stack([cv2.resize(one, (1920, 1080)) for one in small.frames])

@@ -128,6 +128,7 @@ def _look_up(atlas: Atlas, layer: str, t: int, points: np.ndarray) -> np.ndarray
     return F.grid_sample(uv, at, align_corners=False)[0, :, 0].T.double().numpy()
 
 
+@pytest.mark.slow
 def test_changing_light_is_not_mistaken_for_colour(clip: SyntheticClip) -> None:
     light = np.linspace(0.7, 1.05, 6)[:, None, None, None]
     frames = np.clip(clip.frames[:6] * light, 0, 255).round().astype(np.uint8)
@@ -284,6 +285,7 @@ def test_progress_and_previews(done: tuple[Atlas, Diary]) -> None:
     assert all(p.dtype == np.uint8 and p.shape == (H, W, 3) for p in diary.pictures)
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes(clip: SyntheticClip) -> None:
     frames, keys = clip.frames[:8], {0: clip.masks()[0]}
     one, two = (_run(frames, keys, "key") for _ in range(2))
@@ -371,6 +373,7 @@ def test_no_texture_at_all() -> None:
     assert (atlas.opacity("foreground", torch.tensor([2]))[0, 0, 25:35, 35:55] == 1).all()
 
 
+@pytest.mark.slow
 def test_frames_without_the_object(clip: SyntheticClip) -> None:
     keys = _all(clip)
     for t in (0, 4, 5):
@@ -429,6 +432,7 @@ def test_presets() -> None:
     assert "draft" in caught.value.problem.hint
 
 
+@pytest.mark.slow
 @pytest.mark.clips
 def test_a_real_swan_from_one_mask() -> None:
     folder = CLIPS / "blackswan"

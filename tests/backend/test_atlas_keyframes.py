@@ -110,6 +110,7 @@ def test_changes_are_as_strong_at_the_rim_of_what_is_known() -> None:
                                atol=0.01, rtol=0)  # fmt: skip
 
 
+@pytest.mark.slow
 def test_large_atlases_have_fewer_keyframes_and_huge_ones_only_one(
     both: dict[int, Atlas],
 ) -> None:
@@ -167,6 +168,7 @@ def test_the_atlas_image_is_the_most_complete_keyframe(both: dict[int, Atlas]) -
     assert torch.equal(atlas.image("foreground")[0], keys[2])
 
 
+@pytest.mark.slow
 def test_what_a_keyframe_does_not_show_takes_the_nearest_colours() -> None:
     frames, keys = _turning()
     for t in range(8):

@@ -181,8 +181,8 @@ def test_a_state_that_does_not_fit_is_dropped_and_the_atlas_starts_over(
 
 
 def atlas_job(job: Job, clip: SyntheticClip) -> AtlasJob:
-    masks = Masks(mode="all", keys=job.keys(keys(clip)))
-    return AtlasJob(clip=job.clip(clip.frames), masks=masks, engine="mlp")
+    masks = Masks(mode="all", keys=job.keys_of(keys(clip)))
+    return AtlasJob(clip=job.clip_of(clip.frames), masks=masks, engine="mlp")
 
 
 def reached(phase: str, done: int) -> Callable[[list[AnyReport]], bool]:
@@ -202,6 +202,7 @@ def files(data: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_a_cancelled_job_that_is_sent_again_resumes(
     clip: SyntheticClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,6 +232,7 @@ def house(tmp_path: Path) -> Iterator[House]:
     made.executor.close()
 
 
+@pytest.mark.slow
 def test_a_killed_workers_networks_go_on_to_the_same_bytes(
     clip: SyntheticClip, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -273,8 +273,8 @@ def test_a_job_chooses_the_engine_and_atlases_are_kept_apart(
         ),
     )
     first, second = Job(tmp_path), Job(tmp_path)
-    masks = Masks(mode="all", keys=first.keys(dict(enumerate(clip.masks()))))
-    job = AtlasJob(clip=first.clip(clip.frames), masks=masks, engine="mlp")
+    masks = Masks(mode="all", keys=first.keys_of(dict(enumerate(clip.masks()))))
+    job = AtlasJob(clip=first.clip_of(clip.frames), masks=masks, engine="mlp")
     made = method.run(job, first.ctx)
     assert set(made.pictures) == {"foreground_atlas", "background_atlas", "report"}
     assert "from an earlier job" not in first.notes()

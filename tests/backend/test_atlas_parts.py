@@ -226,6 +226,7 @@ def test_key_masks_are_carried_both_ways(
     assert min(overlap) > 0.93
 
 
+@pytest.mark.slow
 def test_a_mask_carried_far_gets_a_note(clip: SyntheticClip) -> None:
     still = np.repeat(clip.frames[:1], 30, 0)
     flows = flow.estimate(still, (1,), 1.0, Silent())
@@ -237,6 +238,7 @@ def test_a_mask_carried_far_gets_a_note(clip: SyntheticClip) -> None:
     assert "frame 30" in notes.texts[0], "the artist's first frame is 1"
 
 
+@pytest.mark.slow
 def test_automatic_masks_find_the_swan() -> None:
     clip = make_clip(21, 108, 192)
     frames, alpha = clip.frames[::2], clip.alpha[::2]
@@ -248,6 +250,7 @@ def test_automatic_masks_find_the_swan() -> None:
     assert not notes.texts, "nothing is doubtful"
 
 
+@pytest.mark.slow
 def test_automatic_masks_say_when_nothing_moves(clip: SyntheticClip) -> None:
     still = np.repeat(clip.frames[:1], 4, 0)
     flows = flow.estimate(still, (1, 2), 1.0, Silent())

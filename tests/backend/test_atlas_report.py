@@ -44,6 +44,7 @@ def copy(atlas: Atlas) -> Atlas:
     return Atlas((T, H, W), atlas.work, atlas.bg_every, tensors, {})
 
 
+@pytest.mark.slow
 def test_a_sound_atlas_neither_slips_nor_folds(whole: Atlas, clip: SyntheticClip) -> None:
     numbers = judged(whole, clip)
     assert numbers["slip_fg"] < 0.5

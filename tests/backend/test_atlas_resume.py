@@ -53,6 +53,7 @@ def undisturbed(clip: SyntheticClip) -> Atlas:
     return run(clip, Silent())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stops", [(3,), (6,), (9, 11)], ids=["half size", "between", "twice"])
 def test_an_interrupted_fit_ends_in_the_same_bytes(
     clip: SyntheticClip, undisturbed: Atlas, tmp_path: Path, stops: tuple[int, ...]
@@ -85,6 +86,7 @@ def through_engine(clip: SyntheticClip, report: StopAt, checkpoint: Checkpoint) 
     engines.decompose("explicit", "draft", 0, clip.frames, given, CPU, report, checkpoint)
 
 
+@pytest.mark.slow
 def test_a_state_that_does_not_fit_is_dropped_and_the_fit_starts_over(
     clip: SyntheticClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

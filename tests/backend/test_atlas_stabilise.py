@@ -58,6 +58,7 @@ def _overlap(one: np.ndarray, other: np.ndarray) -> float:
     return float(((one > 0.5) & other).sum() / ((one > 0.5) | other).sum())
 
 
+@pytest.mark.slow
 def test_jittering_edges_are_stabilised_to_the_truth(clip: tuple[SyntheticClip, Flows]) -> None:
     truth = clip[0].alpha > 0.5
     rough = _trembling(truth)
@@ -73,6 +74,7 @@ def test_jittering_edges_are_stabilised_to_the_truth(clip: tuple[SyntheticClip, 
     assert _overlap(found, truth) > _overlap(rough, truth) + 0.02
 
 
+@pytest.mark.slow
 def test_steady_masks_and_exact_frames_do_not_change(clip: tuple[SyntheticClip, Flows]) -> None:
     truth = clip[0].alpha > 0.5
     steady = truth.astype(np.float32)

@@ -151,6 +151,7 @@ def test_openais_own_archive_is_read_with_its_activation(tmp_path, tiny_name):
     )
 
 
+@pytest.mark.slow
 def test_full_size_checkpoint_by_file_steers_one_step(tmp_path):
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -215,6 +216,7 @@ def test_offline_mode_is_respected(offline, monkeypatch):
     assert "offline mode is on" in problem.message
 
 
+@pytest.mark.slow
 def test_the_cache_is_looked_into_first(offline):
     """Unfit weights put into the cache: that they are refused shows that they were found."""
     repository = offline / "models--timm--vit_base_patch32_clip_224.openai"

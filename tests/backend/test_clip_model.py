@@ -179,6 +179,7 @@ def test_relevancy_of_one_picture_does_not_depend_on_its_neighbours():
     torch.testing.assert_close(both[1:], model.relevancy(x[1:], text, layers=2), atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_fingerprint_is_of_the_weights():
     assert tiny_model().fingerprint == tiny_model().fingerprint
     assert tiny_model(seed=1).fingerprint != tiny_model().fingerprint

@@ -47,6 +47,7 @@ def test_drawing_is_a_function_of_the_seed():
     assert any(not np.array_equal(a.image, b.image) for a, b in zip(first, other, strict=True))
 
 
+@pytest.mark.slow
 def test_examples_are_well_formed():
     for example in batch(4, 0, 200, SMALL):
         assert example.image.shape == (SIZE, SIZE, 3)
@@ -57,6 +58,7 @@ def test_examples_are_well_formed():
             assert said in (-1, seen)
 
 
+@pytest.mark.slow
 def test_training_never_draws_the_held_out_pairs():
     def pairs(world):
         drawn = [e.seen for e in batch(5, 0, 300, world)]
@@ -127,6 +129,7 @@ def test_true_captions_of_other_pictures_are_no_negatives():
     assert contrastive(image, text, scale, seen, seen) > 0.4
 
 
+@pytest.mark.slow
 def test_export_and_load_keep_the_model(tmp_path):
     from open_clip.model import CLIP
 
@@ -151,6 +154,7 @@ PLAIN = World(
 )
 
 
+@pytest.mark.slow
 def test_the_shipped_model_names_what_it_never_saw_together(demo):
     """Pairs of look and thing that training never drew, in textures and scenes it never saw."""
     found, _ = scores(*demo, examples(400, PLAIN))
@@ -161,6 +165,7 @@ def test_the_shipped_model_names_what_it_never_saw_together(demo):
     assert found["effect"] > 0.95
 
 
+@pytest.mark.slow
 def test_the_shipped_model_stands_rough_views(demo):
     """Crops, warps, noise, blur, grey, half-done edits; chance is 2 % for looks, 3 % for things."""
     found, _ = scores(*demo, examples(300, replace(PLAIN, rough=1.0, partial=0.25, held_out=False)))
@@ -169,6 +174,7 @@ def test_the_shipped_model_stands_rough_views(demo):
     assert found["background"] > 0.9
 
 
+@pytest.mark.slow
 def test_the_shipped_models_relevancy_lies_on_the_thing():
     drawn = [e for e in examples(80, replace(PLAIN, held_out=False)) if e.mask.any()][:50]
     found = evaluate_relevancy.scores(load_clip(ClipModel(), "cpu"), drawn)
@@ -176,6 +182,7 @@ def test_the_shipped_models_relevancy_lies_on_the_thing():
     assert found["mean IoU"] > 0.8
 
 
+@pytest.mark.slow
 def test_the_shipped_model_knows_every_look_as_a_surface(demo):
     """Nearly every look, filling the picture, is nearest to its own words among all looks."""
     images = [

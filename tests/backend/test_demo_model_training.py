@@ -118,6 +118,7 @@ def test_the_matte_is_asked_in_the_right_place():
     assert losses.figure(Knowing(), tokens.flip(1), matte, seen) > 1
 
 
+@pytest.mark.slow
 def test_relevancy_is_trained_through_the_attention():
     torch.manual_seed(0)
     model = build_model()
@@ -135,6 +136,7 @@ def test_relevancy_is_trained_through_the_attention():
     assert last.abs().sum() > 0
 
 
+@pytest.mark.slow
 def test_training_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     options = argparse.Namespace(
         work=str(tmp_path / "whole"), export=None, pool=str(tmp_path / "pool"), shards=8, world=0,

@@ -169,6 +169,7 @@ def test_pictures_of_two_shapes_are_scored_as_each_alone():
     torch.testing.assert_close(scorer.embed(seen), alone, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_whole_edit_runs_in_its_pictures_shape():
     square = edited()
     shaped = edited(replace(TINY, views=ViewConfig(count=3, shape="picture")))

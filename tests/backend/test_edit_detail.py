@@ -119,6 +119,7 @@ def knitted() -> np.ndarray:
     return image
 
 
+@pytest.mark.slow
 def test_a_picture_keeps_its_own_resolution_in_the_layer() -> None:
     """The picture is twice as large as what is edited: one column is less than a pixel there."""
     colour = {}

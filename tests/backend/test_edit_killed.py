@@ -22,6 +22,7 @@ def house(tmp_path: Path) -> Iterator[House]:
     made.executor.close()
 
 
+@pytest.mark.slow
 def test_a_killed_workers_edit_goes_on_to_the_same_bytes(house: House, tmp_path: Path) -> None:
     image = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
     spec = EditJob(

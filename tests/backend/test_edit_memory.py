@@ -67,6 +67,7 @@ def edit(model: TextImageModel, report: Silent, config: EditConfig = TINY) -> No
     edit_image(PICTURE, Setup(TEXTS, model, config, report))
 
 
+@pytest.mark.slow
 def test_fewer_views_at_once_are_told_and_give_the_same_losses(
     histories: list[list[float]],
 ) -> None:
@@ -80,6 +81,7 @@ def test_fewer_views_at_once_are_told_and_give_the_same_losses(
     np.testing.assert_allclose(histories[1], histories[0], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_at_all_names_the_preset_that_would() -> None:
     smaller = {"final": "preview", "preview": "draft", "draft": None}
     for name, better in smaller.items():
@@ -134,6 +136,7 @@ def examples(layer: torch.Tensor) -> list[Example]:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_once", [1, 4, 7, 100])
 def test_parts_give_the_loss_and_the_gradient_of_the_whole(at_once: int) -> None:
     results = []

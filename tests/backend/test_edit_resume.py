@@ -73,6 +73,7 @@ def moving(report: Silent, checkpoint: Checkpoint | None = None) -> bytes:
     return made.numpy().tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edit", [still, still_of_few_crops, moving])
 @pytest.mark.parametrize("stops", [(1,), (4, 6)], ids=["once", "twice"])
 def test_an_interrupted_edit_ends_in_the_same_bytes(
@@ -89,6 +90,7 @@ def test_an_interrupted_edit_ends_in_the_same_bytes(
     assert resumed == edit(StopAt())
 
 
+@pytest.mark.slow
 def test_the_losses_of_all_steps_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs: list[list[float]] = []
     real = train.train
@@ -110,6 +112,7 @@ def test_what_follows_the_training_does_not_train_again(tmp_path: Path) -> None:
     assert set(report.steps) == {0, TINY.steps}
 
 
+@pytest.mark.slow
 def test_without_momentum_the_state_is_whole_too(tmp_path: Path) -> None:
     config = replace(TINY, momentum=0.0)
     checkpoint = Checkpoint(tmp_path / "edit.part", every=0)
@@ -143,6 +146,7 @@ def spoil_step(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> No
     about["step"] = 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoil", [spoil_name, spoil_shape, spoil_step])
 def test_a_state_of_something_else_is_dropped_and_told(
     spoil: Callable[..., None], tmp_path: Path

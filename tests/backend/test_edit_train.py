@@ -36,6 +36,7 @@ def test_layer_has_the_pictures_own_size():
     assert edited(replace(TINY, size=32)).shape == (40, 56, 4)
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_and_other_seed_other_bytes():
     torch.manual_seed(1)
     first = edited(replace(TINY, seed=3))
@@ -155,6 +156,7 @@ def test_an_empty_prompt_is_an_error_and_no_source_a_note():
 # --- the loop ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_step_is_reported_and_a_preview_comes_early():
     report = Recorder()
     edited(replace(TINY, steps=50, views=ViewConfig(count=1), preview_every=25), report=report)

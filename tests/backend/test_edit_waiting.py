@@ -151,6 +151,7 @@ def moving(config: EditConfig) -> None:
     edit_atlas(FRAMES, noise(), "foreground", Setup(TEXTS, tiny_model(), config, Silent()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edit", [still, moving])
 def test_no_step_reads_what_the_device_computed(
     edit: Callable[[EditConfig], None], watch: Watch

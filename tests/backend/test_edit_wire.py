@@ -13,6 +13,7 @@ from backend.cli.local_backend import local_backend
 from scripts.make_clip import make_clip
 
 
+@pytest.mark.slow
 def test_fire_on_the_object_and_snow_behind_it_and_once_more_from_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

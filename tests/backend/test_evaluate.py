@@ -51,6 +51,7 @@ def rows_in(folder):
     return list(csv.DictReader((folder / "evaluation.csv").read_text().splitlines()))
 
 
+@pytest.mark.slow
 def test_a_run_is_gone_on_with_and_nothing_is_made_twice(tiny, tmp_path, capsys):
     few = ("--variants", OURS, "frames alone", "--kinds", "clip", "still")
     assert tiny(*few, minutes="0") == 0
@@ -79,6 +80,7 @@ def test_a_run_is_gone_on_with_and_nothing_is_made_twice(tiny, tmp_path, capsys)
     assert picture.shape[1] > 3 * report.CELL[0]
 
 
+@pytest.mark.slow
 def test_seeds_tell_how_far_chance_goes(tiny, tmp_path, capsys):
     assert tiny("--variants", OURS, "--kinds", "still", "--repeat", "demo", "2") == 0
     assert "4 cells" not in capsys.readouterr().out
@@ -89,6 +91,7 @@ def test_seeds_tell_how_far_chance_goes(tiny, tmp_path, capsys):
     assert f"| {OURS} | 2 |" in text  # the means are of one seed
 
 
+@pytest.mark.slow
 def test_a_run_that_breaks_down_is_told_and_the_others_go_on(tiny, tmp_path, monkeypatch, capsys):
     real = cells.edit_image
 
@@ -113,6 +116,7 @@ def test_what_cannot_be_read_is_one_sentence(tiny, tmp_path, capsys):
     assert "cases.json" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_every_cell_has_a_process_of_its_own():
     with plan.pool(1) as pool:
         ids = [pool.submit(os.getpid).result() for _ in range(2)]

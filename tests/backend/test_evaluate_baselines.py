@@ -58,6 +58,7 @@ def framewise(config=TINY, atlas=None, clip=None, layer="foreground", clip_frame
     return np.stack(edit_frames_alone(shown, atlas, layer, Setup(TEXTS, clip, config, Silent())))
 
 
+@pytest.mark.slow
 def test_the_atlas_alone_gives_an_rgba_atlas_clear_where_no_frame_looks():
     made = alone()
     assert made.shape == (1, 4, H, 90)
@@ -67,6 +68,7 @@ def test_the_atlas_alone_gives_an_rgba_atlas_clear_where_no_frame_looks():
     assert not torch.equal(made, alone(atlas=NoisyAtlas(seed=1)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["foreground", "background"])
 def test_the_frames_alone_give_a_layer_within_the_opacity(layer):
     made = framewise(layer=layer)
@@ -79,12 +81,14 @@ def test_the_frames_alone_give_a_layer_within_the_opacity(layer):
     assert (made[:, there, 3] > 0).all()
 
 
+@pytest.mark.slow
 def test_the_frames_alone_see_the_frames_and_no_atlas():
     made = framewise()
     np.testing.assert_array_equal(made, framewise(atlas=NoisyAtlas(seed=1)))
     assert not np.array_equal(made, framewise(clip_frames=frames(seed=1)))
 
 
+@pytest.mark.slow
 def test_the_frames_alone_take_on_their_own_detail():
     """Each frame is a mesh of columns, twice as fine as what is edited."""
     mesh = np.full((T, H, W, 3), 102, np.uint8)
@@ -130,6 +134,7 @@ def pictures_of_a_step(run):
     return count(3) - count(2)
 
 
+@pytest.mark.slow
 def test_all_look_at_as_many_views_in_a_step():
     ours = pictures_of_a_step(
         lambda config, clip: edit_atlas(

@@ -83,6 +83,7 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
 # Quality
 
 
+@pytest.mark.slow
 def test_the_atlas_explains_the_clip(both: tuple[Crossing, Atlas]) -> None:
     clip, atlas = both
     assert atlas.layers == clip.layers
@@ -128,6 +129,7 @@ def test_a_painted_point_is_carried_through_the_crossing(
     assert error.mean() < 0.6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("keys", "least"), [((0,), 0.85), ((0, T - 1), 0.95)])
 def test_masks_on_one_or_two_frames_are_carried_while_they_pass(
     keys: tuple[int, ...], least: float
@@ -249,6 +251,7 @@ def test_names_are_those_of_its_layers(both: tuple[Crossing, Atlas]) -> None:
         atlas.opacity("background", torch.tensor([0]))
 
 
+@pytest.mark.slow
 def test_an_interrupted_fit_of_several_ends_in_the_same_bytes(tmp_path: Path) -> None:
     clip = Crossing(2, 6, 64, 96)
     whole = run(clip, given(clip, "key", (0,)), TINY)
@@ -279,6 +282,7 @@ def sound(atlas: Atlas) -> None:
     assert all(np.isfinite(v) for v in atlas.numbers.values())
 
 
+@pytest.mark.slow
 def test_the_front_one_wins_where_masks_overlap(small: Crossing) -> None:
     everywhere = {t: np.full((64, 96), 255, np.uint8) for t in range(5)}
     first = given(small)[0]
@@ -290,6 +294,7 @@ def test_the_front_one_wins_where_masks_overlap(small: Crossing) -> None:
     assert seen(atlas, "background").max() < 0.6
 
 
+@pytest.mark.slow
 def test_frames_without_the_object_behind(small: Crossing) -> None:
     first, second = given(small)
     for t in (0, 3, 4):
@@ -301,6 +306,7 @@ def test_frames_without_the_object_behind(small: Crossing) -> None:
     assert atlas.box("foreground_2", torch.tensor([3])).tolist() == [[0, 0, 0, 0]]
 
 
+@pytest.mark.slow
 def test_an_object_of_mode_none_is_empty(small: Crossing) -> None:
     atlas = run(small, [given(small)[0], MaskPrompts("none")], TINY)
     sound(atlas)

@@ -120,6 +120,7 @@ def rcnn_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_mask_rcnn_runs_from_a_file(
     rcnn_file: Path, frames: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,7 +39,7 @@ def test_an_edit_gives_a_layer_for_every_frame_at_the_clips_own_size(
     tmp_path: Path, shot: SyntheticClip
 ) -> None:
     job = Job(tmp_path)
-    result = edit.run(job.edit(shot), job.ctx)
+    result = edit.run(job.swan_edit(shot), job.ctx)
     layers = job.layer(result)
     assert layers.shape == (6, 72, 128, 4)
     assert layers.dtype == np.uint8
@@ -50,22 +50,24 @@ def test_an_edit_gives_a_layer_for_every_frame_at_the_clips_own_size(
     assert any(isinstance(report, Previewed) for report in job.reports)
 
 
+@pytest.mark.slow
 def test_the_atlas_of_a_shot_is_made_once(tmp_path: Path, shot: SyntheticClip) -> None:
     first, second, third = Job(tmp_path), Job(tmp_path), Job(tmp_path)
-    wanted = first.edit(shot)
+    wanted = first.swan_edit(shot)
     made = atlas.run(atlas_job(wanted), first.ctx)
     assert set(made.pictures) == {"foreground_atlas", "background_atlas", "report"}
     edit.run(wanted, second.ctx)
     assert "atlas from an earlier job" in second.notes()
-    other = third.edit(shot, seed=1)
+    other = third.swan_edit(shot, seed=1)
     edit.run(other, third.ctx)
     assert "atlas from an earlier job" not in third.notes()
     assert len(list((tmp_path / "atlases").iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_a_damaged_atlas_is_made_anew(tmp_path: Path, shot: SyntheticClip) -> None:
     first, second = Job(tmp_path), Job(tmp_path)
-    wanted = atlas_job(first.edit(shot))
+    wanted = atlas_job(first.swan_edit(shot))
     made = atlas.run(wanted, first.ctx)
     (folder,) = (tmp_path / "atlases").iterdir()
     (tensors,) = folder.glob("*.safetensors")
@@ -74,20 +76,22 @@ def test_a_damaged_atlas_is_made_anew(tmp_path: Path, shot: SyntheticClip) -> No
     assert "is made again" in second.notes()
 
 
+@pytest.mark.slow
 def test_a_background_layer_stays_behind_the_object(tmp_path: Path, shot: SyntheticClip) -> None:
     job = Job(tmp_path)
-    result = edit.run(job.edit(shot, layer="background"), job.ctx)
+    result = edit.run(job.swan_edit(shot, layer="background"), job.ctx)
     alpha = job.layer(result)[..., 3]
     solid = np.stack([cv2.erode(a, np.ones((9, 9))) for a in shot.alpha]) > 0.99
     assert alpha[shot.alpha == 0].max() > 100
     assert alpha[solid].mean() < 10
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_layer(tmp_path: Path, shot: SyntheticClip) -> None:
     layers = []
     for data in (tmp_path / "a", tmp_path / "b"):
         job = Job(data)
-        layers.append(edit.run(job.edit(shot), job.ctx).layer)
+        layers.append(edit.run(job.swan_edit(shot), job.ctx).layer)
     assert layers[0] == layers[1]
 
 
@@ -95,7 +99,7 @@ def test_one_frame_is_edited_as_a_still_inside_its_mask(
     tmp_path: Path, shot: SyntheticClip
 ) -> None:
     job = Job(tmp_path)
-    result = edit.run(job.edit(shot, frames=1), job.ctx)
+    result = edit.run(job.swan_edit(shot, frames=1), job.ctx)
     layer = job.ctx.load(result.layer[0])
     assert layer.shape == (72, 128, 4)
     assert not layer[..., 3][shot.alpha[0] == 0].any()
@@ -116,7 +120,7 @@ def test_all_five_texts_reach_the_edit(
     monkeypatch.setattr(text2live, "edit_image", edit_image)
     job = Job(tmp_path)
     settings = {"screen": texts["screen"]}
-    wanted = job.edit(shot, frames=1, region=texts["region"], avoid=texts["avoid"])
+    wanted = job.swan_edit(shot, frames=1, region=texts["region"], avoid=texts["avoid"])
     edit.run(replace(wanted, settings=settings), job.ctx)
     assert caught == [EditTexts(prompt=("golden swan",), source=("blue swan",), **texts)]
 
@@ -136,18 +140,21 @@ def test_missing_weights_are_said_before_any_work(
 ) -> None:
     monkeypatch.undo()
     job = Job(tmp_path)
-    wanted = job.edit(shot, model=ClipModel(name="ViT-B-32", checkpoint=str(tmp_path / "no.pt")))
+    wanted = job.swan_edit(
+        shot, model=ClipModel(name="ViT-B-32", checkpoint=str(tmp_path / "no.pt"))
+    )
     with pytest.raises(JobError, match=r"no\.pt") as caught:
         edit.run(wanted, job.ctx)
     assert "demo" in caught.value.problem.hint
     assert job.phases() == []
 
 
+@pytest.mark.slow
 def test_cancel_works_in_every_phase_and_leaves_no_half_atlas(
     tmp_path: Path, shot: SyntheticClip
 ) -> None:
     whole = Job(tmp_path / "whole")
-    edit.run(whole.edit(shot), whole.ctx)
+    edit.run(whole.swan_edit(shot), whole.ctx)
     phases = whole.phases()
     assert len(phases) >= 5
     for number, phase in enumerate(phases):
@@ -157,7 +164,7 @@ def test_cancel_works_in_every_phase_and_leaves_no_half_atlas(
 
         data = tmp_path / str(number)
         job = Job(data, stop=in_phase)
-        wanted = job.edit(shot)
+        wanted = job.swan_edit(shot)
         with pytest.raises(Cancelled):
             edit.run(wanted, job.ctx)
         assert job.phases()[-1] == phase

@@ -114,7 +114,7 @@ class Making(Job):
 
     def run(self) -> None:
         frames = np.zeros((2, 32, 32, 3), np.uint8)
-        job = AtlasJob(clip=self.clip(frames), preset="draft")
+        job = AtlasJob(clip=self.clip_of(frames), preset="draft")
         atlas.atlas_of(job, frames, self.ctx)
 
     def parts(self) -> list[Path]:

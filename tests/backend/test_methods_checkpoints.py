@@ -45,8 +45,9 @@ class Still(Job):
     def spec(self, **fields: object) -> EditJob:
         image = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
         return EditJob(
-            clip=self.clip([image]), prompt=("gold",), source=("noise",), masks=Masks(mode="none"),
-            layer="background", preset="draft", **fields,  # type: ignore[arg-type]
+            clip=self.clip_of([image]), prompt=("gold",), source=("noise",),
+            masks=Masks(mode="none"), layer="background", preset="draft",
+            **fields,  # type: ignore[arg-type]
         )  # fmt: skip
 
     def kept(self) -> list[Path]:
@@ -63,6 +64,7 @@ def test_the_state_goes_when_the_job_has_ended_well(tmp_path: Path) -> None:
     assert job.kept() == []
 
 
+@pytest.mark.slow
 def test_a_cancelled_edit_is_kept_and_the_same_one_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,10 +77,11 @@ def test_a_cancelled_edit_is_kept_and_the_same_one_goes_on(
     assert len(stopped.kept()) == 1
     again = Still(tmp_path)
     assert edit.run(spec, again.ctx).layer == wanted.layer
-    assert "goes on from step 1" in again.notes()
+    assert "resumes at step 1" in again.notes()
     assert again.kept() == []
 
 
+@pytest.mark.slow
 def test_a_shot_that_is_done_is_not_trained_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,7 +94,7 @@ def test_a_shot_that_is_done_is_not_trained_again(
     assert len(job.kept()) == 1
     again = Still(tmp_path)
     edit.run(spec, again.ctx)
-    assert f"goes on from step {STEPS}" in again.notes()
+    assert f"resumes at step {STEPS}" in again.notes()
 
 
 def fails_after_the_first(

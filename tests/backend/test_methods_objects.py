@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from brief import make_brief
 from crossing import Crossing
+from jobs import Job
 
 from backend.cli.arrays import JobArrays
 from backend.cli.local_backend import local_backend
 from backend.context import Context
-from backend.executors.base import AnyReport, Note
 from backend.methods import atlas, edit, mask_prompts, paint
 from backend.methods.dispatch import with_defaults
 from backend.methods.shots import each_shot, worst
@@ -40,23 +40,21 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     make_brief(monkeypatch, (6, 6, 4), edit_steps=4)
 
 
-class Job:
-    """A crossing of two objects as a job's clip, and what was reported."""
+class Pair(Job):
+    """A crossing of two objects as a job's clip."""
 
     def __init__(self, data: Path, shots: int = 1) -> None:
-        self.reports: list[AnyReport] = []
-        self.ctx = Context("0" * 32, "cpu", data, self.reports.append)
+        super().__init__(data)
         self.truth = Crossing(2, T, H, W)
         frames = [self.truth.frames]
         if shots > 1:  # another place in other colours
             frames.append(255 - np.roll(self.truth.frames[:, ::-1], 1, -1))
         self.frames = np.ascontiguousarray(np.concatenate(frames))
-        self.clip = Clip(frames=tuple(self.ctx.store(frame) for frame in self.frames))
+        self.clip = self.clip_of(self.frames)
 
     def masks(self, layer: str, *frames: int) -> Masks:
         found = self.truth.masks(layer)
-        keys = tuple(KeyMask(frame=t, mask=self.ctx.store(found[t][..., None])) for t in frames)
-        return Masks(mode="key", keys=keys)
+        return Masks(mode="key", keys=self.keys_of({t: found[t] for t in frames}))
 
     @property
     def both(self) -> dict[str, object]:
@@ -65,19 +63,17 @@ class Job:
             "behind": (self.masks("foreground_2", *range(T)),),
         }
 
-    def notes(self) -> list[str]:
-        return [r.text for r in self.reports if isinstance(r, Note)]
-
     def edit(self, layer: str, **fields: object) -> EditJob:
         made: dict[str, object] = {**self.both, **fields}
         return EditJob(clip=self.clip, prompt=("gold",), preset="draft", layer=layer, **made)  # type: ignore[arg-type]
 
     def alphas(self, result: Result) -> np.ndarray:
-        return np.stack([self.ctx.load(ref)[..., 3] for ref in result.layer])
+        return self.layer(result)[..., 3]
 
 
+@pytest.mark.slow
 def test_an_atlas_job_gives_a_picture_of_every_layer(tmp_path: Path) -> None:
-    job = Job(tmp_path)
+    job = Pair(tmp_path)
     spec = AtlasJob(clip=job.clip, preset="draft", **job.both)  # type: ignore[arg-type]
     result = atlas.run(spec, job.ctx)
     names = {"foreground_atlas", "foreground_2_atlas", "background_atlas", "report"}
@@ -85,13 +81,14 @@ def test_an_atlas_job_gives_a_picture_of_every_layer(tmp_path: Path) -> None:
     assert {"psnr_fg2", "mask_iou_2", "mask_confidence_2", "folds_fg2"} <= result.numbers.keys()
     (folder,) = (tmp_path / "atlases").iterdir()
     assert (folder / "foreground_2.png").exists()
-    again = Job(tmp_path)
+    again = Pair(tmp_path)
     atlas.run(spec, again.ctx)
-    assert any("from an earlier job" in note for note in again.notes())
+    assert "from an earlier job" in again.notes()
 
 
+@pytest.mark.slow
 def test_the_objects_are_part_of_what_an_atlas_is(tmp_path: Path) -> None:
-    job = Job(tmp_path)
+    job = Pair(tmp_path)
     first, (second,) = job.both["masks"], job.both["behind"]  # type: ignore[misc]
     for objects in ((first,), (first, second), (second, first)):
         spec = AtlasJob(clip=job.clip, masks=objects[0], behind=objects[1:], preset="draft")
@@ -99,9 +96,10 @@ def test_the_objects_are_part_of_what_an_atlas_is(tmp_path: Path) -> None:
     assert len(list((tmp_path / "atlases").iterdir())) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["foreground", "foreground_2", "background"])
 def test_an_edit_of_a_layer_stays_on_what_is_seen_of_it(tmp_path: Path, layer: str) -> None:
-    job = Job(tmp_path)
+    job = Pair(tmp_path)
     result = edit.run(job.edit(layer), job.ctx)
     alpha, share = job.alphas(result), job.truth.share(layer)
     assert alpha.shape == (T, H, W)
@@ -109,8 +107,9 @@ def test_an_edit_of_a_layer_stays_on_what_is_seen_of_it(tmp_path: Path, layer: s
     assert alpha[share < 0.001].mean() < 12  # so short a fit leaves soft edges
 
 
+@pytest.mark.slow
 def test_paint_of_a_frame_on_the_object_behind(tmp_path: Path) -> None:
-    job = Job(tmp_path)
+    job = Pair(tmp_path)
     image = job.ctx.store(np.full((H, W, 4), 255, np.uint8))
     layers = {}
     for layer in job.truth.layers:
@@ -127,11 +126,11 @@ def test_paint_of_a_frame_on_the_object_behind(tmp_path: Path) -> None:
     assert np.abs(shown - 255).max() <= 2, "each pixel belongs to the layers that it shows"
     for layer, alpha in layers.items():
         assert alpha[job.truth.share(layer) < 0.001].mean() < 12, layer
-    assert any("lies off the foreground_2 on that frame" in note for note in job.notes())
+    assert "lies off the foreground_2 on that frame" in job.notes()
 
 
 def test_an_object_that_is_nowhere_fails_the_job_by_name(tmp_path: Path) -> None:
-    job = Job(tmp_path)
+    job = Pair(tmp_path)
     empty = KeyMask(frame=0, mask=job.ctx.store(np.zeros((H, W, 1), np.uint8)))
     spec = job.edit("foreground", behind=(Masks(mode="key", keys=(empty,)),))
     with pytest.raises(JobError, match=r"Object 2 \(foreground_2\)") as caught:
@@ -153,7 +152,7 @@ def test_a_still_is_edited_where_it_shows_the_layer(
         return np.zeros((H, W, 4), np.uint8)
 
     monkeypatch.setattr(text2live, "edit_image", edit_image)
-    job = Job(tmp_path)
+    job = Pair(tmp_path)
     whole = np.full((H, W, 1), 255, np.uint8)
     behind = Masks(mode="key", keys=(KeyMask(frame=0, mask=job.ctx.store(whole)),))
     spec = job.edit(layer, masks=job.masks("foreground", 0), behind=(behind,))
@@ -168,7 +167,7 @@ def test_a_still_is_edited_where_it_shows_the_layer(
 
 
 def test_a_still_whose_object_is_hidden_says_which(tmp_path: Path) -> None:
-    job = Job(tmp_path)
+    job = Pair(tmp_path)
     masks = job.masks("foreground", 0)
     objects = (masks, masks)
     with pytest.raises(JobError, match=r"foreground_2\): The object is not visible") as caught:
@@ -188,7 +187,7 @@ def test_texts_of_an_edit_stand_in_for_the_foremost_object_alone() -> None:
 # Shots
 
 
-def ran(job: Job, spec: EditJob | AtlasJob, absent: dict[int, str]) -> list[tuple[int, list[str]]]:
+def ran(job: Pair, spec: EditJob | AtlasJob, absent: dict[int, str]) -> list[tuple[int, list[str]]]:
     """Runs as first frame and modes. absent: codes that shots of these first frames fail with."""
     runs: list[tuple[int, list[str]]] = []
 
@@ -208,34 +207,31 @@ def ran(job: Job, spec: EditJob | AtlasJob, absent: dict[int, str]) -> list[tupl
 
 
 def test_an_object_without_a_hint_in_a_shot_is_absent_there(tmp_path: Path) -> None:
-    job = Job(tmp_path, shots=2)
+    job = Pair(tmp_path, shots=2)
     both = {"masks": job.masks("foreground", 0), "behind": (job.masks("foreground_2", 1),)}
     assert ran(job, job.edit("background", **both), {}) == [
         (0, ["key", "key"]),
         (T, ["none", "none"]),
     ]
-    assert sum("no mask, box or stroke is on this shot" in note for note in job.notes()) == 2
-    other = Job(tmp_path, shots=2)
+    assert job.notes().count("no mask, box or stroke is on this shot") == 2
+    other = Pair(tmp_path, shots=2)
     assert ran(other, other.edit("foreground_2", **both), {}) == [(0, ["key", "key"])]
-    assert any(
-        "Object 2 (foreground_2): It is not in this shot. Its layer stays empty." in note
-        for note in other.notes()
+    assert (
+        "Object 2 (foreground_2): It is not in this shot. Its layer stays empty." in other.notes()
     )
 
 
 def test_an_object_that_is_not_found_in_a_shot_is_left_out_of_it(tmp_path: Path) -> None:
-    job = Job(tmp_path, shots=2)
+    job = Pair(tmp_path, shots=2)
     text = Masks(mode="text", texts=("boat",))
     both = {"masks": Masks(mode="text", texts=("car",)), "behind": (text,)}
     runs = ran(job, job.edit("foreground", **both), {T: "no_foreground_2"})
     assert runs == [(0, ["text", "text"]), (T, ["text", "text"]), (T, ["text", "none"])]
-    assert any(
-        "Object 2 is nowhere. The shot is edited without it." in note for note in job.notes()
-    )
-    again = Job(tmp_path, shots=2)
+    assert "Object 2 is nowhere. The shot is edited without it." in job.notes()
+    again = Pair(tmp_path, shots=2)
     runs = ran(again, again.edit("foreground_2", **both), {T: "no_foreground_2"})
     assert runs == [(0, ["text", "text"]), (T, ["text", "text"])]
-    assert any("Its layer stays empty" in note for note in again.notes())
+    assert "Its layer stays empty" in again.notes()
     with pytest.raises(JobError, match="Object 2 is nowhere"):
         ran(job, job.edit("foreground_2", **both), {0: "no_foreground_2", T: "no_foreground_2"})
 

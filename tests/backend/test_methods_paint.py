@@ -50,11 +50,11 @@ class Noise(Job):
         super().__init__(data)
         rng = np.random.default_rng(0)
         self.frames = rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-        self.shot = self.clip(self.frames)
+        self.clip = self.clip_of(self.frames)
         monkeypatch.setattr(paint, "atlas_of", lambda *_, **__: atlas)
 
     def run(self, image: np.ndarray, **fields: object) -> Result:
-        spec = PaintJob(clip=self.shot, image=self.ctx.store(image), **fields)  # type: ignore[arg-type]
+        spec = PaintJob(clip=self.clip, image=self.ctx.store(image), **fields)  # type: ignore[arg-type]
         return paint.run(spec, self.ctx)
 
     def painted(self, image: np.ndarray, **fields: object) -> np.ndarray:

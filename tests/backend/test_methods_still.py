@@ -64,7 +64,7 @@ class Still(Job):
         return Segmented(cv2.resize(TRUTH.astype(np.uint8), size)[None] > 0, np.ones(1, np.float32))
 
     def run(self, masks: Masks, layer: str = "foreground") -> Result:
-        clip = self.clip(SHOT.frames)
+        clip = self.clip_of(SHOT.frames)
         spec = EditJob(
             clip=clip, prompt=("golden swan",), source=("swan",), preset="draft", masks=masks,
             layer=layer,

@@ -11,35 +11,21 @@ import msgspec
 import numpy as np
 import pytest
 from brief import make_brief
+from jobs import Job
 
 from backend import media
 from backend.context import Context
 from backend.edit import recipes
 from backend.edit.train import Setup
-from backend.executors.base import AnyReport, Note, Step
+from backend.executors.base import Step
 from backend.methods import edit
 from backend.methods.warm_starts import sweep
 from backend.painters import text2live
-from protocol.jobs import Clip, EditJob, JobError, KeyMask, Masks, ObjectRef, Result
+from protocol.jobs import JobError, Masks, ObjectRef, Result
 from scripts.make_clip import SyntheticClip, make_clip
 
 STEPS = 4
 FIRST, SECOND = "1" * 32, "2" * 32
-
-
-class Job:
-    """A job's context that keeps what was reported."""
-
-    def __init__(self, data: Path, job: str = FIRST) -> None:
-        self.reports: list[AnyReport] = []
-        self.ctx = Context(job, "cpu", data, self.reports.append)
-
-    def notes(self) -> str:
-        return " ".join(r.text for r in self.reports if isinstance(r, Note))
-
-    def pixels(self, result: Result, part: str = "") -> np.ndarray:
-        refs = result.parts[part] if part else result.layer
-        return np.stack([self.ctx.load(ref) for ref in refs])
 
 
 @pytest.fixture(scope="module")
@@ -52,39 +38,24 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     make_brief(monkeypatch, (6, 6, 4), edit_steps=STEPS)
 
 
-def spec(job: Job, shot: SyntheticClip, frames: int = 4, **fields: object) -> EditJob:
-    refs = tuple(job.ctx.store(frame) for frame in shot.frames[:frames])
-    keys = tuple(
-        KeyMask(frame=i, mask=job.ctx.store(np.ascontiguousarray(mask.reshape(72, 128, 1))))
-        for i, mask in enumerate(shot.masks()[:frames])
-    )
-    return EditJob(
-        clip=Clip(frames=refs),
-        prompt=("golden swan",),
-        source=("blue swan",),
-        masks=Masks(mode="all", keys=keys),
-        preset="draft",
-        **fields,  # type: ignore[arg-type]
-    )
-
-
 def assert_one_over_the_other(job: Job, result: Result, shot: SyntheticClip) -> None:
     count = len(result.layer)
-    front, back = job.pixels(result, "foreground"), job.pixels(result, "background")
+    front, back = job.layer(result, "foreground"), job.layer(result, "background")
     assert front.shape == back.shape == (count, 72, 128, 4)
     far, deep = shot.alpha[:count] == 0, shot.alpha[:count] == 1
     assert front[..., 3][deep].mean() > 2 * front[..., 3][far].mean()
     assert back[..., 3][far].mean() > 2 * back[..., 3][deep].mean()
     for frame, one, behind, joined in zip(
-        shot.frames, front, back, job.pixels(result), strict=False
+        shot.frames, front, back, job.layer(result), strict=False
     ):
         twice = media.composite(media.composite(frame, behind), one).astype(int)
         assert np.abs(media.composite(frame, joined).astype(int) - twice).max() <= 2
 
 
+@pytest.mark.slow
 def test_both_layers_of_a_clip_are_edited_in_one_job(tmp_path: Path, shot: SyntheticClip) -> None:
-    job = Job(tmp_path)
-    result = edit.run(spec(job, shot, layer="both", background=("snow",)), job.ctx)
+    job = Job(tmp_path, FIRST)
+    result = edit.run(job.swan_edit(shot, layer="both", background=("snow",)), job.ctx)
     assert len(result.layer) == 4
     assert_one_over_the_other(job, result, shot)
     assert {"foreground_atlas", "edited_background_atlas"} <= result.pictures.keys()
@@ -107,6 +78,7 @@ def parts_as_made(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, tuple[Objec
     return made
 
 
+@pytest.mark.slow
 def test_no_seam_is_left_round_the_object(
     tmp_path: Path, shot: SyntheticClip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,28 +87,28 @@ def test_no_seam_is_left_round_the_object(
     monkeypatch.setattr(
         edit, "join_layers", lambda parts, ctx: made.append(parts) or real(parts, ctx)
     )
-    job = Job(tmp_path)
-    result = edit.run(spec(job, shot, layer="both"), job.ctx)
+    job = Job(tmp_path, FIRST)
+    result = edit.run(job.swan_edit(shot, layer="both"), job.ctx)
     shares = [
         np.stack([job.ctx.load(ref)[..., 3] for ref in refs]) / 255.0 for refs in made[0].values()
     ]
-    whole = job.pixels(result)[..., 3] / 255.0
+    whole = job.layer(result)[..., 3] / 255.0
     shared = (shares[0] > 0.1) & (shares[1] > 0.1) & (sum(shares) < 1)
     assert shared.any()
     np.testing.assert_allclose(whole[shared], sum(shares)[shared], atol=0.01)
 
 
 def test_both_layers_of_a_still(tmp_path: Path, shot: SyntheticClip) -> None:
-    job = Job(tmp_path)
-    result = edit.run(spec(job, shot, frames=1, layer="both"), job.ctx)
+    job = Job(tmp_path, FIRST)
+    result = edit.run(job.swan_edit(shot, frames=1, layer="both"), job.ctx)
     assert_one_over_the_other(job, result, shot)
 
 
 def test_both_layers_of_a_still_without_a_word_of_the_object_is_refused(
     tmp_path: Path, shot: SyntheticClip
 ) -> None:
-    job = Job(tmp_path)
-    bare = msgspec.structs.replace(spec(job, shot, frames=1, layer="both"), masks=Masks())
+    job = Job(tmp_path, FIRST)
+    bare = msgspec.structs.replace(job.swan_edit(shot, frames=1, layer="both"), masks=Masks())
     with pytest.raises(JobError) as why:
         edit.run(bare, job.ctx)
     assert why.value.problem.code == "no_foreground"
@@ -159,13 +131,13 @@ def caught(
     return calls
 
 
+@pytest.mark.slow
 def test_the_object_is_judged_over_the_edited_background(
     tmp_path: Path, shot: SyntheticClip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls, made = caught(monkeypatch, "edit_atlas"), parts_as_made(monkeypatch)
-    job = Job(tmp_path)
-    asked = spec(
-        job,
+    job = Job(tmp_path, FIRST)
+    asked = job.swan_edit(
         shot,
         layer="both",
         settings={"screen": ["gold"]},
@@ -182,12 +154,13 @@ def test_the_object_is_judged_over_the_edited_background(
         np.testing.assert_array_equal(seen, media.composite(frame, layer))
 
 
+@pytest.mark.slow
 def test_a_background_without_a_prompt_shows_the_objects(
     tmp_path: Path, shot: SyntheticClip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = caught(monkeypatch, "edit_image")
-    job = Job(tmp_path)
-    edit.run(spec(job, shot, frames=1, layer="both", settings={"screen": ["gold"]}), job.ctx)
+    job = Job(tmp_path, FIRST)
+    edit.run(job.swan_edit(shot, frames=1, layer="both", settings={"screen": ["gold"]}), job.ctx)
     assert [call[2:] for call in calls] == [
         (("golden swan",), (), ("gold",)),
         (("golden swan",), ("blue swan",), ("gold",)),
@@ -199,20 +172,21 @@ def test_a_background_without_a_prompt_shows_the_objects(
 
 def edited(data: Path, shot: SyntheticClip, job: str = FIRST, **fields: object) -> Result:
     one = Job(data, job)
-    return edit.run(spec(one, shot, **fields), one.ctx)
+    return edit.run(one.swan_edit(shot, **fields), one.ctx)
 
 
 def steps_of(job: Job) -> int:
     return max(r.total for r in job.reports if isinstance(r, Step) and r.phase == "edit")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [1, 4])
 def test_a_later_edit_starts_where_the_earlier_one_ended(
     tmp_path: Path, shot: SyntheticClip, frames: int
 ) -> None:
     edited(tmp_path, shot, frames=frames)
     again = Job(tmp_path, SECOND)
-    result = edit.run(spec(again, shot, frames=frames, after=FIRST), again.ctx)
+    result = edit.run(again.swan_edit(shot, frames=frames, after=FIRST), again.ctx)
     assert steps_of(again) == round(0.3 * STEPS)
     copy = edited(tmp_path, shot, "3" * 32, frames=frames, after=FIRST)
     assert copy.layer == result.layer, "the same seed and the same earlier edit"
@@ -222,24 +196,27 @@ def test_a_later_edit_starts_where_the_earlier_one_ended(
     assert moved.layer != result.layer, "another earlier edit"
 
 
+@pytest.mark.slow
 def test_an_edit_of_both_goes_on_from_both(tmp_path: Path, shot: SyntheticClip) -> None:
     edited(tmp_path, shot, layer="both")
     again = Job(tmp_path, SECOND)
-    result = edit.run(spec(again, shot, layer="both", after=FIRST), again.ctx)
+    result = edit.run(again.swan_edit(shot, layer="both", after=FIRST), again.ctx)
     assert steps_of(again) == 2 * round(0.3 * STEPS)
     assert_one_over_the_other(again, result, shot)
 
 
+@pytest.mark.slow
 def test_a_layer_that_was_not_edited_is_begun_afresh_and_it_is_said(
     tmp_path: Path, shot: SyntheticClip
 ) -> None:
     edited(tmp_path, shot)
     again = Job(tmp_path, SECOND)
-    edit.run(spec(again, shot, layer="background", after=FIRST), again.ctx)
+    edit.run(again.swan_edit(shot, layer="background", after=FIRST), again.ctx)
     assert steps_of(again) == STEPS
     assert "did not cover the background" in again.notes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "code"),
     [
@@ -259,6 +236,7 @@ def test_an_earlier_edit_that_is_not_there_is_an_error(
     assert why.value.problem.hint.endswith(".")
 
 
+@pytest.mark.slow
 def test_an_earlier_edit_of_another_size_is_an_error(
     tmp_path: Path, shot: SyntheticClip, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ def rows(printed: str) -> dict[str, list[float]]:
     return {name: [float(n) for n in numbers] for name, *numbers in lines[1:]}
 
 
+@pytest.mark.slow
 def test_both_cases_are_timed(capsys: pytest.CaptureFixture[str]) -> None:
     assert benchmark_edit.main(["--quick", "--steps", "1", "--device", "cpu"]) == 0
     found = rows(capsys.readouterr().out)
@@ -52,6 +53,7 @@ def test_both_loops_see_the_same_pictures() -> None:
         torch.testing.assert_close(other.examples(step)[0].source, ours)
 
 
+@pytest.mark.slow
 def test_the_arithmetic_grows_with_the_picture(capsys: pytest.CaptureFixture[str]) -> None:
     calls = []
     for size in ("32", "64"):

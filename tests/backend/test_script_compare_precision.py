@@ -46,6 +46,7 @@ def measured(capsys: pytest.CaptureFixture[str], *more: str) -> tuple[list[float
     return [float(number) for number in row.strip("| ").split("|")], printed
 
 
+@pytest.mark.slow
 def test_without_bfloat16_both_runs_are_the_same(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -57,6 +58,7 @@ def test_without_bfloat16_both_runs_are_the_same(
     assert gap == apart == 0
 
 
+@pytest.mark.slow
 def test_with_bfloat16_they_differ_a_little_and_the_pictures_are_kept(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

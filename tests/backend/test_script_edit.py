@@ -199,6 +199,7 @@ def test_a_folder_that_takes_nothing_is_said_before_the_work(
     assert "running" not in said.out
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 def test_ctrl_c_cancels_the_job_and_says_so(
     slow_connection: Path, frames: Path, tmp_path: Path
@@ -238,6 +239,7 @@ def test_the_folder_of_a_backend_that_runs_is_left_alone(
     assert connection.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 def test_a_backend_of_ones_own_that_dies_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -93,6 +93,7 @@ def test_an_upload_waits_for_room_and_goes_on(client, monkeypatch, tmp_path):
     until(client, lambda event: isinstance(event, JobEvent) and event.event.state == "done")
 
 
+@pytest.mark.slow
 def test_a_script_is_told_and_may_try_again(client, monkeypatch):
     monkeypatch.setattr(transfer, "FULL_DISK_DELAY", 0.3)
     disk = FullDisk(monkeypatch)

@@ -72,6 +72,7 @@ def test_attached_to_a_program_it_ends_with_it(tmp_path):
     assert not (tmp_path / "connection.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 def test_the_keys_stay_the_same(tmp_path):
     seen = []
@@ -84,6 +85,7 @@ def test_the_keys_stay_the_same(tmp_path):
     assert seen[0] == seen[1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 def test_one_folder_one_backend(tmp_path):
     process = start(tmp_path, "--listen", "127.0.0.1:0", "--mock", "ok")
@@ -150,6 +152,7 @@ def test_a_folder_that_takes_nothing(tmp_path, monkeypatch, number, sentence, fu
     assert str(tmp_path) in problem.message
 
 
+@pytest.mark.slow
 def test_cuda_where_there_is_none_is_an_error_not_a_fallback(tmp_path):
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():

@@ -71,6 +71,7 @@ def test_ready_names_the_device(shared, connect):
     assert diary.client.connection == changed
 
 
+@pytest.mark.slow
 def test_a_backend_says_how_busy_it_is(backend, connect, shot):
     diary = connect(backend("stall").connection)
     diary.until(lambda event: isinstance(event, BackendStatus) and event.jobs == 0)
@@ -239,6 +240,7 @@ def test_a_web_server(connect):
     thread.join()
 
 
+@pytest.mark.slow
 @posix
 def test_silence_is_noticed_and_the_client_comes_back(backend, connect, monkeypatch):
     monkeypatch.setattr(link, "PING_EVERY", 0.1)
@@ -329,6 +331,7 @@ def test_a_program_that_forgets_to_close_still_ends(shared):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_what_was_asked_before_the_backend_started_is_done_then(backend, connect, tmp_path):
     one = backend("ok")
     connection = one.connection

@@ -327,6 +327,7 @@ def test_a_result_that_was_finished_wins_over_the_cancel(shared, shot, connect):
     assert not any(isinstance(event, RequestFailed) for event in diary.events)
 
 
+@pytest.mark.slow
 def test_a_script_may_give_up_waiting(backend, shot):
     made = shot()
     with Client(backend("stall").connection) as client:

@@ -61,6 +61,7 @@ def test_the_server_is_killed_in_the_middle_of_a_job(backend, shot, connect):
     assert [e.seq for e in fresh.history(job)] == [e.seq for e in diary.history(job)]
 
 
+@pytest.mark.slow
 def test_a_script_hears_that_the_backend_is_gone_and_back(backend, shot):
     one = backend("stall")
     made, seen = shot(), []
@@ -80,6 +81,7 @@ def test_a_script_hears_that_the_backend_is_gone_and_back(backend, shot):
     assert isinstance(news, ConnectionChanged)  # the queue's readers hear of the link as well
 
 
+@pytest.mark.slow
 def test_the_server_is_killed_in_the_middle_of_an_upload(backend, shot, connect):
     one = backend("ok")
     made, job = shot(4, 1000, 1400), new_job_id()
@@ -95,6 +97,7 @@ def test_the_server_is_killed_in_the_middle_of_an_upload(backend, shot, connect)
     assert min(counts[1:]) > 0  # what had arrived was not sent again
 
 
+@pytest.mark.slow
 def test_a_clean_stop_lets_the_job_go_on_at_the_next_start(backend, shot, connect):
     one = backend("stall")
     made, job = shot(), new_job_id()
@@ -111,6 +114,7 @@ def test_a_clean_stop_lets_the_job_go_on_at_the_next_start(backend, shot, connec
     gap_free(diary, job)
 
 
+@pytest.mark.slow
 def test_a_job_that_kills_the_server_again_and_again_is_given_up(backend, shot, connect):
     one = backend("stall")
     made, job = shot(), new_job_id()
@@ -125,6 +129,7 @@ def test_a_job_that_kills_the_server_again_and_again_is_given_up(backend, shot, 
     gap_free(diary, job)
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_fails_its_job_alone(backend, shot, connect):
     one = backend("crash")
     made, first, second = shot(), new_job_id(), new_job_id()
@@ -139,6 +144,7 @@ def test_a_worker_that_dies_fails_its_job_alone(backend, shot, connect):
     assert diary.client.connection.state == "ready"
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_fails_its_job_alone(backend, shot, connect):
     one = backend("stall")
     made, job = shot(), new_job_id()
@@ -152,6 +158,7 @@ def test_a_worker_that_is_killed_fails_its_job_alone(backend, shot, connect):
     diary.until_state(other, "running")
 
 
+@pytest.mark.slow
 def test_the_same_worker_takes_one_job_after_another(backend, shot, connect):
     one = backend("ok")
     made = shot()
@@ -162,6 +169,7 @@ def test_the_same_worker_takes_one_job_after_another(backend, shot, connect):
     assert one.workers() == before
 
 
+@pytest.mark.slow
 def test_a_worker_that_does_not_hear_the_cancel_is_killed(backend, shot, connect):
     one = backend("deaf")
     made, job = shot(), new_job_id()
@@ -175,6 +183,7 @@ def test_a_worker_that_does_not_hear_the_cancel_is_killed(backend, shot, connect
     diary.until_state(other, "running")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["fail", "bug", "half"])
 def test_a_method_that_fails(backend, shot, kind):
     one = backend(kind)
@@ -193,6 +202,7 @@ def test_a_method_that_fails(backend, shot, kind):
             assert problem.code == "mock_failure"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_no_worker_outlives_its_server(backend, shot, connect, how):
     one: Backend = backend("deaf")
@@ -206,6 +216,7 @@ def test_no_worker_outlives_its_server(backend, shot, connect, how):
     assert gone(worker)
 
 
+@pytest.mark.slow
 def test_a_database_that_was_lost_takes_the_job_anew(backend, shot, connect):
     one = backend("stall")
     made, job = shot(), new_job_id()
@@ -220,6 +231,7 @@ def test_a_database_that_was_lost_takes_the_job_anew(backend, shot, connect):
     assert diary.until_state(job, "done").result is not None
 
 
+@pytest.mark.slow
 def test_hours_of_history_are_caught_up_with_in_a_moment(tmp_path, backend, shot, connect):
     job, steps = new_job_id(), 6000
     journal = Journal(tmp_path / "data" / "journal.sqlite")
