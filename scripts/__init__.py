@@ -1,1 +1,1 @@
-"""Things to run: demo, edit, benchmark, build, train."""
+"""Programs to run from a checkout: the command line, the demo, builds, measurements, training."""

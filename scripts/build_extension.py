@@ -1,10 +1,10 @@
-"""Build the Blender extension: one zip a platform, with the protocol and every wheel inside.
+"""Build the Blender extension: one zip per platform, with the protocol and all wheels inside.
 
     python -m scripts.build_extension [--platforms linux-x64 ...] [--out dist] [--legacy]
 
-A zip installs offline in Blender 4.2 to 5.2: Blender picks the wheels of its own Python (3.11
-until 5.0, 3.13 from 5.1 on). --legacy builds add-ons of the old kind too, for Blender before 4.2
-(Python 3.10 until 4.0, 3.11 in 4.1), with the packages unpacked inside.
+A zip installs offline in Blender 4.2 to 5.2: Blender picks the wheels for its own Python (3.11 up
+to 5.0, 3.13 from 5.1 on). --legacy also builds add-ons for Blender before 4.2 (Python 3.10 up to
+4.0, 3.11 in 4.1), with the packages unpacked inside.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MANIFEST = "blender_manifest.toml"
 PACKAGES = ("pyzmq", "msgpack", "msgspec")
 PYTHONS = ("3.11", "3.13")
 LEGACY_PYTHONS = ("3.10", "3.11")
-# Newest tag first; pip takes any older one that the machine of that tag also runs.
+# Newest tag first; pip accepts older ones that the same machine can run.
 TAGS = {
     "linux-x64": ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux2014_x86_64"),
     "macos-arm64": ("macosx_11_0_arm64", "macosx_11_0_universal2", "macosx_10_15_universal2"),
@@ -38,18 +38,18 @@ _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Build what was asked for; prints every zip's path and size."""
+    """Build the zips, and print the path and size of each."""
     options = _parser().parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     for platform in options.platforms:
-        _tell(build(platform, options.out))
+        _report(build(platform, options.out))
         if options.legacy:
-            _tell(build_legacy(platform, options.out))
+            _report(build_legacy(platform, options.out))
     return 0
 
 
 def build(platform: str, out: Path) -> Path:
-    """The extension for one platform, validated with Blender's own tool where bpy is installed."""
+    """Build the extension for one platform; Blender's own tool validates it if bpy is installed."""
     with tempfile.TemporaryDirectory(prefix="text2live-build-") as scratch:
         source = Path(scratch) / "text2live"
         copy_sources(source)
@@ -59,7 +59,7 @@ def build(platform: str, out: Path) -> Path:
         manifest.write_text(manifest_for(platform, wheels, manifest.read_text("utf-8")), "utf-8")
         tool = blender_tool()
         if tool is None:
-            print("Not validated: no bpy module was found, here or in .venv-blender.")
+            print("Not validated: there is no bpy module, here or in .venv-blender.")
         else:
             _run(sys.executable, str(tool), "validate", str(source))
         version = re.search(r'^version = "(.+)"$', manifest.read_text("utf-8"), re.MULTILINE)
@@ -70,7 +70,7 @@ def build(platform: str, out: Path) -> Path:
 
 
 def build_legacy(platform: str, out: Path) -> Path:
-    """An add-on of the old kind: the packages unpacked inside, the files in one folder."""
+    """Build an add-on for Blender before 4.2: one folder, with the packages unpacked inside."""
     with tempfile.TemporaryDirectory(prefix="text2live-build-") as scratch:
         source = Path(scratch) / "text2live"
         copy_sources(source)
@@ -87,13 +87,13 @@ def build_legacy(platform: str, out: Path) -> Path:
 
 
 def copy_sources(target: Path) -> None:
-    """The add-on with the protocol inside."""
+    """Copy the add-on, with the protocol inside."""
     shutil.copytree(ADDON, target, ignore=_LEFT_OUT)
     shutil.copytree(PROTOCOL, target / "protocol", ignore=_LEFT_OUT)
 
 
 def download_wheels(platform: str, pythons: Sequence[str], folder: Path) -> list[str]:
-    """Fetch the wheels of every Python that is wanted; names in order."""
+    """Download the wheels for these Pythons; returns their names, sorted."""
     for python in pythons:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         command += ["--disable-pip-version-check", "--only-binary", ":all:", "--dest", str(folder)]
@@ -104,7 +104,7 @@ def download_wheels(platform: str, pythons: Sequence[str], folder: Path) -> list
 
 
 def check_wheels(names: Sequence[str], pythons: Sequence[str]) -> None:
-    """Refuse a set of wheels that leaves a Python without a package."""
+    """Exit if a Python lacks the wheel of a package."""
     for python in pythons:
         minor = int(python.split(".")[1])
         for package in PACKAGES:
@@ -113,7 +113,7 @@ def check_wheels(names: Sequence[str], pythons: Sequence[str]) -> None:
                 tag == f"cp3{minor}" or (abi == "abi3" and int(tag[3:]) <= minor)
                 for tag, abi in tags
             ):
-                raise SystemExit(f"There is no wheel of {package} for Python {python}: {names}")
+                raise SystemExit(f"{package} has no wheel for Python {python}: {names}")
 
 
 def manifest_for(platform: str, wheels: list[str], text: str) -> str:
@@ -126,12 +126,12 @@ def manifest_for(platform: str, wheels: list[str], text: str) -> str:
         flags=re.MULTILINE,
     )
     if count != 1:
-        raise SystemExit(f"{MANIFEST} must have one line of platforms.")
+        raise SystemExit(f"{MANIFEST} must have exactly one line that starts with platforms.")
     return text
 
 
 def pack(source: Path, target: Path, inside: str) -> None:
-    """Zip a folder, the same bytes for the same files."""
+    """Zip a folder. The same files give the same bytes."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(p for p in source.rglob("*") if p.is_file()):
             name = inside + path.relative_to(source).as_posix()
@@ -142,7 +142,7 @@ def pack(source: Path, target: Path, inside: str) -> None:
 
 
 def blender_tool() -> Path | None:
-    """Blender's extension tool out of a bpy module: this Python's, or .venv-blender's."""
+    """Blender's extension tool in the bpy module of this Python or of .venv-blender, or None."""
     spec = importlib.util.find_spec("bpy")
     roots = [Path(spec.origin).parent] if spec and spec.origin else []
     roots += (REPOSITORY / ".venv-blender").glob("lib/python*/site-packages/bpy")
@@ -153,14 +153,30 @@ def blender_tool() -> Path | None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(prog="python -m scripts.build_extension")
-    result.add_argument("--platforms", nargs="+", choices=sorted(TAGS), default=sorted(TAGS))
-    result.add_argument("--out", type=Path, default=REPOSITORY / "dist")
-    result.add_argument("--legacy", action="store_true", help="also for Blender before 4.2")
+    result = argparse.ArgumentParser(
+        prog="python -m scripts.build_extension", description="Build the Blender extension."
+    )
+    result.add_argument(
+        "--platforms",
+        nargs="+",
+        choices=sorted(TAGS),
+        default=sorted(TAGS),
+        help="platforms to build for (default: all)",
+    )
+    result.add_argument(
+        "--out",
+        type=Path,
+        default=REPOSITORY / "dist",
+        metavar="DIR",
+        help="folder for the zips (default: dist/)",
+    )
+    result.add_argument(
+        "--legacy", action="store_true", help="also build add-ons for Blender before 4.2"
+    )
     return result
 
 
-def _tell(path: Path) -> None:
+def _report(path: Path) -> None:
     print(f"{path}  {path.stat().st_size / 1e6:.2f} MB")
 
 

@@ -1,4 +1,4 @@
-"""The demo: make the clip, start a backend, ask for an edit, write demo_out/."""
+"""The demo: make a clip, start a backend, run an edit, write demo_out/."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PROMPT, SOURCE = "a golden swan", "a blue swan"
 
 
 def main() -> int:
-    """Run the demo with its defaults; extra arguments go to scripts.edit and win."""
+    """Run the demo. Extra arguments go to scripts.edit and override the demo's own."""
     out = Path("demo_out")
     with tempfile.TemporaryDirectory(prefix="text2live-demo-") as data:
         print("Making the demo clip")

@@ -1,7 +1,7 @@
-"""Make the synthetic demo clip: a knitted swan glides past a brick wall, with its ground truth.
+"""Make the synthetic demo clip, a knitted swan that glides past a brick wall, and its ground truth.
 
-Every pixel's place on its layer is a closed formula, so what a decomposition should find is known
-exactly: alpha, layer coordinates, and where any painted point goes.
+Each pixel's position on its layer is a closed formula, so the ideal decomposition is known exactly:
+alpha, layer coordinates, and where any painted point moves.
 
     python -m scripts.make_clip --out DIR [--frames 30 --height 216 --width 384 --seed 0]
 """
@@ -43,9 +43,9 @@ EYE = (0.258, 0.160)
 
 @dataclass(frozen=True)
 class Motion:
-    """Where things are, as formulas of time; pixels are (x, y) with pixel centres at +0.5.
+    """Positions as formulas of time. Pixels are (x, y), with pixel centres at +0.5.
 
-    Speeds do not depend on the clip's length; every path is bounded, so long clips stay in view.
+    Speeds do not depend on the clip's length. Every path is bounded, so long clips stay in view.
     """
 
     height: int
@@ -62,7 +62,7 @@ class Motion:
         return unit + self._bend(unit, t) if layer == "foreground" else unit
 
     def to_pixel(self, uv: F64, t: float, layer: LayerName) -> F64:
-        """Inverse of to_layer. The bend is undone by fixed-point iteration (it contracts ~8×)."""
+        """Inverse of to_layer. Fixed-point iteration inverts the bend (it contracts ~8×)."""
         unit = uv.copy()
         if layer == "foreground":
             for _ in range(16):
@@ -102,7 +102,7 @@ class Motion:
 
 @dataclass(frozen=True)
 class SyntheticClip:
-    """The clip and its truth.
+    """The clip and its ground truth.
 
     frames: uint8 [T,H,W,3] sRGB. alpha: float32 [T,H,W], antialiased 0..1.
     fg_uv, bg_uv: float32 [T,H,W,2], the layer coordinates (x, y) of each pixel centre; the layer's
@@ -120,10 +120,10 @@ class SyntheticClip:
         return np.where(self.alpha >= 0.5, 255, 0).astype(np.uint8)
 
     def track(self, points_xy: F64, t0: int, t1: int, layer: LayerName) -> F64:
-        """Where points painted on a layer at frame t0 land at frame t1.
+        """Where points painted on a layer at frame t0 are at frame t1.
 
-        points_xy: [N,2] in pixels, pixel centres at +0.5. Occlusion and the frame's edge are not
-        considered. Returns float64 [N,2].
+        points_xy: [N,2] in pixels, pixel centres at +0.5. Ignores occlusion and the frame's edge.
+        Returns float64 [N,2].
         """
         uv = self.motion.to_layer(np.asarray(points_xy, np.float64), t0, layer)
         return self.motion.to_pixel(uv, t1, layer)
@@ -132,7 +132,7 @@ class SyntheticClip:
 def make_clip(
     frames: int = 30, height: int = 216, width: int = 384, seed: int = 0
 ) -> SyntheticClip:
-    """Render the clip. The seed changes yarn, bricks and the phase of the motion."""
+    """Render the clip. The seed changes the yarn, the bricks and the phase of the motion."""
     rng = np.random.default_rng(seed)
     motion = Motion(height, width, phase=float(rng.uniform(0, 0.8)))
     side = int(SWAN * height * SUPERSAMPLE)
@@ -195,7 +195,7 @@ def _outline(points: list[tuple[float, float]], side: int) -> F32:
 
 
 def _relief(shape: F32, reach: float) -> F32:
-    """Light on a padded shape, lit from the upper left: about −1..1, 0 where it is flat."""
+    """Shading of a padded shape, lit from the upper left: about −1..1, 0 where it is flat."""
     height = np.zeros_like(shape)
     for k in (0.35, 0.7, 1.4):
         height += cv2.GaussianBlur(shape, (0, 0), reach * k)
@@ -210,7 +210,7 @@ def _swan(side: int, rng: np.random.Generator) -> F32:
     beak = body * _outline(BEAK, side)
     y, x = np.mgrid[:side, :side].astype(np.float32) / side
 
-    # Stitches: columns of V shapes; heathered yarn and dark flecks keep them from repeating.
+    # Stitches are columns of V shapes; heathered yarn and dark flecks keep them from repeating.
     column = x * 34 + 0.4 * _noise(side, side, side / 5, rng)
     across = np.abs(column - np.floor(column) - 0.5) * 2
     row = y * 40 + 0.62 * across + 0.3 * _noise(side, side, side / 5, rng)
@@ -243,7 +243,7 @@ def _swan(side: int, rng: np.random.Generator) -> F32:
 
 
 def _wall(height: int, width: int, rng: np.random.Generator) -> F32:
-    """The wall, RGB float32 [height,width,3]: bricks that all differ, in rough mortar."""
+    """The wall, RGB float32 [height,width,3]: bricks that are all different, in rough mortar."""
     rows = 15
     tall = height / rows
     long = tall * 2.35
@@ -279,7 +279,7 @@ def _wall(height: int, width: int, rng: np.random.Generator) -> F32:
 
 
 def write_clip(clip: SyntheticClip, folder: Path) -> None:
-    """Write frames/%05d.png and masks/%05d.png (0 or 255) into a folder."""
+    """Write frames/%05d.png and masks/%05d.png (0 or 255) to a folder."""
     for name in ("frames", "masks"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for t, (frame, mask) in enumerate(zip(clip.frames, clip.masks(), strict=True)):
@@ -289,12 +289,19 @@ def write_clip(clip: SyntheticClip, folder: Path) -> None:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description="Make the synthetic demo clip.")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write into")
-    parser.add_argument("--frames", type=int, default=30)
-    parser.add_argument("--height", type=int, default=216)
-    parser.add_argument("--width", type=int, default=384)
-    parser.add_argument("--seed", type=int, default=0)
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.make_clip", description="Make the synthetic demo clip."
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for frames/ and masks/"
+    )
+    for name, default, text in (
+        ("--frames", 30, "number of frames"),
+        ("--height", 216, "height in pixels"),
+        ("--width", 384, "width in pixels"),
+        ("--seed", 0, "random seed"),
+    ):
+        parser.add_argument(name, type=int, default=default, help=f"{text} (default: %(default)s)")
     args = parser.parse_args()
     write_clip(make_clip(args.frames, args.height, args.width, args.seed), args.out)
     print(f"{args.frames} frames of {args.width}x{args.height} in {args.out}")

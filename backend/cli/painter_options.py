@@ -9,24 +9,30 @@ from protocol.painters import declared, packed_settings, settings_type
 
 
 def add_painter_options(p: argparse.ArgumentParser, painter: str) -> None:
-    """An option for every setting; those not given keep their defaults."""
+    """Add an option for every setting of a painter."""
     group = p.add_argument_group(f"painter {painter}")
     for one in declared(painter):
         option = f"--{one.name.replace('_', '-')}"
-        words = one.description.replace("%", "%%")
+        help = _as_clause(one.description)
         if one.kind == "texts":
-            group.add_argument(option, action="append", default=[], help=words)
+            group.add_argument(option, action="append", default=[], metavar="TEXT", help=help)
         elif one.kind == "number":
-            words = f"{words} ({one.least:g} to {one.most:g})"
-            group.add_argument(option, type=float, default=one.default, help=words)
+            default = "" if one.default is None else f", default: {one.default:g}"
+            help = f"{help} ({one.least:g} to {one.most:g}{default})"
+            group.add_argument(option, type=float, default=one.default, help=help)
         else:
-            choices = "; ".join(f"{name}: {text}" for name, text in one.choices.items())
-            words = f"{words}. {choices}"
-            group.add_argument(option, default=one.default, help=words)
+            choices = "; ".join(f"{name}: {_as_clause(text)}" for name, text in one.choices.items())
+            help = f"{help}. {choices} (default: {one.default})"
+            group.add_argument(option, default=one.default, help=help)
+
+
+def _as_clause(text: str) -> str:
+    """A description of the panel as help on the command line, which starts in lower case."""
+    return f"{text[:1].lower()}{text[1:]}".replace("%", "%%")
 
 
 def painter_settings(args: argparse.Namespace, painter: str) -> dict[str, Any]:
-    """The settings that were given, as an edit job carries them; the job's check judges them."""
+    """The painter's settings as an edit job carries them. The check of the job validates them."""
     given: dict[str, Any] = {}
     for one in declared(painter):
         value = getattr(args, one.name)
