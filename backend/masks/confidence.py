@@ -24,7 +24,7 @@ PHASE = "Checking the mask"
 DOUBTFUL = 0.5  # confidence below which a note is sent
 NAMED = 3  # most frames that a note names
 SAMPLES = 700  # pixels per side whose colours are compared
-PICTURE = 512  # longest side of a preview, pixels
+PREVIEW = 512  # longest side of a preview, pixels
 NO_OPINION = 0.7  # a measure without evidence
 
 
@@ -198,7 +198,7 @@ def report_doubtful(
 
 def outlined(frame: NDArray[np.uint8], mask: Mask) -> NDArray[np.uint8]:
     """The frame with the mask's outline drawn: uint8 [h,w,3], long side at most 512."""
-    scale = min(1.0, PICTURE / max(mask.shape))
+    scale = min(1.0, PREVIEW / max(mask.shape))
     size = (max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale)))
     out = np.ascontiguousarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
     inside = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)

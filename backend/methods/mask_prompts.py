@@ -16,8 +16,8 @@ from backend.context import Context
 from backend.edit.config import EditConfig
 from backend.masks.prompts import MaskPrompts, Relevancy
 from backend.masks.resolve import resolve_masks
+from backend.masks.segmenters import load_segmenter
 from backend.masks.segmenters.base import Click
-from backend.masks.segmenters.load import load_segmenter
 from backend.motion.flow import F32, Flows
 from protocol.jobs import OBJECTS, JobError, Masks
 from protocol.layers import of_object, suffix

@@ -16,8 +16,8 @@ from backend.masks.boxes import BACKGROUND, NOTHING, OBJECT, Boxed, from_box, re
 from backend.masks.carry import carry
 from backend.masks.grabcut import cut
 from backend.masks.prompts import MaskPrompts
+from backend.masks.segmenters import load_segmenter
 from backend.masks.segmenters.base import Click, Segmented, SegmenterPrompts
-from backend.masks.segmenters.load import load_segmenter
 from backend.motion import flow
 from backend.progress import Cancelled, Silent
 from protocol.jobs import JobError

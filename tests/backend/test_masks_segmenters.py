@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from backend.masks.segmenters import maskrcnn
+from backend.masks.segmenters import load_segmenter, maskrcnn
 from backend.masks.segmenters.base import Click, SegmenterPrompts
-from backend.masks.segmenters.load import load_segmenter
 from backend.progress import Cancelled, Silent
 from protocol.jobs import JobError
 

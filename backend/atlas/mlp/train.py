@@ -158,7 +158,7 @@ class Trainer:
         return torch.cat([c for c, _ in out]), torch.cat([a for _, a in out])
 
     def preview(self, report: Reporter) -> NDArray[np.uint8]:
-        """The middle frame as the networks explain it, small: uint8 [h,w,3]."""
+        """The middle frame as the networks render it, small: uint8 [h,w,3]."""
         clip = self.clip
         scale = min(1.0, PREVIEW_SIDE / max(clip.height, clip.width))
         h, w = max(1, round(clip.height * scale)), max(1, round(clip.width * scale))
