@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -23,7 +23,13 @@ RECIPES: tuple[str, ...] = get_args(Recipe)
 
 
 class PainterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of every painter's settings. A field is a text list, a number or a choice."""
+    """Base of every painter's settings. A field is a text list, a float or a choice.
+
+    label, summary: the painter's name and what it does, as controls show them.
+    """
+
+    label: ClassVar[str] = ""
+    summary: ClassVar[str] = ""
 
     def for_background(self) -> PainterSettings:
         """These settings for the background of an edit of both layers, with a prompt of its own."""
@@ -32,6 +38,9 @@ class PainterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 class Text2LiveSettings(PainterSettings, frozen=True):
     """Text2LIVE: a generator trained against a text-image model paints the layer."""
+
+    label: ClassVar[str] = "Text2LIVE"
+    summary: ClassVar[str] = "Train a generator on the shot, guided by a text-image model"
 
     screen: Annotated[
         tuple[str, ...],
@@ -123,7 +132,9 @@ def _setting(name: str, default: Any, hint: Any) -> Setting:
         return Setting(
             name, "number", default, title, description, meta.ge, meta.le, optional=optional
         )
-    return Setting(name, "texts", default, title, description)
+    if kind == tuple[str, ...]:
+        return Setting(name, "texts", default, title, description)
+    raise TypeError(f"the setting {name} is no list of texts, float or choice, but {kind}")
 
 
 def settings_type(painter: str) -> type[PainterSettings]:

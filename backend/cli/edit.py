@@ -9,21 +9,27 @@ from backend import media
 from backend.cli.arrays import JobArrays
 from backend.cli.mask_options import behind_of, masks_of
 from backend.cli.options import add_clip_options
-from backend.cli.painter_options import add_painter_options, painter_settings
+from backend.cli.painter_options import (
+    DEFAULT_PAINTER,
+    add_painter_options,
+    chosen_painter,
+    painter_settings,
+)
 from backend.cli.program import exit_status, program_name
 from backend.cli.run_job import make_layer
 from protocol.jobs import BOTH, LAYERS, ClipModel, EditJob, Result
 from protocol.validate import check
 
-PAINTER = "text2live"
 
+def parser(painter: str = DEFAULT_PAINTER) -> argparse.ArgumentParser:
+    """The command line of text2live-edit and ``python -m scripts.edit``, with a painter's options.
 
-def parser() -> argparse.ArgumentParser:
-    """The command line of text2live-edit and ``python -m scripts.edit``."""
+    Raises JobError("unknown_painter").
+    """
     p = argparse.ArgumentParser(prog=program_name("scripts.edit"), description=__doc__)
     p.add_argument("frames", type=Path, help="folder of images, one image, or a movie")
     _add_texts(p)
-    _add_edit(p)
+    _add_edit(p, painter)
     add_clip_options(p, layers=(*LAYERS, BOTH))
     return p
 
@@ -44,14 +50,14 @@ def _add_texts(p: argparse.ArgumentParser) -> None:
         )
 
 
-def _add_edit(p: argparse.ArgumentParser) -> None:
+def _add_edit(p: argparse.ArgumentParser, painter: str) -> None:
     p.add_argument(
         "--after",
         default="",
         metavar="JOB",
         help="continue from this finished edit of the same clip, in a third of the steps",
     )
-    add_painter_options(p, PAINTER)
+    add_painter_options(p, painter)
     model = p.add_argument_group("text-image model")
     model.add_argument(
         "--model",
@@ -69,8 +75,7 @@ def _add_edit(p: argparse.ArgumentParser) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one edit. Returns 0 when the layer is written, 2 after an error, 130 after Ctrl-C."""
-    args = parser().parse_args(argv)
-    return exit_status(lambda: run(args))
+    return exit_status(lambda: run(parser(chosen_painter(argv)).parse_args(argv)))
 
 
 def run(args: argparse.Namespace) -> Result:
@@ -85,8 +90,8 @@ def run(args: argparse.Namespace) -> Result:
         avoid=tuple(args.avoid),
         background=tuple(args.background),
         background_source=tuple(args.background_source),
-        painter=PAINTER,
-        settings=painter_settings(args, PAINTER),
+        painter=args.painter,
+        settings=painter_settings(args, args.painter),
         after=args.after,
         masks=masks_of(args, arrays),
         behind=behind_of(args, arrays),

@@ -5,11 +5,25 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from protocol.painters import declared, packed_settings, settings_type
+from protocol.painters import PAINTER_SETTINGS, declared, packed_settings, settings_type
+
+DEFAULT_PAINTER = next(iter(PAINTER_SETTINGS))
+
+
+def chosen_painter(argv: list[str] | None) -> str:
+    """The painter that the words of a command line name, read before its options are known."""
+    p = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    p.add_argument("--painter", default=DEFAULT_PAINTER)
+    painter: str = p.parse_known_args(argv)[0].painter
+    return painter
 
 
 def add_painter_options(p: argparse.ArgumentParser, painter: str) -> None:
-    """Add an option for every setting of a painter."""
+    """--painter, and an option for every setting of this one. Raises JobError unknown_painter."""
+    names = ", ".join(PAINTER_SETTINGS)
+    p.add_argument(
+        "--painter", default=painter, help=f"how to paint: {names} (default: {DEFAULT_PAINTER})"
+    )
     group = p.add_argument_group(f"painter {painter}")
     for one in declared(painter):
         option = f"--{one.name.replace('_', '-')}"

@@ -8,9 +8,10 @@ import bpy
 
 from ..blender import compat, runtime
 from ..core.jobs import duration
-from ..core.settings import Kind
+from ..core.settings import Kind, painter_declarations
 from .base import PARENT, InSequencer, field, subject
 from .preferences import longest
+from .properties import painter_choices, painter_property
 
 
 class T2L_PT_edit(InSequencer, bpy.types.Panel):
@@ -45,15 +46,15 @@ class T2L_PT_advanced(InSequencer, bpy.types.Panel):
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: Any) -> None:
-        """More texts, detail, the model and the engine."""
+        """More texts, optional numbers, the model and the engine."""
         scene = compat.sequencer_scene(context)
         if scene is None:
             return
         column, settings = self.layout.column(), scene.text2live
-        for name in ("screen", "region", "avoid", "detail_auto"):
+        draw_painter(column, settings, "texts")
+        for name in ("region", "avoid"):
             field(column, settings, name)
-        if not settings.detail_auto:
-            field(column, settings, "detail", slider=True)
+        draw_painter(column, settings, "number", optional=True)
         for name in ("model", "engine"):
             field(column, settings, name)
 
@@ -69,14 +70,28 @@ def draw_texts(layout: Any, settings: Any) -> None:
 
 
 def draw_choices(layout: Any, settings: Any) -> None:
-    """Kind, layer, quality, strength and seed."""
+    """The painter and its choices, layer, quality, the painter's numbers, seed."""
     column = layout.column()
-    field(column, settings, "recipe", expand=True)
+    if len(painter_choices()) > 1:
+        field(column, settings, "painter")
+    draw_painter(column, settings, "choice")
     if settings.mask_mode != "none":
         field(column, settings, "layer", expand=True)
     field(column, settings, "preset", expand=True)
-    field(column, settings, "strength", slider=True)
+    draw_painter(column, settings, "number")
     field(column, settings, "seed")
+
+
+def draw_painter(column: Any, settings: Any, kind: str, optional: bool = False) -> None:
+    """The settings of one kind that the chosen painter declares."""
+    for one in painter_declarations(settings.painter):
+        if one.kind != kind or one.optional != optional:
+            continue
+        name = painter_property(settings.painter, one.name)
+        if optional:
+            field(column, settings, f"{name}_auto")
+        if not optional or not getattr(settings, f"{name}_auto"):
+            field(column, settings, name, expand=kind == "choice", slider=kind == "number")
 
 
 def draw_start_from(layout: Any, settings: Any) -> None:

@@ -145,6 +145,7 @@ class T2L_PG_settings(bpy.types.PropertyGroup):
             **values,
             **self._collect_mask(),
             kind=kind,
+            painter=self.painter,
             painter_settings=self._collect_painter(),
             paint_frame=self.paint_frame if on_frame else None,
             longest=longest,
@@ -160,20 +161,24 @@ class T2L_PG_settings(bpy.types.PropertyGroup):
 
     def _collect_painter(self) -> dict[str, Any]:
         """The painter's settings; an optional number that is on Auto is None."""
-        return {
-            one.name: None
-            if one.optional and getattr(self, f"{one.name}_auto")
-            else getattr(self, one.name)
-            for one in painter_declarations(Settings.painter)
-        }
+        values: dict[str, Any] = {}
+        for one in painter_declarations(self.painter):
+            name = painter_property(self.painter, one.name)
+            auto = one.optional and getattr(self, f"{name}_auto")
+            values[one.name] = None if auto else getattr(self, name)
+        return values
 
     def _apply_painter(self, settings: Settings) -> None:
-        for one in painter_declarations(settings.painter):
+        declarations = painter_declarations(settings.painter)
+        if declarations:
+            self.painter = settings.painter
+        for one in declarations:
+            name = painter_property(settings.painter, one.name)
             value = settings.painter_settings.get(one.name, _panel_default(one))
             if one.optional:
-                setattr(self, f"{one.name}_auto", value is None)
+                setattr(self, f"{name}_auto", value is None)
             if value is not None:
-                setattr(self, one.name, value)
+                setattr(self, name, value)
 
     def _collect_mask(self) -> dict[str, Any]:
         mode = self.mask_mode
@@ -210,17 +215,34 @@ _WRITTEN_OUT = dict(T2L_PG_settings.__annotations__)
 
 
 def _declared_properties() -> dict[str, Any]:
-    """Properties for the declared settings of a job, and of its painter."""
+    """Properties for the declared settings of a job, and for those of every painter."""
     made = {name: _property(default, one) for name, (default, one) in shown_fields().items()}
-    for one in painter_declarations(Settings.painter):
-        made[one.name] = _painter_property(one)
-        if one.optional:
-            made[f"{one.name}_auto"] = BoolProperty(
-                name=f"Auto {one.title}",
-                description=f"Use the default for {one.title}. Off: set it here",
-                default=one.default is None,
-            )
+    made["painter"] = EnumProperty(
+        name="Painter", description="How to paint the layer", items=painter_choices()
+    )
+    for painter in painters.PAINTER_SETTINGS:
+        for one in painter_declarations(painter):
+            name = painter_property(painter, one.name)
+            made[name] = _painter_property(one)
+            if one.optional:
+                made[f"{name}_auto"] = BoolProperty(
+                    name=f"Auto {one.title}",
+                    description=f"Use the default for {one.title}. Off: set it here",
+                    default=one.default is None,
+                )
     return made
+
+
+def painter_choices() -> list[tuple[str, str, str]]:
+    """The painters, as items of an EnumProperty; the default one first."""
+    known = painters.PAINTER_SETTINGS
+    names = sorted(known, key=lambda name: name != Settings.painter)
+    return [(name, known[name].label or name, known[name].summary) for name in names]
+
+
+def painter_property(painter: str, name: str) -> str:
+    """The property of a painter's setting. Those of the default painter have no prefix."""
+    return name if painter == Settings.painter else f"{painter}_{name}"
 
 
 def _property(default: Any, one: Shown) -> Any:

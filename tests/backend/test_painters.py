@@ -14,6 +14,8 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from backend.atlas.interface import LayeredAtlas
+from backend.cli.edit import parser
+from backend.cli.painter_options import chosen_painter, painter_settings
 from backend.executors.local import LocalExecutor
 from backend.methods import dispatch
 from backend.painters.base import Plan, Run, Task
@@ -209,6 +211,15 @@ def test_a_painters_settings_are_checked_before_anything_is_sent() -> None:
         ("hue", "choice", "Hue"),
         ("words", "texts", "Words"),
     ]
+
+
+def test_the_command_line_offers_the_painters_own_options() -> None:
+    words = ["clip", "--prompt", "x", "--out", "o", "--painter", "toy", "--amount", "0.3"]
+    assert chosen_painter(words) == "toy"
+    args = parser("toy").parse_args(words)
+    assert (args.painter, painter_settings(args, "toy")) == ("toy", {"amount": 0.3})
+    with pytest.raises(SystemExit):
+        parser("text2live").parse_args(words)
 
 
 def test_a_backend_without_the_painter_says_which_it_has(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import pytest
 
@@ -119,3 +119,38 @@ def test_a_newly_declared_setting_is_in_the_panel_and_reaches_the_job(toy_scene:
     spec = job_spec(panel.collect(), (ref,), jobs.Masks(), 24.0)
     assert isinstance(spec, jobs.EditJob)
     assert painters.settings_of(spec) == ToySettings(sparkle=2.5, glow=0.5)
+
+
+@pytest.fixture
+def second_painter(monkeypatch: pytest.MonkeyPatch, movie: Path) -> Iterator[Any]:
+    """A scene of an add-on that knows a second painter, with a setting of a name in use."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    monkeypatch.setitem(painters.PAINTER_SETTINGS, "toy", Brush)
+    studio.enable_addon()
+    yield bpy.context.scene
+    studio.disable_addon()
+
+
+class Brush(painters.PainterSettings, frozen=True):
+    """Another painter's."""
+
+    label: ClassVar[str] = "Brush"
+    strength: Annotated[float, Meta(ge=0, le=1, title="Strength", description="Of a brush")] = 0.5
+
+
+def test_a_second_painter_is_chosen_in_the_panel(second_painter: Any) -> None:
+    panel = second_painter.text2live
+    choices = panel.bl_rna.properties["painter"].enum_items
+    assert [one.name for one in choices] == ["Text2LIVE", "Brush"]
+    assert panel.collect().painter == "text2live"
+    panel.prompt, panel.painter, panel.toy_strength = "a car", "toy", 0.25
+    wanted = panel.collect()
+    assert (wanted.painter, wanted.painter_settings) == ("toy", {"strength": 0.25})
+    ref = jobs.ObjectRef(digest="0" * 64, dtype="uint8", shape=(4, 4, 3))
+    spec = job_spec(wanted, (ref,), jobs.Masks(), 24.0)
+    assert isinstance(spec, jobs.EditJob)
+    assert (spec.painter, spec.settings) == ("toy", {"strength": 0.25})
+    panel.apply(Settings())
+    assert (panel.painter, panel.strength) == ("text2live", 1.0)
+    panel.apply(Settings.from_plain(wanted.to_plain()))
+    assert panel.collect() == wanted
