@@ -33,8 +33,8 @@ class State:
 class Checkpoint:
     """The checkpoint file of one training. Without a path, nothing is saved.
 
-    every: seconds between two saves. report: told when the file cannot be read or written. what: is
-    trained, for sentences.
+    every: seconds between two saves. report: gets a note if the file cannot be read or written.
+    what: the thing that is trained, as notes call it.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Checkpoint:
         return state
 
     def keep(self, make: Callable[[], State], *, now: bool = False) -> None:
-        """Save the state if the last save is old enough, or now; only then is `make` called.
+        """Save the state if the last save is old enough or now is set; `make` is called only then.
 
         If it cannot be written, the artist gets one note, and the training continues.
         """

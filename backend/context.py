@@ -26,7 +26,7 @@ class Context:
     """What a running job has access to: the store, its device, and reports. It is a Reporter.
 
     device: the torch device to compute on. data: the backend's folder. model: the backend's default
-    CLIP model. first_frame: where the current shot starts in the clip, for sentences.
+    CLIP model. first_frame: where the current shot starts in the clip, for notes to the artist.
     """
 
     def __init__(

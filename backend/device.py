@@ -1,4 +1,4 @@
-"""The device that a worker computes on: found by name, never replaced by another; its memory."""
+"""Find a worker's device by name, with no fallback to another, and read its memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MEMINFO = Path("/proc/meminfo")
 def find_device(wanted: str) -> tuple[str, str]:
     """Torch's name of the device, and a readable one. Raises JobError; never falls back."""
     if wanted == "none":
-        return "cpu", "none (no torch: a stand-in makes the layers)"
+        return "cpu", "none (no torch: placeholder layers)"
     import torch
 
     try:

@@ -184,7 +184,7 @@ def composite(frame: Pixels, layer: Pixels) -> Pixels:
 
 
 def lay_over(front: Pixels, back: Pixels) -> Pixels:
-    """Merge two layers, in sRGB: over any frame, the result looks like both in turn.
+    """Merge two layers, in sRGB; over any frame, the result looks like compositing both in turn.
 
     Layers and result are [H,W,4] uint8, straight alpha. Where one layer is transparent, the result
     is exactly the other; where both are, it is 0.
@@ -197,7 +197,7 @@ def lay_over(front: Pixels, back: Pixels) -> Pixels:
     return np.asarray(np.rint(mixed), dtype=np.uint8)
 
 
-def beneath(front: Pixels, back: Pixels) -> Pixels:
+def fill_under(front: Pixels, back: Pixels) -> Pixels:
     """Raise the alpha of the layer behind, so that no seam shows along the front layer's edge.
 
     An object that fills half a pixel has α ½ there, and the layer behind has the other half.

@@ -1,4 +1,4 @@
-"""How long work reports its progress and is cancelled: its only link to the job system."""
+"""Progress reports and cancellation of long-running work: its only link to the job system."""
 
 from __future__ import annotations
 

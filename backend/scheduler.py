@@ -258,7 +258,7 @@ class Scheduler:
     # the clock
 
     def tick(self, now: float) -> None:
-        """Queue what is complete, write held-back progress, start jobs, tick the executor."""
+        """Queue uploaded jobs, write held-back progress, start jobs, tick the executor."""
         self._executor.tick(now)
         for job in [job for job, lacking in self._waiting.items() if not lacking]:
             self._write(job, _state("queued"))

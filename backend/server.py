@@ -124,7 +124,7 @@ class Server:
         return router.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def stop(self) -> None:
-        """Ask the loop to end. Any thread, any signal handler."""
+        """Ask the loop to end. Callable from any thread and any signal handler."""
         self._stopping = True
         self._waker.wake()
 
@@ -133,7 +133,7 @@ class Server:
         self._waker.wake()
 
     def run(self) -> Problem | None:
-        """Serve until stopped. Returns None, or the problem that made it give up by itself."""
+        """Serve until stopped. Returns None, or the problem that made the server give up."""
         poller = zmq.Poller()
         for one in (self._router, self._zap, self._waker):
             poller.register(one, zmq.POLLIN)
@@ -166,7 +166,7 @@ class Server:
         self._journal.close()
 
     def _authenticate(self) -> None:
-        """Answer libzmq whether a client's key may connect (RFC 27/ZAP)."""
+        """Tell libzmq whether a client's key may connect (RFC 27/ZAP)."""
         version, request, _domain, _address, _route, mechanism, *credentials = (
             self._zap.recv_multipart()
         )

@@ -78,7 +78,7 @@ class Client:
         self._name = name
         self._commands: SimpleQueue[Callable[[OpenRequests], None]] = SimpleQueue()
         self._halts: SimpleQueue[tuple[threading.Event, threading.Event]] = SimpleQueue()
-        self._go_on = threading.Event()  # ends the halt that the thread is in
+        self._go_on = threading.Event()  # ends the current halt of the thread
         self._lock = threading.Lock()
         self._listeners: list[tuple[Callable[[ClientEvent], bool], SimpleQueue[ClientEvent]]] = []
         self._status = ConnectionChanged("connecting")
@@ -288,7 +288,7 @@ class Client:
             self._stand_still()
 
     def _stand_still(self) -> None:
-        """Serve one halt, if any; only one per loop, so that the link stays alive in between."""
+        """Pause for one requested halt, if any; only one per loop, to keep the link alive."""
         with suppress(Empty):
             stands, self._go_on = self._halts.get_nowait()
             stands.set()

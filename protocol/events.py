@@ -42,7 +42,7 @@ class BackendStatus:
 
 @dataclass(frozen=True)
 class Uploading:
-    """How many bytes of a job's objects the backend holds. Not emitted if it lacked none."""
+    """How many bytes of a job's objects the backend holds. Not emitted if none were missing."""
 
     job_id: str
     sent: int

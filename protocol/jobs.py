@@ -156,7 +156,7 @@ class ClipJob(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def object_texts(self) -> tuple[str, ...]:
-        """Texts to find the front object by if its masks have none."""
+        """Texts that locate the front object if its masks have none."""
         return ()
 
     @property
@@ -213,7 +213,7 @@ class EditJob(ClipJob, frozen=True, kw_only=True, tag_field="kind", tag="edit"):
     @property
     def object_texts(self) -> tuple[str, ...]:
         """The texts of the edit's region, or else of its source."""
-        return texts_of_place(self.region, self.source)
+        return region_texts(self.region, self.source)
 
 
 class PaintJob(ClipJob, frozen=True, kw_only=True, tag_field="kind", tag="paint"):
@@ -245,7 +245,7 @@ class PaintJob(ClipJob, frozen=True, kw_only=True, tag_field="kind", tag="paint"
         return (self.image,)
 
 
-def texts_of_place(region: tuple[str, ...], source: tuple[str, ...]) -> tuple[str, ...]:
+def region_texts(region: tuple[str, ...], source: tuple[str, ...]) -> tuple[str, ...]:
     """The texts that say where an edit belongs: its region, or else its source."""
     return region or source
 

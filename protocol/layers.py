@@ -19,7 +19,7 @@ def layers_of(count: int) -> tuple[str, ...]:
 
 
 def suffix(number: int) -> str:
-    """The end of names that belong to an object, counted from 1: nothing, ``_2``, ``_3``."""
+    """The suffix of an object's names, by its number counted from 1: empty, ``_2``, ``_3``."""
     return f"_{number}" if number > 1 else ""
 
 
@@ -28,7 +28,7 @@ def about(text: str, number: int, count: int) -> str:
     return f"Object {number} ({OBJECTS[number - 1]}): {text}" if count > 1 else text
 
 
-def of_object(error: JobError, number: int, count: int) -> JobError:
+def error_of_object(error: JobError, number: int, count: int) -> JobError:
     """An error about one object's masks; names the object if there are several.
 
     ``no_foreground`` becomes ``no_foreground_2`` or ``no_foreground_3`` for further objects.

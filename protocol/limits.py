@@ -1,4 +1,4 @@
-"""Sizes and counts, in one place: what a message, an object and a job may be."""
+"""Limits on the sizes and counts of messages, objects and jobs, in one place."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 PROTOCOL = 1  # major version: both ends must share one
 MINOR = 1
-NEEDED_MINOR = 1  # of a backend: before it, an edit named no painter
+NEEDED_MINOR = 1  # lowest minor version of a backend; in older ones an edit names no painter
 
 KIB = 1024
 MIB = 1024 * KIB

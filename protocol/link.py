@@ -161,7 +161,7 @@ class Link:
                 self._send(channel, Ping())
 
     def receive(self, now: float) -> Iterator[Packet]:
-        """Handle everything that has arrived; yields what answers no request: events of jobs."""
+        """Handle everything that has arrived; yields packets that answer no request: job events."""
         for channel in CHANNELS:
             for _ in range(64):  # then it is the other channel's turn
                 one = self._sockets.get(channel)

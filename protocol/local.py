@@ -13,7 +13,7 @@ from typing import Any
 def data_folder(
     platform: str = sys.platform, env: Mapping[str, str] = os.environ, home: Path | None = None
 ) -> Path:
-    """The backend's default data folder: $TEXT2LIVE_DATA, else the platform's own place for it."""
+    """The backend's default data folder: $TEXT2LIVE_DATA, else the platform's standard location."""
     if chosen := env.get("TEXT2LIVE_DATA"):
         return Path(chosen)
     home = home or Path.home()

@@ -1,4 +1,4 @@
-"""Every message on the wire, as a type. Its name there is its tag, under ``t`` in the header."""
+"""Every message on the wire, as a type. Its tag is its name, sent as ``t`` in the header."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class PainterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     summary: ClassVar[str] = ""
 
     def for_background(self) -> PainterSettings:
-        """These settings for the background of an edit of both layers, with a prompt of its own."""
+        """These settings for the background, if an edit of both layers gives it its own prompt."""
         return self
 
 
@@ -55,7 +55,7 @@ class Text2LiveSettings(PainterSettings, frozen=True):
             title="Kind",
             description="The kind of change",
             extra={
-                "texture": "A new material or look for a thing, for example: golden swan",
+                "texture": "A new material or look for an object, for example: golden swan",
                 "effect": "Something translucent over it, such as fire, smoke, snow or fog",
                 "style": "A new look for everything, for example: stained glass",
             },

@@ -60,7 +60,7 @@ class Uploads:
         self._loaded: tuple[str, memoryview] | None = None
 
     def add(self, job: str, refs: dict[str, ObjectRef], source: Source) -> None:
-        """Send those of these objects that the backend lacks."""
+        """Send the objects that the backend lacks."""
         if all(upload.job != job for upload in self._queue):
             self._queue.append(_Upload(job, refs, source))
 
@@ -155,7 +155,7 @@ class Uploads:
                 Problem(
                     code="source_failed",
                     message=f"A frame could not be read for sending: {why}",
-                    hint="Send the job again, so that its frames are extracted again.",
+                    hint="Send the job again to extract its frames again.",
                 )
             )
             return False

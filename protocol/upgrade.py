@@ -14,7 +14,7 @@ MOVED = ("screen", "recipe", "strength", "detail")
 
 
 def job_from(fields: object) -> JobSpec:
-    """Convert unpacked msgpack to a job. Raises msgspec.ValidationError if it is none.
+    """Convert unpacked msgpack to a job. Raises msgspec.ValidationError if it is not a job.
 
     Settings that equal their defaults are left out, so that equal jobs compare equal.
     """
@@ -31,7 +31,7 @@ def job_from(fields: object) -> JobSpec:
 
 
 def _upgraded(fields: dict[str, Any]) -> dict[str, Any]:
-    """From protocol 1.0, which had atlas_engine, and Text2LIVE's settings in the edit itself."""
+    """Upgrade from protocol 1.0, which had atlas_engine and Text2LIVE's settings in the edit."""
     if "engine" not in fields and "atlas_engine" in fields:
         fields = {**fields, "engine": fields["atlas_engine"]}
     if fields.get("kind") == "edit" and "painter" not in fields and "settings" not in fields:

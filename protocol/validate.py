@@ -17,7 +17,7 @@ from .jobs import (
     ObjectRef,
     PaintJob,
 )
-from .layers import POINTED, layers_of, objects_of, of_object, one_object_only
+from .layers import POINTED, error_of_object, layers_of, objects_of, one_object_only
 from .limits import GIB, LIMITS, Limits
 from .mask_prompts import check_model, check_prompts, check_words
 from .painters import declared, settings_of
@@ -73,7 +73,7 @@ def check(spec: JobSpec, limits: Limits = LIMITS) -> None:
         try:
             _check_masks(spec, masks, texts, limits)
         except JobError as why:
-            raise of_object(why, number, len(each)) from why
+            raise error_of_object(why, number, len(each)) from why
     if isinstance(spec, PaintJob):
         _check_paint(spec, limits)
     total = sum(ref.nbytes for ref in objects(spec).values())
@@ -110,7 +110,7 @@ def _check_edit(spec: EditJob, limits: Limits) -> None:
         raise JobError(
             "background_unused",
             f"There are texts for the background, but the layer is {spec.layer}.",
-            f"Set the layer to {BOTH}, or use the texts as prompt and source.",
+            f"Set the layer to {BOTH}, or move the texts to prompt and source.",
         )
 
 
@@ -120,13 +120,13 @@ def _check_objects(spec: JobSpec) -> None:
         raise JobError(
             "too_many_objects",
             f"The job has {len(each)} objects; the maximum is {len(OBJECTS)}.",
-            "Leave objects that you do not edit in the background.",
+            "Treat objects that you do not edit as background.",
         )
     if len(each) > 1 and spec.engine == "mlp":
         raise one_object_only()
     for number, masks in enumerate(each, 1):
         if len(each) > 1 and masks.mode not in POINTED:
-            raise of_object(
+            raise error_of_object(
                 JobError(
                     "object_not_pointed_at",
                     "With several objects, each needs its own mask, box, strokes, clicks or text.",

@@ -16,14 +16,14 @@ from backend.atlas.sampling import push_pull, splat
 from backend.progress import Reporter
 from protocol.jobs import JobError
 
-PHASE = "Carrying the paint"
+PHASE = "Mapping the paint"
 TEXELS = 2.0  # per painted pixel, where pixels are shortest in the atlas
 MAX_TEXELS = 2**24  # of one painting: its splat, gradients and pyramid fit in 2 GiB
-MARGIN = 6  # clear texels around the painting, and pixels around the part of the frame used
+MARGIN = 6  # transparent texels around the painting, and pixels around the part of the frame used
 POINTS = 2  # splatted points per pixel side
 KNOWN = 1e-3  # weight a texel must gather for its paint to be known
 SHOWN = 0.1  # visibility of the layer that at least one painted pixel must have
-STEPS = 12  # corrections of the difference to the rendered paint
+STEPS = 12  # sweeps that correct the rendered paint
 GAIN = 1.4  # over-relaxation of a correction
 
 
@@ -124,10 +124,10 @@ def _part(
     uv: [1,h,w,2], used: bool [1,h,w].
     """
     rows, columns = atlas.image(layer).shape[-2:]
-    half = uv.new_tensor([columns / 2, rows / 2])  # to the atlas' own texels, which are square
+    half = uv.new_tensor([columns / 2, rows / 2])  # to the atlas's own texels, which are square
     steps = [steps_along(uv * half, axis)[used] for axis in (2, 1)]
     shortest = torch.minimum(steps[0].norm(dim=-1), steps[1].norm(dim=-1))
-    # The 5th percentile: a few pixels that the map squeezes to nothing must not decide.
+    # The 5th percentile, so that a few pixels that the map squeezes to nothing do not decide.
     density = TEXELS / max(float(shortest.sort().values[len(shortest) // 20]), 1e-3)
     reached = uv[used] * half
     reach = torch.stack([*steps[0].abs().amax(0), *steps[1].abs().amax(0)]).max()
@@ -153,7 +153,7 @@ def _splat_paint(
     total = splat(torch.cat([paint * share, share], 1), uv, size)
     known = (total[:, 4:] > KNOWN).float()
     mean = total[:, :4] / total[:, 4:].clamp(min=KNOWN) * known
-    # Where the map stretches there are texels between the points; beyond the rim is no paint.
+    # Where the map stretches, fill the texels between the points, but paint nothing past the rim.
     painted = known * (total[:, 3:4] > 0)
     region = -F.max_pool2d(-F.max_pool2d(painted, 5, 1, 2), 5, 1, 2)
     return push_pull(mean, known) * region, region

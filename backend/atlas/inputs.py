@@ -1,4 +1,4 @@
-"""What both engines start from: a checked clip, its working size, and blocks held out of colour."""
+"""Inputs of both engines: the checked clip, its working size, and the held-out blocks."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from torch import Tensor
 
 from backend.masks.prompts import MaskPrompts
 from protocol.jobs import OBJECTS, JobError
-from protocol.layers import of_object
+from protocol.layers import error_of_object
 
 MIN_SIDE = 32  # pixels; optical flow needs this much
 BLOCK = 8  # pixels
-MIN_FRAMES = 8  # of a clip with held-out blocks: in shorter ones no other frame fills them
+MIN_FRAMES = 8  # of a clip with held-out blocks; in shorter clips no other frame fills them
 
 
 def check_clip(frames: NDArray[np.uint8], objects: Sequence[MaskPrompts]) -> list[MaskPrompts]:
@@ -46,7 +46,7 @@ def check_clip(frames: NDArray[np.uint8], objects: Sequence[MaskPrompts]) -> lis
                     f"but the frames are {w}×{h}.",
                     "Make the mask at the size of the clip.",
                 )
-                raise of_object(why, number, len(objects))
+                raise error_of_object(why, number, len(objects))
         out.append(replace(one, keys={t: mask.reshape(h, w) for t, mask in one.keys.items()}))
     return out
 

@@ -53,7 +53,7 @@ class LayeredAtlas(Protocol):
         ...
 
     def texture(self, layer: str, t: Tensor) -> Tensor:
-        """The atlas' colours at frames: [B,3,Ha,Wa], or [1,3,Ha,Wa] if they never change."""
+        """The atlas's colours at frames: [B,3,Ha,Wa], or [1,3,Ha,Wa] if they never change."""
         ...
 
     def coverage(self, layer: str) -> Tensor:

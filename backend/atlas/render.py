@@ -33,7 +33,7 @@ def render_layer(
 ) -> Iterator[NDArray[np.uint8]]:
     """Render an RGBA atlas as one RGBA image per frame, at the clip's own size.
 
-    layer: one of the atlas'; alpha is multiplied by its visibility, so the edit stays behind the
+    layer: a layer of the atlas; alpha is multiplied by its visibility, so the edit stays behind the
     objects in front of it. rgba: [1,4,Ha',Wa'], 0..1, straight alpha, any resolution. frames: first
     and last, both included; all by default. window: the part of the atlas that rgba covers, u0 v0
     u1 v1 in −1..1; the rest is transparent. Yields uint8 [H,W,4] sRGB, straight alpha,

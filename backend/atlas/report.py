@@ -1,7 +1,7 @@
-"""Will this shot edit well? Measures that predict an edit's errors, and a report sheet.
+"""Predict how well a shot will edit: measures of an edit's likely errors, and a report sheet.
 
-The PSNR of fitted pixels misleads: an atlas can store what its maps do not explain. What counts are
-pixels that colours were not fitted to, and whether a texel stays on its point, measured by an
+The PSNR of fitted pixels misleads: an atlas can store what its maps do not explain. Two measures
+count: the PSNR of held-out pixels, and whether a texel stays on its point of the scene, by an
 optical flow that the fit did not use.
 """
 

@@ -1,4 +1,4 @@
-"""Look up an atlas, and the transpose: write into one.
+"""Sample an atlas, and the transpose: splat into one.
 
 Grids follow grid_sample with align_corners=False: −1 and 1 are the outer edges of the image.
 """

@@ -1,4 +1,4 @@
-"""Does a texel stay on its point? Unwrap two frames into a layer's atlas and measure what moves.
+"""Texel slip: unwrap two frames into a layer's atlas and measure the motion between them.
 
 Where the maps are right the two images agree. What still moves from one to the other, by an optical
 flow that the fit did not use, is how far a painted pattern slips. Large motions do not matter: the
@@ -41,7 +41,7 @@ def slip(atlas: LayeredAtlas, layer: str, frames: Tensor, start: int, end: int) 
     ys, xs = np.nonzero(known)
     part = np.s_[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
     here, there = (one[part] for one, _ in both)
-    # What only one frame shows must not move.
+    # Texels that only one frame shows are copied to the other, so that they do not seem to move.
     there = np.where(both[1][1][part], there, here)
     here = np.where(both[0][1][part], here, there)
     inside = known[part] > 0
@@ -88,7 +88,7 @@ def _texel_side(atlas: LayeredAtlas, layer: str, t: int) -> float:
 def _unwrapped(
     atlas: LayeredAtlas, layer: str, frames: Tensor, t: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """A frame unwrapped into a layer's atlas, grey, in the atlas' light, and where it is known."""
+    """A frame unwrapped into a layer's atlas, grey, in the atlas's light, and where it is known."""
     at = torch.tensor([t], device=atlas.device)
     h, w = atlas.work
     size = (POINTS * h, POINTS * w)

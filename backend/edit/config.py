@@ -35,7 +35,7 @@ class ViewConfig:
     jitter: float = 0.7
     """Probability of a colour jitter."""
     jitter_strength: float = 0.1
-    """Brightness, contrast, saturation: factors in 1 ± this; hue: turns by ± this circle."""
+    """Brightness, contrast, saturation: factors in 1 ± this; hue: rotation by ± this, in turns."""
     grey: float = 0.15
     """Probability of dropping the colour."""
     fill: float = 1.0
@@ -114,8 +114,8 @@ class EditConfig:
     bootstrap_steps: int = 1000
     """The bootstrap weight falls linearly to 0 over this many steps; 0 switches it off."""
     bootstrap_level: float = 1.0
-    """α that the bootstrap asks for where the edit belongs. Below 1 for half transparent layers: a
-    run that starts opaque stays opaque, as no term pulls it back."""
+    """α that the bootstrap asks for where the edit belongs. Below 1 for semi-transparent layers: a
+    run that starts opaque stays opaque, because no term pulls it back."""
     opaque: float = 0.0
     """Weight of the mean square of what α exceeds opaque_above by. The text alone drives α to 1,
     and the paper's sparsity only makes the layer smaller; this makes it more transparent. Ours."""
@@ -167,7 +167,7 @@ class EditConfig:
     """Probability of a colour jitter of the input."""
     internal_jitter_strength: float = 0.1
     whole_every: int = 75
-    """Every this many steps the whole, unaugmented image (video: the atlas) is an example, too."""
+    """Every this many steps, the whole unaugmented image (video: the atlas) is also an example."""
 
     # --- video ----------------------------------------------------------------------------------
     neighbours: int = 2

@@ -162,7 +162,7 @@ class Criterion:
         """Tokens of the sources; those of a source that recurs are computed once.
 
         They are computed alone: in a batch, their rounding would depend on the other images of the
-        step, and an edit that was resumed would end in different bytes.
+        step, and a resumed edit would give different bytes.
         """
         for one in group:
             if one.name and one.name not in self._tokens:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 # Smallest side of an atlas or frame crop, pixels: less gives the U-Net nothing to halve.
 MIN_CROP = 48
-CELL = 4  # pixels a side of the cells in which a crop's extent is known
+CELL = 4  # side in pixels of the cells whose extents are stored
 VISIBLE = 0.05  # opacity above which a pixel shows the layer
 
 
@@ -111,7 +111,7 @@ class Extents:
         self._cells.append(cells[0].cpu())
 
     def of(self, t: int, window: Window) -> Extent:
-        """What a window of frame t shows of the layer, to within a cell and never less."""
+        """The extent of the layer that a window of frame t shows, rounded outwards to cells."""
         rows, columns = (
             slice(window.top // CELL, -(-window.bottom // CELL)),
             slice(window.left // CELL, -(-window.right // CELL)),

@@ -1,9 +1,9 @@
-"""The footage's own fine detail, given to the layer: feathers, knit, folds, the seams of doors.
+"""Add the footage's own fine detail to the layer: feathers, knit, folds, the seams of doors.
 
-A short run learns no detail of its own, and an opaque layer without any wipes out what was there.
+A short run learns no detail itself, and an opaque layer without detail hides the footage's.
 So the high frequencies of the image's tone are added to the logits of the layer's colours, both in
 training and in the result: the text-image model sees them, and the generator can cancel them where
-a pattern is to replace them. For a clip they are read from the atlas, so that the layer stays one
+a pattern should replace them. For a clip they are read from the atlas, so that the layer stays one
 image. This is ours, not the paper's.
 
 Shapes: B images, C channels, H×W pixels.
@@ -80,7 +80,7 @@ def blurred(x_BCHW: Tensor, sigma: float) -> Tensor:
 
 
 def enlarged(x_BCHW: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Bilinear, without antialiasing: for sizes that are larger or hardly smaller."""
+    """Bilinear resize without antialiasing, to a larger or slightly smaller size."""
     if x_BCHW.shape[-2:] == size:
         return x_BCHW
     return F.interpolate(x_BCHW, size, mode="bilinear", align_corners=False)

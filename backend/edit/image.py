@@ -64,7 +64,7 @@ class Still:
         self.network = setup.generator(max(8, smallest))
 
     def examples(self, step: int) -> list[Example]:
-        """A random crop, and every now and then the whole image."""
+        """A random crop, and at regular intervals the whole image."""
         config, dataset = self.config, self.dataset
         whole = (dataset.whole, "whole", None)
         samples = [self._crop()] if config.internal else [whole]

@@ -50,7 +50,7 @@ def _diverged(step: int, terms: dict[str, Tensor]) -> JobError:
     culprits = [name for name, value in terms.items() if not math.isfinite(float(value))]
     return JobError(
         "diverged",
-        f"The edit broke down at step {step}: {', '.join(culprits) or 'the loss'} is not a number.",
+        f"The edit failed at step {step}: {', '.join(culprits) or 'the loss'} is not a number.",
         "Try another seed or preset; an area of one flat colour cannot be edited.",
         retryable=True,
     )

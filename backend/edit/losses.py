@@ -22,7 +22,7 @@ def spherical_distance(x_VD: Tensor, y_ND: Tensor) -> Tensor:
     The reference's image-text distance. 0 for equal directions, π²/2 for opposite ones.
     """
     gap_VND = F.normalize(x_VD, dim=-1)[:, None] - F.normalize(y_ND, dim=-1)[None]
-    # asin has no slope at 1 and the norm none at 0: stay inside both.
+    # asin is not differentiable at 1, nor the norm at 0: stay away from both.
     half_VN = (gap_VND.square().sum(-1) + 1e-12).sqrt() / 2
     return (2 * half_VN.clamp(max=1 - 1e-6).asin().square()).mean()
 

@@ -51,7 +51,7 @@ def constant(values: tuple[float, ...], device: torch.device) -> Tensor:
 
 
 def fit_size(height: int, width: int, limit: int) -> tuple[int, int]:
-    """The same shape with its long side at most limit, at least 8 pixels a side."""
+    """The size with the same aspect ratio, its long side at most limit, each side at least 8."""
     factor = min(1.0, limit / max(height, width))
     return max(8, round(height * factor)), max(8, round(width * factor))
 

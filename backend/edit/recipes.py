@@ -1,8 +1,8 @@
 """The kinds of edit, as settings on top of a preset. Imports no torch.
 
 ``texture``  another material or look of an object: the preset as it is.
-``effect``   something half transparent over the layer: fire, smoke, snow, fog. Give the layer alone
-             a text (screen: "fire"), or CLIP paints the object once more.
+``effect``   something translucent over the layer: fire, smoke, snow, fog. Give the layer a text of
+             its own (screen: "fire"), or CLIP paints the object again.
 ``style``    the whole layer in another look, with its structure kept.
 
 A layer stays within its object: an effect on an object burns on its surface, inside its outline.
@@ -62,10 +62,11 @@ def with_recipe(config: EditConfig, name: str) -> EditConfig:
 
 
 def _effect(config: EditConfig) -> EditConfig:
-    """Half transparent: α starts at one half everywhere and is kept from filling up.
+    """Translucent: α starts at one half everywhere and is kept from saturating.
 
-    The structure loss keeps what lies below readable. Sparsity clears the layer where the text
-    needs nothing, so that flames stand apart. α is hardly stretched, as soft values are intended.
+    The structure loss keeps the footage below readable. Sparsity makes the layer transparent where
+    the text needs nothing, so that flames stand apart. α is hardly stretched: soft values are
+    intended.
     The footage's detail shows through the layer, so the layer is given none.
     """
     return replace(
@@ -98,19 +99,19 @@ def _style(config: EditConfig) -> EditConfig:
 
 
 def with_bootstrap(config: EditConfig) -> EditConfig:
-    """With a bootstrap; over a third of the run if the preset has none."""
+    """Settings with a bootstrap; it lasts a third of the run if the preset has none."""
     if config.bootstrap and config.bootstrap_steps:
         return config
     return replace(config, bootstrap=10.0, bootstrap_steps=max(1, config.steps // 3))
 
 
 def with_strength(config: EditConfig, strength: float) -> EditConfig:
-    """How far the edit may go: scales the texts' weights up and those that restrain them down.
+    """Scale how far the edit may go: the texts' weights up, the restraining weights down.
 
-    strength: 0.25 to 2; 1 changes nothing. Restraining are structure, sparsity and the prior
-    against opaque layers; below 1 the bootstrap asks for a clearer layer, too. A golden swan, six
-    frames of the demo clip, draft: at 0.25 mean α on the swan is .36 and the frame changes by 4.2
-    of 255, at 1 .93 and 11.7, at 2 .95 and 11.8: an opaque layer gains little.
+    strength: 0.25 to 2; 1 changes nothing. The restraining terms are structure, sparsity and the
+    prior against opaque layers; below 1 the bootstrap also asks for a more transparent layer. For
+    a golden swan (six frames of the demo clip, draft), mean α on the swan is .36 at 0.25, .93 at 1
+    and .95 at 2; the frame changes by 4.2, 11.7 and 11.8 of 255: an opaque layer gains little.
     """
     return replace(
         config,

@@ -1,4 +1,4 @@
-"""Where a text is, in an image or in a clip.
+"""Find where an image or a clip shows a text.
 
 In a clip, a map per frame would flicker as the model's attention does. So the maps of a few frames
 are averaged in the layer's atlas, texel by texel; the result moves with whatever it lies on.
@@ -18,7 +18,7 @@ from backend.edit.footage import EditRegions, Footage, Region
 from backend.edit.texts import TextTargets
 from backend.progress import Reporter
 
-PHASE = "Looking for the texts"
+PHASE = "Finding the text regions"
 SHOWN = 0.5  # opacity from which a frame shows the layer at a pixel
 
 
@@ -43,7 +43,7 @@ def find_regions(
     config: EditConfig,
     report: Reporter,
 ) -> EditRegions:
-    """The regions that a clip's bootstrap starts from; without a bootstrap no text is looked for.
+    """The regions that a clip's bootstrap starts from; without one, no text is searched for.
 
     wanted: the layer's opacity, times the relevancy of a region text if there is one, times the
     config's level.

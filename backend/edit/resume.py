@@ -1,4 +1,4 @@
-"""Save the state of an edit's training and restore it, so that it ends in the same bytes.
+"""Save and restore the state of an edit's training, so that a resumed run gives the same bytes.
 
 The state is the generator's weights, MADGRAD's sums, the random generator and the losses.
 """
@@ -36,7 +36,7 @@ def restore(
     device: torch.device,
     report: Reporter,
 ) -> list[float]:
-    """Load the saved state, if there is one; returns the losses of the steps it has behind it.
+    """Load the saved state, if there is one; returns the losses of its finished steps.
 
     Network, optimizer and random generator are then as they were after the last of these steps.
     A state that does not fit the network is dropped, with a note.

@@ -1,4 +1,4 @@
-"""Views through the text-image model: all of a step at once, or fewer if memory is short.
+"""Run views through the text-image model: all of a step at once, or in batches to save memory.
 
 In batches, the activations of a batch are dropped and computed again on the backward pass: the
 result is the same, with the memory of one batch.

@@ -58,7 +58,7 @@ def normalised_convolution(
 def plain_convolution(
     x_BChw: Tensor, skip_BSHW: Tensor, norm: nn.BatchNorm2d, convolution: nn.Conv2d
 ) -> Tensor:
-    """The same in the order it is written, for GPUs and other devices."""
+    """The same, computed in the written order, for GPUs and other devices."""
     height, width = skip_BSHW.shape[-2:]
     upsampled_BCHW = F.interpolate(x_BChw, scale_factor=2, mode="bilinear", align_corners=False)
     both_BCHW = torch.cat([upsampled_BCHW[..., :height, :width], skip_BSHW], dim=1)

@@ -29,7 +29,7 @@ from backend.edit.views import jitter_colours
 def edit_atlas(frames: NDArray[np.uint8], atlas: LayeredAtlas, layer: str, setup: Setup) -> Tensor:
     """Edited atlas [1,4,Ha,Wa] in 0..1, straight alpha, for backend.atlas.render.render_layer.
 
-    frames: [T,H,W,3] uint8 sRGB. layer: one of the atlas'. The atlas is not changed; the result has
+    frames: [T,H,W,3] uint8 sRGB. layer: a layer of the atlas. The atlas is not changed; the result has
     its own resolution. Raises JobError, Cancelled.
     """
     clip_layer = ClipLayer(frames, atlas, layer, setup)
@@ -52,7 +52,7 @@ class ClipLayer:
         self.network = setup.generator(smallest)
 
     def examples(self, step: int) -> list[Example]:
-        """Neighbouring frames through the atlas, one of them directly, now and then the atlas."""
+        """Neighbouring frames through the atlas, one frame directly, at times the whole atlas."""
         footage, random = self.footage, self.setup.random
         frames = footage.draw_frames(random)
         views = [footage.view(t, random, self.regions) for t in frames]
@@ -69,7 +69,7 @@ class ClipLayer:
         footage, config = self.footage, self.config
         area = footage.atlas_window(views)
         source = self._jittered(area.cut(footage.atlas))
-        # The internal dataset's flip: the generator sees the crop mirrored, the CLIP does not.
+        # The internal dataset's flip: the generator sees the crop mirrored, CLIP does not.
         draw = float(torch.rand((), generator=self.setup.random))
         mirrored = config.internal and draw < config.internal_flip
         detail = area.cut(footage.detail.map)
@@ -88,7 +88,7 @@ class ClipLayer:
         return examples
 
     def _directly(self, view: View) -> Example:
-        """The frame's own crop as the generator's input: a view without the atlas' distortion."""
+        """The frame's own crop as the generator's input: a view without the atlas's distortion."""
         frame = self._jittered(view.frame)
         seen = premultiply(self.network(frame, view.detail)) * view.opacity
         return self._example(seen, frame, view.wanted, view.avoid)

@@ -20,8 +20,8 @@ from backend.edit.config import ViewConfig
 from backend.edit.pixels import constant, send
 
 LUMINANCE = (0.299, 0.587, 0.114)
-# A crop keeps the view's aspect ratio up to this factor. Squeezed further into the view, objects
-# would no longer look like themselves.
+# A crop keeps the view's aspect ratio up to this factor. Beyond it, squeezing would distort objects
+# too much.
 MAX_ASPECT = 1.45
 # The largest aspect ratio of a view with its image's shape: 320 pixels to 224.
 MAX_LENGTH = 320 / 224

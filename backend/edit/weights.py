@@ -43,7 +43,7 @@ def load_weights(network: Generator, path: Path) -> None:
 
 
 def save_weights(network: Generator, path: Path) -> None:
-    """Write the network's weights; a file that is there is replaced whole or not at all."""
+    """Write the network's weights; an existing file is replaced atomically."""
     tensors = {
         name: weight.detach().cpu().contiguous() for name, weight in network.named_parameters()
     }

@@ -1,8 +1,8 @@
-"""Which side of a mask unknown pixels look like, by samples of known pixels with their places.
+"""Tell which side of a mask unknown pixels look like, from samples of known pixels.
 
-Samples (feature, place, side) are compared with unknown pixels by distance in colour AND place
-together, so a black roof differs from a black window behind it by where it is. N unknown pixels,
-M samples, F features.
+Samples (feature, place, side) are compared with unknown pixels by colour and position together,
+so a black roof and a black window behind it differ by position.
+Shapes: N unknown pixels, M samples, F features.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Samples:
     inside: NDArray[np.bool_]
 
     def moved(self, own: F32, rest: F32) -> Samples:
-        """Moved by the object's field and by the background's, each [h,w,2] in pixels."""
+        """The samples, moved by the object's and the background's fields, each [h,w,2] pixels."""
         if not len(self.place):  # everything is hidden
             return self
         x, y = self.place[:, :1], self.place[:, 1:]

@@ -3,7 +3,8 @@
 On a few frames, moving pieces and unions of colours are proposed, and scored for motion and colours
 unlike the surroundings, a clear edge, distance from the frame's border, closeness to its centre, a
 plausible size, and a match on the other frames where its motion takes it. The best is refined as if
-it had been boxed, and carried through the clip. Its score becomes the mask's confidence.
+the artist had drawn a box around it, and carried through the clip. Its score becomes the mask's
+confidence.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ MIN_SHARE, MAX_SHARE = 0.002, 0.5  # plausible share of the frame
 SMALL, LARGE = 0.02, 0.3  # shares between which all sizes are equally likely
 CENTRE = 0.6  # of half the diagonal: how far from the centre objects lie
 RING = 0.5  # of √area: how far around a mask its surroundings reach
-STILL = 0.15  # factor for a mask that does not move: objects rest as well
+STILL = 0.15  # factor for a mask that does not move: some objects are at rest
 KEPT = 8  # proposals per frame that are compared with the other frames
 ALONE = 0.6  # factor for a proposal found on no other frame: flow loses small fast objects
 SLACK = 0.04  # margin of the box around a proposal, share of its size
@@ -108,13 +109,13 @@ def suggest(
             f"The object was found by its colours and position: the mask is a suggestion. {HELP}"
         )
     elif likely < 1:
-        report.note(f"The object was found by its motion, but not clearly. {HELP}")
+        report.note(f"The object was found by its motion, but with low confidence. {HELP}")
     sure = np.full(count, likely * boxed.sure, np.float32)
     return np.stack([hard[t] for t in range(count)]), sure
 
 
 def _as_boxed(one: Proposal, frames: NDArray[np.uint8], flows: Flows, tick: Tick) -> Boxed:
-    """A proposal refined as if it had been boxed; unchanged where that finds something else."""
+    """Refine a proposal through its box; keep it unchanged if that finds something else."""
     ys, xs = np.nonzero(one.mask)
     wide, high = SLACK * (np.ptp(xs) + 1), SLACK * (np.ptp(ys) + 1)
     box = (xs.min() - wide, ys.min() - high, xs.max() + 1 + wide, ys.max() + 1 + high)
@@ -177,7 +178,7 @@ def _plausibility(mask: Mask, cues: _Cues) -> float:
 def _separation(mask: Mask, cues: _Cues) -> float:
     """How little of a mask's colours its surroundings have, 0..1; low for part of an object.
 
-    The square root, as objects and their shadows share colours with their surroundings.
+    A square root, because objects and their shadows share colours with their surroundings.
     """
     ring = fields.dilate(mask, max(8, round(RING * float(np.sqrt(mask.sum())))))
     return float(np.sqrt(max(0.0, proposals.separate(cues.lab, mask, ring))))
@@ -211,7 +212,7 @@ def _found_again(one: Proposal, found: list[list[Proposal]], flows: Flows) -> fl
 
 
 def _moved(mask: Mask, start: int, end: int, flows: Flows) -> Mask:
-    """A mask moved between two frames by its own smooth motion, in the longest steps there are."""
+    """A mask moved between two frames by its own smooth motion, in the longest possible steps."""
     way = 1 if end > start else -1
     while start != end and mask.any():
         gap = max(gap for gap in flows.gaps if gap <= abs(end - start))

@@ -42,12 +42,12 @@ CUTS = 5  # GrabCut's rounds
 ROUNDS = 2  # refinements by place, colour and motion
 KNOWN = 1500  # colour samples per side
 DOUBT = 2.5  # pixels around the first mask's edge that give no samples
-RIM = 0.12  # share of the box's size around it that is surely background
+RIM = 0.12  # width of the sure background around the box, share of the box's size
 LOOKS, MOVES, FIRST = 2.5, 2.5, 1.0  # most logits of appearance, motion and of the first mask
 TRIED = 4  # unions of colours that are refined
 AROUND = 0.3  # of the box's longer side: how far around it an object is compared with the frame
 CUT_BONUS = 1.2  # factor for GrabCut's masks: unions of colours leave out windows and beaks
-SHARP = 8  # power of likelihoods as votes: nearly as good masks count, others hardly
+SHARP = 8  # exponent of likelihoods as votes: masks nearly as good as the best count, others hardly
 SAME = 0.95  # overlap above which two candidates count as one
 LOST = 0.3  # confidence of the box's own ellipse, where colours give no mask
 MIN_FILL = 0.08  # a mask that fills less of its box than this is a failure of the colours
@@ -55,7 +55,7 @@ MIN_FILL = 0.08  # a mask that fills less of its box than this is a failure of t
 
 @dataclass(frozen=True)
 class Boxed:
-    """What a box holds. mask: bool [h,w]. sure: how far the candidates agree with it, 0..1.
+    """The object in a box. mask: bool [h,w]. sure: how far the candidates agree with it, 0..1.
 
     A mask overlaps the true one about as much as the candidates overlap each other: .8 to .9 where
     the background shares the object's colours, 1 where all candidates are the same.
@@ -73,9 +73,9 @@ def from_box(
     guess: Mask | None = None,
     tick: Tick = nothing,
 ) -> Boxed:
-    """The mask of what a box on frame t holds. box: x0 y0 x1 y1, working pixels.
+    """The mask of the object in a box on frame t. box: x0 y0 x1 y1, working pixels.
 
-    guess: one more candidate mask. tick: called now and then.
+    guess: one more candidate mask. tick: called regularly.
     """
     h, w = flows.size
     x0, y0 = (max(0, int(np.floor(v))) for v in box[:2])
@@ -156,7 +156,7 @@ def _refined(
 
 
 def _cuts(frame: NDArray[np.uint8], allowed: Mask, moving: F32, tick: Tick) -> list[Mask]:
-    """GrabCut of a box, seeded by all of it, by what moves, and by what is far from its sides."""
+    """GrabCut of a box, seeded by the whole box, by motion, and by colours unlike its sides."""
     ys, xs = np.nonzero(allowed)
     pad = max(8, round(0.25 * max(np.ptp(ys) + 1, np.ptp(xs) + 1)))
     far = geodesic(frame, ~allowed)
@@ -202,9 +202,9 @@ def from_strokes(
     flows: Flows,
     tick: Tick = nothing,
 ) -> Mask:
-    """The mask of what strokes on frame t mark: bool [h,w]. strokes: see `read_strokes`.
+    """The mask of the object that strokes on frame t mark: bool [h,w]. strokes: see `read_strokes`.
 
-    Without a background stroke the frame's border counts as one. tick: called now and then.
+    Without a background stroke the frame's border counts as one. tick: called regularly.
     """
     sure, never = strokes == OBJECT, strokes == BACKGROUND
     if not sure.any():
@@ -233,7 +233,7 @@ def refine_mask(
     sure: Mask | None = None,
     tick: Tick = nothing,
 ) -> Mask:
-    """A mask of frame t refined by place, colour and motion, inside what is allowed: bool [h,w].
+    """A mask of frame t refined by place, colour and motion, inside the allowed area: bool [h,w].
 
     sure: pixels of the object that stay in it.
     """

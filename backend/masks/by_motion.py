@@ -1,4 +1,4 @@
-"""What moves against the camera: how much each pixel does, and masks of the pieces that do.
+"""Motion against the camera: how much each pixel moves, and masks of the moving pieces.
 
 Motion shows an object that moves in front of a rigid scene, but not one that rests, or swims in
 moving water, so the pieces are only proposals. Motion is judged at half the working size, where

@@ -22,7 +22,7 @@ from backend.progress import Reporter
 
 PHASE = "Finding the object"
 
-LOOKS = 7  # frames that the text is searched for on
+LOOKS = 7  # frames searched for the text
 CORE, MAYBE = 0.6, 0.3  # shares of the highest relevancy
 ROUNDS = 4
 

@@ -1,9 +1,9 @@
 """Carry a mask through a clip by optical flow, both ways in time.
 
-Each next mask starts as the earlier masks moved by the object's own motion (never by the flow of
-what it uncovers). Within a band around that edge, three kinds of evidence then decide: shape,
-appearance (pixels of the given mask, moved along, and of the last frame) and motion. What flow
-loses is found by its appearance; so is an object that left the frame and comes back. Where
+Each new mask starts from the earlier masks, moved by the object's own motion (never by the flow of
+the background it uncovers). Within a band around that edge, three kinds of evidence then decide:
+shape, appearance (pixels of the given mask, moved along, and of the last frame) and motion. An
+object that flow loses, or that leaves the frame and returns, is found by its appearance. Where
 something in front hides the object, its shape keeps moving and no evidence counts.
 """
 
@@ -35,8 +35,8 @@ AROUND = 0.35  # of √area: background further away than this is ignored
 LOST = 0.1  # share of trusted flow below which an object keeps its last motion
 LEAVING = 0.5  # the same where it touches the frame's border, beyond which flow sees nothing
 COVERED = 0.35  # the same where something in front hides part of it
-COST = 20.0  # drift of a frame that hides all of it, in frames
-WELL = 0.5  # least area of a mask that an object is recognised by, share of the given mask's
+COST = 20.0  # extra drift on a frame where the object is fully hidden, in frames
+WELL = 0.5  # smallest mask used to recognise an object, share of the given mask's area
 GONE = 25  # pixels; an object with a smaller carried mask has left the frame
 DISTANCES = -60.0, 60.0  # signed distances are clipped to this range before blending
 
@@ -89,10 +89,10 @@ def _drift(masks: dict[int, Mask], hidden: NDArray[np.bool_]) -> F64:
 
 
 def _share_of_later(before: int, t: int, after: int, ahead: F64, behind: F64) -> float:
-    """Share in frame t's mask of the one carried back from `after`, 0..1.
+    """Weight in frame t's mask of the one carried back from `after`, 0..1.
 
-    By nearness in time. If something in front hides the object on the way, only the side with less
-    drift counts, as blending does not repair drift. ahead, behind: drift on each frame.
+    Linear in time. If something in front hides the object on the way, only the side with less drift
+    counts, because blending does not repair drift. ahead, behind: drift on each frame.
     """
     between = slice(before + 1, after)
     if max(ahead[between].max(), behind[between].max()) == 1:

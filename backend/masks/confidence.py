@@ -191,7 +191,8 @@ def report_doubtful(
     report.note(
         f"The mask is doubtful on frame{'s' if len(named) > 1 else ''} {texts}{more} "
         f"(confidence {each[order[0]]:.2f} on frame {first_frame + int(order[0]) + 1}, "
-        f"{each.mean():.2f} on average). Look at the preview, and give a mask or a box there."
+        f"{each.mean():.2f} on average). Check the preview, and add a mask or a box on those "
+        "frames."
     )
     report.preview(outlined(frames[order[0]], masks[order[0]]))
 

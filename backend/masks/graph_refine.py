@@ -1,4 +1,4 @@
-"""From evidence to a mask: neighbours of one colour decide together, then specks are removed."""
+"""Turn evidence into a mask: neighbours of like colour decide together; specks are removed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PULL = 2.0  # logits a neighbour of the same colour pulls with
 NEIGHBOURS = ((0, 1, 1.0), (1, 0, 1.0), (1, 1, 0.7), (1, -1, 0.7))
 SPECK = 0.03  # of the largest piece; smaller pieces are removed
 HOLE = 0.004  # of the mask; smaller holes are filled
-STRONG = 30.0  # logits; stronger evidence is cut off here
+STRONG = 30.0  # logits; stronger evidence is clamped to this
 
 
 def graph_refine(frame: NDArray[np.uint8], evidence: F32, free: Mask) -> Mask:

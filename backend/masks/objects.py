@@ -14,7 +14,7 @@ from backend.masks.resolve import resolve_masks
 from backend.motion.flow import F32, Flows
 from backend.progress import Reporter
 from protocol.jobs import JobError
-from protocol.layers import about, of_object, suffix
+from protocol.layers import about, error_of_object, suffix
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,13 @@ def resolve_objects(
             reporter = _ObjectReporter(report, number, count)
             resolved = resolve_masks(frames, prompts, flows, reporter)
         except JobError as why:
-            raise of_object(why, number, count) from why
+            raise error_of_object(why, number, count) from why
         whole.append(resolved.masks)
         numbers |= {f"{name}{suffix(number)}": value for name, value in resolved.numbers.items()}
     masks = occlusion.visible(whole)
     for number, (one, mask, visible) in enumerate(zip(objects, whole, masks, strict=True), 1):
         if one.mode != "none" and not (visible > 0.5).any():
-            raise of_object(_nowhere(bool((mask > 0.5).any())), number, count)
+            raise error_of_object(_nowhere(bool((mask > 0.5).any())), number, count)
     return masks, numbers
 
 

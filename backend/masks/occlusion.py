@@ -1,4 +1,4 @@
-"""Objects behind others: what is visible of them, and their masks continued where hidden.
+"""Objects behind others: their visible parts, and their masks continued where hidden.
 
 A mask that ends at the edge of the object in front does not show the outline of the one behind.
 There it is continued: each hidden pixel takes the value of the nearest visible one. The soft edge

@@ -13,7 +13,7 @@ from backend.motion.flow import F32
 
 Box = tuple[float, float, float, float]
 Relevancy = Callable[[NDArray[np.uint8]], F32]
-"""Where a text is in a frame: uint8 [h,w,3] → float32 [h,w], 0..1. May raise Cancelled."""
+"""Where a frame shows a text: uint8 [h,w,3] → float32 [h,w], 0..1. May raise Cancelled."""
 
 
 @dataclass(frozen=True)

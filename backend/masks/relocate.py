@@ -1,9 +1,9 @@
 """Find an object that optical flow has lost, by its appearance in the next frame.
 
-The flow of something small that moves further than its own size is the flow of its background. So
-where the object, moved by its flow, does not look like the next frame, the frame around it is
-searched by template matching for the place that lab like the object and unlike the background as
-the camera moves it. Rotation and scale are then refined.
+When a small object moves further than its own size, optical flow follows its background instead.
+So where the object, moved by its flow, does not match the next frame, template matching searches
+around it for the place that looks like the object and unlike the background as the camera moves
+it. Rotation and scale are then refined.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def find_returned(
     y, x = np.nonzero(mask)
     at = np.stack([x, y], -1) @ step[:2, :2].T + step[:2, 2]
     size = float(np.ptp(at, axis=0).max())
-    # It comes in from outside: one step cannot take it far into the frame.
+    # It enters from outside the frame, so one step cannot take it far in.
     ends = np.array([mask.shape[1] - 1, mask.shape[0] - 1])
     inner = np.minimum(at.min(0), ends - at.max(0)).min()
     return step if error < SAME and inner < pace + 0.5 * size else None

@@ -1,7 +1,7 @@
 """Where an object is on every frame: given, carried from a few frames, or found.
 
-The mask decides the layer: the fit sharpens its edge but does not find a missing wing. So masks of
-every source are judged, and doubtful ones are reported and previewed.
+The mask decides the layer: the fit sharpens its edge but cannot recover a missing part. So masks
+of every source are judged, and doubtful ones are reported and previewed.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from protocol.jobs import JobError
 
 PHASE = "Finding the object"
 VERSION = "masks-5"
-"""Part of an atlas' identity: raise it when the same prompts give other masks."""
+"""Part of an atlas's identity: raise it when the same prompts give other masks."""
 MODES = ("auto", "key", "all", "text", "segment")
 
 BLUR = 0.7  # pixels; a hard edge becomes about one pixel soft
 FAR = 25  # frames; a mask carried further has often drifted
-UNCLEAR = 0.45  # agreement of relevancy and mask below which a text is doubted
+UNCLEAR = 0.45  # agreement of relevancy and mask below which a note warns about the text
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def resolve_masks(
 ) -> ResolvedMasks:
     """Rough masks of one object on every frame, and measures of them.
 
-    frames: uint8 [T,h,w,3] at the working size. Modes: ``all``: one mask per frame; a frame
-    without one gets it carried from its neighbours, and a note says so. ``key``: carried from some
+    frames: uint8 [T,h,w,3] at the working size. Modes: ``all``: one mask per frame; a missing one
+    is carried over from its neighbours, and a note says so. ``key``: carried from some
     frames' masks, boxes or strokes. ``text``, ``segment``, ``auto``: found. A note names doubtful
     frames, and the worst is previewed. JobError no_foreground, mask_missing, mask_frame, mask_mode,
     mask_text, and those of a segmenter.
@@ -183,7 +183,7 @@ def _from_text(
     if prompts.relevancy is None:
         raise JobError(
             "mask_text",
-            "The mask should be found by a text, but no text was given.",
+            "The mask mode is text, but no text was given.",
             "Describe the object, for example: black swan.",
         )
     match = by_text.best(by_text.find_text(frames, prompts.relevancy, flows, report))
@@ -195,7 +195,7 @@ def _from_text(
         )
     if match.score < UNCLEAR:
         report.note(
-            "The text-image model does not see clearly where the object is. "
+            "The text-image model cannot locate the object clearly. "
             "Check the mask, or give a mask or a box on one frame."
         )
     hard = carry(frames, {match.frame: match.mask}, flows, report, prompts.hidden)
@@ -212,7 +212,7 @@ def _segmented(
             "No segmentation model was loaded.",
             "Choose a model and its weights, or give a mask or a box on one frame.",
         )
-    # A model cannot start from a frame that only says where the object is not.
+    # A model cannot start from a frame that has background clicks only.
     marked = {*prompts.boxes, *(click.frame for click in prompts.clicks if click.inside)}
     _check_frames([*marked], len(frames))
     unused = sorted({click.frame for click in prompts.clicks} - marked)
@@ -237,7 +237,7 @@ def _segmented(
     if not masks.any():
         raise JobError(
             "no_foreground",
-            "The segmentation model found no object there.",
+            "The segmentation model found no object at the box or clicks.",
             "Click its middle, or draw a box around it, on a frame that shows it well.",
         )
     return masks, found.confidence

@@ -1,1 +1,1 @@
-"""One file a method: how a job of that kind is carried out."""
+"""The methods, one file each: how a job of each kind is carried out."""

@@ -69,7 +69,7 @@ def atlas_of(spec: ClipJob, frames: NDArray[np.uint8], ctx: Context) -> LayeredA
     )
     pictures = {layer: picture(atlas, layer) for layer in atlas.layers}
     kept = atlas_cache.put(atlas, folder, {**pictures, "report": sheet(atlas, frames)})
-    checkpoint.drop()  # only now: a fit of hours must be on disk at every moment
+    checkpoint.drop()  # only now: the result of an hours-long fit must always be on disk
     return kept
 
 

@@ -1,4 +1,4 @@
-"""The atlas cache: atlases on disk, found by name, written whole, leftovers swept by age."""
+"""The atlas cache on disk: find atlases by name, write them atomically, sweep old leftovers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STALE = 14 * 24 * 3600.0
 
 
 def find(folder: Path, device: torch.device, report: Reporter) -> LayeredAtlas | None:
-    """The atlas in a folder; None if there is none or it is damaged."""
+    """The atlas in a folder; None if it is missing or damaged."""
     if not folder.exists():
         return None
     try:
@@ -37,9 +37,9 @@ def find(folder: Path, device: torch.device, report: Reporter) -> LayeredAtlas |
 
 
 def put(atlas: LayeredAtlas, folder: Path, pictures: dict[str, NDArray[np.uint8]]) -> LayeredAtlas:
-    """Write an atlas and its images to a folder, whole or not at all.
+    """Write an atlas and its images to a folder atomically.
 
-    Returns the atlas in the folder: another worker's, if that one was first.
+    Returns the atlas in the folder, which is another worker's if that worker was first.
     """
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:

@@ -16,7 +16,7 @@ from backend.painters.base import Plan
 from protocol.jobs import EditJob
 
 STALE = 3 * 24 * 3600.0
-"""Seconds a checkpoint is kept. A cancelled edit keeps its own: sent again, it resumes."""
+"""Seconds a checkpoint is kept, also that of a cancelled edit: submitted again, it resumes."""
 
 
 class EditCheckpoints:
@@ -30,7 +30,7 @@ class EditCheckpoints:
         atlas_cache.sweep(self._folder, STALE)
 
     def of_layer(self, spec: EditJob, layer: str, plan: Plan) -> Checkpoint:
-        """The checkpoint of one layer of a shot; its name hashes all that decides it."""
+        """The checkpoint of one layer of a shot; its name is a hash of all that determines it."""
         identity = (
             (resolve.VERSION, engines.VERSIONS[spec.engine]),
             msgspec.to_builtins(spec),

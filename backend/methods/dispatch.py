@@ -1,4 +1,4 @@
-"""From a job to its method: what the job leaves open is filled in, then its kind decides."""
+"""Run a job: fill in its defaults, then call the method for its kind."""
 
 from __future__ import annotations
 
@@ -51,5 +51,5 @@ def with_defaults(spec: Job, model: ClipModel) -> Job:
 
 
 def _with_model(masks: Masks, model: ClipModel) -> Masks:
-    """Named only where it is used: a mask's model is part of its atlas' identity."""
+    """Name the model only where the masks use it: it is part of the atlas's identity."""
     return replace(masks, model=model) if masks.texts and not masks.model.name else masks

@@ -24,7 +24,7 @@ from backend.methods.shots import each_shot
 from backend.methods.two_layers import (
     BACK,
     Layer,
-    ShareOfSteps,
+    ProgressShare,
     composited,
     job_of_layer,
     join_layers,
@@ -67,7 +67,7 @@ def run(spec: EditJob, ctx: Context) -> Result:
 
 @dataclass(frozen=True)
 class Painting:
-    """One layer of one shot: what to paint, and where that reports, resumes and starts from."""
+    """One layer of one shot: what to paint, and its reporter, checkpoint and warm start."""
 
     task: Task
     run: Run
@@ -82,7 +82,7 @@ def _paintings(
     *,
     video: bool,
 ) -> list[Painting]:
-    """The layers of a shot's job, back to front: what is in front is judged over what is behind."""
+    """The paintings of a shot's job, back to front, each with a progress share and checkpoint."""
     planned = []
     for layer in layers_to_edit(spec):
         warm_start = warm_starts.of_layer(spec, layer)
@@ -94,7 +94,7 @@ def _paintings(
         Painting(
             task,
             Run(
-                report=ShareOfSteps(ctx, sum(steps[:number]), sum(steps[number + 1 :])),
+                report=ProgressShare(ctx, sum(steps[:number]), sum(steps[number + 1 :])),
                 checkpoint=checkpoints.of_layer(spec, task.layer, plan),
                 warm_start=warm_start,
             ),

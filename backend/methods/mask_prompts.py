@@ -1,4 +1,4 @@
-"""From a job's masks to what the masks package reads: images and models loaded, stills masked."""
+"""Turn a job's masks into mask prompts, loading images and models; mask single frames."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from backend.masks.segmenters import load_segmenter
 from backend.masks.segmenters.base import Click
 from backend.motion.flow import F32, Flows
 from protocol.jobs import OBJECTS, JobError, Masks
-from protocol.layers import of_object, suffix
+from protocol.layers import error_of_object, suffix
 
 
 def prompts_of(masks: Masks, size: tuple[int, int], ctx: Context) -> MaskPrompts:
@@ -66,18 +66,18 @@ def mask_of_layer(
             try:
                 mask, found = mask_of_still(masks, frame, side, ctx)
             except JobError as why:
-                raise of_object(why, number, len(objects)) from why
+                raise error_of_object(why, number, len(objects)) from why
             numbers |= {f"{key}{suffix(number)}": value for key, value in found.items()}
         mask = np.minimum(mask, 255 - covered)
         if layer == name:
             if not mask.any():
-                raise of_object(_not_visible(), number, len(objects))
+                raise error_of_object(_not_visible_error(), number, len(objects))
             return mask, numbers
         covered = np.maximum(covered, mask)
     return 255 - covered, numbers
 
 
-def _not_visible() -> JobError:
+def _not_visible_error() -> JobError:
     return JobError(
         "no_foreground",
         "The object is not visible: its mask is empty, or objects in front cover it.",

@@ -1,4 +1,4 @@
-"""Method `paint`: what the artist painted by hand, mapped to every frame through the atlas."""
+"""Method `paint`: map the artist's hand paint to every frame through the atlas."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from backend.methods.shots import find_shots
 from protocol.jobs import JobError, PaintJob, Result
 from protocol.limits import LIMITS
 
-ASPECT = 0.02  # tolerance of an image's aspect against its atlas'; sizes are whole numbers
+ASPECT = 0.02  # tolerance of an image's aspect against its atlas's; sizes are whole numbers
 LEFT_OUT = 0.1  # share of the paint that may lie off the layer before a note says so
 
 
@@ -29,7 +29,7 @@ def run(spec: PaintJob, ctx: Context) -> Result:
     started = time.monotonic()
     image = ctx.load(spec.image)
     if not image[..., 3].any():
-        raise _nothing("The paint is fully transparent.")
+        raise _no_paint_error("The paint is fully transparent.")
     frames = load_clip_frames(spec.clip, ctx)
     if len(find_shots(frames, ctx)) > 1:
         raise JobError(
@@ -41,7 +41,7 @@ def run(spec: PaintJob, ctx: Context) -> Result:
     numbers: dict[str, float] = {}
     window = WHOLE
     if spec.frame is None:
-        rgba = to_tensor(over_atlas(atlas, spec.layer, image), ctx.device)
+        rgba = to_tensor(without_atlas_pixels(atlas, spec.layer, image), ctx.device)
         shown = rgba
     else:
         painting = paint_into_atlas(
@@ -58,18 +58,20 @@ def run(spec: PaintJob, ctx: Context) -> Result:
     pictures = {"painted_atlas": ctx.store(to_image(shown))}
     layer = []
     for index, frame in enumerate(render_layer(atlas, spec.layer, rgba, ctx, window=window)):
-        # The painted frame shows the paint itself, free of any resampling.
-        painted = as_painted(atlas, spec, image) if index == spec.frame else frame
+        # The painted frame shows the paint itself, without resampling.
+        painted = painted_frame(atlas, spec, image) if index == spec.frame else frame
         layer.append(ctx.store(painted))
     numbers["seconds"] = time.monotonic() - started
     return Result(layer=tuple(layer), pictures=pictures, numbers={**atlas.numbers, **numbers})
 
 
-def over_atlas(atlas: LayeredAtlas, layer: str, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """An image [H,W,4] painted over a layer's atlas, clear where it equals the atlas.
+def without_atlas_pixels(
+    atlas: LayeredAtlas, layer: str, image: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """An image [H,W,4] painted over a layer's atlas, transparent where it equals the atlas.
 
-    Raises JobError("paint_aspect_differs") if its proportions are not the atlas's, ("paint_empty")
-    if it is the atlas and nothing else.
+    Raises JobError("paint_aspect_differs") if its aspect ratio is not the atlas's, ("paint_empty")
+    if it equals the atlas everywhere.
     """
     rows, columns = atlas.image(layer).shape[-2:]
     h, w = image.shape[:2]
@@ -81,21 +83,23 @@ def over_atlas(atlas: LayeredAtlas, layer: str, image: NDArray[np.uint8]) -> NDA
         )
     if (h, w) != (rows, columns):
         return image
-    # Saved with the atlas under it; mapping that too would only soften the footage.
+    # The image was saved with the atlas under the paint; mapping that too would soften the footage.
     same = (image[..., :3] == picture(atlas, layer)[..., :3]).all(-1)
     if (same | (image[..., 3] == 0)).all():
-        raise _nothing("Nothing is painted: the image equals the atlas.")
+        raise _no_paint_error("Nothing is painted: the image equals the atlas.")
     return np.where(same[..., None], np.uint8(0), image)
 
 
-def as_painted(atlas: LayeredAtlas, spec: PaintJob, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def painted_frame(
+    atlas: LayeredAtlas, spec: PaintJob, image: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
     """The paint [H,W,4] on its own frame, where the frame shows the layer."""
     share = visibility(atlas, spec.layer, torch.tensor([spec.frame], device=atlas.device))[0, 0]
     alpha = np.rint(image[..., 3] * share.cpu().numpy()).astype(np.uint8)[..., None]
     return np.concatenate([image[..., :3] * (alpha > 0), alpha], -1)
 
 
-def _nothing(message: str) -> JobError:
+def _no_paint_error(message: str) -> JobError:
     return JobError("paint_empty", message, "Paint something and save the image with its alpha.")
 
 

@@ -15,7 +15,7 @@ from backend.context import Context
 from backend.methods.two_layers import BACK, FRONT, Layer, job_of_layer
 from backend.motion.cuts import find_cuts
 from protocol.jobs import BOTH, OBJECTS, Clip, ClipJob, EditJob, JobError, Masks, ObjectRef, Result
-from protocol.layers import about, objects_of, of_object, suffix
+from protocol.layers import about, error_of_object, objects_of, suffix
 
 Frames = NDArray[np.uint8]
 Job = TypeVar("Job", bound=ClipJob)
@@ -77,7 +77,7 @@ def each_shot(spec: Job, frames: Frames, ctx: Context, run_shot: RunShot[Job]) -
         if spec.changes in (BACK, BOTH) and error.problem.code == "no_foreground":
             ctx.note(f"{shot.name}: {error.problem.message} The whole shot is background.")
             with ctx.in_shot(shot.first):
-                bare = _of_background(parts[index])
+                bare = _as_all_background(parts[index])
                 results[index] = run_shot(bare, frames[shot.first : shot.last], ctx)
         else:
             ctx.note(f"{shot.name}: {error.problem.message} Its layer stays empty.")
@@ -91,14 +91,14 @@ def _joined(
     shape: tuple[int, ...],
     ctx: Context,
 ) -> Result:
-    """One result of all shots: layers in a row, images by shot, the worst of every measure."""
+    """Join all shots into one result: layers concatenated, images by shot, worst measures."""
     layer: Layer = ()
     by_name: dict[str, Layer] = {}
     if spec.changes is not None:
-        layer = _in_a_row([one.layer if one else None for one in results], shots, shape, ctx)
+        layer = _concatenated([one.layer if one else None for one in results], shots, shape, ctx)
     if spec.changes == BOTH:
         by_name = {
-            name: _in_a_row([_layer_of(one, name) for one in results], shots, shape, ctx)
+            name: _concatenated([_layer_of(one, name) for one in results], shots, shape, ctx)
             for name in (FRONT, BACK)
         }
     done = [(shot, one) for shot, one in zip(shots, results, strict=True) if one is not None]
@@ -115,7 +115,7 @@ def _joined(
 def _run_visible(
     run_shot: RunShot[Job], part: Job, frames: Frames, shot: Shot, ctx: Context
 ) -> Result:
-    """Run a shot; of several objects, without those it does not show. A note names them.
+    """Run a shot; leave out objects that it does not show if there are several. A note names them.
 
     Raises JobError no_foreground, no_foreground_2, … if the edited layer is one of them.
     """
@@ -125,10 +125,10 @@ def _run_visible(
         if edited is not None and objects[edited].mode == "none":
             error = JobError(
                 "no_foreground",
-                "It is not in this shot.",
-                "If it is, give its mask on a frame of the shot.",
+                "The object is not in this shot.",
+                "If it should be, add a mask on a frame of the shot.",
             )
-            raise of_object(error, edited + 1, len(objects))
+            raise error_of_object(error, edited + 1, len(objects))
         try:
             return run_shot(part, frames, ctx)
         except JobError as why:
@@ -148,7 +148,7 @@ def _with_objects(part: Job, objects: list[Masks]) -> Job:
 
 
 def _job_of_shot(spec: Job, shot: Shot, ctx: Context) -> Job:
-    """The job of one shot. A note names the objects that have no mask of their own in it."""
+    """The job of one shot. A note names the objects that have no mask in this shot."""
     given = objects_of(spec)
     otherwise: Literal["auto", "none"] = "none" if spec.behind else "auto"
     objects = [masks_within(masks, shot.first, shot.last, otherwise) for masks in given]
@@ -156,7 +156,9 @@ def _job_of_shot(spec: Job, shot: Shot, ctx: Context) -> Job:
         if masks.mode == whole.mode:
             continue
         if spec.behind:
-            absent = about("no mask, box or stroke is on this shot, so it is not in it.", index, 3)
+            absent = about(
+                "it has no mask, box or strokes in this shot, so it is left out.", index, 3
+            )
             ctx.note(f"{shot.name}: {absent}")
         else:
             ctx.note(f"{shot.name} has no mask, so its object is found automatically.")
@@ -189,7 +191,7 @@ def find_shots(frames: Frames, ctx: Context) -> list[Shot]:
 def masks_within(
     masks: Masks, first: int, last: int, otherwise: Literal["auto", "none"] = "auto"
 ) -> Masks:
-    """A clip's masks for its frames first to last−1; mode otherwise if none of them lies there."""
+    """A clip's masks on frames first to last−1; mode `otherwise` if there are no masks on them."""
     parts = {
         name: tuple(
             msgspec.structs.replace(one, frame=one.frame - first)
@@ -208,7 +210,7 @@ def masks_within(
 
 
 def worst(numbers: list[dict[str, float]]) -> dict[str, float]:
-    """The worst of each measure over shots. Seconds add up; the worst frame is the worst shot's."""
+    """The worst value of each measure; seconds add up, and the worst frame is the worst shot's."""
     joined: dict[str, float] = {}
     for name in sorted(set().union(*numbers)):
         values = [one[name] for one in numbers if name in one]
@@ -222,23 +224,23 @@ def worst(numbers: list[dict[str, float]]) -> dict[str, float]:
     return joined
 
 
-def _of_background(part: Job) -> Job:
+def _as_all_background(part: Job) -> Job:
     """A shot's job with the whole shot as background."""
     bare = msgspec.structs.replace(cast(EditJob, part), masks=Masks(mode="none"))
     return cast(Job, job_of_layer(bare, BACK))
 
 
 def _layer_of(result: Result | None, name: str) -> Layer | None:
-    """One layer of a shot by name; a shot may be all background, or have nothing to edit."""
+    """A shot's layer by name; None if the shot lacks it or has nothing to edit."""
     if result is None:
         return None
     return (result.parts or {BACK: result.layer}).get(name)
 
 
-def _in_a_row(
+def _concatenated(
     layers: list[Layer | None], shots: list[Shot], shape: tuple[int, ...], ctx: Context
 ) -> Layer:
-    """The layers of all shots in a row; a shot without one gets clear frames."""
+    """Concatenate the layers of all shots; a shot without one gets transparent frames."""
     row: list[ObjectRef] = []
     for layer, shot in zip(layers, shots, strict=True):
         if layer is None:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from backend.context import Context
-from backend.media import beneath, composite, lay_over
+from backend.media import composite, fill_under, lay_over
 from backend.progress import EDIT_PHASE, Reporter
 from protocol.jobs import BOTH, LAYERS, OBJECTS, EditJob, ObjectRef
 from protocol.painters import packed_settings, settings_of
@@ -17,7 +17,7 @@ Layer = tuple[ObjectRef, ...]
 
 
 def layers_to_edit(spec: EditJob) -> tuple[str, ...]:
-    """The layers a job edits, back to front: the front one is judged over the edited back."""
+    """The layers a job edits, back to front: the front one is painted over the edited back one."""
     return (BACK, FRONT) if spec.layer == BOTH else (spec.layer,)
 
 
@@ -62,13 +62,13 @@ def join_layers(parts: dict[str, Layer], ctx: Context) -> tuple[dict[str, Layer]
     behind, one = [], []
     for front_ref, back_ref in zip(parts[FRONT], parts[BACK], strict=True):
         front = ctx.load(front_ref)
-        back = beneath(front, ctx.load(back_ref))
+        back = fill_under(front, ctx.load(back_ref))
         behind.append(ctx.store(back))
         one.append(ctx.store(lay_over(front, back)))
     return {FRONT: parts[FRONT], BACK: tuple(behind)}, tuple(one)
 
 
-class ShareOfSteps:
+class ProgressShare:
     """A Reporter for one of several paintings: its steps count towards the total of all.
 
     before, after: steps of the paintings before and after this one.

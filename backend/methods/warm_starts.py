@@ -42,7 +42,7 @@ class WarmStarts:
         sweep(folder, KEPT)
 
     def of_layer(self, spec: EditJob, layer: str) -> WarmStart:
-        """The files of one layer of a shot; a layer that the earlier edit lacks starts cold."""
+        """The files of one layer of a shot; one that the earlier edit lacks starts from scratch."""
         digests = [frame.digest for frame in spec.clip.frames]
         name = hashlib.sha256(msgpack.packb((digests, layer))).hexdigest()
         file = f"{name}.safetensors"

@@ -1,8 +1,8 @@
 """Find the cuts of a clip: an atlas holds one shot.
 
-A cut is a frame that flow cannot reach from the frame before, more so than its neighbours, and
-whose colours differ. Fast pans and moving objects keep their colours. Flashes pass: the frame after
-a flash looks like the one before it.
+At a cut, flow explains the change much worse than between neighbouring frames, and the colours
+differ. Fast pans and moving objects keep their colours. Flashes are not cuts: the frame after a
+flash looks like the one before it.
 """
 
 from __future__ import annotations

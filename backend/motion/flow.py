@@ -1,7 +1,7 @@
 """Optical flow between near and far frames of a clip, both ways, and where it can be trusted.
 
-DIS (Kroeger et al., 2016) at gaps 1, 2, 4, …; each gap starts from two composed halves. Flow is
-kept at half the working size in float16, in pixels of the working size.
+DIS (Kroeger et al., 2016) at gaps 1, 2, 4, …; each starts from the composed flows of its halves.
+Flow is kept at half the working size in float16, in pixels of the working size.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from backend.progress import Reporter
 from protocol.jobs import JobError
 
-PHASE = "Reading motion"
+PHASE = "Computing motion"
 MAX_BROKEN = 0.5  # share of a clip's flow vectors that may be broken
 
 F16 = NDArray[np.float16]

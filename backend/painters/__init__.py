@@ -1,1 +1,1 @@
-"""The painters: each one file, a way to paint an atlas or a still from an edit job."""
+"""The painters, one file each: ways to paint an atlas or a still for an edit job."""

@@ -1,4 +1,4 @@
-"""What a painter must do, and what the shell of every edit (methods/edit.py) gives it."""
+"""The interface of a painter, and what methods/edit.py passes to it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Task:
     """One layer of one shot to paint.
 
     job: the edit, reduced to this layer: its texts and settings are this layer's alone.
-    video: an atlas is painted rather than a still. warm: a finished edit is there to start from.
+    video: paint an atlas rather than a still. warm: start from a finished edit.
     """
 
     job: EditJob
@@ -32,10 +32,10 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How long a task takes, and what decides its result.
+    """How many steps a task takes, and what determines its result.
 
-    steps: how far `Reporter.step` counts in phase EDIT_PHASE. identity: plain values; a checkpoint
-    is resumed only where these are equal, besides the job, the atlas and the device.
+    steps: the total that `Reporter.step` counts to in phase EDIT_PHASE. identity: plain values; a
+    checkpoint resumes only if these, the job, the atlas and the device are all equal.
     """
 
     steps: int
@@ -60,14 +60,14 @@ class Run:
 
 
 class Painter(Protocol):
-    """A way of painting. Made once a job, from the job and the device: it loads its models then.
+    """A way of painting. Created once per job from the job and the device; loads its models then.
 
     Each method may raise JobError; Cancelled passes through from the reporter. The same task,
     pixels and seed give the same bytes on the same device.
     """
 
     def plan(self, task: Task) -> Plan:
-        """Steps and identity of a task, without doing any of it."""
+        """Steps and identity of a task, without running it."""
 
     def paint_still(
         self, task: Task, image: NDArray[np.uint8], mask: NDArray[np.uint8] | None, run: Run

@@ -1,4 +1,4 @@
-"""The painters by name. To add one: its file, a line in PAINTERS, its settings in the protocol."""
+"""The painters by name. A new one needs a file, a line in PAINTERS and settings in the protocol."""
 
 from __future__ import annotations
 

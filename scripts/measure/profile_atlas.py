@@ -1,4 +1,4 @@
-"""Where an atlas' time goes, and what a GPU would need for it by its memory traffic.
+"""Where an atlas's time goes, and what a GPU would need for it by its memory traffic.
 
     python -m scripts.measure.profile_atlas [CLIP] [--frames 16] [--long-side 768] [--preset final]
 
@@ -35,7 +35,7 @@ CPU = torch.device("cpu")
 BANDWIDTH = 3.35e12  # bytes a second, H100 SXM's HBM3 by its data sheet
 USED = 0.4  # share of it that a chain of small kernels is taken to reach
 LAUNCH = 5e-6  # seconds a kernel, eager
-ON_CPU = ("Reading motion", "Finding the object", "Checking the mask", "Aligning frames")
+ON_CPU = ("Computing motion", "Finding the object", "Checking the mask", "Aligning frames")
 """Phases that OpenCV and NumPy compute, on a GPU box too."""
 PER_STEP = {"Unwrapping": ("uv_steps",), "Fitting the atlas": ("half_steps", "full_steps")}
 """Phases whose work goes with the steps of the config; that of others goes with the frames."""

@@ -15,7 +15,7 @@ TINY = EditConfig(
 
 
 class Panning:
-    """Frame t shows the atlas' columns STEP·t .. STEP·t + W; the object is a fixed rectangle."""
+    """Frame t shows the atlas's columns STEP·t .. STEP·t + W; the object is a fixed rectangle."""
 
     frames, height, width = T, H, W
     layers = ("foreground", "background")

@@ -309,9 +309,9 @@ class Stopper(Diary):
 
 
 PHASES = (
-    "Reading motion", "Finding the object", "Aligning frames", "Unwrapping",
-    "Laying out the atlas", "Painting the atlas", "Fitting the atlas", "Checking the atlas",
-    "Checking the mask", "Steadying the mask",
+    "Computing motion", "Finding the object", "Aligning frames", "Unwrapping",
+    "Laying out the atlas", "Filling the atlas", "Fitting the atlas", "Checking the atlas",
+    "Checking the mask", "Stabilising the mask",
 )  # fmt: skip
 
 
@@ -330,7 +330,7 @@ def test_every_step_of_every_phase_reports(clip: SyntheticClip) -> None:
     diary = Diary()
     decompose(clip.frames[:5], [MaskPrompts("key", {0: clip.masks()[0]})], TINY, CPU, diary)
     count = {phase: sum(p == phase for p, _, _ in diary.steps) for phase in diary.phases}
-    assert count["Reading motion"] >= 4 + 3 + 1
+    assert count["Computing motion"] >= 4 + 3 + 1
     assert count["Finding the object"] >= 4
     assert count["Unwrapping"] == TINY.uv_steps
     assert count["Fitting the atlas"] == TINY.half_steps + TINY.full_steps

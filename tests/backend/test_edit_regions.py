@@ -19,7 +19,7 @@ from backend.progress import Silent
 
 BOOTSTRAP = replace(TINY, bootstrap=10.0, bootstrap_steps=10)
 COLUMN = 40
-"""The atlas' column right of which the made-up text is."""
+"""The atlas's column right of which the made-up text is."""
 
 
 class Seer:

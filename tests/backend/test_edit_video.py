@@ -106,7 +106,7 @@ def test_the_extent_of_a_crop_is_what_its_visible_pixels_look_at():
         found = torch.tensor([[extent.left, extent.right], [extent.top, extent.bottom]])
         wanted = torch.stack([shown_2N.amin(1), shown_2N.amax(1)], dim=1)
         beyond = (found - wanted) * torch.tensor([-1.0, 1.0])
-        # One pixel is 2/100 of the atlas' width, 2/60 of its height.
+        # One pixel is 2/100 of the atlas's width, 2/60 of its height.
         cell = CELL * torch.tensor([[2 / (W + STEP * (T - 1))], [2 / H]])
         assert (beyond >= 0).all()
         assert (beyond < cell).all()

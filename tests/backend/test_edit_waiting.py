@@ -234,7 +234,7 @@ def test_a_late_look_still_names_the_first_step_and_its_parts() -> None:
     book.add(torch.tensor(torch.nan), dict.fromkeys(good, torch.tensor(torch.nan)))
     with pytest.raises(JobError) as caught:
         book.read()
-    assert caught.value.problem.message == "The edit broke down at step 4: screen is not a number."
+    assert caught.value.problem.message == "The edit failed at step 4: screen is not a number."
 
 
 def test_a_cpu_is_asked_at_every_step() -> None:

@@ -213,11 +213,12 @@ def test_an_object_without_a_hint_in_a_shot_is_absent_there(tmp_path: Path) -> N
         (0, ["key", "key"]),
         (T, ["none", "none"]),
     ]
-    assert job.notes().count("no mask, box or stroke is on this shot") == 2
+    assert job.notes().count("it has no mask, box or strokes in this shot") == 2
     other = Pair(tmp_path, shots=2)
     assert ran(other, other.edit("foreground_2", **both), {}) == [(0, ["key", "key"])]
     assert (
-        "Object 2 (foreground_2): It is not in this shot. Its layer stays empty." in other.notes()
+        "Object 2 (foreground_2): The object is not in this shot. Its layer stays empty."
+        in other.notes()
     )
 
 

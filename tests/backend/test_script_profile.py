@@ -46,11 +46,11 @@ def test_gradients_are_counted_too() -> None:
 def test_steps_scale_with_steps_and_the_rest_with_frames() -> None:
     whole = preset("final")
     short = replace(whole, half_steps=whole.half_steps // 10, full_steps=whole.full_steps // 10)
-    counted = {"Fitting the atlas": Work(100, 1000), "Painting the atlas": Work(10, 100)}
-    found = estimates({**counted, "Reading motion": Work(9, 9)}, short, whole, growth=7)
+    counted = {"Fitting the atlas": Work(100, 1000), "Filling the atlas": Work(10, 100)}
+    found = estimates({**counted, "Computing motion": Work(9, 9)}, short, whole, growth=7)
     assert set(found) == set(counted), "what the GPU does not compute is left out"
     assert found["Fitting the atlas"].operations == pytest.approx(1000)
-    assert found["Painting the atlas"].nbytes == pytest.approx(700)
+    assert found["Filling the atlas"].nbytes == pytest.approx(700)
 
 
 def test_a_phase_is_bound_by_bytes_or_by_launches() -> None:

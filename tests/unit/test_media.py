@@ -85,12 +85,12 @@ def test_layers_that_share_a_pixel_leave_nothing_of_it_to_the_footage() -> None:
     front, back = np.zeros((2, 1, 9, 4), np.uint8)
     front[..., 0], front[..., 3] = 255, np.rint(share * 255)
     back[..., 2], back[..., 3] = 255, np.rint((1 - share) * 255)
-    both = media.composite(media.composite(frame, media.beneath(front, back)), front)
+    both = media.composite(media.composite(frame, media.fill_under(front, back)), front)
     np.testing.assert_allclose(both[0, :, 0], share * 255, atol=2)
     np.testing.assert_allclose(both[0, :, 2], (1 - share) * 255, atol=2)
     assert both[..., 1].max() <= 2
     clear = np.zeros_like(front)
-    np.testing.assert_array_equal(media.beneath(clear, back), back)
+    np.testing.assert_array_equal(media.fill_under(clear, back), back)
 
 
 def test_two_layers_as_one_look_as_if_both_had_been_laid_over_the_frame() -> None:

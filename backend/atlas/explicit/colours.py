@@ -13,12 +13,12 @@ from backend.atlas.layers import BACKGROUND, opacities, over, prefix, shares, vi
 from backend.atlas.sampling import push_pull, sample, splat
 from backend.progress import Reporter
 
-PHASE = "Painting the atlas"
+PHASE = "Filling the atlas"
 SEEN = 0.05  # pixels that must fall on a texel for it to be seen
-OWN = 0.4  # weighted mean share of the layer in a texel's pixels that makes the colour its own
+OWN = 0.4  # least weighted mean share of the layer in a texel's pixels for a known colour
 RELIGHT = 0.5  # damping: image and light both correct the same residual
 STILL = 0.02  # squared brightness below which a cell's light hardly moves
-DARKEST = 1.0  # largest logarithm of a gain
+MAX_LOG_GAIN = 1.0  # largest logarithm of a gain
 BATCH = 2  # frames at a time
 
 
@@ -44,7 +44,7 @@ def initial_colours(atlas: Atlas, frames: Tensor, kept: Tensor, report: Reporter
 
 
 def split_into_keyframes(atlas: Atlas, config: AtlasConfig) -> None:
-    """Give each layer one image per keyframe, all equal to start with; none where one will do."""
+    """Give each layer one image per keyframe, all equal at first; none if one image is enough."""
     for layer in atlas.layers:
         k, image = prefix(layer), atlas.image(layer)
         most = min(config.keys, int(config.key_texels / image[0, 0].numel()))
@@ -100,8 +100,8 @@ def sweep(
 ) -> None:
     """One SIRT sweep: A += gain · splat(w·residual) / splat(w²), w the layer's share of a pixel.
 
-    fill: fill colours that no frame shows from around them. Not after the joint phase: it has
-    found better colours for the object's edge.
+    fill: give texels that no frame shows their neighbours' colours. Not after the joint phase: it
+    has found better colours for the object's edge.
     """
     layers = {layer: prefix(layer) for layer in atlas.layers}
     sums = {
@@ -164,7 +164,7 @@ def _coverage(squares: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
     own: it is not covered, and takes its colour from its neighbours like an unseen one.
     """
     own = ((shares > SEEN) & (squares > OWN * shares)).float()
-    # Texels are smaller than pixels: what lies between two seen ones is seen.
+    # Texels are smaller than pixels: those between two seen texels count as seen.
     return own, -F.max_pool2d(-F.max_pool2d(own, 3, 1, 1), 3, 1, 1)
 
 
@@ -186,4 +186,4 @@ def _relight(
     size = (grid.shape[2], grid.shape[3])
     left = F.adaptive_avg_pool2d((residual * seen).sum(1, keepdim=True) * weight, size)
     square = F.adaptive_avg_pool2d((seen * seen).sum(1, keepdim=True) * weight, size)
-    grid[t] = (grid[t] + RELIGHT * left / (square + STILL)).clamp(-DARKEST, DARKEST)
+    grid[t] = (grid[t] + RELIGHT * left / (square + STILL)).clamp(-MAX_LOG_GAIN, MAX_LOG_GAIN)

@@ -1,4 +1,4 @@
-"""Decompose a clip into layers' atlases: compute what can be computed, then fit the rest."""
+"""Decompose a clip into one atlas per layer: direct estimates first, then the joint fit."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _sweeps(atlas: Atlas, data: FitData, config: AtlasConfig, report: Reporter) 
 
 
 def _fit_keyframes(atlas: Atlas, data: FitData, config: AtlasConfig, report: Reporter) -> None:
-    """Fit colours that change over time; maps and opacity are final by now."""
+    """Fit colours that change over time; maps and opacity are already final."""
     split_into_keyframes(atlas, config)
     for _ in range(config.sweeps):
         sweep(atlas, data.frames, data.kept, config.sweep_gain, report, fill=False)
@@ -141,7 +141,7 @@ def _fit_keyframes(atlas: Atlas, data: FitData, config: AtlasConfig, report: Rep
 
 
 def _measure(atlas: Atlas, data: FitData, mask_numbers: dict[str, float], report: Reporter) -> None:
-    """Set the atlas' numbers, and note what will not edit well."""
+    """Set the atlas's numbers, and note what will not edit well."""
     atlas.numbers = {
         **measure(atlas, data.frames, data.kept, report),
         **examine(atlas, data.frames, data.kept, report),

@@ -35,7 +35,7 @@ HALF, FULL = "half", "full"
 
 @dataclass
 class FitData:
-    """What is fitted to, on the device.
+    """The data that an atlas is fitted to, on the device.
 
     frames: uint8 [T,3,H,W]. kept: bool [T,1,H,W], false where colours are held out. flow:
     (from, to) → [2,h,w] pixels and trusted → [1,h,w], on the lattice `points` [h,w,2]. pairs:
@@ -152,7 +152,7 @@ class JointFit:
     def _loss(self, batch: _Batch, phase: str, progress: float) -> Tensor:
         """The weighted sum of all losses on a batch. progress: through both phases, 0..1.
 
-        Autograd sums gradients in the order of these lines: another order, other last digits.
+        Autograd sums gradients in the order of these lines; another order changes the last digits.
         """
         atlas, config, t = self.atlas, self.config, batch.t
         size = ((atlas.work[0] + 1) // 2, (atlas.work[1] + 1) // 2) if phase == HALF else atlas.work

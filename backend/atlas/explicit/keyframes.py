@@ -45,7 +45,8 @@ def add_frames(sums: Tensor, times: Tensor, t: Tensor, images: Tensor) -> None:
 def spread(sums: Tensor) -> Tensor:
     """Sums [K,C,H,W] with a little of every other keyframe added, less with distance in time.
 
-    What a keyframe's own frames do not show then takes the colour of the nearest that do.
+    Texels that a keyframe's own frames do not show then take their colour from the nearest
+    keyframes that do.
     """
     place = torch.arange(len(sums), device=sums.device)
     apart = (place[:, None] - place).abs()

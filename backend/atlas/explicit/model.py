@@ -122,7 +122,7 @@ class Atlas:
     def opacity(self, layer: str, t: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """An object's alpha: t [B] long → [B,1,H,W], 0..1, exactly 0 outside its band.
 
-        Objects in front are ignored: what a frame shows of a layer is `layers.visibility`.
+        Ignores objects in front; `layers.visibility` gives what a frame shows of a layer.
         """
         t, k = t.to(self.device), object_prefix(layer)
         size = self._size(size)
@@ -152,7 +152,7 @@ class Atlas:
         return self.tensors[f"{prefix(layer)}_image"]
 
     def texture(self, layer: str, t: Tensor) -> Tensor:
-        """The atlas' colours at frames, t [B] long: [B,3,Ha,Wa], or [1,…] if they never change."""
+        """The atlas's colours at frames, t [B] long: [B,3,Ha,Wa], or [1,…] if they never change."""
         k = prefix(layer)
         if f"{k}_keys" not in self.tensors:
             return self.image(layer)

@@ -1,4 +1,4 @@
-"""Rough masks that jitter from frame to frame, stabilised along the object's own motion.
+"""Stabilise rough masks that jitter from frame to frame, along the object's own motion.
 
 Shapes: T frames · K times of the mean outline · h,w the working size · Ha,Wa the object's atlas.
 """
@@ -19,7 +19,7 @@ from backend.atlas.sampling import sample, splat
 from backend.progress import Reporter
 from protocol.jobs import OBJECTS
 
-PHASE = "Steadying the mask"
+PHASE = "Stabilising the mask"
 EVERY = 5.0  # frames between two times of the mean outline
 MOST = 60  # times of the mean outline
 STEADY = 0.25  # pixels: an edge that moves less from frame to frame stays as it is ...
@@ -34,10 +34,10 @@ def stabilise(
 ) -> list[NDArray[np.float32]]:
     """Masks of the objects without edge jitter.
 
-    atlas: its maps follow the flow already. masks: what is seen of each object, front to back,
-    float32 [T,h,w], 0..1. exact: frames of each whose mask is not changed. Each object's masks are
-    blended with their mean over nearby frames, taken in its atlas; the more they jitter, the more
-    of the mean. Steady masks are returned unchanged.
+    atlas: its maps already follow the flow. masks: the visible part of each object, front to back,
+    float32 [T,h,w], 0..1. exact: for each object, frames whose mask must not change. Each object's
+    masks are blended with their mean over nearby frames, taken in its atlas; the more they jitter,
+    the more weight the mean gets. Steady masks are returned unchanged.
     """
     out = []
     front = np.zeros(masks[0].shape, np.bool_)

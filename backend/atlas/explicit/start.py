@@ -35,7 +35,7 @@ def starting_atlas(
 ) -> Atlas:
     """An Atlas without images yet.
 
-    size: frames, height, width of the clip. masks: what is seen of each object, front to back,
+    size: frames, height, width of the clip. masks: the visible part of each object, front to back,
     float32 [T,h,w], soft, 0..1. bases: each object's base maps.
     """
     count, h, w = masks[0].shape
@@ -66,7 +66,7 @@ def starting_atlas(
 
 
 def reset_opacity(atlas: Atlas, masks: Sequence[NDArray[np.float32]], config: AtlasConfig) -> None:
-    """Set the opacities to those of other masks, given as to `starting_atlas`."""
+    """Set the opacities again, from other masks in the form that `starting_atlas` takes."""
     for layer, whole in zip(OBJECTS, _whole_outlines(masks, config), strict=False):
         for name, value in _edges(whole).items():
             atlas.tensors[f"{prefix(layer)}_{name}"] = value.to(atlas.device)
@@ -79,7 +79,7 @@ def _whole_outlines(
     out = []
     count, h, w = masks[0].shape
     front = np.zeros((count, h, w), np.bool_)
-    # Deeper than the bands of both edges reach, the object in front is opaque.
+    # Beyond the reach of both edges' bands, the object in front is opaque.
     depth = 2 * _widest_band(config, w) + UNDER
     for mask in masks:
         out.append(continue_behind(mask > 0.5, front, depth))

@@ -22,7 +22,7 @@ from backend.atlas.sampling import splat
 from backend.motion.fields import signed_distance
 from backend.progress import Reporter
 
-PHASE = "Painting the atlas"
+PHASE = "Filling the atlas"
 LATTICE = 4  # most working pixels between the points at which the mappings are stored
 CELLS = 96  # ... or this many cells along the longer side, if that is finer
 CLEAR = 0.5 / 255  # opacity that rounds to 0 in 8 bits
@@ -173,5 +173,5 @@ def _cover(atlas: MlpAtlas, layer: str, report: Reporter) -> Tensor:
         share = share * (uv.abs() <= 1).all(-1)[:, None]
         total += splat(torch.cat([share, share * share], 1), uv, (image.shape[2], image.shape[3]))
     own = (total[:, :1] > SEEN) & (total[:, 1:] > OWN * total[:, :1])
-    # Texels are smaller than pixels: what lies between two seen ones is seen.
+    # Texels are smaller than pixels: those between two seen texels count as seen.
     return -F.max_pool2d(-F.max_pool2d(own.float(), 3, 1, 1), 3, 1, 1)

@@ -91,8 +91,8 @@ class MlpConfig:
     """Gaps of the flow that carries masks to frames without one; the losses use gap 1 only."""
     gradient_span: Literal["longer", "width"] = "longer"
     """What turns a neighbour's pixel into coordinates in (E6). ``longer``: the longer side, as
-    everywhere. ``width``: the width, as the released code does; on portrait clips its neighbour
-    is then another point than the one whose colour it is compared with."""
+    everywhere. ``width``: the width, as in the released code; on portrait clips the neighbour is
+    then not the point whose colour it is compared with."""
 
     bake: int = 1000
     """Texels along a whole atlas quadrant when the atlas network becomes an image."""

@@ -1,6 +1,6 @@
 """The networks' decomposition as a LayeredAtlas: tables baked from the networks once.
 
-Shapes: T frames · h,w the working size · B,H,W what is asked for · Ha,Wa of an atlas.
+Shapes: T frames · h,w the working size · B,H,W the requested output · Ha,Wa of an atlas.
 The mappings have no fine detail (no positional encoding), so they are stored on a lattice and
 interpolated; opacity is stored at every working pixel. The networks themselves are saved too.
 """

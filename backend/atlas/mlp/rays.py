@@ -77,7 +77,7 @@ class RaySampler:
                 self.sure[way, start] = torch.from_numpy(trusted).to(device)
 
     def draw(self, count: int, generator: torch.Generator, frame: int | None = None) -> Rays:
-        """Random pixels, of one frame if given. generator: on the CPU, the same draw anywhere."""
+        """Random pixels, of one frame if given. generator: on the CPU, so devices draw alike."""
         area = self.height * self.width
         total = area if frame is not None else area * self.count
         index = torch.randint(total, (count,), generator=generator).to(self.device)
