@@ -29,8 +29,8 @@ from backend.edit.views import jitter_colours
 def edit_atlas(frames: NDArray[np.uint8], atlas: LayeredAtlas, layer: str, setup: Setup) -> Tensor:
     """Edited atlas [1,4,Ha,Wa] in 0..1, straight alpha, for backend.atlas.render.render_layer.
 
-    frames: [T,H,W,3] uint8 sRGB. layer: a layer of the atlas. The atlas is not changed; the result has
-    its own resolution. Raises JobError, Cancelled.
+    frames: [T,H,W,3] uint8 sRGB. layer: a layer of the atlas. The atlas is not changed; the
+    result has its own resolution. Raises JobError, Cancelled.
     """
     clip_layer = ClipLayer(frames, atlas, layer, setup)
     train(setup, clip_layer)
