@@ -10,8 +10,8 @@ import pytest
 import safetensors.torch
 import small_networks
 import torch
-from house import SLOT, House, is_a
 from jobs import Job
+from live_worker import SLOT, LiveWorker, is_a
 from tiny_mlp import CPU, TINY, H, T, W, keys
 
 from backend import context
@@ -226,15 +226,15 @@ def test_a_cancelled_job_that_is_sent_again_resumes(
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path / "killed", "small_networks:run")
+def worker(tmp_path: Path) -> Iterator[LiveWorker]:
+    made = LiveWorker(tmp_path / "killed", "small_networks:run")
     yield made
     made.executor.close()
 
 
 @pytest.mark.slow
 def test_a_killed_workers_networks_go_on_to_the_same_bytes(
-    clip: SyntheticClip, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clip: SyntheticClip, worker: LiveWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as short:
         # Set to what they are: the runner changes them here too, and they are put back.
@@ -244,18 +244,18 @@ def test_a_killed_workers_networks_go_on_to_the_same_bytes(
         whole = Job(tmp_path / "whole")
         small_networks.run(atlas_job(whole, clip), whole.ctx)
     spec = atlas_job(Job(tmp_path / "killed"), clip)
-    house.until(is_a(Ready))
-    house.executor.start(SLOT, "a" * 32, spec)
-    house.until(lambda report: isinstance(report, Step) and (report.phase, report.done) == LATE)
-    house.kill()
-    ended = house.until(is_a(Finished, Failed))
+    worker.until(is_a(Ready))
+    worker.executor.start(SLOT, "a" * 32, spec)
+    worker.until(lambda report: isinstance(report, Step) and (report.phase, report.done) == LATE)
+    worker.kill()
+    ended = worker.until(is_a(Finished, Failed))
     assert isinstance(ended, Failed), "the fit was over before it was killed"
     assert ended.problem.code == "worker_died"
-    assert Gone() in house.said
+    assert Gone() in worker.reports
     assert [Path(name).suffix for name in files(tmp_path / "killed")] == [".part"]
-    house.until(is_a(Ready))
-    house.executor.start(SLOT, "b" * 32, spec)
-    resumed = house.until(is_a(Finished, Failed))
+    worker.until(is_a(Ready))
+    worker.executor.start(SLOT, "b" * 32, spec)
+    resumed = worker.until(is_a(Finished, Failed))
     assert isinstance(resumed, Finished), resumed
-    assert any("resumes" in r.text for r in house.said if isinstance(r, Note))
+    assert any("resumes" in r.text for r in worker.reports if isinstance(r, Note))
     assert files(tmp_path / "killed") == files(tmp_path / "whole")

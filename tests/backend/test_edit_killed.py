@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from house import SLOT, House, is_a
+from live_worker import SLOT, LiveWorker, is_a
 from small_edits import STEPS
 
 from backend.executors.base import Failed, Finished, Gone, Note, Ready, Step
@@ -16,38 +16,40 @@ from protocol.jobs import Clip, EditJob, Masks
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path, "small_edits:run")
+def worker(tmp_path: Path) -> Iterator[LiveWorker]:
+    made = LiveWorker(tmp_path, "small_edits:run")
     yield made
     made.executor.close()
 
 
 @pytest.mark.slow
-def test_a_killed_workers_edit_goes_on_to_the_same_bytes(house: House, tmp_path: Path) -> None:
+def test_a_killed_workers_edit_goes_on_to_the_same_bytes(
+    worker: LiveWorker, tmp_path: Path
+) -> None:
     image = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
     spec = EditJob(
         clip=Clip(frames=(Store(tmp_path / "objects").save(image),)), prompt=("gold",),
         source=("noise",), masks=Masks(mode="none"), layer="background", preset="draft",
     )  # fmt: skip
-    house.until(is_a(Ready))
-    house.executor.start(SLOT, "a" * 32, spec)
-    undisturbed = house.until(is_a(Finished, Failed))
+    worker.until(is_a(Ready))
+    worker.executor.start(SLOT, "a" * 32, spec)
+    undisturbed = worker.until(is_a(Finished, Failed))
     assert isinstance(undisturbed, Finished), undisturbed
 
-    house.executor.start(SLOT, "b" * 32, spec)
-    house.until(lambda report: isinstance(report, Step) and report.done > STEPS // 4)
-    house.kill()
-    ended = house.until(is_a(Finished, Failed))
+    worker.executor.start(SLOT, "b" * 32, spec)
+    worker.until(lambda report: isinstance(report, Step) and report.done > STEPS // 4)
+    worker.kill()
+    ended = worker.until(is_a(Finished, Failed))
     assert isinstance(ended, Failed), "the edit was over before it was killed"
     assert ended.problem.code == "worker_died"
-    assert Gone() in house.said
+    assert Gone() in worker.reports
     assert len(list((tmp_path / "edits").glob("*.part"))) == 1
 
-    house.until(is_a(Ready))
-    house.executor.start(SLOT, "c" * 32, spec)
-    resumed = house.until(is_a(Finished, Failed))
+    worker.until(is_a(Ready))
+    worker.executor.start(SLOT, "c" * 32, spec)
+    resumed = worker.until(is_a(Finished, Failed))
     assert isinstance(resumed, Finished), resumed
-    (note,) = [r.text for r in house.said if isinstance(r, Note) and "resumes" in r.text]
+    (note,) = [r.text for r in worker.reports if isinstance(r, Note) and "resumes" in r.text]
     assert int(note.split("step ")[1].split(",")[0]) > STEPS // 4
     assert resumed.result.layer == undisturbed.result.layer
     assert not list((tmp_path / "edits").iterdir())

@@ -1,4 +1,4 @@
-"""scripts.edit and a stand-in backend: the files it writes, a sentence for each bad input."""
+"""The edit command with a stand-in backend: the files it writes, a sentence for each bad input."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_one_rgba_png_per_frame_and_something_to_look_at(
     assert "100 %" in said
 
 
-def test_both_layers_get_a_folder_each_and_the_job_can_be_gone_on_from(
+def test_both_layers_get_a_folder_each_and_the_job_can_be_continued(
     connection: Path,
     frames: Path,
     tmp_path: Path,
@@ -147,7 +147,7 @@ def test_masks_travel_with_the_job(connection: Path, frames: Path, tmp_path: Pat
         ),
     ],
 )
-def test_bad_words_are_one_sentence_and_write_nothing(
+def test_bad_options_give_one_sentence_and_write_nothing(
     connection: Path,
     frames: Path,
     tmp_path: Path,
@@ -182,14 +182,14 @@ def test_frames_of_different_sizes_name_the_file(
     assert "00002.png is 41×30" in capsys.readouterr().err
 
 
-def test_a_backend_that_is_gone_is_said(
+def test_a_missing_backend_is_reported(
     frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(tmp_path / "connection.json", frames, tmp_path / "out", "--prompt", "x") == 2
     assert "Start the backend" in capsys.readouterr().err
 
 
-def test_a_folder_that_takes_nothing_is_said_before_the_work(
+def test_a_read_only_folder_is_reported_before_the_work(
     connection: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
@@ -241,7 +241,7 @@ def test_the_folder_of_a_backend_that_runs_is_left_alone(
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
-def test_a_backend_of_ones_own_that_dies_is_not_waited_for(
+def test_a_started_backend_that_dies_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("torch")
@@ -270,7 +270,7 @@ def test_a_backend_of_ones_own_that_dies_is_not_waited_for(
     assert time.monotonic() - began < 60
 
 
-def test_a_lost_connection_is_told_once_and_its_return_too() -> None:
+def test_a_lost_connection_is_reported_once_and_so_is_its_return() -> None:
     out = io.StringIO()
     show = Progress(out)
     lost = ConnectionChanged("lost", Problem(code="x", message="It was lost.", hint="Wait."))

@@ -1,4 +1,4 @@
-"""scripts.paint and a stand-in backend: what it writes, a sentence for each bad input."""
+"""The paint command with a stand-in backend: what it writes, a sentence for each bad input."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_painted_copy_of_the_frame_is_clear_where_it_is_the_frame() -> None:
         (["--frame", "1", "--paint", "small.png", "--out", "o"], "the clip is 40×30"),
     ],
 )
-def test_bad_words_are_one_sentence(
+def test_bad_options_give_one_sentence(
     connection: Path,  # noqa: F811
     frames: Path,  # noqa: F811
     tmp_path: Path,

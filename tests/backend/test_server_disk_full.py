@@ -1,4 +1,4 @@
-"""A full disk under a live server: the artist is told, nothing is lost, and it goes on."""
+"""A full disk under a live server: the artist learns of it, nothing is lost, and it resumes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ JOB = EditJob(clip=Clip(frames=REFS), prompt=("rusty car",))
 
 
 class FullDisk:
-    """Switches the store of this process to a disk without room."""
+    """Makes the disk of this process's store full, or not."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.full = True
@@ -79,7 +79,7 @@ def until(client: Client, wanted) -> ClientEvent:
     raise AssertionError("it did not come")
 
 
-def test_an_upload_waits_for_room_and_goes_on(client, monkeypatch, tmp_path):
+def test_an_upload_waits_for_space_and_resumes(client, monkeypatch, tmp_path):
     monkeypatch.setattr(transfer, "FULL_DISK_DELAY", 0.3)
     disk = FullDisk(monkeypatch)
     job = new_job_id()
@@ -94,7 +94,7 @@ def test_an_upload_waits_for_room_and_goes_on(client, monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_script_is_told_and_may_try_again(client, monkeypatch):
+def test_a_program_gets_the_error_and_can_try_again(client, monkeypatch):
     monkeypatch.setattr(transfer, "FULL_DISK_DELAY", 0.3)
     disk = FullDisk(monkeypatch)
     job = new_job_id()

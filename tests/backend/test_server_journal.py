@@ -103,7 +103,7 @@ def test_a_journal_of_another_version_is_left_alone(path):
     assert why.value.problem.code == "journal_version"
 
 
-def test_a_journal_of_the_first_version_is_taken_over(path):
+def test_a_journal_of_the_first_version_is_upgraded(path):
     """It kept digests, and its specs lack the fields that came later."""
     journal = Journal(path)
     job = journal.add("a", "owner", EDIT, "uploading")
@@ -125,14 +125,14 @@ def test_a_journal_of_the_first_version_is_taken_over(path):
         journal.close()
 
 
-def test_a_file_that_is_no_journal_is_named(path):
+def test_a_file_that_is_not_a_journal_is_named(path):
     path.write_bytes(b"this is no database" * 100)
     with pytest.raises(JobError) as why:
         Journal(path)
     assert why.value.problem.code == "journal_damaged"
 
 
-def test_a_folder_that_cannot_hold_a_journal_is_said(tmp_path):
+def test_a_folder_that_cannot_hold_a_journal_is_reported(tmp_path):
     (tmp_path / "journal.sqlite").mkdir()
     with pytest.raises(JobError) as why:
         Journal(tmp_path / "journal.sqlite")
@@ -140,7 +140,7 @@ def test_a_folder_that_cannot_hold_a_journal_is_said(tmp_path):
     assert str(tmp_path) in why.value.problem.message
 
 
-def test_a_disk_that_is_full_from_the_start_is_said(path, monkeypatch):
+def test_a_disk_that_is_full_from_the_start_is_reported(path, monkeypatch):
     def full(self):
         raise sqlite3.OperationalError("database or disk is full")
 
@@ -150,7 +150,7 @@ def test_a_disk_that_is_full_from_the_start_is_said(path, monkeypatch):
     assert why.value.problem.code == "disk_full"
 
 
-def test_a_full_disk_is_said_and_passes(journal, path):
+def test_a_full_disk_is_reported_and_passes(journal, path):
     journal.add("a", "", EDIT, "running")
     pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
     journal._db.execute(f"PRAGMA max_page_count={pages}")

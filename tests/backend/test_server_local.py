@@ -1,4 +1,4 @@
-"""A worker's process and pipe played by hand: ends that meet, and starts that fail."""
+"""A slot with a fake process and pipe: endings that coincide, and starts that fail."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SPEC = AtlasJob(clip=Clip(frames=()))
 
 
 class Pipe:
-    """Says the given things, then ends; keeps what it is told."""
+    """Delivers the given reports, then ends; keeps the orders sent to it."""
 
     def __init__(self, *reports):
         self.reports = list(reports)
@@ -70,7 +70,7 @@ def late_cancel(slot):
     return Finished(job="a", result=Result())
 
 
-def test_a_job_that_ends_as_its_worker_is_killed_leaves_no_dying_worker_to_the_next(slot):
+def test_a_job_that_ends_as_its_worker_is_killed_gives_the_worker_no_other_job(slot):
     slot.start("a", SPEC)
     pipe = Pipe(Ready(device="cpu", text="cpu"), lambda: late_cancel(slot))
     slot._read(pipe, slot._process)
@@ -92,7 +92,7 @@ def test_a_killed_job_was_stopped_and_a_dead_one_failed(slot):
         assert slot.said[-1].job == "a"
 
 
-def test_a_worker_that_cannot_be_started_now_is_tried_again(slot, monkeypatch, capsys):
+def test_a_worker_that_cannot_start_is_tried_again(slot, monkeypatch, capsys):
     tries = []
 
     def start():

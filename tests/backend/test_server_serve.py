@@ -1,4 +1,4 @@
-"""The command line: what it says at the start, and why it does not start."""
+"""The backend's command line: what it prints at the start, and why it does not start."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def end(process: subprocess.Popen[str], how: int = signal.SIGTERM) -> tuple[int,
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals and file modes")
-def test_it_says_where_it_is_and_leaves_nothing_open(tmp_path):
+def test_it_prints_its_address_and_keeps_its_secrets_private(tmp_path):
     data = tmp_path / "new" / "data"
     process = start(data, "--listen", "127.0.0.1:0", "--mock", "ok")
     said = until_ready(process)
@@ -64,7 +64,7 @@ def test_it_says_where_it_is_and_leaves_nothing_open(tmp_path):
     assert not file.exists()
 
 
-def test_attached_to_a_program_it_ends_with_it(tmp_path):
+def test_an_attached_backend_ends_with_its_parent(tmp_path):
     process = start(tmp_path, "--listen", "127.0.0.1:0", "--mock", "ok", "--attached")
     until_ready(process)
     _, errors = process.communicate(timeout=30)  # closes its input
@@ -87,7 +87,7 @@ def test_the_keys_stay_the_same(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
-def test_one_folder_one_backend(tmp_path):
+def test_a_data_folder_takes_one_backend(tmp_path):
     process = start(tmp_path, "--listen", "127.0.0.1:0", "--mock", "ok")
     until_ready(process)
     second = start(tmp_path, "--listen", "127.0.0.1:0", "--mock", "ok")
@@ -104,7 +104,7 @@ def failure(capfd: pytest.CaptureFixture[str], *options: str) -> str:
     return capfd.readouterr().err
 
 
-def test_a_port_that_is_taken(tmp_path, capfd):
+def test_a_port_in_use_is_reported(tmp_path, capfd):
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
         said = failure(capfd, "--data", str(tmp_path), "--listen", address, "--mock", "ok")
@@ -113,7 +113,7 @@ def test_a_port_that_is_taken(tmp_path, capfd):
 
 
 @pytest.mark.parametrize("address", ["nonsense", ":5599", "127.0.0.1:99999", "127.0.0.1:x"])
-def test_an_address_that_is_none(tmp_path, capfd, address):
+def test_a_malformed_address_is_reported(tmp_path, capfd, address):
     said = failure(capfd, "--data", str(tmp_path), "--listen", address, "--mock", "ok")
     assert f"{address!r} is not an address to listen on." in said
 
@@ -123,7 +123,7 @@ def test_an_address_of_another_machine(tmp_path, capfd):
     assert "cannot listen on" in said
 
 
-def test_a_folder_that_cannot_be(tmp_path, capfd):
+def test_a_folder_that_cannot_be_created(tmp_path, capfd):
     file = tmp_path / "file"
     file.touch()
     assert "cannot be created" in failure(capfd, "--data", str(file / "x"), "--mock", "ok")
@@ -137,7 +137,7 @@ def test_a_folder_that_cannot_be(tmp_path, capfd):
     ],
 )
 @pytest.mark.parametrize("function", ["keypair", "write_connection_file"])
-def test_a_folder_that_takes_nothing(tmp_path, monkeypatch, number, sentence, function):
+def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch, number, sentence, function):
     def refuse(*_):
         raise OSError(number, os.strerror(number))
 

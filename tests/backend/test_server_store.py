@@ -1,4 +1,4 @@
-"""A blob that exists is whole; a part is kept; a full disk is said and loses nothing."""
+"""A blob that exists is complete; a part is kept; a full disk is reported and loses nothing."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_an_upload_in_pieces(store):
     assert np.array_equal(store.load(ref), image)
 
 
-def test_an_upload_goes_on_in_another_process(store):
+def test_an_upload_resumes_in_another_process(store):
     image = picture()
     ref, data = reference(image), image.tobytes()
     send(store, ref, data[:700])
@@ -61,7 +61,7 @@ def test_an_upload_goes_on_in_another_process(store):
     assert np.array_equal(later.load(ref), image)
 
 
-def test_content_that_does_not_match_its_address_is_dropped(store):
+def test_content_that_does_not_match_its_digest_is_dropped(store):
     ref = reference(picture(0))
     with pytest.raises(JobError) as why:
         send(store, ref, picture(1).tobytes())
@@ -120,7 +120,7 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
     monkeypatch.setattr(Path, "open", limited)
 
 
-def test_a_full_disk_while_uploading_tears_nothing(store, monkeypatch):
+def test_a_full_disk_during_an_upload_leaves_no_half_chunk(store, monkeypatch):
     image = picture()
     ref, data = reference(image), image.tobytes()
     send(store, ref, data[:500])
@@ -136,7 +136,7 @@ def test_a_full_disk_while_uploading_tears_nothing(store, monkeypatch):
     assert np.array_equal(store.load(ref), image)
 
 
-def test_a_full_disk_while_saving_leaves_nothing_behind(store, monkeypatch):
+def test_a_full_disk_during_a_save_leaves_nothing_behind(store, monkeypatch):
     with monkeypatch.context() as full:
         fill_disk(full, 100)
         with pytest.raises(JobError) as why:
@@ -155,7 +155,7 @@ def test_another_disk_error_is_not_called_full(store, monkeypatch):
     assert code(why) == "disk_error"
 
 
-def test_the_least_used_go_first_and_the_pinned_stay(store):
+def test_the_least_recently_used_go_first_and_the_pinned_stay(store):
     refs = [store.save(picture(seed)) for seed in range(4)]
     for age, ref in enumerate(refs):
         os.utime(store.path(ref.digest), (1000 + age, 1000 + age))

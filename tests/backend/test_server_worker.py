@@ -1,4 +1,4 @@
-"""What a method is given, and what becomes of its mistakes."""
+"""What a running job has access to, and how its exceptions are reported."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_progress_is_throttled_and_knows_the_time_left(context, sent, monkeypatc
     assert (sent[-1].phase, sent[-1].eta_s) == ("Rendering", None)
 
 
-def test_every_call_hears_the_cancel(tmp_path, sent):
+def test_every_call_raises_after_a_cancel(tmp_path, sent):
     context = Context("job", "cpu", tmp_path, sent.append, lambda: True)
     image = np.zeros((4, 4, 3), np.uint8)
     for call in (
@@ -72,14 +72,14 @@ def test_pictures_are_stored_before_they_are_shown(context, sent):
     assert np.array_equal(context.load(context.store(image)), image)
 
 
-def test_the_place_of_an_atlas(context):
+def test_the_folder_of_an_atlas(context):
     folder = context.atlas_folder("abc")
     assert folder.parent.is_dir()
     assert not folder.exists()
     assert folder == context.atlas_folder("abc") != context.atlas_folder("abd")
 
 
-def test_the_backends_model_is_for_jobs_that_name_none():
+def test_jobs_that_name_no_model_get_the_backends():
     chosen = ClipModel(name="ViT-B-32", pretrained="openai")
     for name, expected in (("", chosen), ("demo", ClipModel(name="demo"))):
         spec = _edit(ClipModel(name=name))
@@ -108,7 +108,7 @@ class OutOfMemoryError(RuntimeError):
         (KeyError(), "worker_error"),
     ],
 )
-def test_a_mistake_becomes_a_problem(why, code):
+def test_an_exception_becomes_a_problem(why, code):
     problem = problem_of(why, "/logs/worker-0.log")
     assert problem.code == code
     if code == "worker_error":
@@ -116,11 +116,11 @@ def test_a_mistake_becomes_a_problem(why, code):
         assert "/logs/worker-0.log" in problem.hint
 
 
-def test_a_long_mistake_is_cut():
+def test_a_long_exception_is_cut():
     assert len(problem_of(ValueError("x" * 10**6), "log").message) < 1000
 
 
-def test_the_device_is_what_was_asked_for_or_an_error():
+def test_the_device_is_the_requested_one_or_an_error():
     torch = pytest.importorskip("torch")
     assert find_device("none")[0] == "cpu"
     assert find_device("cpu")[0] == "cpu"
@@ -136,7 +136,7 @@ def test_the_device_is_what_was_asked_for_or_an_error():
     assert why.value.problem.code == "no_cuda"
 
 
-def test_a_job_goes_to_the_method_of_its_kind(context, monkeypatch):
+def test_a_job_runs_by_its_kind(context, monkeypatch):
     for name in ("atlas", "edit"):
         stand_in = types.ModuleType(f"backend.methods.{name}")
         stand_in.run = lambda spec, ctx, name=name: Result(numbers={name: 1.0})
@@ -146,7 +146,7 @@ def test_a_job_goes_to_the_method_of_its_kind(context, monkeypatch):
     assert "edit" in dispatch.run_job(_edit(ClipModel()), context).numbers
 
 
-def test_free_memory_is_what_programs_may_still_take(tmp_path, monkeypatch):
+def test_free_memory_is_what_programs_can_still_allocate(tmp_path, monkeypatch):
     table = (
         "MemTotal:       24000000 kB\nMemFree:          100000 kB\nMemAvailable:   12000000 kB\n"
     )

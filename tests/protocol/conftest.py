@@ -1,4 +1,4 @@
-"""Real backends in processes of their own, clients, clips, and a socket without manners."""
+"""Fixtures: real backends in processes of their own, clients, clips, and a raw socket."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def backend(tmp_path: Path) -> Iterator[Callable[[str], Backend]]:
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    """One backend ``--mock ok`` for all tests that do it no harm."""
+    """One backend ``--mock ok`` for all tests that leave it running."""
     one = Backend(tmp_path_factory.mktemp("shared") / "data", "ok", pause=0.02).start()
     yield one
     assert one.stop() == 0
@@ -65,7 +65,7 @@ def connect() -> Iterator[Callable[[Connection], Diary]]:
 
 @pytest.fixture
 def raw(shared: Backend) -> Iterator[Raw]:
-    """A raw socket to the shared backend, already welcome."""
+    """A raw socket to the shared backend, after its welcome."""
     one = Raw(shared.connection)
     one.hello()
     yield one

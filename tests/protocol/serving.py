@@ -1,4 +1,4 @@
-"""What the live tests are made of: a backend to kill, a clip to send, a diary, a rude socket."""
+"""Helpers of the live tests: a backend to kill, a clip to send, an event log, a raw socket."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Backend:
 
 
 class Shot:
-    """A clip of random frames, its source, and a count of what was asked for."""
+    """A clip of random frames, its source, and the digests that were requested."""
 
     def __init__(self, count: int, height: int, width: int, seed: int) -> None:
         random = np.random.default_rng(seed)
@@ -119,14 +119,14 @@ class Shot:
 
 
 class Diary:
-    """Reads a client's queue, and keeps everything that came out of it."""
+    """Reads a client's queue and keeps all its events."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
         self.events: list[ClientEvent] = []
 
     def until(self, wanted: Callable[[ClientEvent], bool], timeout: float = 30.0) -> ClientEvent:
-        """Read on to the first event that is wanted."""
+        """Read up to the first event for which wanted is true."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             try:
@@ -139,11 +139,11 @@ class Diary:
         raise AssertionError(f"it did not come; what came: {self.events[-20:]}")
 
     def until_kind(self, kind: type, timeout: float = 30.0) -> Any:
-        """Read on to the first event of a class."""
+        """Read up to the first event of a class."""
         return self.until(lambda event: isinstance(event, kind), timeout)
 
     def until_state(self, job: str, *states: str, timeout: float = 30.0) -> Event:
-        """Read on to the event by which a job comes into one of these states."""
+        """Read up to the event that puts a job into one of these states."""
 
         def wanted(event: ClientEvent) -> bool:
             if not isinstance(event, JobEvent) or event.job_id != job:
@@ -155,7 +155,7 @@ class Diary:
         return event.event
 
     def history(self, job: str) -> list[Event]:
-        """All events of a job that were read."""
+        """All events of a job that have been read."""
         return [e.event for e in self.events if isinstance(e, JobEvent) and e.job_id == job]
 
 

@@ -1,4 +1,4 @@
-"""Servers killed and connections cut at random: every job ends right, every history is whole."""
+"""Kill servers and cut connections at random: every job ends well, every history is complete."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def test_nothing_listens(connect):
     assert reason(diary, "lost").code == "not_running"
 
 
-def test_a_script_is_told_too(monkeypatch, shot):
+def test_a_blocking_call_raises_the_same_problem(monkeypatch, shot):
     monkeypatch.setattr("protocol.client.FIRST_CONTACT", 0.5)
     made = shot()
     with Client(connection_to(free_port())) as client:
@@ -123,7 +123,7 @@ def test_a_client_key_that_is_not_allowed(shared, connect, shot):
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
-def test_a_peer_without_keys_of_ours_gets_no_word(shared, encrypted):
+def test_a_peer_with_unknown_keys_gets_no_answer(shared, encrypted):
     context = zmq.Context()
     one = context.socket(zmq.DEALER)
     one.linger = 0
@@ -282,7 +282,7 @@ def test_close_is_quick_and_leaves_no_thread(shared, connect):
     Client(shared.connection).close()  # never started
 
 
-def test_the_thread_stands_still_on_wish_and_the_link_lives_on(shared, connect, monkeypatch):
+def test_the_thread_pauses_on_request_and_the_link_stays_up(shared, connect, monkeypatch):
     rounds = []
     tick = link.Link.tick
     monkeypatch.setattr(link.Link, "tick", lambda one, now: (rounds.append(now), tick(one, now)))
@@ -297,7 +297,7 @@ def test_the_thread_stands_still_on_wish_and_the_link_lives_on(shared, connect, 
     diary.until_kind(JobList)
 
 
-def test_a_client_that_stands_still_can_be_closed(shared):
+def test_a_paused_client_can_be_closed(shared):
     client = Client(shared.connection)
     client.start()
     with client.standing_still():
@@ -332,7 +332,7 @@ def test_a_program_that_forgets_to_close_still_ends(shared):
 
 
 @pytest.mark.slow
-def test_what_was_asked_before_the_backend_started_is_done_then(backend, connect, tmp_path):
+def test_requests_from_before_the_backend_started_are_served(backend, connect, tmp_path):
     one = backend("ok")
     connection = one.connection
     one.stop()

@@ -1,4 +1,4 @@
-"""A live backend that is sent nonsense answers with an error, or not at all, and lives on."""
+"""A live backend answers nonsense with an error, or not at all, and keeps running."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_without_hello_there_is_no_service(shared):
     rude.close()
 
 
-def test_chunks_that_lie(raw, shot):
+def test_chunks_with_false_claims(raw, shot):
     made, job = shot(), new_job_id()
     ref, piece = made.clip.frames[0], made.frames[0].tobytes()
     good = zlib.crc32(piece)
@@ -131,7 +131,7 @@ def test_a_fetch_beyond_the_end(shared, raw, shot):
     assert raw.ask(m.Fetch(digest=ref.digest, offset=ref.nbytes - 1, length=5)).total == ref.nbytes
 
 
-def test_a_peer_that_never_reads_does_not_stop_the_others(shared, raw, shot):
+def test_a_peer_that_never_reads_does_not_block_the_others(shared, raw, shot):
     deaf = Raw(shared.connection)
     deaf.hello()
     deaf.socket.rcvhwm = 1

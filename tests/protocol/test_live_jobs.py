@@ -242,7 +242,7 @@ def test_a_large_object_comes_in_many_chunks(shared, shot, connect):
     assert np.ptp(fetched.array[..., :3].astype(int) - made.frames[0] // 2, (0, 1)).max() == 0
 
 
-def test_a_source_that_fails_is_reported_and_can_be_mended(shared, shot, connect):
+def test_a_source_that_fails_is_reported_and_the_job_can_be_sent_again(shared, shot, connect):
     made, job = shot(), new_job_id()
     diary = connect(shared.connection)
 
@@ -261,7 +261,7 @@ def test_a_source_that_fails_is_reported_and_can_be_mended(shared, shot, connect
     diary.until_state(job, "done")
 
 
-def test_an_interrupted_upload_goes_on_where_it_stopped(shared, shot, connect, raw):
+def test_an_interrupted_upload_resumes_where_it_stopped(shared, shot, connect, raw):
     made, job = shot(2, 700, 900), new_job_id()
     whole = made.frames[0].tobytes()
     assert raw.ask(m.Submit(job=job), pack(made.edit())).new
@@ -314,7 +314,7 @@ def test_cancel_while_queued_and_while_running(backend, shot, connect):
     assert why.value.problem.code == "cancelled"
 
 
-def test_a_result_that_was_finished_wins_over_the_cancel(shared, shot, connect):
+def test_a_finished_result_wins_over_a_cancel(shared, shot, connect):
     made, job = shot(), new_job_id()
     diary = connect(shared.connection)
     diary.client.submit(job, made.edit(), made.source)
@@ -328,7 +328,7 @@ def test_a_result_that_was_finished_wins_over_the_cancel(shared, shot, connect):
 
 
 @pytest.mark.slow
-def test_a_script_may_give_up_waiting(backend, shot):
+def test_a_blocking_call_can_time_out(backend, shot):
     made = shot()
     with Client(backend("stall").connection) as client:
         with pytest.raises(JobError) as why:

@@ -1,4 +1,4 @@
-"""Everything may die in the middle: the history stays without gaps, and the result comes."""
+"""Anything can die during a job: its history has no gaps, and its result arrives."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_the_server_is_killed_in_the_middle_of_a_job(backend, shot, connect):
 
 
 @pytest.mark.slow
-def test_a_script_hears_that_the_backend_is_gone_and_back(backend, shot):
+def test_a_blocking_call_reports_the_loss_and_the_return(backend, shot):
     one = backend("stall")
     made, seen = shot(), []
 
@@ -98,7 +98,7 @@ def test_the_server_is_killed_in_the_middle_of_an_upload(backend, shot, connect)
 
 
 @pytest.mark.slow
-def test_a_clean_stop_lets_the_job_go_on_at_the_next_start(backend, shot, connect):
+def test_after_a_clean_stop_the_job_runs_at_the_next_start(backend, shot, connect):
     one = backend("stall")
     made, job = shot(), new_job_id()
     diary = connect(one.connection)
@@ -170,7 +170,7 @@ def test_the_same_worker_takes_one_job_after_another(backend, shot, connect):
 
 
 @pytest.mark.slow
-def test_a_worker_that_does_not_hear_the_cancel_is_killed(backend, shot, connect):
+def test_a_worker_that_ignores_the_cancel_is_killed(backend, shot, connect):
     one = backend("deaf")
     made, job = shot(), new_job_id()
     diary = connect(one.connection)
@@ -185,7 +185,7 @@ def test_a_worker_that_does_not_hear_the_cancel_is_killed(backend, shot, connect
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["fail", "bug", "half"])
-def test_a_method_that_fails(backend, shot, kind):
+def test_a_job_that_fails(backend, shot, kind):
     one = backend(kind)
     made = shot()
     with Client(one.connection) as client:
@@ -217,7 +217,7 @@ def test_no_worker_outlives_its_server(backend, shot, connect, how):
 
 
 @pytest.mark.slow
-def test_a_database_that_was_lost_takes_the_job_anew(backend, shot, connect):
+def test_after_the_journal_is_lost_the_job_starts_again(backend, shot, connect):
     one = backend("stall")
     made, job = shot(), new_job_id()
     diary = connect(one.connection)
@@ -232,7 +232,7 @@ def test_a_database_that_was_lost_takes_the_job_anew(backend, shot, connect):
 
 
 @pytest.mark.slow
-def test_hours_of_history_are_caught_up_with_in_a_moment(tmp_path, backend, shot, connect):
+def test_a_long_history_is_replayed_quickly(tmp_path, backend, shot, connect):
     job, steps = new_job_id(), 6000
     journal = Journal(tmp_path / "data" / "journal.sqlite")
     journal.add(job, "", shot().edit(), "running")

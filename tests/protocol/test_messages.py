@@ -193,7 +193,7 @@ def test_frames_are_refused(frames):
     assert why.value.problem.code == "bad_message"
 
 
-def test_one_cannot_send_what_the_other_side_would_refuse():
+def test_what_the_other_side_would_refuse_cannot_be_sent():
     with pytest.raises(ValueError, match="header"):
         encode(m.Have(digests=(DIGEST,) * 1200))
     with pytest.raises(ValueError, match="buffers"):

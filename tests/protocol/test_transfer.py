@@ -1,4 +1,4 @@
-"""Downloads, driven by hand: memory is taken for what is on its way, not for what is asked for."""
+"""Downloads, driven by hand: memory is allocated for transfers under way, not for waiting ones."""
 
 from __future__ import annotations
 

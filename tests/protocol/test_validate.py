@@ -1,4 +1,4 @@
-"""Every job that cannot be run is refused with its own code and a sentence."""
+"""Every job that cannot run is refused, with its own code and a sentence."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_a_good_job_passes(spec):
 
 
 @pytest.mark.parametrize(("code", "spec"), BAD.items(), ids=BAD.keys())
-def test_a_bad_job_is_refused_in_words(code, spec):
+def test_a_bad_job_is_refused_with_a_sentence(code, spec):
     with pytest.raises(JobError) as why:
         check(spec)
     problem = why.value.problem
@@ -194,7 +194,7 @@ def test_other_nonsense_is_refused_too(spec):
 
 
 @pytest.mark.parametrize("layer", ["foreground_2", "foreground_3"])
-def test_a_layer_without_its_object_is_refused_with_those_there_are(layer):
+def test_a_layer_without_its_object_is_refused_with_the_layers_there_are(layer):
     with pytest.raises(JobError, match="has 1 object") as why:
         check(replace(EDIT, layer=layer))
     assert why.value.problem.code == "unknown_layer"
@@ -216,7 +216,7 @@ def test_masks_of_all_objects_are_sent():
     assert {KEY.keys[0].mask.digest, mask(0).mask.digest, STROKES.mask.digest} <= sent.keys()
 
 
-def test_a_message_from_before_there_were_several_objects_is_the_same_job():
+def test_a_message_of_a_version_with_one_object_is_the_same_job():
     old = msgspec.to_builtins(EDIT)
     for new in ("behind", *NEW):
         del old[new]
@@ -234,7 +234,7 @@ def test_an_edit_of_protocol_1_0_keeps_its_settings_and_its_engine():
     )
 
 
-def test_settings_that_are_the_default_make_no_other_job():
+def test_default_settings_make_the_same_job():
     spelled = msgspec.to_builtins(replace(EDIT, settings={"strength": 1.0, "detail": None}))
     assert job_from(spelled) == EDIT
 
@@ -253,7 +253,7 @@ def test_a_job_that_is_too_large_is_refused_before_anything_is_sent():
     assert why.value.problem.code == "job_too_large"
 
 
-def test_a_backend_may_have_limits_of_its_own():
+def test_a_backend_can_set_other_limits():
     with pytest.raises(JobError) as why:
         check(EDIT, Limits(frames=2))
     assert why.value.problem.code == "too_many_frames"

@@ -155,7 +155,7 @@ def test_bad_input_is_named(tmp_path: Path, make, code: str, words: str) -> None
     assert caught.value.problem.hint
 
 
-def test_a_folder_of_masks_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_missing_folder_of_masks_is_reported(tmp_path: Path) -> None:
     with pytest.raises(JobError, match="cannot be read") as caught:
         media.image_files(tmp_path / "none")
     assert caught.value.problem.code == "file_missing"

@@ -1,4 +1,4 @@
-"""What the command line says about the object becomes the job's masks, or a clear refusal."""
+"""The mask options of the command line become the job's masks, or a clear error."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def picture(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_nothing_said_means_look_for_it() -> None:
+def test_without_options_the_object_is_searched_for() -> None:
     assert told() == Masks(mode="auto")
 
 
@@ -50,7 +50,7 @@ def test_masks_boxes_and_strokes_on_frames_go_together(picture: str) -> None:
     assert masks.strokes[0].mask.shape == (4, 6, 1)
 
 
-def test_objects_behind_are_told_by_options_with_their_number(picture: str, tmp_path: Path) -> None:
+def test_numbered_options_describe_the_objects_behind(picture: str, tmp_path: Path) -> None:
     words = ("--box", "0=1,2,3,4", "--key-mask-2", f"1={picture}", "--masks-3", str(tmp_path))
     second, third = told_behind(*words)
     assert told(*words).boxes[0].x1 == 3

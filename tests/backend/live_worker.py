@@ -1,4 +1,4 @@
-"""A real worker process, what it says, and how it is killed."""
+"""A real worker process: its reports, and how it is killed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from backend.executors.local import LocalExecutor
 SLOT = "worker-0"
 
 
-class House:
+class LiveWorker:
     """A worker that runs jobs with a runner, ``module:function``."""
 
     def __init__(self, data: Path, runner: str) -> None:
         self.executor = LocalExecutor(data, ("cpu",), runner=runner)
-        self.said: list[AnyReport] = []
+        self.reports: list[AnyReport] = []
         self._queue: SimpleQueue[AnyReport] = SimpleQueue()
         self.executor.open(lambda _slot, report: self._queue.put(report))
 
@@ -30,9 +30,9 @@ class House:
             if self._queue.empty():
                 time.sleep(0.005)
                 continue
-            self.said.append(self._queue.get())
-            if found(self.said[-1]):
-                return self.said[-1]
+            self.reports.append(self._queue.get())
+            if found(self.reports[-1]):
+                return self.reports[-1]
 
     def kill(self) -> None:
         """End the worker process as the kernel does when memory runs out."""
