@@ -1,4 +1,4 @@
-"""The text-image models that a worker keeps between its jobs."""
+"""The text-image models that a worker keeps loaded between its jobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from backend.clip.model import TextImageModel
 from protocol.jobs import ClipModel
 
 
-@lru_cache(maxsize=2)  # an edit's own, and the one that its masks' texts are read by
+@lru_cache(maxsize=2)  # the one that steers the edit, and the one that reads its masks' texts
 def text_image_model(model: ClipModel, device: str) -> TextImageModel:
-    """A text-image model, kept between the jobs of one worker."""
+    """Load a text-image model, or return the loaded one. Jobs share it: do not change it."""
     return load_clip(model, torch.device(device))

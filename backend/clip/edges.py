@@ -1,7 +1,9 @@
-"""A coarse map made to follow the edges of its picture: the guided filter.
+"""Make a coarse map follow the edges of its image: the guided filter.
 
-He, Sun, Tang, "Guided Image Filtering" (TPAMI 2013), its form for colour guides; the sums are taken
-at a reduced size (He, Sun, "Fast Guided Filter", 2015). Shapes: B pictures, C=3 channels, H×W.
+He, Sun, Tang, "Guided Image Filtering" (TPAMI 2013), the version for colour guides; the sums are
+taken at a reduced size (He, Sun, "Fast Guided Filter", 2015).
+
+Shapes: B images, C=3 channels, H×W pixels.
 """
 
 from __future__ import annotations
@@ -11,22 +13,22 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SIDE = 128  # long side at which the sums are taken, pixels
-LEAST = 1e-3  # variance below which the picture has no edge to follow
+LEAST = 1e-3  # variance below which the image has no edge to follow
 
 
-def follow_edges(map_B1HW: Tensor, picture_BCHW: Tensor, reach: float) -> Tensor:
-    """The map as a linear function of the colours round every pixel, clamped to 0..1.
+def follow_edges(map_B1HW: Tensor, image_BCHW: Tensor, reach: float) -> Tensor:
+    """The map as a linear function of the colours around every pixel, clamped to 0..1.
 
-    Both float32 in 0..1. reach: half the side of those surroundings, a share of the short side.
+    Both float32 in 0..1. reach: half the side of that neighbourhood, as a share of the short side.
     """
-    height, width = picture_BCHW.shape[-2:]
+    height, width = image_BCHW.shape[-2:]
     factor = min(1.0, SIDE / max(height, width))
     size = (max(1, round(height * factor)), max(1, round(width * factor)))
-    colours, wanted = _shrunk(picture_BCHW, size), _shrunk(map_B1HW, size)
+    colours, wanted = _shrunk(image_BCHW, size), _shrunk(map_B1HW, size)
     radius = max(1, min(round(reach * min(size)), (min(size) - 1) // 2))
 
     def mean(x: Tensor) -> Tensor:
-        # Along rows, then along columns: a box as large as a patch has thousands of pixels.
+        # Separable, along rows and then columns: a box as large as a patch has thousands of pixels.
         for kernel, pad in (((1, 2 * radius + 1), (0, radius)), ((2 * radius + 1, 1), (radius, 0))):
             x = F.avg_pool2d(x, kernel, 1, pad, count_include_pad=False)
         return x
@@ -46,7 +48,7 @@ def follow_edges(map_B1HW: Tensor, picture_BCHW: Tensor, reach: float) -> Tensor
         torch.cat([mean(slope_BCHW), mean(offset_B1HW)], dim=1),
         (height, width), mode="bilinear", align_corners=False,
     )  # fmt: skip
-    refined: Tensor = (line[:, :channels] * picture_BCHW).sum(1, keepdim=True) + line[:, channels:]
+    refined: Tensor = (line[:, :channels] * image_BCHW).sum(1, keepdim=True) + line[:, channels:]
     return refined.clamp(0, 1)
 
 

@@ -2,14 +2,14 @@
 
 A model is asked for in one of four ways (protocol.jobs.ClipModel):
 
-- ``demo``: the small embedded model, always there;
-- an open_clip architecture and a pretrained tag (``ViT-B-32``, ``openai``): from the Hugging Face
-  cache of this machine, else downloaded;
+- ``demo``: the small built-in model, always available;
+- an open_clip architecture and a pretrained tag (``ViT-B-32``, ``openai``): from this machine's
+  Hugging Face cache, else downloaded;
 - an open_clip architecture and a checkpoint file (a state dict as .safetensors or .pt, or one of
-  OpenAI's own .pt archives); a tag beside it tells the activation and the pixel statistics;
+  OpenAI's own .pt archives); a tag with it selects the activation and the pixel statistics;
 - a checkpoint folder in open_clip's format: ``open_clip_config.json`` beside the weights.
 
-There is no substitute for missing weights: the job fails and says so.
+Nothing stands in for missing weights: the job fails and says so.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ from protocol.jobs import ClipModel, JobError
 DEMO_FOLDER = Path(__file__).parent / "demo"
 CONFIG_NAME = "open_clip_config.json"
 VOCABULARY_NAME = "vocab.json"
-DEMO_HINT = "The embedded model “demo” always works, at toy quality."
+DEMO_HINT = "The built-in model “demo” always works, at toy quality."
 HUB_TIMEOUT_S = 4.0
-# Entries OpenAI's archives carry besides the weights.
+# Entries of OpenAI's archives besides the weights.
 OPENAI_EXTRAS = ("input_resolution", "context_length", "vocab_size")
 
 
@@ -96,7 +96,7 @@ def _find(model: ClipModel) -> _Recipe:
         if model.pretrained:
             raise JobError(
                 "unknown_model",
-                f"The embedded model “demo” has no pretrained tag “{model.pretrained}”.",
+                f"The built-in model “demo” has no pretrained tag “{model.pretrained}”.",
                 "Leave the tag empty, or name the architecture it belongs to, such as ViT-B-32.",
             )
         return _folder(DEMO_FOLDER)
@@ -105,7 +105,7 @@ def _find(model: ClipModel) -> _Recipe:
     if not model.pretrained:
         raise JobError(
             "weights_missing",
-            f"{model.name} was asked for without weights.",
+            f"{model.name} was requested without weights.",
             f"Give a pretrained tag ({_tags(model.name)}) or a checkpoint file. {DEMO_HINT}",
         )
     tag = _tag(model)
@@ -115,7 +115,7 @@ def _find(model: ClipModel) -> _Recipe:
 
 
 def _folder(folder: Path) -> _Recipe:
-    """An open_clip folder: configuration and weights side by side."""
+    """A folder in open_clip's format: configuration and weights side by side."""
     try:
         config = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
         cfg = dict(config["model_cfg"])
@@ -124,7 +124,7 @@ def _folder(folder: Path) -> _Recipe:
         raise JobError(
             "weights_missing",
             f"The folder {folder} has no {CONFIG_NAME}.",
-            f"Name a folder in open_clip's format, or a single checkpoint file. {DEMO_HINT}",
+            f"Choose a folder in open_clip's format, or a single checkpoint file. {DEMO_HINT}",
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise JobError(
@@ -147,12 +147,12 @@ def _folder(folder: Path) -> _Recipe:
 
 
 def _file(model: ClipModel, path: Path) -> _Recipe:
-    """A single checkpoint file; the architecture must be told."""
+    """A single checkpoint file; it needs the name of its architecture."""
     if model.name == "demo":
         raise JobError(
             "unknown_model",
-            f"The checkpoint {path.name} comes without the name of its architecture.",
-            "Name it in open_clip's way, such as ViT-B-32 or ViT-L-14.",
+            f"The checkpoint {path.name} was given without the name of its architecture.",
+            "Add open_clip's name for it, such as ViT-B-32 or ViT-L-14.",
         )
     recipe = _Recipe(name=f"{model.name} {path.name}", cfg=_architecture(model.name), weights=path)
     return _with_tag(recipe, _tag(model)) if model.pretrained else recipe
@@ -189,7 +189,7 @@ def _tags(name: str) -> str:
 
 
 def _with_tag(recipe: _Recipe, tag: dict[str, Any]) -> _Recipe:
-    """Weights trained with QuickGELU (OpenAI's, for one) need it under any architecture name."""
+    """Weights trained with QuickGELU (such as OpenAI's) need it under any architecture name."""
     cfg = {**recipe.cfg, "quick_gelu": bool(tag.get("quick_gelu", False))}
     return replace(recipe, cfg=cfg, mean=tuple(tag["mean"]), std=tuple(tag["std"]))
 
@@ -216,14 +216,14 @@ def _fetch(model: ClipModel, tag: dict[str, Any]) -> Path:
         "weights_missing",
         f"The weights “{model.pretrained}” of {model.name} are not on this machine and could not "
         f"be downloaded: {trouble}.",
-        f"Fetch {names[0]} of {repository} on a connected machine and name it as the checkpoint, "
-        f"or fill the Hugging Face cache. {DEMO_HINT}",
+        f"Download {names[0]} of {repository} on a connected machine and give it as the "
+        f"checkpoint, or fill the Hugging Face cache. {DEMO_HINT}",
         retryable=True,
     )
 
 
 def _unreachable(endpoint: str) -> str:
-    """Why the hub cannot be reached, or "". The hub's own client retries for half a minute."""
+    """Why the hub cannot be reached, or "". (The hub's own client retries for half a minute.)"""
     if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY")):
         return ""
     parts = urlsplit(endpoint)
@@ -239,7 +239,7 @@ def _unreachable(endpoint: str) -> str:
 
 
 def _check_architecture(name: str, cfg: dict[str, Any]) -> None:
-    """Accept plain CLIP with a VisionTransformer; refuse the rest before any weights are sought."""
+    """Accept a plain CLIP with a VisionTransformer; refuse others before looking for weights."""
     vision, text = cfg.get("vision_cfg", {}), cfg.get("text_cfg", {})
     reason = ""
     if "multimodal_cfg" in cfg:
@@ -270,7 +270,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
             loaded: Any = load_file(path)
         elif _is_torchscript(path):
             with warnings.catch_warnings():
-                # TorchScript is on its way out, but OpenAI's files are made of it.
+                # TorchScript is deprecated, but OpenAI's files use it.
                 warnings.simplefilter("ignore")
                 archive: Any = torch.jit
                 loaded = archive.load(str(path), map_location="cpu").state_dict()
@@ -279,7 +279,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise JobError(
             "weights_broken",
-            f"The checkpoint {path} is damaged, or holds more than weights.",
+            f"The checkpoint {path} is damaged, or contains more than weights.",
             f"Copy or download it again, or save it as .safetensors. {DEMO_HINT}",
         ) from error
     except Exception as error:
@@ -297,7 +297,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     if not weights:
         raise JobError(
             "weights_broken",
-            f"The checkpoint {path} holds no weights.",
+            f"The checkpoint {path} contains no weights.",
             f"Choose another. {DEMO_HINT}",
         )
     return weights
@@ -323,7 +323,7 @@ def _build(
         raise JobError(
             "weights_mismatch",
             f"The weights in {recipe.weights} do not fit {recipe.name}: {detail[:300]}",
-            "Name the architecture the checkpoint was made for.",
+            "Choose the architecture that the checkpoint was made for.",
         ) from error
     visual = clip.visual
     if not isinstance(visual, VisionTransformer) or not all(
@@ -345,10 +345,10 @@ def _build(
 
 
 class TrimmedEmbedding(nn.Module):
-    """A token table that kept only the words its training used.
+    """A token table with only the words that its training used.
 
-    Token ids stay open_clip's own (its pooling looks for the end token's id); only the look-up
-    goes through a map from id to row, and ids without a row share the unknown one.
+    Token ids stay open_clip's own, as its pooling looks for the end token's id. The look-up goes
+    through a map from id to row; ids without a row share the unknown one.
     """
 
     def __init__(self, table: nn.Embedding, rows: dict[int, int], unknown: int) -> None:

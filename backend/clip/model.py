@@ -1,4 +1,4 @@
-"""A frozen CLIP with everything an edit asks of it: embeddings, tokens, relevancy maps.
+"""A frozen CLIP with all that an edit needs of it: embeddings, tokens, relevancy maps.
 
 Shapes: B images, C=3 channels, H×W pixels, L tokens (class token first), N texts, A heads,
 E token width, D embedding width.
@@ -100,7 +100,7 @@ class TextImageModel:
         with self._arithmetic():
             *blocks, last = self._blocks()
             h_BLE = self._through(self._embed(x_BCHW), blocks)
-            if self.visual.pool_type == "tok":  # the other tokens' end is never looked at
+            if self.visual.pool_type == "tok":  # the other tokens of the last block are not used
                 return self._project(self._tick_at(class_token_block(last, h_BLE))).float()
             return self._project(self._through(h_BLE, [last])).float()
 
@@ -118,14 +118,14 @@ class TextImageModel:
         windows: int = 1,
         edges: bool = False,
     ) -> Tensor:
-        """Where the text is in the picture, float32 [B,1,H,W] in 0..1; no gradient kept.
+        """Where the text is in the image, float32 [B,1,H,W] in 0..1, without gradient.
 
         Gradient × attention of the image-text score, negative parts dropped, averaged over heads
         and rolled out over the last `layers` blocks; the class token's row, on the patch grid,
-        bilinear to the picture, min-max per picture (Chefer et al., ICCV 2021, eqs. 5-6).
-        windows > 1 adds windows×windows overlapping crops of the model's own size and averages: a
-        finer map than one patch grid gives. edges: let it follow the picture's, a patch to either
-        side. x: any size; text: one embedding.
+        bilinear to the image, min-max per image (Chefer et al., ICCV 2021, eqs. 5-6).
+        windows > 1 adds windows×windows overlapping crops, each at the model's own size, and
+        averages: a finer map than one patch grid gives. edges: make the map follow the image's
+        edges within a patch. x: any size. text: one embedding.
         """
         height, width = x_BCHW.shape[-2:]
         x_BCHW = x_BCHW.detach()
@@ -137,8 +137,8 @@ class TextImageModel:
                 (self.image_size, self.image_size), mode="bilinear", antialias=True,
                 align_corners=False,
             )  # fmt: skip
-            # Raw relevancies of different windows share one scale; each window normalised for
-            # itself would raise noise where the text is absent.
+            # Raw relevancies of different windows share one scale; normalising each window on its
+            # own would raise noise where the text is absent.
             raw_B1GG = self._rollout(crop_BCSS, text_D, layers)
             total_B1HW[..., top : top + h, left : left + w] += F.interpolate(
                 raw_B1GG, (h, w), mode="bilinear", align_corners=False
@@ -161,8 +161,8 @@ class TextImageModel:
         """Run tokens through blocks.
 
         nn.MultiheadAttention transposes its input, which turns every linear map into a slow batched
-        product: on a CPU the open form takes half the time, a fifth in bfloat16 with AMX tiles. On
-        a GPU the fused attention saves its memory.
+        product: on a CPU the explicit form takes half the time, and a fifth in bfloat16 with AMX
+        tiles. On a GPU fused attention saves memory.
         """
         for block in blocks:
             h_BLE = self._tick_at(
@@ -186,10 +186,10 @@ class TextImageModel:
         """Patch tokens with class token and positions: what enters the first block, [B,L,E]."""
         height, width = x_BCHW.shape[-2:]
         if height % self.patch or width % self.patch:
-            raise ValueError(f"sides {height}×{width} are no multiples of patch {self.patch}")
+            raise ValueError(f"sides {height}×{width} are not multiples of patch {self.patch}")
         rows, columns = height // self.patch, width // self.patch
         x_BCHW = (x_BCHW - self._mean_C11) / self._std_C11
-        # The convolution of patches as a matrix product: its own gradient is slow on CPUs.
+        # The patch convolution as a matrix product: a convolution's gradient is slow on CPUs.
         patches = x_BCHW.reshape(len(x_BCHW), -1, rows, self.patch, columns, self.patch)
         patches_BLP = patches.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
         h_BLE = F.linear(patches_BLP, self.visual.conv1.weight.flatten(1), self.visual.conv1.bias)
@@ -246,10 +246,10 @@ class TextImageModel:
 
 
 def explicit_block(block: Any, h_BLE: Tensor, *, watch: bool = False) -> tuple[Tensor, Tensor]:
-    """One residual attention block with its attention in the open: (output [B,L,E], [B,A,L,L]).
+    """One residual attention block, with its attention: (output [B,L,E], attention [B,A,L,L]).
 
-    Equal to ``block(h)``, whose ``nn.MultiheadAttention`` keeps neither the attention nor its
-    gradient. watch: make the attention a place where a gradient can be taken.
+    Equal to ``block(h)``, whose ``nn.MultiheadAttention`` exposes neither the attention nor its
+    gradient. watch: let a gradient be taken at the attention.
     """
     q, k, v = _queries_keys_values(block, h_BLE)
     a_BALL = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(dim=-1)
@@ -259,14 +259,14 @@ def explicit_block(block: Any, h_BLE: Tensor, *, watch: bool = False) -> tuple[T
 
 
 def fused_block(block: Any, h_BLE: Tensor) -> Tensor:
-    """The same block with attention in one kernel, which never stores the L×L weights."""
+    """The same block with attention in one kernel, which does not store the L×L weights."""
     return _after_attention(
         block, h_BLE, F.scaled_dot_product_attention(*_queries_keys_values(block, h_BLE))
     )
 
 
 def class_token_block(block: Any, h_BLE: Tensor) -> Tensor:
-    """The class token alone after the same block, [B,1,E]."""
+    """Only the class token after the same block, [B,1,E]."""
     attention, width = block.attn, h_BLE.shape[-1]
     weight, bias = attention.in_proj_weight, attention.in_proj_bias
     normed_BLE = block.ln_1(h_BLE)
@@ -289,7 +289,7 @@ def _queries_keys_values(block: Any, h_BLE: Tensor) -> tuple[Tensor, Tensor, Ten
 
 
 def _after_attention(block: Any, h_BLE: Tensor, mixed_BALW: Tensor) -> Tensor:
-    """The block's rest: heads joined, both residual sums, the perceptron."""
+    """The rest of the block: heads joined, both residual sums, the MLP."""
     mixed_BLE = mixed_BALW.transpose(1, 2).flatten(2)
     h_BLE = h_BLE + block.ls_1(block.attn.out_proj(mixed_BLE))
     after: Tensor = h_BLE + block.ls_2(perceptron(block.mlp, block.ln_2(h_BLE)))
@@ -302,7 +302,7 @@ def _min_max(x_B1HW: Tensor) -> Tensor:
 
 
 def _windows(height: int, width: int, per_side: int) -> Iterator[tuple[int, int, int, int]]:
-    """The whole picture, then per_side² windows that overlap by half: (top, left, h, w)."""
+    """The whole image, then per_side² windows that overlap by half: (top, left, h, w)."""
     yield 0, 0, height, width
     if per_side > 1:
         h = max(1, round(2 * height / (per_side + 1)))

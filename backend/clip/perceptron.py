@@ -1,6 +1,6 @@
-"""The perceptron of a frozen transformer block with OpenAI's activation, in few passes.
+"""The MLP of a frozen transformer block with OpenAI's activation, in fewer passes over memory.
 
-Shapes: B images, L tokens, E token width, F its fourfold.
+Shapes: B images, L tokens, E token width, F = 4·E.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SLOPE = 1.702  # of QuickGELU's sigmoid
 
 
 def perceptron(mlp: Any, x_BLE: Tensor) -> Tensor:
-    """``mlp(x)`` of an open_clip block; gradients reach x alone."""
+    """``mlp(x)`` of an open_clip block; gradients reach only x."""
     if not isinstance(mlp.gelu, QuickGELU):
         own: Tensor = mlp(x_BLE)
         return own
@@ -27,9 +27,9 @@ def perceptron(mlp: Any, x_BLE: Tensor) -> Tensor:
 
 
 class _Quick(torch.autograd.Function):
-    """x·σ(s·x) is silu(s·x)/s, and a matrix product scales its result for nothing.
+    """x·σ(s·x) is silu(s·x)/s, and a matrix product can scale its result at no cost.
 
-    So the activation is one pass instead of three, and on the way back the scales cancel.
+    So the activation takes one pass instead of three, and in the backward pass the scales cancel.
     """
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Sentences around a text, and embedding sets of them.
+"""The sentences that a text is put into, and their embeddings.
 
 Shapes: P alternatives of a text, K templates, N drawn embeddings, D embedding width.
 """
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from backend.clip.model import TextImageModel
 
-# Text2LIVE's set: neutral sentences, so that no single wording steers the edit.
+# Text2LIVE's set of neutral sentences, so that no single wording steers the edit.
 TEMPLATES = (
     "photo of {}.",
     "high quality photo of {}.",

@@ -1,1 +1,1 @@
-"""What measures: benchmarks, comparisons, the evaluation."""
+"""Measurements: benchmarks, comparisons and the evaluation of edits."""

@@ -1,26 +1,24 @@
-"""Steps per second and peak memory of the edit, beside a plain loop written the reference's way.
+"""Seconds a step and peak memory of the edit, compared with a loop written the reference's way.
 
-    python -m scripts.measure.benchmark_edit [--case image|video] [--steps 5] [--known] \\
-        [--device cpu|cuda]
+    python -m scripts.measure.benchmark_edit [--case image|video] [--steps 5] [--known]
     python -m scripts.measure.benchmark_edit --arithmetic
-    python -m scripts.measure.benchmark_edit --quick
 
-image: 512² pixels, 16 views. video: 70 frames of 768×432, 6 views, a flat atlas. Both with the full
+image: 512² pixels, 16 views. video: 70 frames of 768×432, 6 views, a flat atlas. Both use the full
 generator (128 channels, 7 scales) and a text-image model of ViT-B/32's size with random weights.
-The plain loop is scripts/measure/plain_edit.py; --texts-once spares it encoding its texts at every
-step. It runs in a process of its own, as PyTorch is when nothing is set; ours keeps the memory it
-freed, as the backend's worker does (backend/memory.py).
-The two take a step in turn, over the same pictures:
-of random sizes in the image case, as in training, or always 512² with --fixed; new at every step,
-or with --known one that came before, as most do in a still's run of ours. The first of each is left
-out; ratios are of the sums, and the median of the pairs'. On a CPU seconds are CPU time of
-the process, which a busy machine changes less than the clock's; of one thread unless --threads
-says more. On a GPU, --block steps are timed together, so that nothing waits within. Peak memory is
-the process' on a CPU, the tensors' on a GPU.
+
+The plain loop is scripts/measure/plain_edit.py; with --texts-once it encodes its texts only once.
+It runs in a process of its own with PyTorch's default settings; ours keeps freed memory, as the
+backend's worker does (backend/memory.py). The two take steps in turn, on the same images. In the
+image case these have random sizes, as in training, or are always 512² with --fixed; they are new at
+every step, or with --known one that recurs, as most do when we edit a still. The first step of each
+loop is left out. Ratios are of the sums; the median is that of the pairs. On a CPU, seconds are CPU
+time of the process, which a busy machine changes less than wall time; of one thread unless
+--threads is larger. On a GPU, --block steps are timed together, without waiting in between. Peak
+memory is that of the process on a CPU, and of the tensors on a GPU.
 
 --arithmetic counts a step of ours instead: operations of matrix products and convolutions, bytes
-that pass through memory if every operation reads and writes all it touches, and calls of
-operations; and what that would take on an H100 (SXM) at 40 % of its peaks.
+that pass through memory if every operation reads and writes all its tensors, and calls of
+operations; and estimates their time on an H100 (SXM) at 40 % of its peaks.
 """
 
 from __future__ import annotations
@@ -71,14 +69,14 @@ QUICK_CLIP = {
     "vision_cfg": {"image_size": 64, "layers": 2, "width": 64, "patch_size": 32},
     "text_cfg": {"width": 32, "heads": 2, "layers": 1},
 }
-# H100 SXM: dense bfloat16 tensor cores, and memory. A call costs the host about this much.
+# H100 SXM: dense bfloat16 tensor cores, and memory. CALL: the host's time for a call, seconds.
 PEAK_FLOPS, PEAK_BYTES, SHARE, CALL = 989e12, 3.35e12, 0.4, 5e-6
 TIMED = "| case | ours, s/step | peak GB | plain, s/step | peak GB | ratio | median | by clock |"
 COUNTED = "| case | TFLOP | GB | calls | products, ms | memory, ms | calls, ms | whole run, s |"
 
 
 class FlatAtlas:
-    """A pan over one picture: frame t shows it from pixel t on; the object is the middle."""
+    """A pan over one image: frame t shows it from pixel t on; the object is its middle."""
 
     layers = ("foreground", "background")
 
@@ -149,7 +147,7 @@ def prepare(
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a block of steps: seconds a step, of the CPU (or GPU) and by the clock, and GB at most."""
+    """The cost of a block: CPU (or GPU) seconds and wall seconds per step, and peak GB."""
 
     seconds: float
     clock: float
@@ -157,13 +155,13 @@ class Cost:
 
 
 class Meter:
-    """Costs from `begin` on."""
+    """Measures the cost of a block."""
 
     def __init__(self, device: torch.device, block: int) -> None:
         self.device, self.block = device, block
 
     def begin(self) -> None:
-        """A block starts."""
+        """Start a block."""
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
         elif Path("/proc/self/clear_refs").exists():
@@ -171,7 +169,7 @@ class Meter:
         self._since = self._now()
 
     def cost(self) -> Cost:
-        """The block is done."""
+        """End the block."""
         seconds, clock = (b - a for a, b in zip(self._since, self._now(), strict=True))
         return Cost(seconds / self.block, clock / self.block, self._peak())
 
@@ -192,10 +190,10 @@ class Meter:
 
 
 def plain_steps(pipe: Connection, args: argparse.Namespace) -> None:
-    """The other process: told a case and its config, it runs a block for every step it is told."""
+    """The plain loop's process: receives a case and its config, then runs a block per request."""
     torch.set_num_threads(args.threads)
     meter = Meter(torch.device(args.device), args.block)
-    with suppress(EOFError):  # our process is done
+    with suppress(EOFError):  # the main process has ended
         while True:
             case, config = pipe.recv()
             plain = plain_loop(case, config, args)
@@ -207,7 +205,7 @@ def plain_steps(pipe: Connection, args: argparse.Namespace) -> None:
 
 
 def plain_loop(case: str, config: EditConfig, args: argparse.Namespace) -> PlainLoop:
-    """With a model of its own: it hooks into it."""
+    """The plain loop, with a model of its own, as it adds hooks to it."""
     model = clip_of_size(args.quick, torch.device(args.device))
     made = prepare(case, model, replace(config, precision="float32"), PlainGenerator)
     return PlainLoop(made, model, TEXTS, made.setup.config, texts_once=args.texts_once)
@@ -215,7 +213,7 @@ def plain_loop(case: str, config: EditConfig, args: argparse.Namespace) -> Plain
 
 @contextmanager
 def beside_plain(args: argparse.Namespace) -> Iterator[Connection]:
-    """The plain loop's process: a fresh one, without our settings."""
+    """Start the plain loop in a fresh process, without our settings; yields a pipe to it."""
     pipe, end = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=plain_steps, args=(end, args))
     process.start()
@@ -228,7 +226,7 @@ def beside_plain(args: argparse.Namespace) -> Iterator[Connection]:
 
 
 class Turns(Silent):
-    """Between our steps, times them and has as many plain ones run."""
+    """Times our blocks of steps, and has the plain loop run as many steps after each."""
 
     def __init__(self, pipe: Connection, device: torch.device, block: int) -> None:
         self.pipe, self.block = pipe, block
@@ -237,7 +235,7 @@ class Turns(Silent):
         self._done = -1
 
     def step(self, phase: str, done: int, total: int) -> None:
-        """Called before every step of ours, and within."""
+        """Called before every step of ours, and inside it."""
         if done == self._done or done % self.block:
             return
         if done:
@@ -253,7 +251,7 @@ class Turns(Silent):
 def compare(
     case: str, model: TextImageModel, config: EditConfig, block: int, pipe: Connection
 ) -> str:
-    """A row of the table. pipe: to the plain loop's process."""
+    """A row of the table. pipe: connects to the plain loop's process."""
     ours = prepare(case, model, config)
     pipe.send((case, config))
     turns = Turns(pipe, model.device, block)
@@ -264,7 +262,7 @@ def compare(
 
 
 def row_of(case: str, pairs: list[tuple[Cost, Cost]]) -> str:
-    """A row of the table. pairs: ours, plain."""
+    """A row of the table. pairs: (ours, plain)."""
     a, b = (sum(pair[side].seconds for pair in pairs) / len(pairs) for side in (0, 1))
     median = statistics.median(plain.seconds / ours.seconds for ours, plain in pairs)
     clock = sum(plain.clock for _, plain in pairs) / sum(ours.clock for ours, _ in pairs)
@@ -276,7 +274,7 @@ def row_of(case: str, pairs: list[tuple[Cost, Cost]]) -> str:
 
 
 class Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts calls and the bytes of what they read and write; views of a tensor cost nothing."""
+    """Counts calls and the bytes they read and write; views of a tensor count as nothing."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -294,7 +292,7 @@ class Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def count(case: str, model: TextImageModel, config: EditConfig) -> str:
-    """A row of the arithmetic: a step of ours on a GPU, without what comes every 75th only."""
+    """A row of --arithmetic: an ordinary step of ours on a GPU."""
     ours = prepare(case, model, config)
     optimizer = Madgrad(ours.network.parameters(), momentum=0.9, weight_decay=0.01)
     for weight in ours.network.parameters():
@@ -318,7 +316,7 @@ def count(case: str, model: TextImageModel, config: EditConfig) -> str:
 
 
 def clip_of_size(quick: bool, device: torch.device) -> TextImageModel:
-    """A text-image model of random weights: of ViT-B/32's size, or a small one."""
+    """A text-image model with random weights: of ViT-B/32's size, or a small one."""
     torch.manual_seed(0)
     cfg = QUICK_CLIP if quick else open_clip.get_model_config("ViT-B-32")
     return TextImageModel(
@@ -328,7 +326,7 @@ def clip_of_size(quick: bool, device: torch.device) -> TextImageModel:
 
 
 def config_of(case: str, args: argparse.Namespace) -> EditConfig:
-    """The reference's settings, with what the command line changes."""
+    """The reference's settings, with the command line's changes."""
     config = preset("final", video=case == "video", layer="background")
     config = replace(config, bootstrap=0.0, precision=args.precision, preview_every=10**9)
     config = replace(config, internal_count=int(args.known))
@@ -345,21 +343,29 @@ def config_of(case: str, args: argparse.Namespace) -> EditConfig:
 
 
 def main(words: list[str] | None = None) -> int:
-    """See the module's text."""
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    p.add_argument("--case", choices=["image", "video"], help="only this one")
+    """Print the table."""
+    p = argparse.ArgumentParser(
+        prog="python -m scripts.measure.benchmark_edit", description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )  # fmt: skip
+    p.add_argument("--case", choices=["image", "video"], help="run only this case")
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    p.add_argument("--steps", type=int, default=5, help="timed blocks of each loop")
-    p.add_argument("--block", type=int, default=0, help="steps timed together; 1 on a CPU, else 10")
+    p.add_argument("--steps", type=int, default=5, help="number of timed blocks of each loop")
+    p.add_argument(
+        "--block",
+        type=int,
+        default=0,
+        help="steps to time together (default: 1 on a CPU, 10 on a GPU)",
+    )
     p.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
-    p.add_argument("--size", type=int, default=0, help="long side, pixels")
-    p.add_argument("--views", type=int, default=0)
-    p.add_argument("--threads", type=int, default=1, help="of a CPU")
-    p.add_argument("--texts-once", action="store_true")
-    p.add_argument("--fixed", action="store_true", help="pictures of one size")
-    p.add_argument("--known", action="store_true", help="stills: one crop that comes again")
-    p.add_argument("--quick", action="store_true", help="small sizes: does it run at all?")
-    p.add_argument("--arithmetic", action="store_true")
+    p.add_argument("--size", type=int, default=0, help="long side of the images, pixels")
+    p.add_argument("--views", type=int, default=0, help="views of each image")
+    p.add_argument("--threads", type=int, default=1, help="CPU threads")
+    p.add_argument("--texts-once", action="store_true", help="plain loop: encode the texts once")
+    p.add_argument("--fixed", action="store_true", help="images of one size")
+    p.add_argument("--known", action="store_true", help="stills: a single crop that recurs")
+    p.add_argument("--quick", action="store_true", help="small sizes, to test that it runs")
+    p.add_argument("--arithmetic", action="store_true", help="count operations instead of timing")
     args = p.parse_args(words)
     device = torch.device(args.device)
     args.block = args.block or (1 if device.type == "cpu" else 10)
@@ -382,7 +388,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def machine(device: torch.device) -> str:
-    """The device, in words."""
+    """The device's name."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"

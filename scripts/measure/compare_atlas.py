@@ -1,13 +1,13 @@
-"""Both atlas engines on the same clips, in one run: our explicit one and the paper's networks.
+"""Compare both atlas engines on the same clips: our explicit one and the paper's networks.
 
     python -m scripts.measure.compare_atlas demo --seconds 120 [--docs docs] \\
         [--long-side 384 --frames 30]
     python -m scripts.measure.compare_atlas demo FOLDER ...
         (FOLDER/frames/*.png|jpg, FOLDER/masks/*.png)
 
-The clock is CPU time of this process on a CPU (a busy machine does not change it much) and wall
-time on a GPU. It covers everything from flow to the last step, and not the measuring. A PSNR that
-was not reached is said to be so; what is extrapolated is marked.
+Times are CPU time of this process on a CPU (which a busy machine hardly changes) and wall time on a
+GPU. They cover everything from the flow to the last step, but not the measuring. A PSNR that was
+not reached is reported as such, and extrapolations are marked.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from backend.progress import Silent
 from scripts.make_clip import make_clip
 
 Pixels = NDArray[np.uint8]
-HELD_OUT = 0.03  # of the colours, for every engine
+HELD_OUT = 0.03  # share of the colours held out from either engine
 LAYERS = ("background", "foreground")
 
 
 class Clock:
-    """Seconds of work; stands still while it is paused. CPU time on a CPU, wall time on a GPU."""
+    """Seconds of work, without pauses. CPU time on a CPU, wall time on a GPU."""
 
     def __init__(self, device: torch.device) -> None:
         self.cuda = device.type == "cuda"
@@ -60,7 +60,7 @@ class Clock:
         return self.spent + self._now() - self.since
 
     def unpaused(self, work: Callable[[], float]) -> float:
-        """Do work that does not count."""
+        """Do work whose time does not count."""
         self.spent = self.read()
         result = work()
         self.since = self._now()
@@ -68,7 +68,7 @@ class Clock:
 
 
 class Budget(Silent):
-    """Stops what reports to it once the clock is past the limit, and says every few seconds."""
+    """Stops the run that reports to it after the time limit; prints the PSNR every few seconds."""
 
     class Over(Exception):  # noqa: N818
         """The time is used up."""
@@ -79,7 +79,7 @@ class Budget(Silent):
         self.curve: list[tuple[float, float]] = []
 
     def step(self, phase: str, done: int, total: int) -> None:
-        """Evaluate when it is time."""
+        """Evaluate when it is due."""
         now = self.clock.read()
         if now >= self.next or now >= self.limit:
             self.curve.append((now, self.clock.unpaused(self.log)))
@@ -91,7 +91,7 @@ class Budget(Silent):
 
 @dataclass
 class Run:
-    """One engine's run: PSNR over seconds on the fixed pixels, and what came of it."""
+    """One engine's run: its atlas, and the PSNR over seconds on the fixed pixels."""
 
     name: str
     atlas: LayeredAtlas
@@ -112,7 +112,7 @@ class Judge:
 
     @classmethod
     def draw(cls, frames: Pixels, count: int, device: torch.device) -> Judge:
-        """Seeded by nothing but the clip's size: every run is judged on the same pixels."""
+        """Depends only on the clip's size, so that all runs are judged on the same pixels."""
         generator = torch.Generator().manual_seed(0)
         t, y, x = (
             torch.randint(n, (count,), generator=generator).to(device) for n in frames.shape[:3]
@@ -125,12 +125,12 @@ class Judge:
         return -10 * math.log10(max(1e-10, float((seen.clamp(0, 1) - truth).square().mean())))
 
     def of_networks(self, trainer: Trainer) -> float:
-        """The networks' own answer, before anything is baked."""
+        """PSNR of the networks themselves, before they are baked."""
         xy = torch.stack([self.x, self.y], 1) + 0.5
         return self.psnr(trainer.evaluate(xy, self.t, Silent())[0])
 
     def of_atlas(self, atlas: LayeredAtlas) -> float:
-        """A finished atlas, as it is rendered."""
+        """PSNR of a finished atlas as it is rendered."""
         seen = torch.zeros(len(self.t), 3, device=self.t.device)
         for index in range(atlas.frames):
             mine = self.t == index
@@ -142,7 +142,7 @@ class Judge:
 def run_explicit(
     frames: Pixels, keys: dict[int, Pixels], name: str, judge: Judge, long_side: int, seed: int
 ) -> Run:
-    """Our engine, a whole preset: it has no answer before it is done."""
+    """Our engine with a preset, until it is done: it has no result before."""
     device = judge.t.device
     config = replace(explicit_config.preset(name, seed), long_side=long_side, held_out=HELD_OUT)
     clock = Clock(device)
@@ -157,7 +157,7 @@ def run_explicit(
 def run_networks(
     frames: Pixels, keys: dict[int, Pixels], name: str, judge: Judge, args: argparse.Namespace
 ) -> Run:
-    """The paper's networks, until the time is used up."""
+    """The paper's networks, until the time is up."""
     config = replace(
         VARIANTS[name], long_side=args.long_side, held_out=HELD_OUT, seed=args.seed, chunk=500,
         bake=min(VARIANTS[name].bake, 2 * args.long_side),
@@ -184,7 +184,7 @@ def run_networks(
 
 
 def reached(run: Run, target: float, explicit: bool) -> str:
-    """When a PSNR was reached, or that it was not, with a marked extrapolation where one can be."""
+    """When a PSNR was reached; if it was not, a marked extrapolation where one is possible."""
     for seconds, psnr in run.curve:
         if psnr >= target:
             return f"≤ {seconds:.0f} s (whole run)" if explicit else f"{seconds:.0f} s"
@@ -194,7 +194,7 @@ def reached(run: Run, target: float, explicit: bool) -> str:
 
 
 def extrapolated(curve: list[tuple[float, float]], target: float) -> str:
-    """What PSNR = a + b·log10(seconds), fitted to the later half of a curve, says of a target."""
+    """When PSNR = a + b·log10(seconds), fitted to the later half of a curve, reaches a target."""
     late = curve[len(curve) // 2 :]
     if len(late) < 4:
         return "too few points to extrapolate"
@@ -212,7 +212,7 @@ def extrapolated(curve: list[tuple[float, float]], target: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words, two digits."""
+    """Seconds in a readable unit, two digits."""
     for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
             return f"≈ {seconds / length:.2g} {unit}"
@@ -220,7 +220,7 @@ def duration(seconds: float) -> str:
 
 
 def table(runs: list[Run], targets: list[float], head: str) -> str:
-    """All of it in Markdown."""
+    """All results, in Markdown."""
     lines = [head, "", "| engine | work | seconds | PSNR, fixed pixels | held out | foreground |"
              " mask IoU |", "|---|---|---|---|---|---|---|"]  # fmt: skip
     for run in runs:
@@ -243,7 +243,7 @@ def table(runs: list[Run], targets: list[float], head: str) -> str:
 
 
 def pictures(runs: list[Run], judge: Judge) -> Pixels:
-    """Per engine: atlases, then opacity, UV checkerboard and error on three frames."""
+    """For each engine: atlases, then opacity, UV checkerboard and error on three frames."""
     rows: list[tuple[str, list[Pixels]]] = []
     count = judge.frames.shape[0]
     shown = [0, count // 2, count - 1]
@@ -275,7 +275,7 @@ def pictures(runs: list[Run], judge: Judge) -> Pixels:
 
 
 def _board(uv: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
-    """A checkerboard painted on the atlas as a frame shows it: [1,1,H,W]; 12 squares across."""
+    """A checkerboard on the atlas, as a frame shows it: [1,1,H,W]; 12 squares across."""
     texels = uv.new_tensor([image.shape[3], image.shape[2]])
     cells = ((uv + 1) / 2 * texels / (max(image.shape[2:]) / 12)).floor()
     return cells.sum(-1).remainder(2)[:, None]
@@ -309,20 +309,26 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clips", nargs="+", help="demo, or folders with frames/ and masks/")
-    parser.add_argument("--seconds", type=float, default=120, help="for each run of the networks")
+    parser.add_argument(
+        "--seconds", type=float, default=120, help="time for each run of the networks"
+    )
     parser.add_argument("--every", type=float, default=10, help="seconds between two evaluations")
     parser.add_argument("--frames", type=int, default=30)
     parser.add_argument("--long-side", type=int, default=384, help="working size, pixels")
-    parser.add_argument("--pixels", type=int, default=2000, help="how many are judged")
+    parser.add_argument("--pixels", type=int, default=2000, help="number of pixels to judge by")
     parser.add_argument("--targets", type=float, nargs="+", default=[15, 20, 25, 30])
     parser.add_argument(
         "--variants", nargs="+", choices=sorted(VARIANTS), default=["paper", "tuned"]
     )
-    parser.add_argument("--presets", nargs="+", default=["draft", "preview"], help="explicit ones")
-    parser.add_argument("--warm-passes", type=int, help="instead of each variant's own")
+    parser.add_argument(
+        "--presets", nargs="+", default=["draft", "preview"], help="of the explicit engine"
+    )
+    parser.add_argument("--warm-passes", type=int, help="instead of each variant's default")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--docs", type=Path, help="write atlas_engines.md there, and pictures")
+    parser.add_argument(
+        "--docs", type=Path, help="folder to write atlas_engines.md and its images to"
+    )
     args = parser.parse_args()
     device = torch.device(args.device)
     if device.type == "cpu":
@@ -342,7 +348,7 @@ def main() -> None:
 
 
 def call(args: argparse.Namespace) -> list[str]:
-    """The command that makes the same again, without where things lie."""
+    """The command that repeats this run, without folders."""
     out = ["python -m scripts.measure.compare_atlas", *(Path(clip).name for clip in args.clips)]
     for name in ("seconds", "every", "frames", "long_side", "presets", "variants"):
         value = getattr(args, name)
@@ -354,7 +360,7 @@ def call(args: argparse.Namespace) -> list[str]:
 
 
 def compare(source: str, args: argparse.Namespace, device: torch.device) -> tuple[str, Pixels]:
-    """All runs on one clip: the tables in Markdown, and the sheet."""
+    """All runs on one clip: the tables in Markdown, and the contact sheet."""
     frames, keys = load(source, args.frames, args.long_side)
     size = working_size(frames.shape[1], frames.shape[2], args.long_side)
     small = np.stack([cv2.resize(f, size[::-1], interpolation=cv2.INTER_AREA) for f in frames])
@@ -370,8 +376,8 @@ def compare(source: str, args: argparse.Namespace, device: torch.device) -> tupl
     clock = "wall time" if device.type == "cuda" else "CPU time of one thread"
     head = (
         f"{len(frames)} frames, worked at {size[1]}×{size[0]}; "
-        f"{kind}, {clock}. {args.pixels} fixed pixels; {HELD_OUT:.0%} of the colours held out of "
-        "every fit (none of a clip under 8 frames)."
+        f"{kind}, {clock}. {args.pixels} fixed pixels; {HELD_OUT:.0%} of the colours held out from "
+        "every fit (none in a clip under 8 frames)."
     )
     return table(runs, args.targets, head), pictures(runs, judge)
 

@@ -1,13 +1,13 @@
-"""One picture of the object for all frames against several over time, on the same clips.
+"""Compare one atlas of the object for all frames with several key atlases over time.
 
     python -m scripts.measure.compare_keys [CLIP ...] [--keys 1 20] [--long-side 384] [--out DIR]
 
-A clip is a folder with frames/ and masks/ in --clips, ``demo`` for the made-up one, or
-``demo-light`` for that one under light that drifts over it; CLIP:N takes its first N frames. Masks
-are the true ones with edges moved by about 2 px. Held out: dB on 8×8 blocks that colour never saw,
-inside the object, in the background, at its edge, and all of them. Slip, pixels, is over 8 frames;
-EPE is where a point painted on the first frame lands 25 frames later, against the truth. IoU is
-against the true masks. Seconds are CPU time of all threads, and wall time from frames to atlas.
+A clip is a folder with frames/ and masks/ in --clips, ``demo`` for the generated one, or
+``demo-light`` for that one under drifting light; CLIP:N takes its first N frames. The masks are the
+true ones with their edges moved by about 2 px. Held out: dB on 8×8 blocks that the colours were not
+fitted to, inside the object, in the background, at its edge, and over all. Slip is over 8 frames,
+in pixels; EPE is the error of a point that is painted on the first frame, 25 frames later. IoU is
+with the true masks. Seconds are CPU time of all threads, and wall time from frames to atlas.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from backend.progress import Silent
 from scripts.make_clip import SyntheticClip, make_clip
 
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "clips"
-JITTER, COARSE = 2.0, 12  # pixels by which edges move, and between independent moves
+JITTER, COARSE = 2.0, 12  # distance by which edges move, and between independent moves, pixels
 AHEAD = 25  # frames over which a painted point is followed
-LIGHT = 0.2  # how much brighter and darker drifting light makes a clip
-SHOWN = 8  # frames of a picture
+LIGHT = 0.2  # how much brighter and darker the drifting light makes a clip
+SHOWN = 8  # frames on an image
 COLUMNS = {"held fg": "psnr_held_out_fg", "bg": "psnr_held_out_bg", "edge": "psnr_held_out_edge",
            "held out": "psnr_held_out", "fitted": "psnr", "slip": "slip_fg"}  # fmt: skip
 
@@ -45,7 +45,7 @@ Pixels = NDArray[np.uint8]
 
 
 def load(name: str, clips: Path, long_side: int) -> tuple[Pixels, Pixels, SyntheticClip | None]:
-    """Frames [T,H,W,3] and true masks [T,H,W] at the working size, and the clip if it is made."""
+    """Frames [T,H,W,3] and true masks [T,H,W] at the working size; the clip if it is generated."""
     name, _, count = name.partition(":")
     if name in ("demo", "demo-light"):
         made = make_clip(int(count or 30), round(long_side * 9 / 16), long_side)
@@ -58,7 +58,7 @@ def load(name: str, clips: Path, long_side: int) -> tuple[Pixels, Pixels, Synthe
 
 
 def drifting(frames: Pixels) -> Pixels:
-    """Frames under light that is up to a fifth brighter or darker, by place and time."""
+    """Frames under light that is up to a fifth brighter or darker, varying in space and time."""
     count, h, w = frames.shape[:3]
     t, y, x = np.meshgrid(*(np.arange(n) / n for n in (count, h, w)), indexing="ij")
     light = 1 + LIGHT * np.sin(2 * np.pi * (t + 0.7 * x + 0.3 * y))
@@ -75,7 +75,7 @@ def _small(path: Path, flag: int, long_side: int) -> Pixels:
 
 
 def jittered(masks: Pixels, seed: int = 0) -> Pixels:
-    """Masks whose edges are moved in and out by smooth noise, another one on each frame."""
+    """Masks whose edges are moved in and out by smooth noise, different on each frame."""
     random = np.random.default_rng(seed)
     out = np.zeros_like(masks)
     for moved, mask in zip(out, masks, strict=True):
@@ -124,7 +124,7 @@ def overlap(atlas: LayeredAtlas, masks: Pixels) -> float:
 
 
 def painted(atlas: LayeredAtlas, frames: Pixels) -> Pixels:
-    """Evenly spaced frames, below each other, and what a checkerboard on the object looks like."""
+    """Evenly spaced frames in a column, each beside itself with a checkerboard on the object."""
     h, w = atlas.image("foreground").shape[2:]
     y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
     board = ((x // 16 + y // 16) % 2).float()
@@ -146,16 +146,23 @@ def changed(config: AtlasConfig, changes: list[str]) -> AtlasConfig:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the table; with --out, write the quality sheet and the pictures of each run."""
-    p = argparse.ArgumentParser(prog="python -m scripts.measure.compare_keys", description=__doc__)
-    p.add_argument("names", nargs="*", default=["demo", "blackswan:40", "car-roundabout"])
-    p.add_argument("--clips", type=Path, default=CLIPS)
-    p.add_argument("--keys", type=int, nargs="+", default=[1, preset("preview").keys])
-    p.add_argument("--preset", default="preview")
-    p.add_argument("--long-side", type=int, default=384)
-    p.add_argument("--threads", type=int, default=1)
-    p.add_argument("--set", nargs="*", default=[], help="NAME=NUMBER of the config")
-    p.add_argument("--out", type=Path)
+    """Print the table; with --out, write the quality sheet and the painted frames of each run."""
+    p = argparse.ArgumentParser(
+        prog="python -m scripts.measure.compare_keys", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    p.add_argument("names", nargs="*", default=["demo", "blackswan:40", "car-roundabout"],
+                   metavar="CLIP")  # fmt: skip
+    p.add_argument("--clips", type=Path, default=CLIPS, help="folder of the clips' folders")
+    p.add_argument("--keys", type=int, nargs="+", default=[1, preset("preview").keys],
+                   help="numbers of key atlases to compare")  # fmt: skip
+    p.add_argument("--preset", default="preview", help="of the explicit engine")
+    p.add_argument("--long-side", type=int, default=384, help="working size, pixels")
+    p.add_argument("--threads", type=int, default=1, help="CPU threads")
+    p.add_argument(
+        "--set", nargs="*", default=[], metavar="NAME=NUMBER", help="change fields of the config"
+    )
+    p.add_argument("--out", type=Path, help="folder for the quality sheets and painted frames")
     args = p.parse_args(argv)
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(args.threads)

@@ -1,13 +1,12 @@
-"""Is bfloat16 as stable as float32? The same edit of the demo clip in both, from the same seeds.
+"""Compare bfloat16 with float32: the same edit of the demo clip in both, from the same seeds.
 
     python -m scripts.measure.compare_precision [--preset draft] [--seeds 0 1 2] \\
         [--steps N] [--out DIR]
 
-One atlas, one text, the embedded model. Every run of a seed makes the same draws in either
-precision. Losses: the mean of the last tenth of the steps, and the largest gap of the curves,
-smoothed over a tenth of the run. Pictures: mean absolute difference of the middle frame's
-composite, 0..255, between the precisions of one seed, and between the seeds in float32. Seconds are
-CPU time.
+One atlas, one text, the built-in model. Both runs of a seed make the same draws. Losses: the mean
+of the last tenth of the steps, and the largest gap between the curves, smoothed over a tenth of the
+run. Images: mean absolute difference of the middle frame's composite, 0..255, between the
+precisions of one seed, and between the seeds in float32. Seconds are CPU time.
 """
 
 from __future__ import annotations
@@ -80,13 +79,16 @@ def smoothed(losses: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def main(words: list[str] | None = None) -> int:
-    """See the module's text."""
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    """Print the table."""
+    p = argparse.ArgumentParser(
+        prog="python -m scripts.measure.compare_precision", description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )  # fmt: skip
     p.add_argument("--preset", choices=PRESETS, default="draft")
     p.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    p.add_argument("--steps", type=int, default=0, help="of each edit; 0: the preset's")
+    p.add_argument("--steps", type=int, default=0, help="steps of each edit; 0: the preset's")
     p.add_argument("--frames", type=int, default=30)
-    p.add_argument("--out", type=Path, help="folder for the pictures")
+    p.add_argument("--out", type=Path, help="folder for the images")
     args = p.parse_args(words)
     made = make_clip(args.frames, 216, 384)
     keys = {0: np.ascontiguousarray(made.masks()[0])}
@@ -97,8 +99,8 @@ def main(words: list[str] | None = None) -> int:
     if args.steps:
         config = replace(config, steps=args.steps, bootstrap_steps=args.steps)
     taken = uses_bfloat16(replace(config, precision="bfloat16"), CPU)
-    print(f"bfloat16 is {'taken' if taken else 'NOT taken, it would be slower'} on this CPU\n")
-    print("| seed | end loss float32 | bfloat16 | largest gap | pictures apart | s | s |")
+    print(f"bfloat16 is {'used' if taken else 'NOT used, it would be slower'} on this CPU\n")
+    print("| seed | final loss float32 | bfloat16 | largest gap | images differ by | s | s |")
     print("|---|---|---|---|---|---|---|")
     pictures: dict[tuple[int, str], Pixels] = {}
     for seed in args.seeds:
@@ -121,7 +123,7 @@ def main(words: list[str] | None = None) -> int:
     if len(args.seeds) > 1:
         pairs = combinations(args.seeds, 2)
         seeds = mean(apart(pictures[a, "float32"], pictures[b, "float32"]) for a, b in pairs)
-        print(f"\nPictures of two seeds, both float32, are {seeds:.2f} apart on average.")
+        print(f"\nImages of two seeds, both in float32, differ by {seeds:.2f} on average.")
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
         rows = [np.hstack([pictures[seed, p] for p in PRECISIONS]) for seed in args.seeds]

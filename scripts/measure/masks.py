@@ -1,10 +1,10 @@
-"""How good each source of masks is on clips with known masks: overlap and confidence, as a table.
+"""Measure each source of masks on clips with known masks: overlap and confidence, as a table.
 
     python -m scripts.measure.masks [CLIP ...] [--clips DIR] [--sources key,box,auto] [--out DIR]
 
-A clip is a folder with frames/ and masks/ (0 or 255), or ``demo`` for the made-up one. From its
-middle 41 frames, one true mask (key) or its box (box) is given on the middle frame; auto is given
-nothing; worst is the frame with the least overlap.
+A clip is a folder with frames/ and masks/ (0 or 255), or ``demo`` for the generated one. Its middle
+41 frames are used. On the middle one, the true mask (key) or its box (box) is given; auto is given
+nothing. worst is the frame with the least overlap.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from scripts.make_clip import make_clip
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "clips"
 FRAMES, SIZE = 41, (216, 384)
 SOURCES = ("key", "box", "auto")
-SHOWN = 8  # frames of a row of the sheet
+SHOWN = 8  # frames in a row of the contact sheet
 
 Pixels = NDArray[np.uint8]
 Bools = NDArray[np.bool_]
@@ -73,11 +73,15 @@ def given(source: str, truth: Bools) -> MaskPrompts:
 
 def main(argv: list[str] | None = None) -> int:
     """Print the table; with --out, write a sheet of outlines per clip."""
-    p = argparse.ArgumentParser(prog="python -m scripts.measure.masks", description=__doc__)
-    p.add_argument("names", nargs="*", default=["demo", "blackswan", "car-roundabout"])
-    p.add_argument("--clips", type=Path, default=CLIPS)
-    p.add_argument("--sources", default=",".join(SOURCES))
-    p.add_argument("--out", type=Path)
+    p = argparse.ArgumentParser(
+        prog="python -m scripts.measure.masks", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    p.add_argument("names", nargs="*", default=["demo", "blackswan", "car-roundabout"],
+                   metavar="CLIP")  # fmt: skip
+    p.add_argument("--clips", type=Path, default=CLIPS, help="folder of the clips' folders")
+    p.add_argument("--sources", default=",".join(SOURCES), help="which of them to measure")
+    p.add_argument("--out", type=Path, help="folder for the contact sheets")
     args = p.parse_args(argv)
     cv2.setNumThreads(1)
     print(f"{'clip':16}{'source':8}{'IoU':>6}{'worst':>7}{'at':>4}{'conf':>7}{'least':>7}{'s':>6}")

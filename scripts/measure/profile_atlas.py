@@ -1,12 +1,11 @@
-"""Where an atlas's time goes, and what a GPU would need for it by its memory traffic.
+"""Profile the making of an atlas, and estimate a GPU's time for it from its memory traffic.
 
     python -m scripts.measure.profile_atlas [CLIP] [--frames 16] [--long-side 768] [--preset final]
 
-First the seconds of every phase on this machine's CPU (one thread), and the costliest operations of
-a shorter run. Then every tensor operation of such a run is counted: how many there are, and the
-bytes they read and write. A GPU's time is bound by those two: bytes over its memory's bandwidth,
-and the launch of a kernel an operation. What is extrapolated to --target-frames says so. No GPU is
-used.
+Prints the seconds of every phase on this machine's CPU (one thread), and the costliest operations
+of a shorter run. Then counts the tensor operations of such a run and the bytes they read and write.
+These bound a GPU's time: bytes over the bandwidth of its memory, and one kernel launch per
+operation. Figures extrapolated to --target-frames are marked. No GPU is used.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ from backend.progress import Silent
 from scripts.measure.compare_keys import CLIPS, jittered, load
 
 CPU = torch.device("cpu")
-BANDWIDTH = 3.35e12  # bytes a second, H100 SXM's HBM3 by its data sheet
-USED = 0.4  # share of it that a chain of small kernels is taken to reach
-LAUNCH = 5e-6  # seconds a kernel, eager
+BANDWIDTH = 3.35e12  # bytes per second, H100 SXM's HBM3 by its data sheet
+USED = 0.4  # share of it that a chain of small kernels is assumed to reach
+LAUNCH = 5e-6  # seconds per kernel, eager mode
 ON_CPU = ("Computing motion", "Finding the object", "Checking the mask", "Aligning frames")
-"""Phases that OpenCV and NumPy compute, on a GPU box too."""
+"""Phases that OpenCV and NumPy compute, even on a machine with a GPU."""
 PER_STEP = {"Unwrapping": ("uv_steps",), "Fitting the atlas": ("half_steps", "full_steps")}
-"""Phases whose work goes with the steps of the config; that of others goes with the frames."""
-SHOWN = 12  # costliest operations
+"""Phases whose work grows with steps of the config; that of the others grows with the frames."""
+SHOWN = 12  # number of costliest operations to print
 
 
 class Phases(Silent):
@@ -50,7 +49,7 @@ class Phases(Silent):
         self.seconds: dict[str, float] = defaultdict(float)
 
     def step(self, phase: str, done: int, total: int) -> None:
-        """Book the time since the last call on the phase that was under way."""
+        """Add the time since the last call to the phase that it belongs to."""
         now = time.process_time()
         self.seconds[self.phase] += now - self.since
         self.phase, self.since = phase, now
@@ -58,14 +57,14 @@ class Phases(Silent):
 
 @dataclass
 class Work:
-    """Tensor operations: how many, and the bytes they read and write."""
+    """Number of tensor operations, and the bytes they read and write."""
 
     operations: int = 0
     nbytes: int = 0
 
 
 class Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts what every operation reads and writes, views left out, by the reporter's phase."""
+    """Counts what every operation reads and writes, except views, by the reporter's phase."""
 
     def __init__(self, phases: Phases) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -75,7 +74,7 @@ class Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run the operation and book it."""
+        """Run the operation and count it."""
         out = func(*args, **(kwargs or {}))
         read, made = list(_tensors((args, kwargs))), list(_tensors(out))
         inside = {tensor.untyped_storage().data_ptr() for tensor in read}
@@ -101,7 +100,7 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Everything on one thread, as CPU time is to be comparable."""
+    """Run on one thread, so that CPU times are comparable."""
     before = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -114,7 +113,7 @@ def one_thread() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A phase on a GPU. operations, nbytes: of the whole run. seconds: the slower bound of both."""
+    """A phase on a GPU. operations, nbytes: of the whole run. seconds: the larger bound."""
 
     operations: float
     nbytes: float
@@ -128,9 +127,9 @@ class Estimate:
 def estimates(
     work: dict[str, Work], counted: AtlasConfig, config: AtlasConfig, growth: float
 ) -> dict[str, Estimate]:
-    """What the whole run costs on a GPU, from a counted, shorter one.
+    """The cost of the whole run on a GPU, from a shorter run that was counted.
 
-    growth: frames of the whole run for one of the counted; steps cost the same at any length.
+    growth: frames of the whole run per frame of the counted one; a step costs the same in both.
     """
     out = {}
     for phase, one in work.items():
@@ -147,7 +146,7 @@ def estimates(
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print phases, operations and the arithmetic."""
+    """Print phases, operations and estimates."""
     p = argparse.ArgumentParser(prog="python -m scripts.measure.profile_atlas", description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     p.add_argument("name", nargs="?", default="demo", help="a clip of --clips, or demo")
@@ -165,7 +164,7 @@ def main(argv: list[str] | None = None) -> int:
         decompose(frames, given, config, CPU, phases)
         phases.step("", 0, 0)
         _print_phases(phases)
-        # The halves of a fit differ in size: a tenth of both.
+        # The two halves of a fit work at different sizes: take a tenth of each.
         short = replace(config, uv_steps=config.uv_steps // 10,
                         half_steps=config.half_steps // 10,
                         full_steps=config.full_steps // 10)  # fmt: skip
@@ -201,8 +200,8 @@ def _print_operations(seen: Any) -> None:
 def _print_gpu(found: dict[str, Estimate], args: argparse.Namespace) -> None:
     print(
         f"{args.target_frames} frames at long side {args.long_side}, {args.preset}, on a GPU of "
-        f"{BANDWIDTH / 1e12:.2f} TB/s of which {USED:.0%} are reached, {LAUNCH * 1e6:.0f} µs a "
-        f"kernel (extrapolated; {', '.join(ON_CPU)} stay on its CPU):"
+        f"{BANDWIDTH / 1e12:.2f} TB/s of which {USED:.0%} are reached, {LAUNCH * 1e6:.0f} µs per "
+        f"kernel (extrapolated; {', '.join(ON_CPU)} run on the CPU):"
     )
     for phase, one in sorted(found.items(), key=lambda pair: -pair[1].seconds):
         print(f"  {phase:24}{one.operations:11.0f} kernels {one.nbytes / 1e9:9.1f} GB "

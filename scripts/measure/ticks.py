@@ -1,12 +1,11 @@
-"""How long the add-on holds Blender's main thread: every tick of whole jobs, by phase.
+"""Measure how long the add-on holds Blender's main thread: every tick of whole jobs, by phase.
 
-A movie strip of each size, with a Mask drawn on every frame, is edited by a stand-in backend and
-the layer baked to a movie; the add-on's timer function is called as Blender would call it, and
-every call is timed. What Blender itself takes for one call that cannot be divided is shown beside
-it: rendering a frame of the strip or of the Mask, and opening the baked movie, of which it reads
-the first pictures (--noise: pictures that nothing can compress, the longest that can take). The
-processor's time is what remains of a tick on a machine that is not busy with something else. Run
-it in a Python that has bpy:
+A movie strip of each size, with a Mask on every frame, is edited by a mock backend, and the layer
+is baked to a movie. The add-on's timer function is called as Blender would call it, and every call
+is timed. Shown beside it is the time of Blender's own calls that cannot be divided: rendering a
+frame of the strip or of the Mask, and opening the baked movie, whose first images it reads
+(--noise: images that cannot be compressed, the slowest case). CPU time is what a tick takes on a
+machine that is not busy. Run it in a Python that has bpy:
 
     .venv-blender/bin/python -m scripts.measure.ticks --backend-python .venv/bin/python
 """
@@ -34,14 +33,14 @@ from scripts.blender import studio
 
 SIZES = {"768x432": (768, 432), "1920x1080": (1920, 1080)}
 LIMIT_S = 300.0
-Times = NDArray[np.float64]  # seconds of the clock, seconds of the processor in the main thread
+Times = NDArray[np.float64]  # wall seconds, CPU seconds of the main thread
 
 
 def main() -> int:
     """Measure every size and print a table."""
     options = _parser().parse_args()
     print(f"Blender {bpy.app.version_string}, {options.frames} frames; ticks in milliseconds")
-    print("size       phase       ticks  median    95 %   worst  processor's worst  Blender's own")
+    print("size       phase       ticks  median    95 %   worst     worst CPU time  Blender's own")
     worst = np.zeros(2)
     with tempfile.TemporaryDirectory(prefix="text2live-ticks-") as scratch:
         data = Path(scratch) / "data"
@@ -56,14 +55,14 @@ def main() -> int:
                     blender = max(blender[0] for _tick, blender in ticks)
                     print(f"{name:10} {phase:10} {_row(own)} {blender * 1000:14.1f}")
     wall, processor = worst * 1000
-    print(f"longest of our own: {wall:.1f} ms, of the processor's time {processor:.1f} ms")
+    print(f"our longest tick: {wall:.1f} ms, {processor:.1f} ms of CPU time")
     return 0
 
 
 def measure(
     size: tuple[int, int], frames: int, folder: Path, backend: studio.Backend, noise: bool
 ) -> dict[str, list[tuple[Times, Times]]]:
-    """Times of every tick and of Blender's own call in it, by the phase the job was in before."""
+    """Times of every tick and of Blender's own calls in it, by the job's phase before it."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     movie = studio.encode_movie(studio.moving_square(frames, *size), folder / "shot.mkv")
     studio.enable_addon().connection_file = str(backend.file)
@@ -110,7 +109,7 @@ def measure(
 
 
 def square_mask() -> Any:
-    """A Mask in the middle of the picture."""
+    """A Mask in the middle of the frame."""
     mask = bpy.data.masks.new("square")
     spline = mask.layers.new().splines.new()
     spline.use_cyclic = True
@@ -122,7 +121,7 @@ def square_mask() -> Any:
 
 
 def make_noise(pictures: tuple[Path, ...], size: tuple[int, int]) -> None:
-    """Replace a layer's pictures by noise of every colour and alpha."""
+    """Replace a layer's images with noise in colour and alpha."""
     random = np.random.default_rng(0)
     for picture in pictures:
         noise = random.integers(0, 256, (size[1], size[0], 4), np.uint8)
@@ -164,7 +163,9 @@ def _parser() -> argparse.ArgumentParser:
     result.add_argument("--backend-python", type=Path, default=Path(sys.executable))
     result.add_argument("--frames", type=int, default=24)
     result.add_argument("--sizes", nargs="+", choices=sorted(SIZES), default=list(SIZES))
-    result.add_argument("--noise", action="store_true", help="bake what nothing can compress")
+    result.add_argument(
+        "--noise", action="store_true", help="bake images that cannot be compressed"
+    )
     return result
 
 

@@ -235,7 +235,7 @@ def test_the_cache_is_looked_into_first(offline):
     [
         (ClipModel(name="ViT-Q-99"), "unknown_model", "named “ViT-Q-99”"),
         (ClipModel(name="ViT-B-32", pretrained="mine"), "unknown_model", "no pretrained tag"),
-        (ClipModel(name="demo", pretrained="openai"), "unknown_model", "embedded model"),
+        (ClipModel(name="demo", pretrained="openai"), "unknown_model", "built-in model"),
         (ClipModel(name="ViT-B-32"), "weights_missing", "without weights"),
         (ClipModel(name="ViT-B-32", checkpoint="/no/such.pt"), "weights_missing", "/no/such.pt"),
         (ClipModel(name="RN50", pretrained="openai"), "unknown_model", "ResNet"),

@@ -72,7 +72,7 @@ def test_positions_are_interpolated_bicubically_for_other_sizes():
 
 
 def test_sides_that_are_no_whole_patches_are_refused():
-    with pytest.raises(ValueError, match="30×32 are no multiples of patch 8"):
+    with pytest.raises(ValueError, match="30×32 are not multiples of patch 8"):
         tiny_model().encode_image(torch.rand(1, 3, 30, 32))
 
 

@@ -53,7 +53,7 @@ def test_without_bfloat16_both_runs_are_the_same(
     for room in (train, compare_precision):
         monkeypatch.setattr(room, "uses_bfloat16", lambda config, device: False)
     (_, one, other, gap, apart, *_), printed = measured(capsys)
-    assert "NOT taken" in printed
+    assert "NOT used" in printed
     assert one == other > 0
     assert gap == apart == 0
 
@@ -67,7 +67,7 @@ def test_with_bfloat16_they_differ_a_little_and_the_pictures_are_kept(
             room, "uses_bfloat16", lambda config, device: config.precision == "bfloat16"
         )
     (_, one, other, gap, *_), printed = measured(capsys, "--out", str(tmp_path))
-    assert "bfloat16 is taken" in printed
+    assert "bfloat16 is used" in printed
     assert 0 < gap < 0.05 * one
     assert one == pytest.approx(other, rel=0.05)
     assert read_image(tmp_path / "precisions.png").shape == (2 * 216, 2 * 384, 3)

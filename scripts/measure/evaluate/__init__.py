@@ -1,1 +1,1 @@
-"""Clips × prompts × variants: one table and one sheet.."""
+"""The evaluation of edits: clips × prompts × variants in one table and one contact sheet."""

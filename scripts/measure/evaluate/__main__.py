@@ -1,15 +1,14 @@
-"""Clips × prompts × variants: every edit made once, measured by a model that no loss has seen.
+"""Measure edits of clips × prompts × variants with a model that took no part in any loss.
 
     python -m scripts.measure.evaluate --judge FOLDER --out DIR [--minutes 8]
     python -m scripts.measure.evaluate --judge "ViT-L-14 openai" --model ViT-B-32 \\
         --pretrained openai --cases FILE --clips DIR --preset final --device cuda:0 --out DIR
 
-The judge is a folder of weights (a twin of the demo CLIP from another seed, made by
-scripts.demo_model.train) or one of open_clip's. Every cell is kept in --out and made anew only when
-something that it is made from has changed: run the same command again until nothing is left.
-Writes evaluation.csv (every cell), evaluation.md (means over the prompts that all variants have
-been asked so far) and evaluation.jpg (the middle frames).
-On Linux and macOS.
+The judge is a folder of weights (a twin of the demo CLIP trained from another seed by
+scripts.demo_model.train) or one of open_clip's models. Every edit is kept in --out and made again
+only if something that it depends on has changed: repeat the command until no cell is left. Writes
+evaluation.csv (every cell), evaluation.md (means over the prompts that all variants have so far)
+and evaluation.jpg (the middle frames). Linux and macOS only.
 """
 
 from __future__ import annotations
@@ -41,50 +40,52 @@ SHOWS_TEXT = (
 )  # fmt: skip
 KEEPS_REST = ("psnr_outside", "alpha_outside", "flicker", "drift", "seconds", "peak_mb")
 JPEG = 82
-LEAST_ROOM = 100_000_000  # bytes
+LEAST_FREE = 100_000_000  # bytes of free disk space
 
 
 @dataclass(frozen=True)
 class Found:
-    """Measured cells, and the middle frame's composite of each: row → picture."""
+    """Measured cells, and each one's composite of the middle frame, by its place in the table."""
 
     rows: list[Row]
     pictures: dict[report.Place, Pixels]
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """The command line's arguments."""
     p = argparse.ArgumentParser(
         prog="python -m scripts.measure.evaluate", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    p.add_argument("--judge", required=True, help="the model that measures: a folder, or a name")
-    p.add_argument("--out", type=Path, required=True, help="where cells and results are kept")
-    p.add_argument("--cases", type=Path, default=BUILT_IN, help="clips and prompts, JSON")
-    p.add_argument("--clips", type=Path, default=CLIPS, help="where the clips' folders lie")
-    p.add_argument("--only", nargs="+", default=[], metavar="CLIP", help="of the cases")
+    p.add_argument("--judge", required=True, help="the model that measures: a folder or a name")
+    p.add_argument("--out", type=Path, required=True, help="folder for edits and results")
+    p.add_argument("--cases", type=Path, default=BUILT_IN, help="JSON file of clips and prompts")
+    p.add_argument("--clips", type=Path, default=CLIPS, help="folder of the clips' folders")
+    p.add_argument("--only", nargs="+", default=[], metavar="CLIP", help="use only these clips")
     p.add_argument("--kinds", nargs="+", choices=plan.KINDS, default=list(plan.KINDS))
     p.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     p.add_argument(
         "--repeat", nargs=2, action="append", default=[], metavar=("CLIP", "N"),
-        help="seeds that `ours` is run with on a clip",
+        help="run `ours` with N seeds on a clip",
     )  # fmt: skip
-    p.add_argument("--prompts", type=int, help="the first so many of each clip (default: all)")
-    p.add_argument("--frames", type=int, default=20, help="the middle ones of each clip")
-    p.add_argument("--width", type=int, default=384, help="of the frames, at most")
+    p.add_argument("--prompts", type=int, help="use only the first N of each clip")
+    p.add_argument(
+        "--frames", type=int, default=20, help="number of frames, from the middle of each clip"
+    )
+    p.add_argument("--width", type=int, default=384, help="largest width of the frames, pixels")
     p.add_argument("--preset", choices=PRESETS, default="draft")
     p.add_argument("--device", default="cpu", help="cpu or cuda:N")
     p.add_argument("--model", default="demo", help="the model that steers the edits")
-    p.add_argument("--pretrained", default="", help="the open_clip tag of its weights")
-    p.add_argument("--checkpoint", default="", help="a file with its weights")
-    p.add_argument("--shown", type=int, default=2, help="prompts of each clip on the sheet")
-    p.add_argument("--parallel", type=int, default=1, help="edits at once")
-    p.add_argument("--minutes", type=float, default=1e6, help="begin no cell later than that")
+    p.add_argument("--pretrained", default="", help="open_clip's tag of its weights")
+    p.add_argument("--checkpoint", default="", help="file with its weights")
+    p.add_argument("--shown", type=int, default=2, help="prompts of each clip on the contact sheet")
+    p.add_argument("--parallel", type=int, default=1, help="edits to run at the same time")
+    p.add_argument("--minutes", type=float, default=1e6, help="start no edit after this time")
     return p
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run what is left, measure what is there: 0, or 2 after saying why not."""
+    """Make the missing edits and measure all: returns 0, or 2 after printing an error."""
     args = parser().parse_args(argv)
     try:
         evaluate(args)
@@ -95,10 +96,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    """The whole of it. Raises JobError."""
+    """Run the evaluation. Raises JobError."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    media.prepare_folder(args.out, LEAST_ROOM)
+    media.prepare_folder(args.out, LEAST_FREE)
     settings = plan.Settings(
         out=args.out, preset=args.preset, device=args.device, parallel=args.parallel,
         model=ClipModel(name=args.model, pretrained=args.pretrained, checkpoint=args.checkpoint),
@@ -115,8 +116,8 @@ def evaluate(args: argparse.Namespace) -> None:
     repeats = {clip: int(count) for clip, count in args.repeat}
     wanted = plan.cells_of(cases, args.kinds, args.variants, repeats)
     for cell, cost, left in plan.run(wanted, footage, settings, args.minutes):
-        said = cost.problem or f"{cost.seconds:.0f} s, {cost.peak_mb:.0f} MB"
-        print(f"{cell.name}, seed {cell.seed}: {said}; {left} left", flush=True)
+        outcome = cost.problem or f"{cost.seconds:.0f} s, {cost.peak_mb:.0f} MB"
+        print(f"{cell.name}, seed {cell.seed}: {outcome}; {left} left", flush=True)
     found = measured(wanted, footage, judge, settings)
     write(found, args, cases)
     missing = len(wanted) - sum(row.variant != SOURCE for row in found.rows)
@@ -129,23 +130,23 @@ def measured(
     judge: Judge,
     settings: plan.Settings,
 ) -> Found:
-    """Measures of all cells that are there, and of the untouched source for every prompt."""
+    """Measure all cells that have been made, and the untouched source for every prompt."""
     found = Found([], {})
     for case, still in dict.fromkeys((cell.case, cell.still) for cell in wanted):
         whole = plan.part(footage[case.clip], still).of_layer(case.layer)
         bench = Bench(whole, judge)
-        nothing = np.zeros((*whole.frames.shape[:3], 4), np.uint8)
-        there: list[tuple[str, int, int, Pixels, cells.Cost | None]] = [
-            (SOURCE, prompt, 0, nothing, None) for prompt in range(len(case.prompts))
+        empty = np.zeros((*whole.frames.shape[:3], 4), np.uint8)
+        made: list[tuple[str, int, int, Pixels, cells.Cost | None]] = [
+            (SOURCE, prompt, 0, empty, None) for prompt in range(len(case.prompts))
         ]
         for cell in wanted:
             if (cell.case, cell.still) == (case, still):
                 order = plan.order_of(cell, footage[case.clip], settings)
                 kept = cells.read(plan.cell_folder(order, settings))
                 if kept is not None:
-                    there.append((cell.variant, cell.prompt, cell.seed, *kept))
+                    made.append((cell.variant, cell.prompt, cell.seed, *kept))
         x0, y0, x1, y1 = report.around(whole.inside[whole.middle])
-        for name, prompt, seed, layers, cost in there:
+        for name, prompt, seed, layers, cost in made:
             numbers = bench.measure(layers, case.source, case.prompts, prompt)
             if cost is not None:
                 numbers |= {"seconds": cost.seconds, "peak_mb": cost.peak_mb}
@@ -160,7 +161,7 @@ def measured(
 
 
 def write(found: Found, args: argparse.Namespace, cases: Sequence[Case]) -> None:
-    """evaluation.csv, evaluation.md and evaluation.jpg."""
+    """Write evaluation.csv, evaluation.md and evaluation.jpg."""
     names = [SOURCE, *args.variants]
     (args.out / "evaluation.csv").write_text(report.as_csv(found.rows), encoding="utf-8")
     parts = []
@@ -170,7 +171,7 @@ def write(found: Found, args: argparse.Namespace, cases: Sequence[Case]) -> None
         parts += [f"## {kind}: {OURS}, prompt by prompt\n"]
         ours = [row for row in mine if row.variant == OURS]
         parts += [report.by_prompt(ours, part) for part in (SHOWS_TEXT, KEEPS_REST)]
-        parts += [f"## {kind}: all variants, on the prompts that each of them was asked\n"]
+        parts += [f"## {kind}: all variants, on the prompts that every variant has\n"]
         fair = report.comparable(mine)
         parts += [report.table(fair, names, part) for part in (SHOWS_TEXT, KEEPS_REST)]
     repeated = report.spreads([row for row in found.rows if row.variant == OURS])

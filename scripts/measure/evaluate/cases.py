@@ -1,4 +1,4 @@
-"""What is evaluated: clips with their truth, and the prompts asked of them."""
+"""What is evaluated: clips with their true masks, and their prompts."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ DEMO = "demo"
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A clip and the prompts asked of one of its layers.
+    """A clip and the prompts for one of its layers.
 
-    clip: ``demo`` or a folder with frames/ and masks/ (of the object, a PNG a frame, inside where
-    above 127). source: what is there now. screens: for each prompt, what the layer alone shows;
-    none: the prompt. layer: ``foreground``, the object, or ``background``, all else.
+    clip: ``demo``, or a folder with frames/ and masks/ (of the object, one PNG per frame, inside
+    where above 127). source: what is there now. screens: for each prompt, what the layer alone
+    shows; empty: the prompt. layer: ``foreground``, the object, or ``background``, all else.
     """
 
     clip: str
@@ -35,10 +35,10 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     def __post_init__(self) -> None:
         if self.screens and len(self.screens) != len(self.prompts):
-            raise ValueError("there are as many screens as prompts, or none")
+            raise ValueError("give one screen for every prompt, or none at all")
 
     def cut(self, count: int | None) -> Case:
-        """The same with its first so many prompts."""
+        """The same with only its first prompts."""
         prompts, screens = self.prompts[:count], self.screens[:count]
         return msgspec.structs.replace(self, prompts=prompts, screens=screens)
 
@@ -56,11 +56,11 @@ class Footage:
 
     @property
     def middle(self) -> int:
-        """The frame that is pointed at, and shown."""
+        """The frame whose mask is given, and that is shown."""
         return len(self.frames) // 2
 
     def of_layer(self, layer: str) -> Footage:
-        """The same with the truth of a layer: where the object is, or is not."""
+        """The same with the true mask of a layer: where the object is, or where it is not."""
         return self if layer == "foreground" else Footage(self.frames, ~self.inside)
 
 
@@ -72,14 +72,14 @@ def read_cases(file: Path) -> list[Case]:
         raise JobError(
             "cases_unreadable",
             f"The cases in {file} cannot be read: {why}.",
-            f"Write them as in {BUILT_IN.name} beside this script.",
+            f"Write them like those in {BUILT_IN.name} beside this script.",
         ) from why
 
 
 def read_footage(clip: str, clips: Path, count: int, width: int) -> Footage:
-    """The middle `count` frames of a clip, `width` pixels wide at most.
+    """The middle `count` frames of a clip, at most `width` pixels wide.
 
-    clips: where folders that are only named lie. Raises JobError.
+    clips: folder of the clips that are given by name. Raises JobError.
     """
     if clip == DEMO:
         made = make_clip(count, 2 * round(width * 9 / 32), width)

@@ -1,7 +1,7 @@
-"""One cell of the table: a clip, a prompt, a variant, a seed; edited once and kept.
+"""One cell of the table: a clip, a prompt, a variant and a seed, edited once and kept.
 
-Each runs in a process of its own, so that its peak of memory is its own. Its folder is named after
-everything that makes it what it is, versions included, so that what is there is not made again.
+Each runs in a process of its own, so that its memory peak is its own. Its folder is named after
+everything that the result depends on, versions included, so that no cell is made twice.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ DONE = "cost.json"  # written last: a folder with it is a finished cell
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cell took.
+    """What a cell cost.
 
-    seconds: processor time on a CPU, wall time on a GPU. peak_mb: most memory of the process,
-    libraries included; on a GPU the most its tensors took there. problem: why there is no layer.
+    seconds: processor time on a CPU, wall time on a GPU. peak_mb: largest memory of the process,
+    libraries included; on a GPU, of its tensors there. problem: why there is no layer.
     """
 
     seconds: float
@@ -55,7 +55,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """Everything a cell is made from. atlas: a folder, for clips. layer: which is edited."""
+    """Everything a cell is made from. atlas: its folder, for clips. layer: the one to edit."""
 
     footage: Footage
     texts: EditTexts
@@ -68,7 +68,7 @@ class Order:
 
 
 class Meter:
-    """What work costs a process."""
+    """Measures the cost of work in this process."""
 
     def __init__(self, device: str) -> None:
         self.cuda = device.startswith("cuda")
@@ -81,7 +81,7 @@ class Meter:
         return time.process_time()
 
     def read(self, problem: str = "") -> Cost:
-        """Since it was made."""
+        """The cost since this meter was made."""
         seconds = self._now() - self.start
         if self.cuda:
             peak = torch.cuda.max_memory_allocated() / 1e6
@@ -92,7 +92,7 @@ class Meter:
 
 
 def make_atlas(footage: Footage, preset: str, seed: int, device: str, folder: Path) -> Cost:
-    """Decompose a clip and keep the atlas; one true mask is given, on the middle frame."""
+    """Decompose a clip and save the atlas; the true mask is given on the middle frame."""
     torch.set_num_threads(1)
     meter = Meter(device)
     middle = footage.middle
@@ -107,19 +107,19 @@ def make_atlas(footage: Footage, preset: str, seed: int, device: str, folder: Pa
 
 
 def make_layer(order: Order) -> tuple[Pixels, Cost]:
-    """Edit: the layer of every frame, uint8 [T,H,W,4], and what it cost, from texts to frames.
+    """Edit: the layer of every frame, uint8 [T,H,W,4], and its cost, from texts to frames.
 
-    A run that breaks down gives an empty layer and says why.
+    A training that fails gives an empty layer, and the reason in its cost.
     """
     torch.set_num_threads(1)
     clip = load_clip(order.model, order.device)
     meter = Meter(order.device)
     try:
-        made = _edited(order, clip)
+        layers = _edited(order, clip)
     except JobError as why:
-        nothing = np.zeros((*order.footage.frames.shape[:3], 4), np.uint8)
-        return nothing, meter.read(why.problem.message)
-    return made, meter.read()
+        empty = np.zeros((*order.footage.frames.shape[:3], 4), np.uint8)
+        return empty, meter.read(why.problem.message)
+    return layers, meter.read()
 
 
 def _edited(order: Order, clip: TextImageModel) -> Pixels:
@@ -139,7 +139,7 @@ def _edited(order: Order, clip: TextImageModel) -> Pixels:
 
 
 def fill(order: Order, folder: Path) -> Cost:
-    """Make a cell's layer and keep it as PNGs and JSON."""
+    """Make a cell's layer and save it as PNGs and JSON."""
     layers, cost = make_layer(order)
     for t, layer in enumerate(layers):
         media.write_png(folder / f"{t:05d}.png", layer)
@@ -150,7 +150,7 @@ def fill(order: Order, folder: Path) -> Cost:
 
 
 def read(folder: Path) -> tuple[Pixels, Cost] | None:
-    """A cell that was filled: its layers [T,H,W,4], and what they took."""
+    """A finished cell: its layers [T,H,W,4] and their cost; None if it is not finished."""
     if not (folder / DONE).exists():
         return None
     layers = np.stack([media.read_rgba(one) for one in media.image_files(folder)])
@@ -158,14 +158,14 @@ def read(folder: Path) -> tuple[Pixels, Cost] | None:
 
 
 def atlas_key(footage: Footage, preset: str, seed: int, device: str) -> str:
-    """Names an atlas after all that it is made from."""
+    """A name for an atlas that depends on all it is made from."""
     settings = engines.settings(ENGINE, preset, seed)
     versions = (engines.VERSIONS[ENGINE], resolve.VERSION)
     return _key(versions, _pixels(footage), settings, device.partition(":")[0])
 
 
 def cell_key(order: Order) -> str:
-    """Names a cell after all that it is made from; the atlas by its own name."""
+    """A name for a cell that depends on all it is made from; of the atlas, on its name."""
     return _key(
         (train.VERSION, baselines.VERSION), _pixels(order.footage), asdict(order.texts),
         asdict(order.config), order.how, order.layer, order.model, order.device.partition(":")[0],

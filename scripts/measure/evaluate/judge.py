@@ -1,4 +1,4 @@
-"""The judge: a text-image model that took no part in any loss, looking at the object close up."""
+"""The judge: a text-image model that took no part in any loss; it sees close-ups of the object."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from protocol.jobs import ClipModel
 from scripts.measure.evaluate.metrics import F32, Bools, Pixels
 
 MARGIN = 0.15  # around the object, as a share of its longer side
-AT_ONCE = 64  # pictures
+AT_ONCE = 64  # images
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What the judge makes of pictures: embeddings [T,D]; tokens [T,L,E], no class token."""
+    """What the judge sees in images: embeddings [T,D]; tokens [T,L,E] without the class token."""
 
     embeddings: F32
     tokens: F32
 
 
 class Judge:
-    """Reads pictures and texts; knows nothing of the edit.
+    """Embeds images and texts, independently of the edit.
 
-    place: a folder or file of weights, a name of open_clip's with its tag (``ViT-B-32 openai``), or
-    with its weights (``ViT-B-32 FILE``). Raises JobError.
+    place: a folder or file of weights, or one of open_clip's names with a tag (``ViT-B-32 openai``)
+    or a file of weights (``ViT-B-32 FILE``). Raises JobError.
     """
 
     def __init__(self, place: str, device: torch.device) -> None:
-        self.model: TextImageModel = load_clip(asked(place), device)
+        self.model: TextImageModel = load_clip(_model_at(place), device)
         self.device = device
         self._texts: dict[str, F32] = {}
 
     def read(self, text: str) -> F32:
-        """A text in every template, [N,D]."""
+        """Embeddings of a text in every template, [N,D]."""
         if text not in self._texts:
             made = embed(self.model, [text], TEMPLATES)[0]
             self._texts[text] = np.asarray(made.float().cpu().numpy(), np.float32)
@@ -49,7 +49,7 @@ class Judge:
 
     @torch.no_grad()
     def look(self, pictures: Pixels) -> Seen:
-        """Squares uint8 [T,S,S,3], as `close_ups` cuts them."""
+        """Embed squares uint8 [T,S,S,3], as `close_ups` cuts them."""
         embeddings, tokens = [], []
         for first in range(0, len(pictures), AT_ONCE):
             some = torch.from_numpy(pictures[first : first + AT_ONCE]).to(self.device)
@@ -59,13 +59,13 @@ class Judge:
         return Seen(np.concatenate(embeddings), np.concatenate(tokens))
 
     def close_ups(self, frames: Pixels, inside: Bools) -> Pixels:
-        """The square around the object on every frame that shows it, at the judge's own size."""
+        """The square around the object in every frame that shows it, at the judge's own size."""
         side = self.model.image_size
         cut = [_close_up(f, m, side) for f, m in zip(frames, inside, strict=True) if m.any()]
         return np.stack(cut)
 
 
-def asked(place: str) -> ClipModel:
+def _model_at(place: str) -> ClipModel:
     name, _, more = place.partition(" ")
     if Path(place).exists():
         return ClipModel(checkpoint=place)
@@ -75,7 +75,7 @@ def asked(place: str) -> ClipModel:
 
 
 def _close_up(frame: Pixels, mask: NDArray[np.bool_], side: int) -> Pixels:
-    """[side,side,3]; the square is moved into the frame, and squeezed where it is larger."""
+    """[side,side,3]; the square is moved into the frame, and squeezed if it is larger."""
     rows, columns = np.nonzero(mask)
     height, width = frame.shape[:2]
     wanted = (1 + 2 * MARGIN) * (1 + max(np.ptp(rows), np.ptp(columns)))

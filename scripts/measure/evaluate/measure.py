@@ -1,4 +1,4 @@
-"""All measures of one finished layer, in one row of the table."""
+"""All measures of one finished layer: one row of the table."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from scripts.measure.evaluate.judge import Judge, Seen
 from scripts.measure.evaluate.metrics import Pixels
 
 GAPS = (1, 2, 4, 8)
-NEAR, FAR = 1, 8  # frames between which a layer is compared along the motion
-TRUST = 1.0  # pixels a flow's round trip may miss its start by
+NEAR, FAR = 1, 8  # distances in frames over which a layer is compared along the motion
+TRUST = 1.0  # largest round-trip error of a flow that is used, pixels
 
 
 @dataclass(frozen=True)
 class Column:
-    """One measure. unit: after its name. digits: shown. best: which way is better, or neither."""
+    """One measure. digits: decimal places. best: ``higher``, ``lower`` or empty for neither."""
 
     title: str
     unit: str
@@ -47,14 +47,11 @@ COLUMNS = {
     "seconds": Column("seconds", "", 0, "lower"),
     "peak_mb": Column("peak", "MB", 0, "lower"),
 }
-"""Name of a measure → how it is shown; flicker and drift are of clips long enough only."""
+"""Name of a measure → how it is shown; flicker and drift exist only for clips long enough."""
 
 
 class Bench:
-    """A clip on which layers are measured: what only depends on the source is worked out once.
-
-    The judge looks at the object close up.
-    """
+    """A clip on which layers are measured; whatever depends only on the source is computed once."""
 
     def __init__(self, footage: Footage, judge: Judge) -> None:
         self.footage, self.judge = footage, judge
@@ -67,7 +64,7 @@ class Bench:
     def measure(
         self, layers: Pixels, source: str, prompts: Sequence[str], prompt: int
     ) -> dict[str, float]:
-        """A row of layers uint8 [T,H,W,4]; prompts: all that were asked of the clip."""
+        """The measures of layers uint8 [T,H,W,4]. prompts: all prompts of the clip."""
         frames, inside, judge = self.footage.frames, self.footage.inside, self.judge
         composites = np.stack(
             [media.composite(one, layer) for one, layer in zip(frames, layers, strict=True)]
@@ -98,6 +95,6 @@ class Bench:
 
 
 def shown(name: str, value: float) -> str:
-    """A measure as it stands in the table."""
+    """A measure as the table shows it."""
     column = COLUMNS[name]
     return f"{100 * value if column.unit == '%' else value:.{column.digits}f}"

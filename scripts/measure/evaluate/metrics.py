@@ -1,8 +1,8 @@
-"""What an edit is measured by: plain functions, each with its formula and its range.
+"""The measures of an edit: plain functions, each with its formula and its range.
 
 frames, composites: uint8 [T,H,W,3] sRGB, the source and the layer over it. layers: uint8 [T,H,W,4],
-straight alpha. inside: bool [T,H,W], the object's true place. E: unit-length embeddings of a
-text-image model that no loss has seen; N texts, D wide.
+straight alpha. inside: bool [T,H,W], the object's true mask. E: unit-length embeddings of a
+text-image model that took no part in any loss; N texts, embedding width D.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ Pixels = NDArray[np.uint8]
 Bools = NDArray[np.bool_]
 F32 = NDArray[np.float32]
 
-UNCHANGED_DB = 100.0  # of pixels that are equal: the formula's infinity
-SEEN = 0.1  # α from which a layer counts as being there
-EDGE_BLUR = 0.02  # of the object's size: finer than that is texture, not outline
+UNCHANGED_DB = 100.0  # PSNR of equal pixels, for which the formula gives infinity
+SEEN = 0.1  # α from which a layer counts as present
+EDGE_BLUR = 0.02  # share of the object's size; anything finer is texture, not outline
 
 
 # --- does it show the text? ----------------------------------------------------------------------
 
 
 def similarity(pictures_TD: F32, texts_ND: F32) -> float:
-    """Mean cosine of pictures and texts, −1..1; higher is better."""
+    """Mean cosine of images and texts, −1..1; higher is better."""
     return float((_unit(pictures_TD) @ _unit(texts_ND).T).mean())
 
 
 def direction(output_TD: F32, source_TD: F32, prompt_ND: F32, before_ND: F32) -> float:
-    """Cosine of the change of the picture and the change of the text, −1..1; higher is better.
+    """Cosine of the change of the image and the change of the text, −1..1; higher is better.
 
     Mean over T of cos(E(output) − E(source), Ē(prompt) − Ē(before)); Ē is the mean over the texts.
-    A picture that did not change has no direction and counts 0.
+    An image that did not change has no direction and counts 0.
     """
     change_TD = _unit(output_TD) - _unit(source_TD)
     wanted_D = _unit(prompt_ND).mean(0) - _unit(before_ND).mean(0)
@@ -44,9 +44,9 @@ def direction(output_TD: F32, source_TD: F32, prompt_ND: F32, before_ND: F32) ->
 
 
 def named(pictures_TD: F32, texts: Sequence[F32], wanted: int) -> float:
-    """Share of pictures that are nearer to the wanted text than to any other, 0..1.
+    """Share of images that are nearer to the wanted text than to any other, 0..1.
 
-    texts: [N,D] each; of a text, the mean of its N embeddings counts.
+    texts: [N,D] each; the mean of a text's N embeddings is compared.
     """
     means = np.stack([_unit(one).mean(0) for one in texts])
     nearest = (_unit(pictures_TD) @ _unit(means).T).argmax(1)
@@ -59,7 +59,7 @@ def named(pictures_TD: F32, texts: Sequence[F32], wanted: int) -> float:
 def self_similarity_distance(output_TLE: F32, source_TLE: F32) -> float:
     """Root mean square difference of the tokens' cosine self-similarities, 0..2; lower is better.
 
-    The structure loss' own quantity (Text2LIVE eq. 5), read by a model that the loss did not use.
+    What the structure loss lowers (Text2LIVE eq. 5), measured by a model that it did not use.
     """
     output, source = _unit(output_TLE), _unit(source_TLE)
     gap = output @ output.transpose(0, 2, 1) - source @ source.transpose(0, 2, 1)
@@ -69,12 +69,12 @@ def self_similarity_distance(output_TLE: F32, source_TLE: F32) -> float:
 def edge_distance(
     frames: Pixels, composites: Pixels, inside: Bools, size: float = EDGE_BLUR
 ) -> float:
-    """1 − correlation of the gradients' lengths inside the object, 0..2; lower is better.
+    """1 − correlation of the gradient magnitudes inside the object, 0..2; lower is better.
 
-    Needs no model: luma, blurred by a share (size) of the object's (the square root of its area),
-    by half a pixel at least; Sobel, Pearson's correlation over the object's pixels; mean over the
-    frames that show it. 0: the same edges. 1: edges that have nothing to do with each other, or
-    none. With size 0 it looks at the finest there is: feathers, knit, seams.
+    Needs no model: luma, blurred by a share (size) of the object's size (the square root of its
+    area), by at least half a pixel; Sobel; Pearson's correlation over the object's pixels; mean
+    over the frames that show it. 0: the same edges. 1: unrelated edges, or none. With size 0 it
+    measures the finest detail: feathers, knit, seams.
     """
     found = []
     for frame, composite, mask in zip(frames, composites, inside, strict=True):
@@ -92,7 +92,7 @@ def edge_distance(
 
 
 def outside_of(inside: Bools) -> Bools:
-    """Pixels that are surely not the object: not even next to it."""
+    """Pixels that are surely not the object: at least one pixel away from it."""
     kernel = np.ones((3, 3), np.uint8)
     return np.stack([cv2.dilate(one.astype(np.uint8), kernel) == 0 for one in inside])
 
@@ -111,26 +111,26 @@ def alpha_outside(layers: Pixels, inside: Bools) -> float:
 
 
 def coverage(layers: Pixels, inside: Bools) -> float:
-    """Mean α inside the object, 0..1: 1 where all of it is changed."""
+    """Mean α inside the object, 0..1; 1: the layer covers all of it."""
     return float(layers[..., 3][inside].mean() / 255) if inside.any() else 0.0
 
 
 def presence(layers: Pixels) -> tuple[float, float]:
-    """Share of all pixels with α above SEEN, and the mean α there, each 0..1."""
+    """Share of the pixels with α above SEEN, and the mean α of those, each 0..1."""
     alpha = layers[..., 3].astype(np.float32) / 255
     there = alpha > SEEN
     return float(there.mean()), float(alpha[there].mean()) if there.any() else 0.0
 
 
-# --- does it hold still on what moves? -----------------------------------------------------------
+# --- is it steady along the motion? -----------------------------------------------------------
 
 
 def warp_error(layers: Pixels, flows: Flows, gap: int) -> float:
     """How much the layer changes along the footage's own motion, 0..1; lower is better.
 
     Frame t+gap pulled back to t by the optical flow of the source frames; root mean square
-    difference of the premultiplied RGBA over pixels where the flow's round trip holds and either of
-    the two has α above SEEN. A faint layer changes little: read it beside the coverage.
+    difference of the premultiplied RGBA over pixels where the flow's round trip agrees and either
+    of the two has α above SEEN. A faint layer changes little, so compare the coverage as well.
     """
     square, count = 0.0, 0
     height, width = flows.size
@@ -161,5 +161,5 @@ def _slopes(picture: Pixels, blur: float) -> F32:
 
 
 def _unit(x: F32) -> F32:
-    """Of length one along the last axis; what has no length stays 0."""
+    """Normalised to length one along the last axis; zero vectors stay 0."""
     return np.asarray(x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-8), np.float32)

@@ -1,4 +1,4 @@
-"""Which cells are asked for, in which order, and running them, as many as the time allows."""
+"""Which cells to make, in which order; make as many as the time allows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TEXTURE = "texture"
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What all cells share. model: the one that steers. parallel: processes at once."""
+    """What all cells share. model: steers the edits. parallel: processes to run at once."""
 
     out: Path
     preset: str
@@ -34,7 +34,7 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A place of the table."""
+    """One cell of the table."""
 
     case: Case
     still: bool
@@ -44,17 +44,17 @@ class Cell:
 
     @property
     def kind(self) -> str:
-        """What it may be compared with: ``clip``, ``still``, or a clip under another recipe."""
+        """Only cells of one kind are comparable: ``clip``, ``still``, or either with a recipe."""
         return kind_of(self.case, self.still)
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Shown to people."""
         return f"{self.case.clip} ({self.kind}), {self.case.prompts[self.prompt]}, {self.variant}"
 
 
 def kind_of(case: Case, still: bool) -> str:
-    """Of a cell, see there."""
+    """See `Cell.kind`."""
     recipe = "" if case.recipe == TEXTURE else f", {case.recipe}"
     return ("still" if still else "clip") + recipe
 
@@ -65,10 +65,10 @@ def cells_of(
     variants: Sequence[str],
     repeats: dict[str, int],
 ) -> list[Cell]:
-    """All cells, variant by variant, so that a stop in the middle leaves whole columns.
+    """All cells, variant by variant, so that a run that is stopped leaves whole columns.
 
-    Variants and stills are of the recipe texture alone. repeats: clip → how many seeds `ours` is
-    run with there, so that the noise is known.
+    Variants and stills exist only for the recipe texture. repeats: clip → number of seeds to run
+    `ours` with, to measure the spread.
     """
     found = []
     for name in variants:
@@ -96,7 +96,7 @@ def part(footage: Footage, still: bool) -> Footage:
 
 
 def order_of(cell: Cell, footage: Footage, settings: Settings) -> cells.Order:
-    """What a cell is made from."""
+    """Everything a cell is made from."""
     variant, case = VARIANTS[cell.variant], cell.case
     config = edit_config.preset(
         settings.preset, video=not cell.still, layer=case.layer, seed=cell.seed
@@ -118,22 +118,22 @@ def order_of(cell: Cell, footage: Footage, settings: Settings) -> cells.Order:
 
 
 def atlas_folder(footage: Footage, settings: Settings) -> Path:
-    """Where a clip's atlas is kept; all its cells share it."""
+    """The folder of a clip's atlas, which all its cells share."""
     key = cells.atlas_key(footage, settings.preset, 0, settings.device)
     return settings.out / "atlases" / key
 
 
 def cell_folder(order: cells.Order, settings: Settings) -> Path:
-    """Where a cell is kept."""
+    """The folder of a cell."""
     return settings.out / "cells" / cells.cell_key(order)
 
 
 def run(
     wanted: Sequence[Cell], footage: dict[str, Footage], settings: Settings, minutes: float
 ) -> Iterator[tuple[Cell, cells.Cost, int]]:
-    """Run the cells that are not there yet; yields each with its cost and how many are left.
+    """Make the missing cells; yields each with its cost and the number of cells left.
 
-    footage: by clip. No cell is begun later than `minutes` after the start.
+    footage: by clip. No cell is started later than `minutes` after the start.
     """
     end = time.monotonic() + 60 * minutes
     left = []
@@ -161,7 +161,7 @@ def run(
 
 
 def pool(parallel: int) -> ProcessPoolExecutor:
-    """A fresh process for every cell, forked from one that has all it imports but has not run."""
+    """A fresh process for every cell, forked from one that has only imported the modules."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([cells.__name__])
     return ProcessPoolExecutor(parallel, mp_context=context, max_tasks_per_child=1)

@@ -1,9 +1,9 @@
-"""The paper's and the reference's own losses and switches, on the sizes of a preset.
+"""The losses and switches of the paper and of the reference, at the sizes of a preset.
 
-Where Text2LIVE's paper (Bar-Tal et al., ECCV 2022) and its released implementation differ, both are
-switches of EditConfig. Here they are set as either has them; steps, sizes, the number of views, the
-generator's width and the arithmetic stay the preset's, and with the preset ``final`` all but the
-arithmetic (float32) are theirs.
+Where Text2LIVE's paper (Bar-Tal et al., ECCV 2022) and its released implementation differ,
+EditConfig has a switch. These functions set the switches to one or the other. Steps, sizes, number
+of views, width of the generator and arithmetic stay the preset's; with the preset ``final`` all of
+them but the arithmetic (float32) are the published ones.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from backend.edit.config import EditConfig
 
 
 def reference(config: EditConfig, *, video: bool) -> EditConfig:
-    """As the released implementation has it: spherical distance, means over pixels.
+    """The released implementation: spherical distance, means over pixels.
 
-    Clips have no bootstrap and are composed over the reconstruction; source and output are scored
-    under views that are drawn apart.
+    Clips have no bootstrap and are composited over the reconstruction; source and output are scored
+    in views that are drawn separately.
     """
     config = replace(
         config, distance="spherical", structure_norm="mse", same_views=False, matte=(0.0, 1.0),
@@ -37,11 +37,10 @@ def reference(config: EditConfig, *, video: bool) -> EditConfig:
 
 
 def paper(config: EditConfig, *, video: bool) -> EditConfig:
-    """As the paper has it: cosine distance, Frobenius norm, λ_g 1, λ_s 2, λ_r 0.05, γ 2, one screen
-    sentence.
+    """The paper: cosine distance, Frobenius norm, λ_g 1, λ_s 2, λ_r 0.05, γ 2, one screen sentence.
 
-    Its text names no other weights for clips. It bootstraps pictures, by a relevancy map; of the
-    weight of that it says only that it falls to 0.
+    It names no other weights for clips. It bootstraps images with a relevancy map, and says of the
+    weight only that it falls to 0.
     """
     return replace(
         reference(config, video=video),

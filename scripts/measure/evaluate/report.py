@@ -1,4 +1,4 @@
-"""What came out: a CSV of every cell, Markdown tables of the means, and one sheet of pictures."""
+"""The results: a CSV of every cell, Markdown tables of the means, and a contact sheet."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from backend.cli.sheet import INK, PAPER
 from scripts.measure.evaluate.measure import COLUMNS, shown
 from scripts.measure.evaluate.metrics import Bools, Pixels
 
-CELL = (172, 129)  # width and height of a picture of the sheet
+CELL = (172, 129)  # width and height of an image on the sheet
 LABEL, GAP = 20, 4
-AROUND = 0.12  # of the object's longer side, shown around it
+AROUND = 0.12  # margin shown around the object, as a share of its longer side
 
 
 Place = tuple[str, str, str, str, int]
-"""Of a cell: clip, kind, prompt, variant, seed."""
+"""A cell's place in the table: clip, kind, prompt, variant, seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One cell. kind: as `plan.Cell.kind`. problem: why nothing came of it."""
+    """One measured cell. kind: as `plan.Cell.kind`. problem: why it has no layer."""
 
     clip: str
     kind: str
@@ -37,12 +37,12 @@ class Row:
 
     @property
     def place(self) -> Place:
-        """Where it stands."""
+        """The cell's place in the table."""
         return self.clip, self.kind, self.prompt, self.variant, self.seed
 
 
 def as_csv(rows: Iterable[Row]) -> str:
-    """Every cell, six digits."""
+    """Every cell, with six digits."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["clip", "kind", "prompt", "variant", "seed", *COLUMNS, "problem"])
@@ -53,13 +53,13 @@ def as_csv(rows: Iterable[Row]) -> str:
 
 
 def means(rows: Sequence[Row]) -> dict[str, float]:
-    """Mean of every measure that all of them have; cells without a layer are left out."""
+    """Mean of every measure that all rows have; cells without a layer are left out."""
     good = [row.numbers for row in rows if not row.problem]
     return {k: float(np.mean([n[k] for n in good])) for k in COLUMNS if all(k in n for n in good)}
 
 
 def spreads(rows: Sequence[Row]) -> dict[str, float]:
-    """Standard deviation over the seeds, of each prompt by itself, root mean square of all."""
+    """Standard deviation over the seeds for each prompt, root mean square over the prompts."""
     asked = {row.place[:4] for row in rows}
     groups = [[r for r in rows if r.place[:4] == one and not r.problem] for one in asked]
     groups = [group for group in groups if len(group) > 1]
@@ -71,7 +71,7 @@ def spreads(rows: Sequence[Row]) -> dict[str, float]:
 
 
 def comparable(rows: Sequence[Row]) -> list[Row]:
-    """Those of the prompts that every variant among the rows was asked: means of others mislead."""
+    """The rows of the prompts that every variant has; only their means are comparable."""
     asked: dict[str, set[tuple[str, str]]] = {}
     for row in rows:
         asked.setdefault(row.variant, set()).add((row.clip, row.prompt))
@@ -80,7 +80,7 @@ def comparable(rows: Sequence[Row]) -> list[Row]:
 
 
 def by_prompt(rows: Sequence[Row], columns: Sequence[str]) -> str:
-    """One line a cell, in Markdown."""
+    """One line per cell, in Markdown."""
     lines = [_heads("clip | prompt", columns), "|---" * (len(columns) + 2) + "|"]
     for row in rows:
         cells = [shown(k, row.numbers[k]) if k in row.numbers else "–" for k in columns]
@@ -89,9 +89,9 @@ def by_prompt(rows: Sequence[Row], columns: Sequence[str]) -> str:
 
 
 def table(rows: Sequence[Row], variants: Sequence[str], columns: Sequence[str]) -> str:
-    """Means by variant, in Markdown; the variants in the order given, those without cells left out.
+    """Means by variant, in Markdown, in the given order; variants without cells are left out.
 
-    rows: of one kind. A measure that some cell lacks is a dash.
+    rows: of one kind. A measure that some cell lacks is shown as a dash.
     """
     lines = [_heads("variant | cells", columns), "|---" * (len(columns) + 2) + "|"]
     for name in variants:
@@ -123,15 +123,15 @@ def _unit(name: str) -> str:
 
 
 def around(inside: Bools) -> tuple[int, int, int, int]:
-    """The part x0 y0 x1 y1 of a frame that a sheet shows: the object [H,W] and some more, 4:3."""
+    """The part x0 y0 x1 y1 of a frame that the sheet shows: the object and a margin, 4:3."""
     height, width = inside.shape
     rows, columns = np.nonzero(inside)
     if not len(rows):
         return 0, 0, width, height
     tall, wide = float(np.ptp(rows) + 1), float(np.ptp(columns) + 1)
-    room = 2 * AROUND * max(tall, wide)
+    margin = 2 * AROUND * max(tall, wide)
     shape = CELL[0] / CELL[1]
-    wide = min(width, max(wide + room, (tall + room) * shape))
+    wide = min(width, max(wide + margin, (tall + margin) * shape))
     tall = min(height, wide / shape)
     wide = tall * shape
     x = min(max(0.0, float(columns.min() + columns.max() + 1 - wide) / 2), width - wide)
@@ -140,7 +140,7 @@ def around(inside: Bools) -> tuple[int, int, int, int]:
 
 
 def sheet(columns: Sequence[str], rows: Sequence[tuple[str, Sequence[Pixels | None]]]) -> Pixels:
-    """Labelled rows of pictures [H,W,3] under the columns' names; None leaves a place empty."""
+    """Labelled rows of images [H,W,3] under the columns' names; None leaves a place empty."""
     width, height = CELL
     step = LABEL + height + GAP
     page = np.full(

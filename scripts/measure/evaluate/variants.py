@@ -1,4 +1,4 @@
-"""What is compared: our settings, the same less one thing each, the reference's, two baselines."""
+"""What is compared: our settings, ours without one part each, the reference's, two baselines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ How = Literal["atlas", "atlas alone", "frames alone"]
 
 
 Change = Callable[[EditConfig, bool], EditConfig]
-"""Of a preset's settings; the second says whether it is a still."""
+"""Changes a preset's settings; the second argument says whether it is a still."""
 
 
 def as_it_is(config: EditConfig, still: bool) -> EditConfig:
@@ -25,8 +25,8 @@ def as_it_is(config: EditConfig, still: bool) -> EditConfig:
 class Variant:
     """One column of the table.
 
-    about: for people. change: of the preset's settings. how: what the generator is trained on; a
-    still image has no choice. clips, stills: whether it says anything there.
+    about: a description for people. change: of the preset's settings. how: what the generator is
+    trained on, for clips. clips, stills: whether the variant exists for them.
     """
 
     about: str
@@ -72,20 +72,20 @@ OURS = "ours"
 VARIANTS = {
     OURS: Variant(about="the preset as it ships"),
     "atlas alone": Variant(
-        about="the atlas edited as a picture, no frame seen (the paper's atlas baseline)",
+        about="the atlas edited as an image, without any frame (the paper's atlas baseline)",
         how="atlas alone", stills=False,
     ),
     "frames alone": Variant(
-        about="every frame edited for itself by one generator (the paper's frames baseline)",
+        about="every frame edited on its own by one generator (the paper's frames baseline)",
         how="frames alone", stills=False,
     ),
     "reference": Variant(about="the released implementation's settings", change=reference),
     "paper": Variant(about="the paper's losses and weights, where the two differ", change=paper),
     "no bootstrap": Variant(about="α starts anywhere", change=without_bootstrap),
-    "no sparsity": Variant(about="a large layer costs nothing", change=without_sparsity),
+    "no sparsity": Variant(about="a large layer has no cost", change=without_sparsity),
     "no structure": Variant(about="the shape may change", change=without_structure),
-    "no screen": Variant(about="the layer alone need show nothing", change=without_screen),
-    "no detail": Variant(about="the layer's detail is its own", change=without_detail),
-    "no internal": Variant(about="the same input every step", change=without_internal),
+    "no screen": Variant(about="the layer alone need not show anything", change=without_screen),
+    "no detail": Variant(about="the layer has no detail of the footage", change=without_detail),
+    "no internal": Variant(about="the same input at every step", change=without_internal),
 }  # fmt: skip
 """Name → variant."""
