@@ -46,14 +46,19 @@ def objects(spec: JobSpec) -> dict[str, ObjectRef]:
     return {ref.digest: ref for ref in refs}
 
 
-def check(spec: JobSpec, limits: Limits = LIMITS) -> None:
-    """Raise JobError, with one clear sentence, if the job cannot run as it is."""
-    if spec.preset not in PRESETS:
+def check_preset(name: str) -> None:
+    """Raise JobError("unknown_preset") unless there is a preset of this name."""
+    if name not in PRESETS:
         raise JobError(
             "unknown_preset",
-            f"There is no preset {spec.preset!r}.",
+            f"There is no preset {name!r}.",
             f"Choose one of: {', '.join(PRESETS)}.",
         )
+
+
+def check(spec: JobSpec, limits: Limits = LIMITS) -> None:
+    """Raise JobError, with one clear sentence, if the job cannot run as it is."""
+    check_preset(spec.preset)
     if spec.engine not in ENGINES:
         raise JobError(
             "unknown_engine",

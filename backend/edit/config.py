@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from protocol.jobs import LAYERS, PRESETS, JobError
+from protocol.jobs import LAYERS, JobError
+from protocol.validate import check_preset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,17 +203,12 @@ def preset(name: str, *, video: bool, layer: str, seed: int = 0) -> EditConfig:
     name: one of PRESETS. video: an atlas is edited rather than one image. layer: ``foreground`` or
     ``background``. Raises JobError("unknown_preset") or ("unknown_layer").
     """
-    if name not in PRESETS:
-        raise JobError(
-            "unknown_preset",
-            f"There is no preset named “{name}”.",
-            f"Choose one of {', '.join(PRESETS)}.",
-        )
+    check_preset(name)
     if layer not in LAYERS:
         raise JobError(
             "unknown_layer",
             f"There is no layer named “{layer}”.",
-            f"Choose one of {', '.join(LAYERS)}.",
+            f"Choose one of: {', '.join(LAYERS)}.",
         )
     config = _video(layer, seed) if video else EditConfig(seed=seed, internal_count=64)
     # Runs of 100 and of 400 steps learnt no detail of their own. Final runs have it too: detail

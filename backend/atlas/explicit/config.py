@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from protocol.jobs import JobError
+from protocol.validate import check_preset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,10 +121,5 @@ _PRESETS = {
 
 def preset(name: str, seed: int = 0) -> AtlasConfig:
     """Config of preset ``draft``, ``preview`` or ``final``; JobError unknown_preset otherwise."""
-    if name not in _PRESETS:
-        raise JobError(
-            "unknown_preset",
-            f"There is no quality preset called “{name}”.",
-            f"Choose one of: {', '.join(_PRESETS)}.",
-        )
+    check_preset(name)
     return replace(_PRESETS[name], seed=seed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from protocol.jobs import JobError
+from protocol.validate import check_preset
 
 PAPER_SIDE = 768
 """Longer side of the paper's clips, pixels; its distances scale with the working size."""
@@ -141,10 +141,5 @@ _PRESETS = {
 
 def preset(name: str, seed: int = 0) -> MlpConfig:
     """Config of preset ``draft``, ``preview`` or ``final``; JobError unknown_preset otherwise."""
-    if name not in _PRESETS:
-        raise JobError(
-            "unknown_preset",
-            f"There is no quality preset called “{name}”.",
-            f"Choose one of: {', '.join(_PRESETS)}.",
-        )
+    check_preset(name)
     return replace(_PRESETS[name], seed=seed)
