@@ -31,6 +31,18 @@ VERSION = "edit-9"
 """Raise it when the same settings train differently: edits under way then start over."""
 
 
+class Progress:
+    """Reports the step under way; `tick` is called inside it, so that a cancel is noticed there."""
+
+    def __init__(self, report: Reporter, total: int) -> None:
+        self.report, self.step, self.total = report, 0, total
+
+    def tick(self) -> None:
+        """Report the step, until the last one is done."""
+        if self.step < self.total:
+            self.report.step(EDIT_PHASE, self.step, self.total)
+
+
 class Setup:
     """What every training needs, whatever it is trained on: texts, model, loss, random draws.
 
@@ -53,20 +65,15 @@ class Setup:
         self.texts, self.config, self.report, self.device = texts, config, report, clip.device
         self.checkpoint = checkpoint or Checkpoint()
         self.start_from, self.save_to = start_from, save_to
-        self.step = 0
+        self.progress = Progress(report, config.steps)
         self.random = torch.Generator().manual_seed(config.seed)
         self.bfloat16 = uses_bfloat16(config, self.device)
-        self.clip = clip.configured(bfloat16=self.bfloat16, tick=self.tick)
+        self.clip = clip.configured(bfloat16=self.bfloat16, tick=self.progress.tick)
         self.targets = TextTargets(self.clip, texts, config.screen_templates)
         self.criterion = Criterion(self.clip, self.targets, config, self.random)
         self.green_1311 = torch.tensor(config.green, device=self.device).reshape(1, 3, 1, 1)
         if self.targets.source_PKD is None and config.direction:
             report.note("No source text was given; only the prompt guides the edit.")
-
-    def tick(self) -> None:
-        """Report the step under way, so that a cancel is noticed inside it."""
-        if self.step < self.config.steps:
-            self.report.step(EDIT_PHASE, self.step, self.config.steps)
 
     def generator(self, side: int) -> Generator:
         """The network to train. side: shorter side of the smallest image it will see, pixels.
@@ -76,7 +83,7 @@ class Setup:
         config = self.config
         network = Generator(
             channels=config.channels, scales=config.scales, skip_channels=config.skip_channels,
-            side=side, seed=config.seed, tick=self.tick,
+            side=side, seed=config.seed, tick=self.progress.tick,
             # On CPUs oneDNN's bfloat16 gradient of a convolution's weights returned NaN at random
             # (torch 2.15, AMX, two threads on a busy machine).
             bfloat16=self.bfloat16 and self.device.type == "cuda",
@@ -119,8 +126,8 @@ def train(setup: Setup, subject: Subject) -> list[float]:
 
     try:
         for step in range(first, config.steps):
-            setup.step = step
-            setup.tick()
+            setup.progress.step = step
+            setup.progress.tick()
             for group in optimizer.param_groups:
                 group["lr"] = max(config.lr_min, config.lr * config.decay**step)
             losses.add(*_forward_backward(setup, subject, optimizer, step))
@@ -129,7 +136,7 @@ def train(setup: Setup, subject: Subject) -> list[float]:
             if _preview_is_due(step + 1, config):
                 losses.read()
                 report.preview(subject.preview())
-        setup.step = config.steps
+        setup.progress.step = config.steps
         checkpoint.keep(state, now=True)  # what follows may be interrupted too
         report.step(EDIT_PHASE, config.steps, config.steps)
         history = losses.read()

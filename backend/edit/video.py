@@ -46,7 +46,7 @@ class ClipLayer:
         config = setup.config
         self.setup, self.config = setup, config
         self._atlas, self._layer = atlas, layer
-        self.footage = Footage(frames, atlas, layer, config, setup.device, setup.tick)
+        self.footage = Footage(frames, atlas, layer, config, setup.device, setup.progress.tick)
         self.regions = find_regions(self.footage, setup.targets, setup.clip, config, setup.report)
         smallest = min(MIN_CROP, *self.footage.size, *self.footage.atlas.shape[-2:])
         self.network = setup.generator(smallest)

@@ -59,7 +59,7 @@ from backend.edit.madgrad import Madgrad
 from backend.edit.upsampled import plain_convolution
 from backend.edit.video import ClipLayer
 from backend.memory import keep_freed
-from backend.progress import Silent
+from backend.progress import Reporter, Silent
 from scripts.measure.plain_edit import PlainGenerator, PlainLoop
 
 Pixels = NDArray[np.uint8]
@@ -111,10 +111,7 @@ class FlatAtlas:
 
 
 class Prepared:
-    """A training before its first step, as a subject whose steps can be repeated.
-
-    Step n always draws the same numbers, whatever else was drawn in between. Previews are empty.
-    """
+    """A training before its first step. Step n always draws the same numbers; no previews."""
 
     def __init__(self, setup: train.Setup, subject: train.Subject) -> None:
         self.setup, self.subject, self.network = setup, subject, subject.network
@@ -130,11 +127,15 @@ class Prepared:
 
 
 def prepare(
-    case: str, model: TextImageModel, config: EditConfig, network: type[Generator] = Generator
+    case: str,
+    model: TextImageModel,
+    config: EditConfig,
+    network: type[Generator] = Generator,
+    report: Reporter = Silent(),  # noqa: B008  (without state)
 ) -> Prepared:
     """Everything up to the first step, by the product's own code but with this kind of network."""
     random, side = np.random.default_rng(0), config.size
-    setup = train.Setup(TEXTS, model, config, Silent())
+    setup = train.Setup(TEXTS, model, config, report)
     with mock.patch.object(train, "Generator", network):
         if case == "image":
             image = random.integers(0, 255, (side, side, 3), np.uint8)
@@ -252,10 +253,9 @@ def compare(
     case: str, model: TextImageModel, config: EditConfig, block: int, pipe: Connection
 ) -> str:
     """A row of the table. pipe: connects to the plain loop's process."""
-    ours = prepare(case, model, config)
-    pipe.send((case, config))
     turns = Turns(pipe, model.device, block)
-    ours.setup.report = turns
+    ours = prepare(case, model, config, report=turns)
+    pipe.send((case, config))
     train.train(ours.setup, ours)
     pipe.send(None)
     return row_of(case, turns.pairs[1:])

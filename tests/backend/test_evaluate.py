@@ -321,7 +321,7 @@ def test_the_judge_knows_gold_when_it_sees_it(demo_judge):
     ],
 )
 def test_a_judge_is_a_place_or_a_name(place, asked):
-    assert judge.asked(place) == asked
+    assert judge.model_at(place) == asked
 
 
 # --- the report ----------------------------------------------------------------------------------

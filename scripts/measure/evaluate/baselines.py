@@ -88,7 +88,7 @@ class Frames:
         config = setup.config
         self.setup, self.config = setup, config
         self._frames, self._atlas, self._layer = frames, atlas, layer
-        self.footage = Footage(frames, atlas, layer, config, setup.device, setup.tick)
+        self.footage = Footage(frames, atlas, layer, config, setup.device, setup.progress.tick)
         self.regions = find_regions(self.footage, setup.targets, setup.clip, config, setup.report)
         seen = (self.footage.opacity > 0.5).flatten(1).any(1)
         self.shown = [t for t in range(len(frames)) if seen[t]] or [*range(len(frames))]

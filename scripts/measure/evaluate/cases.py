@@ -35,7 +35,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     def __post_init__(self) -> None:
         if self.screens and len(self.screens) != len(self.prompts):
-            raise ValueError("give one screen for every prompt, or none at all")
+            raise ValueError("give as many screens as prompts, or none")
 
     def cut(self, count: int | None) -> Case:
         """The same with only its first prompts."""

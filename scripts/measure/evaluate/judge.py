@@ -36,7 +36,7 @@ class Judge:
     """
 
     def __init__(self, place: str, device: torch.device) -> None:
-        self.model: TextImageModel = load_clip(_model_at(place), device)
+        self.model: TextImageModel = load_clip(model_at(place), device)
         self.device = device
         self._texts: dict[str, F32] = {}
 
@@ -65,7 +65,8 @@ class Judge:
         return np.stack(cut)
 
 
-def _model_at(place: str) -> ClipModel:
+def model_at(place: str) -> ClipModel:
+    """The model that a place names; see `Judge`."""
     name, _, more = place.partition(" ")
     if Path(place).exists():
         return ClipModel(checkpoint=place)
