@@ -1,4 +1,4 @@
-"""A blurred map finds the edges of its picture again."""
+"""A blurred map follows the edges of its image."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def overlap(found: Tensor, truth: Tensor) -> float:
 
 
 @pytest.mark.parametrize("size", [(64, 64), (150, 300)])
-def test_it_lies_on_what_is_seen(size: tuple[int, int]) -> None:
+def test_the_map_follows_the_object(size: tuple[int, int]) -> None:
     truth = disc(*size)
     noise = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
     picture = truth * torch.tensor([0.2, 0.3, 0.8]).reshape(1, 3, 1, 1) + 0.05 * noise + 0.1
@@ -40,7 +40,7 @@ def test_it_lies_on_what_is_seen(size: tuple[int, int]) -> None:
     assert overlap(after, truth) > max(0.95, overlap(before, truth))
 
 
-def test_a_picture_without_edges_leaves_a_smooth_map() -> None:
+def test_an_image_without_edges_leaves_a_smooth_map() -> None:
     flat = torch.full((1, 3, 64, 64), 0.5)
     slope = torch.linspace(0, 1, 64).expand(1, 1, 64, 64)
     torch.testing.assert_close(
@@ -48,7 +48,7 @@ def test_a_picture_without_edges_leaves_a_smooth_map() -> None:
     )
 
 
-def test_it_is_the_least_squares_line_of_every_surrounding() -> None:
+def test_it_is_the_least_squares_fit_in_every_neighbourhood() -> None:
     """Against the paper's definition, written out pixel by pixel."""
     random = torch.Generator().manual_seed(1)
     height, width, radius = 9, 12, 1
@@ -79,7 +79,7 @@ def test_it_is_the_least_squares_line_of_every_surrounding() -> None:
     torch.testing.assert_close(found, expected.clamp(0, 1), atol=1e-4, rtol=1e-3)
 
 
-def test_large_pictures_are_summed_up_small(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sums_of_large_images_are_taken_at_a_reduced_size(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, int]] = []
     real = F.avg_pool2d
 

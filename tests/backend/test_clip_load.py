@@ -1,4 +1,4 @@
-"""Finding weights, and saying what is missing: every way a model can be asked for."""
+"""Finding weights, or reporting what is missing: every way to choose a model."""
 
 import json
 import os
@@ -186,7 +186,7 @@ def test_full_size_checkpoint_by_file_steers_one_step(tmp_path):
     not (DEMO_FOLDER / "open_clip_config.json").is_file(),
     reason="the embedded weights are not in this tree",
 )
-def test_the_embedded_model_knows_colours_apart():
+def test_the_built_in_model_distinguishes_colours():
     model = load_clip(ClipModel(), "cpu")
     pictures = torch.zeros(2, 3, model.image_size, model.image_size)
     pictures[0, 0], pictures[1, 2] = 0.9, 0.9
@@ -199,7 +199,7 @@ def test_the_embedded_model_knows_colours_apart():
 # --- what is missing or wrong --------------------------------------------------------------------
 
 
-def test_no_network_is_said_at_once_with_what_to_fetch(offline):
+def test_without_a_network_the_error_names_the_file_to_download(offline):
     problem = problem_of(ClipModel(name="ViT-B-32", pretrained="openai"))
     assert problem.code == "weights_missing"
     assert "127.0.0.1 cannot be reached" in problem.message
@@ -217,7 +217,7 @@ def test_offline_mode_is_respected(offline, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_cache_is_looked_into_first(offline):
+def test_the_cache_comes_first(offline):
     """Unfit weights put into the cache: that they are refused shows that they were found."""
     repository = offline / "models--timm--vit_base_patch32_clip_224.openai"
     snapshot = repository / "snapshots" / ("a" * 40)

@@ -71,12 +71,12 @@ def test_positions_are_interpolated_bicubically_for_other_sizes():
     assert model.encode_image(torch.rand(1, 3, 48, 64)).shape == (1, 24)
 
 
-def test_sides_that_are_no_whole_patches_are_refused():
+def test_sides_that_are_not_whole_patches_are_refused():
     with pytest.raises(ValueError, match="30×32 are not multiples of patch 8"):
         tiny_model().encode_image(torch.rand(1, 3, 30, 32))
 
 
-def test_gradient_reaches_the_picture_and_nothing_else():
+def test_gradient_reaches_the_image_and_nothing_else():
     model = tiny_model()
     x = pictures().requires_grad_()
     (model.encode_image(x).square().sum() + model.tokens(x).square().sum()).backward()
@@ -162,7 +162,7 @@ def test_relevancy_equals_brute_force():
 
 
 @pytest.mark.parametrize(("layers", "windows"), [(1, 1), (2, 1), (9, 2), (1, 3)])
-def test_relevancy_is_a_normalised_map_of_the_pictures_size(layers, windows):
+def test_relevancy_is_a_normalised_map_of_the_images_size(layers, windows):
     model = tiny_model()
     x = pictures(2, side=50)[..., :42]
     made = model.relevancy(x, model.encode_text(TEXT)[0], layers=layers, windows=windows)
@@ -172,7 +172,7 @@ def test_relevancy_is_a_normalised_map_of_the_pictures_size(layers, windows):
     assert not made.requires_grad
 
 
-def test_relevancy_of_one_picture_does_not_depend_on_its_neighbours():
+def test_relevancy_of_an_image_does_not_depend_on_its_batch():
     model = tiny_model()
     x, text = pictures(2), model.encode_text(TEXT)[0]
     both = model.relevancy(x, text, layers=2)
@@ -180,7 +180,7 @@ def test_relevancy_of_one_picture_does_not_depend_on_its_neighbours():
 
 
 @pytest.mark.slow
-def test_the_fingerprint_is_of_the_weights():
+def test_the_fingerprint_depends_on_the_weights():
     assert tiny_model().fingerprint == tiny_model().fingerprint
     assert tiny_model(seed=1).fingerprint != tiny_model().fingerprint
     brushed = tiny_model()

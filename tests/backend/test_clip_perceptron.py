@@ -1,4 +1,4 @@
-"""A block's perceptron beside open_clip's own."""
+"""The MLP of a block, compared with open_clip's own."""
 
 from collections import OrderedDict
 
@@ -17,7 +17,7 @@ def own(activation):
 
 
 @pytest.mark.parametrize("activation", [QuickGELU(), nn.GELU()], ids=["OpenAI's", "the usual"])
-def test_values_and_gradients_are_open_clips(activation):
+def test_values_and_gradients_equal_open_clips(activation):
     mlp = own(activation)
     random = torch.Generator().manual_seed(1)
     x = (3 * torch.randn(2, 7, 12, generator=random)).requires_grad_()
@@ -30,7 +30,7 @@ def test_values_and_gradients_are_open_clips(activation):
     torch.testing.assert_close(grad, wanted_grad, rtol=1e-5, atol=1e-6)
 
 
-def test_bfloat16_goes_there_and_back():
+def test_bfloat16_works_forward_and_backward():
     mlp = own(QuickGELU())
     x = torch.randn(2, 7, 12, generator=torch.Generator().manual_seed(1)).requires_grad_()
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -1,4 +1,4 @@
-"""Sentences around a text."""
+"""The sentences that a text is put into."""
 
 import pytest
 import torch

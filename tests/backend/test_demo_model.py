@@ -69,14 +69,14 @@ def test_training_never_draws_the_held_out_pairs():
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_every_look_is_a_picture_with_words(look):
+def test_every_look_has_an_image_and_words(look):
     texture = draw_look(look, np.random.default_rng(0), 64)
     assert texture.shape == (64, 64, 3)
     assert LOOK_WORDS[look].adjectives
 
 
 @pytest.mark.parametrize("thing", THINGS)
-def test_every_thing_covers_a_sensible_part_of_the_picture(thing):
+def test_every_thing_covers_a_sensible_part_of_the_image(thing):
     shares = [draw_body(thing, np.random.default_rng(k), 96, 1.0).mask.mean() for k in range(6)]
     assert min(shares) > 0.02
     assert max(shares) < 0.95
@@ -118,7 +118,7 @@ def test_captions_need_no_unknown_word():
     assert (rows[:, -1] == 0).all(), "a caption fills the whole context"
 
 
-def test_true_captions_of_other_pictures_are_no_negatives():
+def test_true_captions_of_other_images_are_not_negatives():
     """Two pictures of gold, one caption "gold": the loss must not push that caption away."""
     image = torch.eye(3)[[0, 0, 1]]
     text = torch.eye(3)[[0, 0, 1]]
@@ -166,7 +166,7 @@ def test_the_shipped_model_names_what_it_never_saw_together(demo):
 
 
 @pytest.mark.slow
-def test_the_shipped_model_stands_rough_views(demo):
+def test_the_shipped_model_copes_with_rough_views(demo):
     """Crops, warps, noise, blur, grey, half-done edits; chance is 2 % for looks, 3 % for things."""
     found, _ = scores(*demo, examples(300, replace(PLAIN, rough=1.0, partial=0.25, held_out=False)))
     assert found["look"] > 0.7

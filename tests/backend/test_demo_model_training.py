@@ -1,4 +1,4 @@
-"""The demo CLIP's training: its scenes, its losses, and that it can be stopped and gone on with."""
+"""The demo CLIP's training: its scenes, its losses, stopping and resuming."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_pool_is_drawn_once_and_gives_what_was_drawn(tmp_path, monkeypatch):
     assert len({s.facts for s in drawn}) > 3
 
 
-def test_plain_pictures_are_the_scene_itself(tmp_path):
+def test_plain_images_are_the_scene_itself(tmp_path):
     """Without rough views only the size changes, and perhaps the side it is seen from."""
     scene = next(s for n in range(30) if (s := pool.Pool(tmp_path, SMALL).scene(n)).matte.any())
     image, matte = photograph(np.random.default_rng(0), scene, rough=False)
@@ -77,7 +77,7 @@ def test_text_is_open_clips_text():
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
-def test_patches_answer_for_what_is_on_them():
+def test_patches_predict_what_is_on_them():
     """A thing on the left half: right patches are asked for the background only."""
     torch.manual_seed(0)
     heads = losses.Heads(8, 8)
@@ -101,7 +101,7 @@ def test_patches_answer_for_what_is_on_them():
     assert (target[:, 4:] == torch.tensor([-1, -1, 3])).all()
 
 
-def test_the_matte_is_asked_in_the_right_place():
+def test_the_matte_is_predicted_in_the_right_place():
     """A head that says the truth has no loss, one that says it mirrored has much."""
 
     class Knowing(torch.nn.Module):
@@ -137,7 +137,7 @@ def test_relevancy_is_trained_through_the_attention():
 
 
 @pytest.mark.slow
-def test_training_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
+def test_training_resumes_where_it_was_stopped(tmp_path, monkeypatch):
     options = argparse.Namespace(
         work=str(tmp_path / "whole"), export=None, pool=str(tmp_path / "pool"), shards=8, world=0,
         steps=4, batch=8, rate=1e-3, save_every=2, log_every=2, threads=1, seed=5,
@@ -169,7 +169,7 @@ def undrawn_pair():
     return tuple(int(i) for i in losses.UNDRAWN.nonzero()[0])
 
 
-def test_a_pair_that_is_never_drawn_is_no_negative():
+def test_a_pair_that_is_never_drawn_is_not_a_negative():
     """Logits of a look never drawn with a thing get no gradient from pictures of that thing."""
     look_number, thing = undrawn_pair()
     other = next(i for i in range(len(losses.LOOKS)) if not losses.UNDRAWN[i, thing])
@@ -181,7 +181,7 @@ def test_a_pair_that_is_never_drawn_is_no_negative():
     assert logits.grad[0, other] < 0
 
 
-def test_captions_of_pairs_that_are_never_drawn_are_no_negatives():
+def test_captions_of_pairs_that_are_never_drawn_are_not_negatives():
     look_number, thing = undrawn_pair()
     other = next(i for i in range(len(losses.LOOKS)) if not losses.UNDRAWN[i, thing])
     near = int((~losses.UNDRAWN[[look_number, other]].any(0)).nonzero()[0])

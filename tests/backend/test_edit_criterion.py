@@ -51,7 +51,7 @@ def test_weights_multiply_their_terms_and_the_bootstrap_anneals():
     assert "bootstrap" not in criterion(plain)([example], 6)[1]
 
 
-def test_the_structure_of_a_source_that_comes_again_is_read_once():
+def test_tokens_of_a_recurring_source_are_computed_once():
     example = example_of(Generator(channels=6, scales=3, side=40))
     other = replace(example, source=example.source.flip(-1))
     read, counted = [], criterion()
@@ -65,7 +65,7 @@ def test_the_structure_of_a_source_that_comes_again_is_read_once():
     torch.testing.assert_close(made, [plain, plain])
 
 
-def test_a_source_that_comes_again_with_its_views_is_looked_at_once(monkeypatch):
+def test_a_recurring_source_with_fixed_views_is_embedded_once(monkeypatch):
     example = example_of(Generator(channels=6, scales=3, side=40))
     again = replace(example, name="crop 3", views=drawn_for(example, 7))
     other = replace(again, name="crop 4", views=drawn_for(example, 8))
@@ -92,7 +92,7 @@ def test_a_source_that_comes_again_with_its_views_is_looked_at_once(monkeypatch)
     assert looked == [2, 1, 2, 1]
 
 
-def test_what_is_kept_of_a_source_is_what_a_look_gives():
+def test_a_cached_embedding_equals_a_fresh_one():
     example = example_of(Generator(channels=6, scales=3, side=40))
     example = replace(example, name="crop 0", views=drawn_for(example, 0))
     judge = criterion(replace(TINY, templates=1.0, screen=0.0))
@@ -160,7 +160,7 @@ def test_composition_is_the_distance_of_all_views_to_all_drawn_texts(monkeypatch
     assert made == pytest.approx(float(wanted), rel=1e-4)
 
 
-def test_pictures_of_two_shapes_are_scored_as_each_alone():
+def test_images_of_two_shapes_are_scored_as_each_alone():
     config = replace(TINY, views=ViewConfig(count=2, shape="picture"))
     wide, tall = (to_tensor(disc(*size), CPU) for size in ((40, 56), (56, 40)))
     random, scorer = torch.Generator().manual_seed(0), Scorer(tiny_model())
@@ -170,7 +170,7 @@ def test_pictures_of_two_shapes_are_scored_as_each_alone():
 
 
 @pytest.mark.slow
-def test_a_whole_edit_runs_in_its_pictures_shape():
+def test_a_whole_edit_runs_with_views_in_the_images_shape():
     square = edited()
     shaped = edited(replace(TINY, views=ViewConfig(count=3, shape="picture")))
     assert shaped.shape == square.shape

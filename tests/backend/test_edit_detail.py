@@ -52,7 +52,7 @@ def test_a_glint_stays_within_bounds() -> None:
     assert 0.9 * 2 * STRONGEST < found.max() <= 2 * STRONGEST
 
 
-def test_what_lies_beside_the_layer_leaves_no_halo() -> None:
+def test_surroundings_of_the_layer_leave_no_halo() -> None:
     picture = torch.full((1, 3, 64, 64), 0.2)
     picture[..., 32:] = 0.9
     share = torch.zeros(1, 1, 64, 64)
@@ -62,7 +62,7 @@ def test_what_lies_beside_the_layer_leaves_no_halo() -> None:
     assert of(picture)[..., 31].abs().min() > 0.5  # without a share there is one
 
 
-def test_a_layer_that_is_nowhere_has_none() -> None:
+def test_an_empty_layer_has_no_detail() -> None:
     assert of(stripes(4), torch.zeros(1, 1, 64, 64)).abs().max() == 0
 
 
@@ -91,7 +91,7 @@ def test_detail_moves_colours_alike_and_leaves_alpha() -> None:
     torch.testing.assert_close(moved[:, :3].logit(), plain[:, :3].logit() + 0.5)
 
 
-def test_the_finest_layer_has_the_detail_of_the_finer_picture() -> None:
+def test_the_finest_layer_has_the_detail_of_the_finer_image() -> None:
     fine = stripes(4, side=128)  # at half the size its bars are one pixel wide
     coarse = torch.nn.functional.interpolate(fine, (64, 64), mode="area")
     own = Detail(coarse, torch.ones(1, 1, 64, 64), CONFIG)
@@ -103,7 +103,7 @@ def test_the_finest_layer_has_the_detail_of_the_finer_picture() -> None:
     torch.testing.assert_close(made[:, 3], torch.full((1, 128, 128), 0.5))
 
 
-def test_the_generator_takes_it() -> None:
+def test_the_generator_adds_the_detail() -> None:
     network = Generator(channels=4, scales=2, side=32, seed=0)
     picture = stripes(4, side=32)
     more = of(picture)
@@ -120,7 +120,7 @@ def knitted() -> np.ndarray:
 
 
 @pytest.mark.slow
-def test_a_picture_keeps_its_own_resolution_in_the_layer() -> None:
+def test_an_image_keeps_its_own_resolution_in_the_layer() -> None:
     """The picture is twice as large as what is edited: one column is less than a pixel there."""
     colour = {}
     for detail in (0.0, 1.0):

@@ -12,7 +12,7 @@ def small(seed=0, side=40, scales=3):
 
 
 @pytest.mark.parametrize("size", [(40, 40), (41, 57), (64, 43), (129, 50)])
-def test_layer_has_the_pictures_size_and_range(size):
+def test_layer_has_the_images_size_and_range(size):
     x = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
     made = small()(x)
     assert made.shape == (1, 4, *size)
@@ -20,7 +20,7 @@ def test_layer_has_the_pictures_size_and_range(size):
     assert float(made.detach().max()) <= 1
 
 
-def test_architecture_is_the_methods():
+def test_architecture_is_the_papers():
     network = Generator(channels=128, scales=7, side=512)
     assert len(network.down) == len(network.up) == len(network.skip) == 7
     first = network.down[0][0][0]
@@ -34,7 +34,7 @@ def test_architecture_is_the_methods():
 @pytest.mark.parametrize(
     ("side", "wanted", "count"), [(512, 7, 7), (348, 7, 7), (128, 7, 5), (48, 4, 4), (8, 7, 1)]
 )
-def test_levels_stop_before_the_picture_vanishes(side, wanted, count):
+def test_levels_stop_before_the_image_vanishes(side, wanted, count):
     assert levels(side, wanted) == count
     x = torch.rand(1, 3, side, side + 1, generator=torch.Generator().manual_seed(0))
     assert Generator(channels=4, scales=wanted, side=side)(x).shape == (1, 4, side, side + 1)
@@ -68,7 +68,7 @@ def test_weights_follow_the_seed_and_leave_the_global_generator_alone():
     assert not torch.equal(states[0]["head.weight"], states[2]["head.weight"])
 
 
-def test_initial_weights_are_pytorchs_kind():
+def test_initial_weights_follow_pytorchs_defaults():
     weight = Generator(channels=64, scales=1, side=32).down[0][1][0].weight.detach()
     bound = 1 / np.sqrt(64 * 9)
     assert float(weight.abs().max()) <= bound

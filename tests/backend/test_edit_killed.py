@@ -1,4 +1,4 @@
-"""A worker is killed in the middle of an edit: the job, run again, ends in the same bytes."""
+"""A worker is killed in the middle of an edit; run again, the job ends in the same bytes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def worker(tmp_path: Path) -> Iterator[LiveWorker]:
 
 
 @pytest.mark.slow
-def test_a_killed_workers_edit_goes_on_to_the_same_bytes(
+def test_a_killed_workers_edit_resumes_to_the_same_bytes(
     worker: LiveWorker, tmp_path: Path
 ) -> None:
     image = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)

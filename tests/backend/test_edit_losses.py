@@ -68,7 +68,7 @@ def test_direction_compares_unnormalised_differences_pairwise():
 
 
 @pytest.mark.parametrize("change", [0.0, 1e-9, 1e-6])
-def test_a_picture_the_layer_hardly_reaches_pulls_at_nothing(change):
+def test_an_image_that_the_layer_hardly_touches_has_no_gradient(change):
     """A unit vector of rounding noise would have a gradient of 1/change."""
     source = tensor(X)
     output = (source + change * tensor(rng.normal(size=X.shape))).requires_grad_()
@@ -93,7 +93,7 @@ def test_structure_in_both_norms():
     assert frobenius == pytest.approx(np.mean([np.linalg.norm(g) for g in gap]), rel=1e-5)
 
 
-def test_structure_of_the_same_picture_is_zero_with_a_finite_gradient():
+def test_structure_of_the_same_image_is_zero_with_a_finite_gradient():
     a = tensor(rng.normal(size=(1, 4, 5))).requires_grad_()
     loss = structure_loss(a, a.detach(), "frobenius")
     loss.backward()
@@ -108,7 +108,7 @@ def test_sparsity():
     assert float(sparsity_loss(torch.zeros(1, 1, 4, 4), 1.0, 1.0)) == 0
 
 
-def test_bootstrap_with_and_without_a_place_to_avoid():
+def test_bootstrap_with_and_without_a_region_to_avoid():
     alpha, wanted_map, avoid = rng.random((3, 1, 1, 6, 6))
     plain = float(bootstrap_loss(tensor(alpha), tensor(wanted_map), None, 0.6))
     assert plain == pytest.approx(np.mean((alpha - wanted_map) ** 2), rel=1e-5)
@@ -118,7 +118,7 @@ def test_bootstrap_with_and_without_a_place_to_avoid():
     assert kept_off != pytest.approx(plain)
 
 
-def test_what_lets_something_through_is_not_held_against_a_layer():
+def test_a_transparent_layer_has_no_opacity_loss():
     alpha = torch.tensor([0.0, 0.5, 0.7, 0.8, 1.0]).reshape(1, 1, 1, 5)
     assert float(opaque_loss(alpha, 0.7)) == pytest.approx((0.1**2 + 0.3**2) / 5, abs=1e-6)
     assert float(opaque_loss(alpha[..., :3], 0.7)) == 0

@@ -1,4 +1,4 @@
-"""Our MADGRAD makes the package's steps, bit for bit."""
+"""Our MADGRAD is bit-identical to the package's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a GPU's memory runs out, fewer views are scored at once: told, and with the same result."""
+"""When a GPU runs out of memory, fewer views are scored at once: a note, and the same result."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def edit(model: TextImageModel, report: Silent, config: EditConfig = TINY) -> No
 
 
 @pytest.mark.slow
-def test_fewer_views_at_once_are_told_and_give_the_same_losses(
+def test_fewer_views_at_once_give_a_note_and_the_same_losses(
     histories: list[list[float]],
 ) -> None:
     report, small = Notes(), SmallModel(room=6)
@@ -82,7 +82,7 @@ def test_fewer_views_at_once_are_told_and_give_the_same_losses(
 
 
 @pytest.mark.slow
-def test_what_does_not_fit_at_all_names_the_preset_that_would() -> None:
+def test_an_edit_that_does_not_fit_names_a_preset_that_would() -> None:
     smaller = {"final": "preview", "preview": "draft", "draft": None}
     for name, better in smaller.items():
         config = replace(TINY, preset=preset(name, video=False, layer="foreground").preset)
@@ -96,7 +96,7 @@ def test_what_does_not_fit_at_all_names_the_preset_that_would() -> None:
         assert "close other programs" in problem.hint.lower()
 
 
-def test_a_picture_that_the_generator_cannot_hold_is_not_tried_again(
+def test_running_out_of_memory_in_the_generator_is_not_retried(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tries = []
@@ -138,7 +138,7 @@ def examples(layer: torch.Tensor) -> list[Example]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("at_once", [1, 4, 7, 100])
-def test_parts_give_the_loss_and_the_gradient_of_the_whole(at_once: int) -> None:
+def test_batches_give_the_loss_and_the_gradient_of_the_whole(at_once: int) -> None:
     results = []
     for part in (0, at_once):
         model = tiny_model()
@@ -153,7 +153,7 @@ def test_parts_give_the_loss_and_the_gradient_of_the_whole(at_once: int) -> None
     torch.testing.assert_close(results[1][1], results[0][1], rtol=1e-4, atol=1e-7)
 
 
-def test_a_part_is_forgotten_and_computed_again() -> None:
+def test_a_batch_is_dropped_and_computed_again() -> None:
     small = SmallModel(room=4)
     scorer = Scorer(small.model)
     scorer.at_once = 4

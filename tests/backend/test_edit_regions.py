@@ -1,4 +1,4 @@
-"""Where a text is in a clip: one map in the atlas, the same on every frame that shows a texel."""
+"""Where a text is in a clip: one map in the atlas, shared by all frames."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_without_a_text_it_is_the_layers_own_opacity() -> None:
     assert seer.looks == 0
 
 
-def test_a_region_is_the_same_place_of_the_wall_on_every_frame() -> None:
+def test_a_region_stays_on_the_same_part_of_the_wall_in_every_frame() -> None:
     footage, regions, seer = found(EditTexts(prompt=("x",), region=("wing",)))
     assert seer.looks == T
     for t in range(T):
@@ -73,13 +73,13 @@ def test_a_region_is_the_same_place_of_the_wall_on_every_frame() -> None:
     assert regions.wanted.atlas.max() == pytest.approx(1.0, abs=1e-4)
 
 
-def test_frames_are_drawn_from_all_over_the_clip() -> None:
+def test_only_some_frames_are_searched() -> None:
     config = replace(BOOTSTRAP, relevancy_frames=2)
     _, _, seer = found(EditTexts(prompt=("x",), region=("wing",)), config=config)
     assert seer.looks == 2
 
 
-def test_what_is_to_be_avoided_is_found_alike() -> None:
+def test_a_region_to_avoid_is_found_in_the_same_way() -> None:
     _, region, _ = found(EditTexts(prompt=("x",), region=("wing",)))
     footage, regions, _ = found(EditTexts(prompt=("x",), avoid=("wing",)))
     assert torch.equal(regions.wanted.frames, footage.opacity)

@@ -1,4 +1,4 @@
-"""An edit that was stopped at any moment goes on, and ends in the same bytes."""
+"""An edit that was stopped at any point resumes, and ends in the same bytes."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_the_losses_of_all_steps_come_back(tmp_path: Path, monkeypatch: pytest.M
     assert runs[1] == runs[0]
 
 
-def test_what_follows_the_training_does_not_train_again(tmp_path: Path) -> None:
+def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path / "edit.part", every=1e9)
     made = still(Silent(), checkpoint)
     report = StopAt()
@@ -113,7 +113,7 @@ def test_what_follows_the_training_does_not_train_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_without_momentum_the_state_is_whole_too(tmp_path: Path) -> None:
+def test_the_state_is_complete_without_momentum(tmp_path: Path) -> None:
     config = replace(TINY, momentum=0.0)
     checkpoint = Checkpoint(tmp_path / "edit.part", every=0)
     with pytest.raises(Cancelled):
@@ -123,7 +123,7 @@ def test_without_momentum_the_state_is_whole_too(tmp_path: Path) -> None:
     assert "at step 5" in report.notes[0]
 
 
-def test_a_damaged_state_is_dropped_and_told(tmp_path: Path) -> None:
+def test_a_damaged_state_is_dropped_with_a_note(tmp_path: Path) -> None:
     path = tmp_path / "edit.part"
     path.write_bytes(b"half a file")
     report = StopAt()
@@ -148,7 +148,7 @@ def spoil_step(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spoil", [spoil_name, spoil_shape, spoil_step])
-def test_a_state_of_something_else_is_dropped_and_told(
+def test_a_state_that_does_not_fit_is_dropped_with_a_note(
     spoil: Callable[..., None], tmp_path: Path
 ) -> None:
     path = tmp_path / "edit.part"
@@ -167,7 +167,7 @@ def test_a_state_of_something_else_is_dropped_and_told(
     assert made == still(Silent())
 
 
-def test_an_edit_that_broke_down_is_not_gone_on_from(tmp_path: Path) -> None:
+def test_an_edit_that_diverged_is_not_resumed(tmp_path: Path) -> None:
     path = tmp_path / "edit.part"
     model = tiny_model()
     with pytest.raises(Cancelled):

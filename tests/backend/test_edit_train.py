@@ -29,7 +29,7 @@ from protocol.jobs import JobError
 # --- the result ----------------------------------------------------------------------------------
 
 
-def test_layer_has_the_pictures_own_size():
+def test_layer_has_the_images_own_size():
     layer = edited()
     assert layer.shape == (40, 56, 4)
     assert layer.dtype == np.uint8
@@ -37,7 +37,7 @@ def test_layer_has_the_pictures_own_size():
 
 
 @pytest.mark.slow
-def test_same_seed_same_bytes_and_other_seed_other_bytes():
+def test_the_bytes_depend_only_on_the_seed():
     torch.manual_seed(1)
     first = edited(replace(TINY, seed=3))
     torch.manual_seed(2)
@@ -83,7 +83,7 @@ def test_the_references_map_is_left_as_it_is():
     assert torch.equal(plain.whole[:, 4:5], model.relevancy(source, targets.region_or_source_D))
 
 
-def test_what_covers_its_layer_starts_all_over_the_picture_but_where_a_text_says():
+def test_a_layer_bootstrap_covers_the_whole_image_or_the_region():
     model = tiny_model()
     source, config = to_tensor(disc(), CPU), replace(TINY, bootstrap_where="layer")
     half = replace(config, bootstrap_level=0.5)
@@ -97,7 +97,7 @@ def test_what_covers_its_layer_starts_all_over_the_picture_but_where_a_text_says
     assert torch.equal(found.whole[:, 4:5], sharp_relevancy(model, source, said.region_D) / 2)
 
 
-def test_what_to_avoid_is_heard_without_a_word_of_where_to_go():
+def test_a_text_to_avoid_works_without_a_region():
     model = tiny_model()
     source = to_tensor(disc(), CPU)
     targets = TextTargets(model, EditTexts(prompt=("gold",), avoid=("disc",)))
@@ -172,7 +172,7 @@ def test_every_step_is_reported_and_a_preview_comes_early():
 
 
 @pytest.mark.parametrize("patience", [0, 3, 9])
-def test_cancel_is_felt_while_texts_and_maps_are_made(patience, monkeypatch):
+def test_cancel_works_while_texts_and_maps_are_made(patience, monkeypatch):
     class Impatient(Silent):
         calls = 0
 
@@ -186,7 +186,7 @@ def test_cancel_is_felt_while_texts_and_maps_are_made(patience, monkeypatch):
         edited(report=Impatient())
 
 
-def test_cancel_is_felt_inside_a_step(monkeypatch):
+def test_cancel_works_inside_a_step(monkeypatch):
     begun = []
 
     class Impatient(Silent):
@@ -207,7 +207,7 @@ def test_cancel_is_felt_inside_a_step(monkeypatch):
         edited(report=Impatient())
 
 
-def test_cancel_is_felt_on_the_way_back(monkeypatch):
+def test_cancel_works_in_the_backward_pass(monkeypatch):
     inside = []
 
     class Impatient(Silent):
@@ -228,7 +228,7 @@ def test_cancel_is_felt_on_the_way_back(monkeypatch):
         edited(report=Impatient())
 
 
-def test_a_loss_that_is_no_number_stops_with_its_name():
+def test_a_loss_that_is_not_a_number_stops_with_its_name():
     model = tiny_model()
     with torch.no_grad():
         model.visual.proj.fill_(float("nan"))
@@ -357,7 +357,7 @@ def test_matte_levels_clear_the_haze_and_stretch_the_rest():
     assert torch.equal(matte_levels(layer, EditConfig(matte=(0, 1))), layer)
 
 
-def test_structure_is_seen_in_whole_patches_short_side_the_models():
+def test_structure_is_compared_in_whole_patches_with_the_models_short_side():
     model = tiny_model()
     assert structure_size(model, 100, 100) == (32, 32)
     assert structure_size(model, 60, 90) == (32, 48)
@@ -372,7 +372,7 @@ def test_sizes_and_pixels():
     assert np.array_equal(to_image(to_tensor(image, CPU)), image)
 
 
-def test_bfloat16_is_taken_only_where_it_pays(monkeypatch):
+def test_bfloat16_is_used_only_where_it_is_faster(monkeypatch):
     rough, exact = EditConfig(precision="bfloat16"), EditConfig(precision="float32")
     for tiles in (True, False):
         monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda tiles=tiles: tiles)

@@ -59,7 +59,7 @@ def test_values_and_gradients_equal_the_plain_convolution(size, batch):
         torch.testing.assert_close(one.double(), wanted, atol=tolerance, rtol=1e-4)
 
 
-def test_a_large_offset_costs_no_digits():
+def test_a_large_offset_costs_no_accuracy():
     """The norm cancels it; a variance from mean squares alone would be noise."""
     args = made(9, 9, 18, 18)
     near = normalised_convolution(*args)

@@ -1,4 +1,4 @@
-"""The edit of a clip's layer, on an atlas whose geometry is known by heart: a panning window."""
+"""The edit of a clip's layer, on an atlas with known geometry: a panning window."""
 
 from dataclasses import replace
 
@@ -192,7 +192,7 @@ def test_frames_without_the_object_are_not_drawn_and_do_not_shrink_it():
     assert footage("foreground", config, atlas=Never()).middles == [2, 3]
 
 
-def test_over_in_premultiplied_form_is_the_straight_one():
+def test_over_a_premultiplied_layer_equals_the_straight_composite():
     rng = np.random.default_rng(0)
     layer, under = rng.random((1, 4, 5, 6)), rng.random((1, 3, 5, 6))
     wanted = layer[:, 3:] * layer[:, :3] + (1 - layer[:, 3:]) * under
@@ -239,7 +239,7 @@ def test_no_gradient_reaches_the_atlas_or_the_text_image_model():
     assert all(weight.grad is None for weight in model.clip.parameters())
 
 
-def test_texels_no_frame_sees_stay_empty():
+def test_texels_that_no_frame_shows_stay_empty():
     atlas = Panning()
     atlas.seen[..., 50:] = 0
     made = edited("background", atlas=atlas)
@@ -327,7 +327,7 @@ def test_the_run_is_reported_and_shown():
     assert report.notes == []
 
 
-def test_cancel_is_felt_while_the_clip_is_prepared():
+def test_cancel_works_while_the_clip_is_prepared():
     class Impatient(Silent):
         def step(self, phase, done, total):
             raise Cancelled

@@ -117,7 +117,7 @@ def test_crops_lie_inside_and_keep_their_share_and_shape():
     assert 0.6 <= min(m[:, 0, 0].min(), m[:, 1, 1].min()) < 0.65
 
 
-def test_the_first_view_is_the_whole_picture():
+def test_the_first_view_is_the_whole_image():
     x = picture(32, 32)
     made = apply_views(draw_views(replace(STILL, count=3), 32, 32, seeded()), x, 32)
     torch.testing.assert_close(made[:1], x, atol=1e-5, rtol=0)
@@ -157,7 +157,7 @@ def test_different_changes_fall_together_by_chance_alone():
     assert abs(float((flipped & grey).float().mean()) - 0.25) < 0.04
 
 
-def test_all_pictures_get_the_same_views():
+def test_all_images_get_the_same_views():
     x = picture()
     views = draw_views(ViewConfig(count=6), 40, 40, seeded(2))
     made = apply_views(views, torch.cat([x, x]), 24).reshape(6, 2, 3, 24, 24)
@@ -233,7 +233,7 @@ def test_no_jitter_is_the_identity():
     [(40, 40, (32, 32)), (40, 50, (32, 40)), (50, 40, (40, 32)), (30, 90, (32, 48))],
     ids=["square", "wide", "tall", "limited"],
 )
-def test_views_in_their_pictures_shape(height, width, size):
+def test_views_in_their_images_shape(height, width, size):
     config = ViewConfig(count=3, shape="picture")
     views = draw_views(config, height, width, seeded())
     assert apply_views(views, picture(height, width), 32, 8).shape == (3, 3, *size)
@@ -241,7 +241,7 @@ def test_views_in_their_pictures_shape(height, width, size):
     assert views.aspect == pytest.approx(min(width / height, MAX_LENGTH))
 
 
-def test_the_whole_picture_is_squeezed_no_further_than_its_shape_asks():
+def test_the_whole_image_is_squeezed_no_further_than_its_shape_needs():
     x = picture(40, 50)
     first = apply_views(draw_views(replace(STILL, shape="picture"), 40, 50, seeded()), x, 40)
     torch.testing.assert_close(first, x, atol=1e-5, rtol=0)

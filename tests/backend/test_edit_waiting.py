@@ -213,7 +213,7 @@ def test_cuda_itself_sees_no_wait(room: Any, monkeypatch: pytest.MonkeyPatch) ->
 # --- the losses, asked for late ------------------------------------------------------------------
 
 
-def test_losses_are_asked_for_every_few_steps_and_at_the_end(
+def test_losses_are_read_every_few_steps_and_at_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = []
@@ -226,7 +226,7 @@ def test_losses_are_asked_for_every_few_steps_and_at_the_end(
     assert book.read() == [float(step) for step in range(25)]
 
 
-def test_a_late_look_still_names_the_first_step_and_its_parts() -> None:
+def test_a_late_reading_still_names_the_first_step_and_its_terms() -> None:
     book = LossLog([1.0, 1.0], torch.device("cuda"))
     good = {"composition": torch.tensor(1.0), "screen": torch.tensor(1.0)}
     book.add(torch.tensor(2.0), good)
@@ -237,7 +237,7 @@ def test_a_late_look_still_names_the_first_step_and_its_parts() -> None:
     assert caught.value.problem.message == "The edit failed at step 4: screen is not a number."
 
 
-def test_a_cpu_is_asked_at_every_step() -> None:
+def test_on_a_cpu_every_step_is_checked() -> None:
     book = LossLog([], CPU)
     with pytest.raises(JobError, match="step 1: the loss"):
         book.add(torch.tensor(torch.inf), {})

@@ -1,4 +1,4 @@
-"""The evaluation as a whole, tiny: cells are made once, measured by another model, and reported."""
+"""The whole evaluation in small: cells are made once, measured by another model and reported."""
 
 import csv
 import json
@@ -52,7 +52,7 @@ def rows_in(folder):
 
 
 @pytest.mark.slow
-def test_a_run_is_gone_on_with_and_nothing_is_made_twice(tiny, tmp_path, capsys):
+def test_a_run_continues_and_makes_nothing_twice(tiny, tmp_path, capsys):
     few = ("--variants", OURS, "frames alone", "--kinds", "clip", "still")
     assert tiny(*few, minutes="0") == 0
     assert "6 cells are left" in capsys.readouterr().out
@@ -81,7 +81,7 @@ def test_a_run_is_gone_on_with_and_nothing_is_made_twice(tiny, tmp_path, capsys)
 
 
 @pytest.mark.slow
-def test_seeds_tell_how_far_chance_goes(tiny, tmp_path, capsys):
+def test_seeds_give_the_spread(tiny, tmp_path, capsys):
     assert tiny("--variants", OURS, "--kinds", "still", "--repeat", "demo", "2") == 0
     assert "4 cells" not in capsys.readouterr().out
     rows = [row for row in rows_in(tmp_path / "out") if row["variant"] == OURS]
@@ -92,7 +92,9 @@ def test_seeds_tell_how_far_chance_goes(tiny, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_run_that_breaks_down_is_told_and_the_others_go_on(tiny, tmp_path, monkeypatch, capsys):
+def test_a_training_that_fails_is_reported_and_the_others_continue(
+    tiny, tmp_path, monkeypatch, capsys
+):
     real = cells.edit_image
 
     def fragile(image, setup):
@@ -108,7 +110,7 @@ def test_a_run_that_breaks_down_is_told_and_the_others_go_on(tiny, tmp_path, mon
     assert f"| {OURS} | 2 (1 failed) |" in (tmp_path / "out" / "evaluation.md").read_text()
 
 
-def test_what_cannot_be_read_is_one_sentence(tiny, tmp_path, capsys):
+def test_unreadable_inputs_give_one_sentence(tiny, tmp_path, capsys):
     assert script.main(["--judge", str(tmp_path / "none"), "--out", str(tmp_path)]) == 2
     assert "There is no text-image model" in capsys.readouterr().err
     (tmp_path / "cases.json").write_text('[{"clip": "demo", "prompt": "x"}]')
@@ -174,7 +176,7 @@ def test_a_still_is_the_middle_frame_without_an_atlas():
     assert moving.config == edit_config.preset("draft", video=True, layer="foreground")
 
 
-def test_ablations_take_one_thing_away():
+def test_ablations_remove_one_part():
     config = EditConfig()
     taken = {
         "no bootstrap": {"bootstrap": 0.0, "bootstrap_steps": 0},
@@ -261,7 +263,7 @@ def test_a_folder_is_read_from_its_middle_and_made_smaller(tmp_path):
     assert read_footage("clip", tmp_path, 9, 400).frames.shape == (5, 40, 80, 3)
 
 
-def test_the_demo_comes_with_its_truth():
+def test_the_demo_comes_with_its_true_masks():
     made = read_footage("demo", Path("nowhere"), 2, 64)
     assert made.frames.shape == (2, 36, 64, 3)
     assert 0.05 < made.inside.mean() < 0.6
@@ -381,7 +383,7 @@ def test_the_csv_holds_every_cell():
     assert second["problem"] == "It broke, alas."
 
 
-def test_the_sheet_puts_pictures_under_their_names():
+def test_the_sheet_puts_images_under_their_names():
     red, blue = (np.full((30, 40, 3), c, np.uint8) for c in ((255, 0, 0), (0, 0, 255)))
     page = report.sheet(["one", "two"], [("first", [red, None]), ("second", [None, blue])])
     width, height = report.CELL

@@ -1,4 +1,4 @@
-"""Text2LIVE's two comparisons: what each is trained on, at the same number of views a step."""
+"""Text2LIVE's two baselines: what each is trained on, with the same number of views a step."""
 
 from dataclasses import replace
 

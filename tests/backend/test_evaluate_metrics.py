@@ -1,4 +1,4 @@
-"""The evaluation's measures, against their formulas and on pictures whose answer is known."""
+"""The evaluation's measures, against their formulas and on images with known results."""
 
 import cv2
 import numpy as np
@@ -45,7 +45,7 @@ def test_direction_is_the_cosine_of_the_two_changes():
     assert metrics.direction(before, before, told, told_before) == 0
 
 
-def test_named_counts_the_pictures_nearest_to_the_wanted_text():
+def test_named_counts_the_images_nearest_to_the_wanted_text():
     texts = [np.eye(3, dtype=np.float32)[[k]] for k in range(3)]
     pictures = np.array([[1, 0.2, 0], [0.1, 1, 0], [0.9, 0, 0.3], [0, 0, 1]], np.float32)
     assert [metrics.named(pictures, texts, k) for k in range(3)] == [0.5, 0.25, 0.25]
@@ -70,7 +70,7 @@ def test_self_similarity_distance_against_its_formula():
     assert metrics.self_similarity_distance(one, 3 * one) == pytest.approx(0, abs=1e-6)
 
 
-def test_edges_that_stay_and_edges_that_go():
+def test_edges_that_stay_and_edges_that_vanish():
     frames, inside = noise(T, H, W, 3), object_at()
     assert metrics.edge_distance(frames, frames, inside) == pytest.approx(0, abs=1e-6)
     assert metrics.edge_distance(frames, 255 - frames, inside) < 0.01
@@ -151,7 +151,7 @@ def test_every_pair_of_frames_has_a_motion_of_its_own():
 
 
 @pytest.mark.parametrize("gap", [1, 2])
-def test_a_layer_that_goes_with_the_footage_holds_still(gap):
+def test_a_layer_that_moves_with_the_footage_is_steady(gap):
     wide = np.zeros((H, W + 20, 4), np.uint8)
     wide[4:20, 10:26] = noise(16, 16, 4)
     moving = np.stack([wide[:, 8 - 2 * t : 8 - 2 * t + W] for t in range(T)])
@@ -166,7 +166,7 @@ def test_warp_error_is_the_root_mean_square_of_premultiplied_rgba():
     assert metrics.warp_error(flickering, panning(0, frames=2), 1) == pytest.approx(0.2, abs=1e-6)
 
 
-def test_where_the_flow_is_not_trusted_or_nothing_is_seen_nothing_counts():
+def test_pixels_without_reliable_flow_or_layer_do_not_count():
     flows = panning(0, frames=2)
     half = np.concatenate([layer(255, frames=1), layer(0, frames=1)])
     half[:, :, W // 2 :] = 0

@@ -20,7 +20,7 @@ def of(config: EditConfig, *names: str) -> tuple[object, ...]:
     return tuple(getattr(config, name) for name in names)
 
 
-def test_the_reference_on_pictures() -> None:
+def test_the_reference_on_images() -> None:
     made = reference(IMAGE, video=False)
     assert of(made, "distance", "structure_norm", "same_views") == ("spherical", "mse", False)
     assert of(made, "screen", "structure") == (1, 2)

@@ -41,7 +41,7 @@ def test_ratios_are_of_sums_of_pairs_and_of_the_clock() -> None:
     assert row == "| image | 1.33 | 1.0 | 4.00 | 2.0 | 3.00 | 3.00 | 1.00 |"
 
 
-def test_both_loops_see_the_same_pictures() -> None:
+def test_both_loops_see_the_same_images() -> None:
     model = benchmark_edit.clip_of_size(True, CPU)
     config = replace(EditConfig(), size=64, channels=6, scales=3, views=STILL, bootstrap=0.0)
     one, other = (

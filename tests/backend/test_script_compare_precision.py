@@ -59,7 +59,7 @@ def test_without_bfloat16_both_runs_are_the_same(
 
 
 @pytest.mark.slow
-def test_with_bfloat16_they_differ_a_little_and_the_pictures_are_kept(
+def test_with_bfloat16_they_differ_a_little_and_the_images_are_saved(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     for room in (train, compare_precision):
