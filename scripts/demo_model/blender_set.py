@@ -3,7 +3,7 @@
     .venv-blender/bin/python -m scripts.demo_model.blender_set --out DIR [--count 300] [--seed 0]
 
 Writes PNGs and labels.json, a list of {file, look, thing, background}; background is null where the
-demo CLIP has no word for it. The Python needs bpy and nothing of the training's.
+demo CLIP has no word for it. This Python needs bpy, but none of the training's packages.
 """
 
 from __future__ import annotations
@@ -251,9 +251,9 @@ def render(out: Path, number: int, seed: int) -> dict[str, str | None]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder for pictures and labels")
-    parser.add_argument("--count", type=int, default=300, help="number of pictures")
-    parser.add_argument("--seed", type=int, default=0, help="other things, looks and scenes")
+    parser.add_argument("--out", type=Path, required=True, help="folder for images and labels")
+    parser.add_argument("--count", type=int, default=300, help="number of images")
+    parser.add_argument("--seed", type=int, default=0, help="seed of things, looks and scenes")
     parser.add_argument("--samples", type=int, default=12, help="light paths per pixel")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,10 @@
-"""Measure the demo CLIP on held-out pictures: python -m scripts.demo_model.evaluate [--model DIR].
+"""Measure the demo CLIP on held-out images: python -m scripts.demo_model.evaluate [--model DIR].
 
-Five sets, all from another seed than training's (other textures, other scenes): pictures of look ×
-thing pairs that training never drew, of all other pairs, the unseen ones through snow, rain, fog,
-smoke or fire, looks that only partly cover what was there before, and views as rough as training's.
-Each facet is zero-shot among all its classes; a class is the mean of its words' text embeddings.
---relevancy N asks where a thing's word lies in N pictures; --blender DIR measures a set rendered by
+Five sets, all from another seed than training's (other textures, other scenes): look × thing pairs
+that training never drew; all other pairs; the unseen pairs through snow, rain, fog, smoke or fire;
+looks that only partly cover what was there before; and views as rough as training's. Each facet is
+zero-shot among all its classes; a class is the mean of its words' text embeddings. --relevancy N
+measures where a thing's word is found in N images; --blender DIR measures a set rendered by
 scripts.demo_model.blender_set.
 """
 
@@ -173,10 +173,10 @@ def listed(found: dict[str, float]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", type=Path, default=DEMO, help="exported folder")
-    parser.add_argument("--count", type=int, default=2000, help="pictures in each set; 0: none")
+    parser.add_argument("--model", type=Path, default=DEMO, help="folder of the exported model")
+    parser.add_argument("--count", type=int, default=2000, help="images in each set; 0: none")
     parser.add_argument("--json", type=Path, help="also write the scores here")
-    parser.add_argument("--relevancy", type=int, metavar="N", help="where N things are found")
+    parser.add_argument("--relevancy", type=int, metavar="N", help="relevancy of N things, too")
     parser.add_argument("--blender", type=Path, metavar="DIR", help="a set made by blender_set")
     options = parser.parse_args()
     if options.blender:

@@ -1,4 +1,4 @@
-"""The demo CLIP on pictures that Blender rendered: solids, materials and light it never learnt."""
+"""The demo CLIP on images rendered by Blender, with solids, materials and light it never learnt."""
 
 from __future__ import annotations
 

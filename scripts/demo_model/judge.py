@@ -2,7 +2,7 @@
 
 The demo clip is edited with eight prompts that name eight looks. A twin of the demo CLIP (trained
 by the same script from another seed, and never used in a loss) then says which of all looks it sees
-on the object. Writes every edit, and one picture of all eight.
+on the object. Writes every edit, and one image of all eight.
 """
 
 from __future__ import annotations
@@ -76,8 +76,10 @@ def name_look(folder: Path, pictures: Sequence[Pixels]) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--twin", type=Path, required=True, help="exported folder of the judge")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "--twin", type=Path, required=True, help="folder of the judge's exported model"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for the edits")
     parser.add_argument("--preset", default="draft")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

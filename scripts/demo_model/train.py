@@ -1,8 +1,8 @@
 """Train the demo CLIP from scratch: python -m scripts.demo_model.train --work DIR [--export DIR].
 
-Pictures, captions and starting weights are functions of the seeds, and a run continues from
-DIR/checkpoint.pt when there is one. Scenes come from a pool on disk that several runs can share
-(pool.py), every view of them is fresh. Losses: losses.py. Matrices are trained with Muon, the rest
+Images, captions and initial weights are functions of the seeds, and a run resumes from
+DIR/checkpoint.pt if there is one. Scenes come from a pool on disk that several runs can share
+(pool.py); every view of them is new. Losses: losses.py. Matrices are trained with Muon, the rest
 with AdamW; the exported weights are a running average.
 """
 
@@ -38,7 +38,7 @@ FIRST_SHARDS = 6
 """Shards of the pool that are open at step 0; the others open evenly until OPEN_ALL of the run."""
 OPEN_ALL = 0.7
 ICONS_UNTIL = 0.85
-"""Large things in plain colours are the way into shapes; after this share most are passed over."""
+"""Large things in plain colours teach shapes first; after this share most are skipped."""
 EASY_GROUNDS = ("plain", "green screen")
 NAMES = ("caption", "look", "thing", "background", "effect", "patch", "figure", "relevancy")
 """What the log shows: the mean of each loss since the last line."""
@@ -217,10 +217,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--work", required=True, help="folder of the checkpoint (about 100 MB)")
     parser.add_argument(
-        "--export", help="folder that receives the model at every save; default: WORK/export"
+        "--export", help="folder for the model, written at every save (default: WORK/export)"
     )
-    parser.add_argument("--pool", required=True, help="folder of the drawn scenes, 38 MB a shard")
-    parser.add_argument("--shards", type=int, default=200, help="shards of 1024 scenes to use")
+    parser.add_argument("--pool", required=True, help="folder of the drawn scenes, 38 MB per shard")
+    parser.add_argument(
+        "--shards", type=int, default=200, help="number of shards of 1024 scenes to use"
+    )
     parser.add_argument("--world", type=int, default=0, help="seed of the drawn scenes")
     parser.add_argument("--steps", type=int, default=16000)
     parser.add_argument("--batch", type=int, default=128)
@@ -230,9 +232,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
         "--no-draw-ahead", dest="draw_ahead", action="store_false",
-        help="photograph the scenes in this process instead of beside it",
+        help="draw the views in this process instead of another",
     )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, help="of the weights, views and captions")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the weights, views and captions"
+    )
     train(parser.parse_args())
 
 
