@@ -20,7 +20,7 @@ from backend.edit.config import EditConfig
 from protocol.jobs import ClipModel, JobError
 from scripts.measure.evaluate import __main__ as script
 from scripts.measure.evaluate import cells, judge, plan, report
-from scripts.measure.evaluate.cases import BUILT_IN, Case, Footage, read_cases, read_footage
+from scripts.measure.evaluate.cases import BUILT_IN, Case, MaskedClip, read_cases, read_clip
 from scripts.measure.evaluate.measure import COLUMNS, Bench
 from scripts.measure.evaluate.report import Row
 from scripts.measure.evaluate.variants import OURS, VARIANTS
@@ -141,7 +141,7 @@ def footage(seed=0):
     rng = np.random.default_rng(seed)
     inside = np.zeros((3, 40, 60), bool)
     inside[:, 10:30, 20:44] = True
-    return Footage(rng.integers(0, 256, (3, 40, 60, 3), dtype=np.uint8), inside)
+    return MaskedClip(rng.integers(0, 256, (3, 40, 60, 3), dtype=np.uint8), inside)
 
 
 def order(variant=OURS, prompt=0, seed=0, still=True, clip=None, preset="draft", model="demo"):
@@ -254,17 +254,17 @@ def test_a_folder_is_read_from_its_middle_and_made_smaller(tmp_path):
         mask[10:20, 20 + 2 * t : 40 + 2 * t] = 255
         media.write_png(tmp_path / "clip" / "frames" / f"{t:03d}.png", frame)
         media.write_png(tmp_path / "clip" / "masks" / f"{t:03d}.png", mask)
-    made = read_footage("clip", tmp_path, 3, 40)
+    made = read_clip("clip", tmp_path, 3, 40)
     assert made.frames.shape == (3, 20, 40, 3)
     assert made.frames[:, 0, 0, 0].tolist() == [10, 20, 30]
     assert made.middle == 1
     columns = np.nonzero(made.inside[1].any(0))[0]
     assert (columns.min(), columns.max()) == (12, 21)
-    assert read_footage("clip", tmp_path, 9, 400).frames.shape == (5, 40, 80, 3)
+    assert read_clip("clip", tmp_path, 9, 400).frames.shape == (5, 40, 80, 3)
 
 
 def test_the_demo_comes_with_its_true_masks():
-    made = read_footage("demo", Path("nowhere"), 2, 64)
+    made = read_clip("demo", Path("nowhere"), 2, 64)
     assert made.frames.shape == (2, 36, 64, 3)
     assert 0.05 < made.inside.mean() < 0.6
 
@@ -293,7 +293,7 @@ def test_the_judge_sees_the_object_close_up(demo_judge):
 
 
 def test_the_judge_knows_gold_when_it_sees_it(demo_judge):
-    clip = read_footage("demo", Path("nowhere"), 1, 192)
+    clip = read_clip("demo", Path("nowhere"), 1, 192)
     bench = Bench(clip, demo_judge)
     prompts = ("a red swan", "a green swan")
 

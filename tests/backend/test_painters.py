@@ -130,7 +130,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         backend.stop()
 
 
-class Footage:
+class MovingSquare:
     """A bright square that moves over noise, with its mask on the first frame."""
 
     def __init__(self, count: int) -> None:
@@ -163,13 +163,13 @@ class Footage:
 
 
 def test_a_registered_painter_runs_as_a_job_through_a_real_server(client: Client) -> None:
-    footage = Footage(4)
+    square = MovingSquare(4)
     news: list[object] = []
-    spec = footage.job(settings={"amount": 0.8})
-    result = client.run(new_job_id(), spec, footage, on_event=news.append)
+    spec = square.job(settings={"amount": 0.8})
+    result = client.run(new_job_id(), spec, square, on_event=news.append)
     layer = client.fetch_all(list(result.layer))
     assert len(layer) == 4
-    for rgba, mask in zip(layer, footage.masks, strict=True):
+    for rgba, mask in zip(layer, square.masks, strict=True):
         inside = mask[..., 0] > 0
         core = np.zeros_like(inside)
         ys, xs = np.nonzero(inside)
@@ -183,19 +183,19 @@ def test_a_registered_painter_runs_as_a_job_through_a_real_server(client: Client
 
 
 def test_both_layers_and_a_still_go_through_the_same_shell(client: Client) -> None:
-    footage = Footage(4)
-    spec = footage.job(layer="both", settings={"hue": "blue"}, background=("snow",))
-    result = client.run(new_job_id(), spec, footage)
+    square = MovingSquare(4)
+    spec = square.job(layer="both", settings={"hue": "blue"}, background=("snow",))
+    result = client.run(new_job_id(), spec, square)
     assert set(result.parts) == {"foreground", "background"}
     (front,) = client.fetch_all([result.layer[0]])
     assert (front[..., 2] >= 250).all()
-    still = Footage(1)
+    still = MovingSquare(1)
     (one,) = client.fetch_all(list(client.run(new_job_id(), still.job(), still).layer))
     assert (one[..., 3] > 0).tolist() == (still.masks[0][..., 0] > 0).tolist()
 
 
 def test_a_painters_settings_are_checked_before_anything_is_sent() -> None:
-    footage = Footage(1)
+    square = MovingSquare(1)
     for settings, code in (
         ({"amount": 2.0}, "bad_amount"),
         ({"hue": "green"}, "unknown_hue"),
@@ -203,7 +203,7 @@ def test_a_painters_settings_are_checked_before_anything_is_sent() -> None:
         ({"strength": 1.0}, "bad_settings"),
     ):
         with pytest.raises(JobError) as why:
-            footage.job(settings=settings)
+            square.job(settings=settings)
         assert why.value.problem.code == code
     names = [(one.name, one.kind, one.title) for one in declared("toy")]
     assert names == [

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from serving import Backend, Diary, Raw, Shot
+from serving import Backend, Diary, RandomClip, Raw
 
 from protocol.client import Client, Connection
 
@@ -35,13 +35,13 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
 
 
 @pytest.fixture
-def shot(request: pytest.FixtureRequest) -> Callable[..., Shot]:
+def shot(request: pytest.FixtureRequest) -> Callable[..., RandomClip]:
     """Makes clips that no other test has sent: shot(count=3, height=24, width=32)."""
     base = zlib.crc32(request.node.nodeid.encode())
-    made: list[Shot] = []
+    made: list[RandomClip] = []
 
-    def make(count: int = 3, height: int = 24, width: int = 32) -> Shot:
-        made.append(Shot(count, height, width, base + len(made)))
+    def make(count: int = 3, height: int = 24, width: int = 32) -> RandomClip:
+        made.append(RandomClip(count, height, width, base + len(made)))
         return made[-1]
 
     return make

@@ -96,7 +96,7 @@ class Backend:
         return found
 
 
-class Shot:
+class RandomClip:
     """A clip of random frames, its source, and the digests that were requested."""
 
     def __init__(self, count: int, height: int, width: int, seed: int) -> None:

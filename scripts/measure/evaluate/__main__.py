@@ -26,7 +26,7 @@ import torch
 from backend import media
 from protocol.jobs import PRESETS, ClipModel, JobError
 from scripts.measure.evaluate import cells, plan, report
-from scripts.measure.evaluate.cases import BUILT_IN, Case, Footage, read_cases, read_footage
+from scripts.measure.evaluate.cases import BUILT_IN, Case, MaskedClip, read_cases, read_clip
 from scripts.measure.evaluate.judge import Judge
 from scripts.measure.evaluate.measure import Bench
 from scripts.measure.evaluate.metrics import Pixels
@@ -111,7 +111,7 @@ def evaluate(args: argparse.Namespace) -> None:
     ]
     judge = Judge(args.judge, torch.device(args.device))
     footage = {
-        case.clip: read_footage(case.clip, args.clips, args.frames, args.width) for case in cases
+        case.clip: read_clip(case.clip, args.clips, args.frames, args.width) for case in cases
     }
     repeats = {clip: int(count) for clip, count in args.repeat}
     wanted = plan.cells_of(cases, args.kinds, args.variants, repeats)
@@ -126,7 +126,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
 def measured(
     wanted: Sequence[plan.Cell],
-    footage: dict[str, Footage],
+    footage: dict[str, MaskedClip],
     judge: Judge,
     settings: plan.Settings,
 ) -> Found:

@@ -48,7 +48,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 @dataclass(frozen=True)
-class Footage:
+class MaskedClip:
     """frames: uint8 [T,H,W,3] sRGB. inside: bool [T,H,W], where the object truly is."""
 
     frames: Pixels
@@ -59,9 +59,9 @@ class Footage:
         """The frame whose mask is given, and that is shown."""
         return len(self.frames) // 2
 
-    def of_layer(self, layer: str) -> Footage:
+    def of_layer(self, layer: str) -> MaskedClip:
         """The same with the true mask of a layer: where the object is, or where it is not."""
-        return self if layer == "foreground" else Footage(self.frames, ~self.inside)
+        return self if layer == "foreground" else MaskedClip(self.frames, ~self.inside)
 
 
 def read_cases(file: Path) -> list[Case]:
@@ -76,14 +76,14 @@ def read_cases(file: Path) -> list[Case]:
         ) from why
 
 
-def read_footage(clip: str, clips: Path, count: int, width: int) -> Footage:
+def read_clip(clip: str, clips: Path, count: int, width: int) -> MaskedClip:
     """The middle `count` frames of a clip, at most `width` pixels wide.
 
     clips: folder of the clips that are given by name. Raises JobError.
     """
     if clip == DEMO:
         made = make_clip(count, 2 * round(width * 9 / 32), width)
-        return Footage(made.frames, made.alpha > 0.5)
+        return MaskedClip(made.frames, made.alpha > 0.5)
     folder = clips / clip
     files = media.image_files(folder / "frames")
     first = max(0, (len(files) - count) // 2)
@@ -96,4 +96,4 @@ def read_footage(clip: str, clips: Path, count: int, width: int) -> Footage:
         frames.append(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
         share = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
         inside.append(share > 127)
-    return Footage(np.stack(frames).astype(np.uint8), np.stack(inside))
+    return MaskedClip(np.stack(frames).astype(np.uint8), np.stack(inside))

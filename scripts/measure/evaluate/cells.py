@@ -33,7 +33,7 @@ from backend.progress import Silent
 from protocol.jobs import ClipModel, JobError
 from scripts.measure.evaluate import baselines
 from scripts.measure.evaluate.baselines import edit_atlas_alone, edit_frames_alone
-from scripts.measure.evaluate.cases import Footage
+from scripts.measure.evaluate.cases import MaskedClip
 from scripts.measure.evaluate.metrics import Pixels
 from scripts.measure.evaluate.variants import How
 
@@ -57,7 +57,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
 class Order:
     """Everything a cell is made from. atlas: its folder, for clips. layer: the one to edit."""
 
-    footage: Footage
+    footage: MaskedClip
     texts: EditTexts
     config: EditConfig
     how: How
@@ -91,7 +91,7 @@ class Meter:
         return Cost(seconds=seconds, peak_mb=peak, problem=problem)
 
 
-def make_atlas(footage: Footage, preset: str, seed: int, device: str, folder: Path) -> Cost:
+def make_atlas(footage: MaskedClip, preset: str, seed: int, device: str, folder: Path) -> Cost:
     """Decompose a clip and save the atlas; the true mask is given on the middle frame."""
     torch.set_num_threads(1)
     meter = Meter(device)
@@ -157,7 +157,7 @@ def read(folder: Path) -> tuple[Pixels, Cost] | None:
     return layers, msgspec.json.decode((folder / DONE).read_bytes(), type=Cost)
 
 
-def atlas_key(footage: Footage, preset: str, seed: int, device: str) -> str:
+def atlas_key(footage: MaskedClip, preset: str, seed: int, device: str) -> str:
     """A name for an atlas that depends on all it is made from."""
     settings = engines.settings(ENGINE, preset, seed)
     versions = (engines.VERSIONS[ENGINE], resolve.VERSION)
@@ -173,7 +173,7 @@ def cell_key(order: Order) -> str:
     )  # fmt: skip
 
 
-def _pixels(footage: Footage) -> str:
+def _pixels(footage: MaskedClip) -> str:
     both = footage.frames.tobytes() + np.packbits(footage.inside).tobytes()
     return f"{footage.frames.shape} {hashlib.sha256(both).hexdigest()}"
 

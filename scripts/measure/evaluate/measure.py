@@ -11,7 +11,7 @@ from backend import media
 from backend.motion import flow
 from backend.progress import Silent
 from scripts.measure.evaluate import metrics
-from scripts.measure.evaluate.cases import Footage
+from scripts.measure.evaluate.cases import MaskedClip
 from scripts.measure.evaluate.judge import Judge, Seen
 from scripts.measure.evaluate.metrics import Pixels
 
@@ -53,7 +53,7 @@ COLUMNS = {
 class Bench:
     """A clip on which layers are measured; whatever depends only on the source is computed once."""
 
-    def __init__(self, footage: Footage, judge: Judge) -> None:
+    def __init__(self, footage: MaskedClip, judge: Judge) -> None:
         self.footage, self.judge = footage, judge
         self.window = footage.inside
         self.source: Seen = judge.look(judge.close_ups(footage.frames, self.window))

@@ -14,7 +14,7 @@ from backend.edit.config import EditTexts
 from backend.edit.recipes import with_recipe
 from protocol.jobs import ClipModel
 from scripts.measure.evaluate import cells
-from scripts.measure.evaluate.cases import Case, Footage
+from scripts.measure.evaluate.cases import Case, MaskedClip
 from scripts.measure.evaluate.variants import OURS, VARIANTS
 
 KINDS = ("clip", "still")
@@ -87,15 +87,15 @@ def cells_of(
     return sorted(found, key=lambda cell: cell.seed > 0)
 
 
-def part(footage: Footage, still: bool) -> Footage:
+def part(footage: MaskedClip, still: bool) -> MaskedClip:
     """The whole clip, or its middle frame."""
     if not still:
         return footage
     middle = slice(footage.middle, footage.middle + 1)
-    return Footage(footage.frames[middle], footage.inside[middle])
+    return MaskedClip(footage.frames[middle], footage.inside[middle])
 
 
-def order_of(cell: Cell, footage: Footage, settings: Settings) -> cells.Order:
+def order_of(cell: Cell, footage: MaskedClip, settings: Settings) -> cells.Order:
     """Everything a cell is made from."""
     variant, case = VARIANTS[cell.variant], cell.case
     config = edit_config.preset(
@@ -117,7 +117,7 @@ def order_of(cell: Cell, footage: Footage, settings: Settings) -> cells.Order:
     )
 
 
-def atlas_folder(footage: Footage, settings: Settings) -> Path:
+def atlas_folder(footage: MaskedClip, settings: Settings) -> Path:
     """The folder of a clip's atlas, which all its cells share."""
     key = cells.atlas_key(footage, settings.preset, 0, settings.device)
     return settings.out / "atlases" / key
@@ -129,7 +129,7 @@ def cell_folder(order: cells.Order, settings: Settings) -> Path:
 
 
 def run(
-    wanted: Sequence[Cell], footage: dict[str, Footage], settings: Settings, minutes: float
+    wanted: Sequence[Cell], footage: dict[str, MaskedClip], settings: Settings, minutes: float
 ) -> Iterator[tuple[Cell, cells.Cost, int]]:
     """Make the missing cells; yields each with its cost and the number of cells left.
 
