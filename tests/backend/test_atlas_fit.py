@@ -8,57 +8,18 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from fits import CPU, SHORT, TINY, Diary, H, T, W, every_mask, fitted
 
-from backend.atlas.explicit.config import AtlasConfig, preset
+from backend.atlas.explicit.config import preset
 from backend.atlas.explicit.fit import decompose
 from backend.atlas.explicit.model import Atlas
-from backend.atlas.quality import rebuild
 from backend.atlas.render import render_layer
 from backend.masks.prompts import MaskPrompts
 from backend.progress import Cancelled, Silent
 from protocol.jobs import JobError
 from scripts.make_clip import SyntheticClip, make_clip
 
-H, W, T = 96, 160, 10
-CPU = torch.device("cpu")
-SHORT = replace(preset("preview"), uv_steps=40, half_steps=50, full_steps=70)
-TINY = replace(preset("draft"), uv_steps=2, half_steps=2, full_steps=2, sweeps=1)
 CLIPS = Path(__file__).resolve().parents[3] / "shared" / "clips"
-
-
-class Diary(Silent):
-    """Records what is reported."""
-
-    def __init__(self) -> None:
-        self.steps: list[tuple[str, int, int]] = []
-        self.pictures: list[np.ndarray] = []
-        self.notes: list[str] = []
-
-    def step(self, phase: str, done: int, total: int) -> None:
-        self.steps.append((phase, done, total))
-
-    def preview(self, image: np.ndarray) -> None:
-        self.pictures.append(image)
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    @property
-    def phases(self) -> list[str]:
-        return list(dict.fromkeys(phase for phase, _, _ in self.steps))
-
-
-def _all(clip: SyntheticClip) -> dict[int, np.ndarray]:
-    return dict(enumerate(clip.masks()))
-
-
-def _run(
-    frames: np.ndarray,
-    keys: dict[int, np.ndarray],
-    mode: str = "all",
-    config: AtlasConfig = TINY,
-) -> Atlas:
-    return decompose(frames, [MaskPrompts(mode, keys)], config, CPU, Silent())
 
 
 def _every(atlas: Atlas) -> torch.Tensor:
@@ -73,7 +34,7 @@ def clip() -> SyntheticClip:
 @pytest.fixture(scope="module")
 def done(clip: SyntheticClip) -> tuple[Atlas, Diary]:
     diary = Diary()
-    return decompose(clip.frames, [MaskPrompts("all", _all(clip))], SHORT, CPU, diary), diary
+    return decompose(clip.frames, [MaskPrompts("all", every_mask(clip))], SHORT, CPU, diary), diary
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +93,7 @@ def _look_up(atlas: Atlas, layer: str, t: int, points: np.ndarray) -> np.ndarray
 def test_changing_light_is_not_mistaken_for_colour(clip: SyntheticClip) -> None:
     light = np.linspace(0.7, 1.05, 6)[:, None, None, None]
     frames = np.clip(clip.frames[:6] * light, 0, 255).round().astype(np.uint8)
-    atlas = _run(
+    atlas = fitted(
         frames,
         dict(enumerate(clip.masks()[:6])),
         config=replace(TINY, uv_steps=30, half_steps=30, sweeps=3),
@@ -288,8 +249,8 @@ def test_progress_and_previews(done: tuple[Atlas, Diary]) -> None:
 @pytest.mark.slow
 def test_same_seed_same_bytes(clip: SyntheticClip) -> None:
     frames, keys = clip.frames[:8], {0: clip.masks()[0]}
-    one, two = (_run(frames, keys, "key") for _ in range(2))
-    other = _run(frames, keys, "key", replace(TINY, seed=1))
+    one, two = (fitted(frames, keys, "key") for _ in range(2))
+    other = fitted(frames, keys, "key", replace(TINY, seed=1))
     for name, tensor in one.tensors.items():
         assert torch.equal(tensor, two.tensors[name]), name
     assert not torch.equal(one.image("background"), other.image("background"))
@@ -342,86 +303,6 @@ def test_cancel_stops_rendering(atlas: Atlas) -> None:
         list(render_layer(atlas, "background", rgba, Stopper("Rendering the layer")))
 
 
-# Hard input
-
-
-def _sound(atlas: Atlas) -> None:
-    for name, tensor in atlas.tensors.items():
-        assert torch.isfinite(tensor.float()).all(), name
-    t = _every(atlas)
-    for layer in ("foreground", "background"):
-        assert torch.isfinite(atlas.uv(layer, t)).all()
-    assert torch.isfinite(rebuild(atlas, t, atlas.work)[0]).all()
-    assert all(np.isfinite(v) for v in atlas.numbers.values())
-
-
-def test_two_frames_of_odd_size(clip: SyntheticClip) -> None:
-    frames, masks = clip.frames[:2, :77, :131], clip.masks()[:2, :77, :131]
-    atlas = _run(np.ascontiguousarray(frames), dict(enumerate(masks)))
-    _sound(atlas)
-    assert atlas.opacity("foreground", torch.tensor([1])).shape == (1, 1, 77, 131)
-    assert atlas.numbers["psnr"] > 22
-
-
-def test_no_texture_at_all() -> None:
-    frames = np.full((3, 64, 80, 3), 120, np.uint8)
-    mask = np.zeros((64, 80), np.uint8)
-    mask[20:40, 30:60] = 255
-    atlas = _run(frames, {0: mask}, "key")
-    _sound(atlas)
-    assert atlas.numbers["psnr"] > 36
-    assert (atlas.opacity("foreground", torch.tensor([2]))[0, 0, 25:35, 35:55] == 1).all()
-
-
-@pytest.mark.slow
-def test_frames_without_the_object(clip: SyntheticClip) -> None:
-    keys = _all(clip)
-    for t in (0, 4, 5):
-        keys[t] = np.zeros_like(keys[t])
-    atlas = _run(clip.frames, keys)
-    _sound(atlas)
-    assert atlas.opacity("foreground", torch.tensor([0, 4, 5])).max() == 0
-    assert atlas.opacity("foreground", torch.tensor([1])).max() == 1
-    assert atlas.box("foreground", torch.tensor([5])).tolist() == [[0, 0, 0, 0]]
-
-
-def test_a_mask_that_covers_the_frame(clip: SyntheticClip) -> None:
-    _sound(_run(clip.frames[:3], {t: np.full((H, W), 255, np.uint8) for t in range(3)}))
-
-
-@pytest.mark.parametrize(
-    ("code", "keys", "mode"),
-    [
-        ("no_foreground", {0: np.zeros((H, W), np.uint8)}, "key"),
-        ("no_foreground", {t: np.zeros((H, W), np.uint8) for t in range(3)}, "all"),
-        ("mask_size", {0: np.full((H, W - 1), 255, np.uint8)}, "key"),
-        ("mask_size", {0: np.full((H, W, 3), 255, np.uint8)}, "key"),
-        ("mask_frame", {3: np.full((H, W), 255, np.uint8)}, "key"),
-        ("mask_missing", {}, "key"),
-        ("mask_mode", {}, "guess"),
-    ],
-)
-def test_masks_that_cannot_be_used_are_refused_with_a_hint(
-    clip: SyntheticClip, code: str, keys: dict[int, np.ndarray], mode: str
-) -> None:
-    with pytest.raises(JobError) as caught:
-        _run(clip.frames[:3], keys, mode)
-    assert caught.value.problem.code == code
-    assert caught.value.problem.message
-    assert caught.value.problem.hint
-
-
-@pytest.mark.parametrize(("code", "shape"), [("no_frames", (0, 64, 64, 3)),
-                                             ("clip_too_small", (3, 20, 64, 3))])  # fmt: skip
-def test_clips_that_cannot_be_unwrapped_are_refused_with_a_hint(
-    code: str, shape: tuple[int, ...]
-) -> None:
-    with pytest.raises(JobError) as caught:
-        _run(np.zeros(shape, np.uint8), {}, "auto")
-    assert caught.value.problem.code == code
-    assert caught.value.problem.hint
-
-
 def test_presets() -> None:
     sizes = [preset(name, seed=4).long_side for name in ("draft", "preview", "final")]
     assert sizes == sorted(set(sizes))
@@ -445,7 +326,7 @@ def test_a_real_swan_from_one_mask() -> None:
         for p in paths
     ]
     mask = np.where(truth[0], 255, 0).astype(np.uint8)
-    atlas = _run(frames, {0: mask}, "key", replace(SHORT, uv_steps=30, half_steps=40))
+    atlas = fitted(frames, {0: mask}, "key", replace(SHORT, uv_steps=30, half_steps=40))
     alpha = atlas.opacity("foreground", _every(atlas))[:, 0].numpy() > 0.5
     overlap = [(a & b).sum() / (a | b).sum() for a, b in zip(alpha, truth, strict=True)]
     assert np.mean(overlap) > 0.8
