@@ -50,6 +50,7 @@ def test_one_frame_is_its_own_atlas(clip: SyntheticClip) -> None:
     assert (inside & (mask > 127)).sum() / (inside | (mask > 127)).sum() > 0.9
 
 
+@pytest.mark.slow
 def test_a_clip_without_an_object_is_all_background(clip: SyntheticClip) -> None:
     still = np.repeat(clip.frames[:1], 4, 0)
     atlas = run(still, {}, "none")
@@ -60,6 +61,7 @@ def test_a_clip_without_an_object_is_all_background(clip: SyntheticClip) -> None
     assert all(one.max() == 0 for one in render_layer(atlas, "foreground", red, Silent()))
 
 
+@pytest.mark.slow
 def test_an_object_before_nothing_to_hold_on_to() -> None:
     """A wall without texture gives no trusted flow: the camera counts as still."""
     frames = np.full((6, H, W, 3), 120, np.uint8)
@@ -80,6 +82,7 @@ def test_a_black_clip_has_no_object() -> None:
     assert "mask" in caught.value.problem.hint
 
 
+@pytest.mark.slow
 def test_odd_sizes(clip: SyntheticClip) -> None:
     frames = clip.frames[:4, :95, :157]
     atlas = run(frames, {0: clip.masks()[0][:95, :157]}, "key")
@@ -87,6 +90,7 @@ def test_odd_sizes(clip: SyntheticClip) -> None:
     assert layer.shape == (95, 157, 4)
 
 
+@pytest.mark.slow
 def test_flow_that_is_no_number_is_not_trusted(
     clip: SyntheticClip, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -280,6 +280,7 @@ def test_every_phase_is_known_to_the_cancel_test(done: tuple[Atlas, Diary]) -> N
     assert sorted(done[1].phases) == sorted(PHASES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", PHASES)
 def test_cancel_stops_every_phase(clip: SyntheticClip, phase: str) -> None:
     stopper = Stopper(phase)
@@ -287,6 +288,7 @@ def test_cancel_stops_every_phase(clip: SyntheticClip, phase: str) -> None:
         decompose(clip.frames[:4], [MaskPrompts("key", {1: clip.masks()[1]})], TINY, CPU, stopper)
 
 
+@pytest.mark.slow
 def test_every_step_of_every_phase_reports(clip: SyntheticClip) -> None:
     diary = Diary()
     decompose(clip.frames[:5], [MaskPrompts("key", {0: clip.masks()[0]})], TINY, CPU, diary)

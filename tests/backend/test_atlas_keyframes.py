@@ -124,6 +124,7 @@ def test_large_atlases_have_fewer_keyframes_and_huge_ones_only_one(
 # The fit
 
 
+@pytest.mark.slow
 def test_keyframes_reproduce_what_changes(both: dict[int, Atlas]) -> None:
     one, several = (both[most].numbers for most in (1, 20))
     assert "fg_keys" not in both[1].tensors
@@ -133,6 +134,7 @@ def test_keyframes_reproduce_what_changes(both: dict[int, Atlas]) -> None:
     assert several["psnr"] - several["psnr_held_out"] < 3.5, "colours leak"
 
 
+@pytest.mark.slow
 def test_maps_opacity_and_background_do_not_depend_on_keyframes(both: dict[int, Atlas]) -> None:
     for name, tensor in both[1].tensors.items():
         if name.startswith(("fg_knots", "bg_knots", "fg_alpha")) or name.endswith(
@@ -144,6 +146,7 @@ def test_maps_opacity_and_background_do_not_depend_on_keyframes(both: dict[int, 
     assert np.array_equal(painted[0], painted[1])
 
 
+@pytest.mark.slow
 def test_colours_move_without_a_jump(both: dict[int, Atlas]) -> None:
     t = torch.arange(T)
     textures = both[20].texture("foreground", t)
@@ -155,6 +158,7 @@ def test_colours_move_without_a_jump(both: dict[int, Atlas]) -> None:
     assert both[1].texture("foreground", t).shape[0] == 1
 
 
+@pytest.mark.slow
 def test_the_atlas_image_is_the_most_complete_keyframe(both: dict[int, Atlas]) -> None:
     picture, keys = both[20].image("foreground"), both[20].tensors["fg_keys"]
     assert picture.shape[0] == 1
@@ -181,6 +185,7 @@ def test_what_a_keyframe_does_not_show_takes_the_nearest_colours() -> None:
     assert (first - third).abs().mean() < 0.75 * (first - last).abs().mean()
 
 
+@pytest.mark.slow
 def test_colours_over_time_are_kept_on_the_disk(both: dict[int, Atlas], tmp_path: Path) -> None:
     both[20].save(tmp_path / "a")
     again = Atlas.load(tmp_path / "a", CPU)
@@ -188,6 +193,7 @@ def test_colours_over_time_are_kept_on_the_disk(both: dict[int, Atlas], tmp_path
     assert torch.equal(rebuild(again, t, (H, W))[0], rebuild(both[20], t, (H, W))[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("old", "most"), [(1, 1), (2, 20)])
 def test_an_atlas_of_an_older_format_is_read(
     both: dict[int, Atlas], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: int, most: int
@@ -208,6 +214,7 @@ def test_an_atlas_of_an_older_format_is_read(
     assert torch.equal(again.box("foreground", t), atlas.box("foreground", t))
 
 
+@pytest.mark.slow
 def test_a_late_sweep_leaves_colours_that_no_frame_decides(both: dict[int, Atlas]) -> None:
     frames = torch.from_numpy(_turning()[0]).permute(0, 3, 1, 2)
     kept = torch.ones(T, 1, H, W, dtype=torch.bool)

@@ -79,6 +79,7 @@ def same(one: MlpAtlas, other: MlpAtlas) -> None:
         assert torch.equal(value, other.tensors[name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "stops",
     [
@@ -104,6 +105,7 @@ def test_interrupted_networks_end_in_the_same_bytes(
     assert first == stops[-1], "nothing is done twice"
 
 
+@pytest.mark.slow
 def test_a_warm_start_that_ends_by_its_error_resumes_too(
     clip: SyntheticClip, tmp_path: Path
 ) -> None:
@@ -153,6 +155,7 @@ def spoil(path: Path, how: str) -> None:
         path.write_bytes(path.read_bytes()[:200])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how",
     ["a weight is missing", "other networks", "no moments", "other random numbers",

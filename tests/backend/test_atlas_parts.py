@@ -214,6 +214,7 @@ def test_grabcut_returns_what_it_cannot_improve() -> None:
         assert np.array_equal(grabcut.refine(flat, rough), rough)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keys", [(0,), (5,), (0, 9)])
 def test_key_masks_are_carried_both_ways(
     clip: SyntheticClip, flows: flow.Flows, keys: tuple[int, ...]

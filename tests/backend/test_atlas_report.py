@@ -54,6 +54,7 @@ def test_a_sound_atlas_neither_slips_nor_folds(whole: Atlas, clip: SyntheticClip
     assert {"psnr_held_out_fg", "psnr_held_out_bg", "psnr_held_out_edge"} <= whole.numbers.keys()
 
 
+@pytest.mark.slow
 def test_maps_that_stay_behind_their_object_slip(whole: Atlas, clip: SyntheticClip) -> None:
     broken = copy(whole)
     drift = torch.arange(T).float()[:, None, None] * 0.5
@@ -92,6 +93,7 @@ def test_a_fast_object_before_a_pattern_that_repeats_is_judged_rightly(wrong: fl
     assert numbers["slip_bg"] < 0.4
 
 
+@pytest.mark.slow
 def test_a_turned_over_piece_is_a_fold(whole: Atlas, clip: SyntheticClip) -> None:
     broken = copy(whole)
     broken.tensors["fg_knots1"][:, 0, :, 7] += 80
@@ -108,6 +110,7 @@ def test_the_verdict_names_leaks_and_blur() -> None:
     assert verdict({}) == []
 
 
+@pytest.mark.slow
 def test_the_sheet_shows_frames_boards_and_atlases(whole: Atlas, clip: SyntheticClip) -> None:
     picture = sheet(whole, clip.frames, "demo")
     assert picture.dtype == np.uint8

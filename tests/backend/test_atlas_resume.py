@@ -70,6 +70,7 @@ def test_an_interrupted_fit_ends_in_the_same_bytes(
         assert torch.equal(value, resumed.tensors[name]), name
 
 
+@pytest.mark.slow
 def test_a_damaged_state_is_not_gone_on_from(clip: SyntheticClip, tmp_path: Path) -> None:
     path = tmp_path / "fit.part"
     path.write_bytes(b"half a file")
@@ -139,6 +140,7 @@ def test_a_full_disk_gets_one_note_and_the_fit_continues(
     assert (tmp_path / "fit.part").exists(), "it is saved again once there is space"
 
 
+@pytest.mark.slow
 def test_nothing_is_kept_before_its_time_or_after_the_end(
     clip: SyntheticClip, tmp_path: Path
 ) -> None:

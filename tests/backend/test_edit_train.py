@@ -238,6 +238,7 @@ def test_a_loss_that_is_not_a_number_stops_with_its_name():
     assert "step 1: composition" in caught.value.problem.message
 
 
+@pytest.mark.slow
 def test_learning_rate_falls_to_its_floor(monkeypatch):
     rates = []
 

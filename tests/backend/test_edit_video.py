@@ -213,6 +213,7 @@ def test_result_is_an_rgba_atlas_and_the_atlas_is_untouched():
     assert torch.equal(atlas.colours, before)
 
 
+@pytest.mark.slow
 def test_a_layer_with_the_footages_detail_has_all_that_the_atlas_shows():
     """Over the atlas lies a mesh of columns, so fine that what is edited shows none of it."""
     atlas, step = Panning(factor=2), 0.4
@@ -247,6 +248,7 @@ def test_texels_that_no_frame_shows_stay_empty():
     assert float(made[:, 3, :, :49].min()) > 0
 
 
+@pytest.mark.slow
 def test_same_seed_same_atlas():
     first = edited(config=replace(TINY, seed=3))
     assert torch.equal(first, edited(config=replace(TINY, seed=3)))
@@ -266,6 +268,7 @@ def examples_of(monkeypatch, layer, config=TINY):
     return caught
 
 
+@pytest.mark.slow
 def test_a_step_judges_three_frames_one_direct_view_and_at_times_the_atlas(monkeypatch):
     steps = examples_of(monkeypatch, "background")
     assert [len(examples) for examples in steps] == [5, 4, 5]
@@ -273,6 +276,7 @@ def test_a_step_judges_three_frames_one_direct_view_and_at_times_the_atlas(monke
     assert len(examples_of(monkeypatch, "background", replace(TINY, direct=False))[1]) == 3
 
 
+@pytest.mark.slow
 def test_without_the_internal_dataset_a_frame_looks_the_same_every_time(monkeypatch):
     config = replace(
         TINY, internal=False, internal_flip=1.0, internal_jitter=1.0, steps=4, whole_every=9
@@ -287,6 +291,7 @@ def test_without_the_internal_dataset_a_frame_looks_the_same_every_time(monkeypa
     assert not flipped
 
 
+@pytest.mark.slow
 def test_outside_the_object_the_frame_shows_and_the_screen_is_green(monkeypatch):
     for example in examples_of(monkeypatch, "foreground")[1]:
         outside = (example.alpha == 0).expand(-1, 3, -1, -1)
@@ -336,6 +341,7 @@ def test_cancel_works_while_the_clip_is_prepared():
         edited(report=Impatient())
 
 
+@pytest.mark.slow
 def test_every_example_of_a_step_knows_where_the_layer_should_and_should_not_be(monkeypatch):
     def find_regions(made, *_):
         wanted = Region(made.opacity * 0.25, made.coverage * 0.25)

@@ -161,6 +161,7 @@ def test_no_step_reads_what_the_device_computed(
     assert watch.reads == []
 
 
+@pytest.mark.slow
 def test_the_watch_sees_a_read(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     real = criterion.sparsity_loss
 

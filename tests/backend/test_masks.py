@@ -156,6 +156,7 @@ def test_an_object_stroke_and_a_background_stroke_are_enough(scene) -> None:
     assert min(overlap(a > 0.5, b) for a, b in zip(out, truth, strict=True)) > 0.85
 
 
+@pytest.mark.slow
 def test_background_strokes_alone_do_not_mean_that_the_object_is_gone(scene) -> None:
     frames, truth, flows = scene
     wrong = truth[0].copy()

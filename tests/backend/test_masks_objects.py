@@ -92,6 +92,7 @@ def test_the_atlas_explains_the_clip(both: tuple[Crossing, Atlas]) -> None:
     assert min(atlas.numbers["psnr_fg"], atlas.numbers["psnr_fg2"]) > 38
 
 
+@pytest.mark.slow
 def test_what_is_seen_of_each_layer_agrees_with_the_truth(both: tuple[Crossing, Atlas]) -> None:
     clip, atlas = both
     for layer, least in zip(clip.layers, (0.97, 0.96, 0.9), strict=False):
@@ -100,6 +101,7 @@ def test_what_is_seen_of_each_layer_agrees_with_the_truth(both: tuple[Crossing, 
         assert np.abs(found - truth).mean() < 0.012, layer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["foreground", "foreground_2"])
 def test_a_painted_point_is_carried_through_the_crossing(
     both: tuple[Crossing, Atlas], layer: str
@@ -147,6 +149,7 @@ def test_masks_on_one_or_two_frames_are_carried_while_they_pass(
 # Who hides whom
 
 
+@pytest.mark.slow
 def test_shares_are_a_partition_front_to_back(both: tuple[Crossing, Atlas]) -> None:
     clip, atlas = both
     t = torch.arange(T)
@@ -159,6 +162,7 @@ def test_shares_are_a_partition_front_to_back(both: tuple[Crossing, Atlas]) -> N
     assert (hidden > 0.5).any(), "the one behind continues under the one in front"
 
 
+@pytest.mark.slow
 def test_paint_on_an_object_behind_never_covers_what_is_in_front(
     both: tuple[Crossing, Atlas],
 ) -> None:
@@ -178,6 +182,7 @@ def test_paint_on_an_object_behind_never_covers_what_is_in_front(
     assert np.abs(total - 255).max() <= 2, "no seam: together they cover the frame"
 
 
+@pytest.mark.slow
 def test_the_edge_in_front_shows_the_object_behind_not_the_background(
     both: tuple[Crossing, Atlas],
 ) -> None:
@@ -190,6 +195,7 @@ def test_the_edge_in_front_shows_the_object_behind_not_the_background(
     assert seen(atlas, "background")[rim].mean() < 0.05
 
 
+@pytest.mark.slow
 def test_paint_on_a_frame_stays_on_the_object_behind(both: tuple[Crossing, Atlas]) -> None:
     clip, atlas = both
     t = T // 3
@@ -209,6 +215,7 @@ def test_paint_on_a_frame_stays_on_the_object_behind(both: tuple[Crossing, Atlas
     assert caught.value.problem.code == "paint_outside"
 
 
+@pytest.mark.slow
 def test_the_sheet_shows_every_layer(both: tuple[Crossing, Atlas]) -> None:
     clip, atlas = both
     objects = len(clip.layers) - 1
@@ -219,6 +226,7 @@ def test_the_sheet_shows_every_layer(both: tuple[Crossing, Atlas]) -> None:
 # What an Atlas promises
 
 
+@pytest.mark.slow
 def test_saved_and_loaded_it_is_the_same(both: tuple[Crossing, Atlas], tmp_path: Path) -> None:
     clip, atlas = both
     atlas.save(tmp_path / "a")
@@ -237,6 +245,7 @@ def test_saved_and_loaded_it_is_the_same(both: tuple[Crossing, Atlas], tmp_path:
             assert torch.equal(ask(atlas, layer), ask(again, layer))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_names_are_those_of_its_layers(both: tuple[Crossing, Atlas]) -> None:
     clip, atlas = both
     own = {"fg": set(), "fg2": set(), "fg3": set(), "bg": set()}  # type: ignore[var-annotated]

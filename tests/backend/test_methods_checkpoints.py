@@ -58,6 +58,7 @@ def late(reports: list[AnyReport]) -> bool:
     return any(isinstance(r, Step) and r.phase == "edit" and r.done >= 1 for r in reports)
 
 
+@pytest.mark.slow
 def test_the_state_goes_when_the_job_has_ended_well(tmp_path: Path) -> None:
     job = Still(tmp_path)
     edit.run(job.spec(), job.ctx)

@@ -101,7 +101,7 @@ CLICK = ClickKey(frame=0, x=float(XS.mean()), y=float(YS.mean()))
         Masks(mode="key", boxes=(BOX,)),
         Masks(mode="key"),  # with strokes
         Masks(mode="text"),
-        Masks(mode="auto", texts=("swan",)),
+        pytest.param(Masks(mode="auto", texts=("swan",)), marks=pytest.mark.slow),
         Masks(mode="segment", clicks=(CLICK,)),
     ],
     ids=["box", "strokes", "text", "auto with a text", "segment"],

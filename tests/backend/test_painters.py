@@ -162,6 +162,7 @@ class MovingSquare:
         return self._arrays[digest]
 
 
+@pytest.mark.slow
 def test_a_registered_painter_runs_as_a_job_through_a_real_server(client: Client) -> None:
     square = MovingSquare(4)
     news: list[object] = []
@@ -182,6 +183,7 @@ def test_a_registered_painter_runs_as_a_job_through_a_real_server(client: Client
     assert any(e.kind == "preview" for e in events)
 
 
+@pytest.mark.slow
 def test_both_layers_and_a_still_go_through_the_same_shell(client: Client) -> None:
     square = MovingSquare(4)
     spec = square.job(layer="both", settings={"hue": "blue"}, background=("snow",))
