@@ -25,7 +25,7 @@ Choice = tuple[str, str, str]
 
 LAYERS: tuple[Choice, ...] = (
     ("foreground", "Object", "Change the object in front"),
-    ("background", "Background", "Change the background behind the object"),
+    ("background", "Behind", "Change the background behind the object"),
     ("both", "Both", "Change the object and the background in one job"),
 )
 PRESETS: tuple[Choice, ...] = (

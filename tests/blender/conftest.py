@@ -67,7 +67,7 @@ def pictures(clip: Any, tmp_path: Path) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def shared_backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[studio.Backend]:
-    """One stand-in for all tests that leave it alive."""
+    """One mock backend for all tests that leave it alive."""
     data = tmp_path_factory.mktemp("ok") / "data"
     with studio.Backend(desks.PYTHON, data, "--mock", "ok") as backend:
         yield backend
@@ -75,7 +75,7 @@ def shared_backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[studio.
 
 @pytest.fixture
 def desk(scene: Any, movie: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """At the shared backend, or at one of its own in the mood that `mock` names."""
+    """A desk with the shared backend, or with its own in the mode that `mock` names."""
     kind = getattr(request, "param", "")
     if kind:
         backend = studio.Backend(desks.PYTHON, tmp_path / "data", "--mock", kind)
@@ -90,13 +90,13 @@ def desk(scene: Any, movie: Path, tmp_path: Path, request: pytest.FixtureRequest
 
 @pytest.fixture
 def one_frame_a_tick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The small frames of these tests would all be read in one tick."""
+    """Read one frame per tick: all the small frames would be read in one."""
     monkeypatch.setattr(runtime, "READ_FOR_S", 0.0)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leave without Blender's own clean-up."""
+    """Exit without Blender's own clean-up."""
     if bpy is not None:
         _USER.cleanup()
         sys.stdout.flush()

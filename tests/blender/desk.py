@@ -1,4 +1,4 @@
-"""The artist's desk: a scene with a strip, the prompt typed in, and a backend to send it to."""
+"""An artist's desk: a scene with a strip, a prompt, and a backend."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LIMIT_S = 60.0
 
 
 class Desk:
-    """A scene with a movie strip, the prompt typed in, and a backend to send it to."""
+    """A scene with a movie strip, a prompt, and a backend."""
 
     def __init__(self, movie: Path, folder: Path, backend: studio.Backend) -> None:
         self.backend = backend
@@ -48,7 +48,7 @@ class Desk:
         return compat.all_strips(self.scene.sequence_editor)["shot"]
 
     def press(self) -> Job:
-        """The button: start and come back."""
+        """Press the button: start a job and return."""
         button = types.SimpleNamespace(
             report=lambda _level, text: pytest.fail(text), begin=operators.begin
         )
@@ -57,7 +57,7 @@ class Desk:
         return runtime.current().jobs[-1]
 
     def until(self, condition: Any, limit: float = LIMIT_S) -> None:
-        """Let the timer's work happen until the condition holds."""
+        """Tick until the condition holds."""
         if not studio.tick_until(handlers.on_timer, condition, limit):
             state = runtime.current()
             seen = [(job.status_text(), job.note, job.problem) for job in state.jobs]

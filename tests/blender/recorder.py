@@ -1,4 +1,4 @@
-"""A layout that writes down what is drawn into it, and every panel of ours drawn into one."""
+"""A fake layout that records what is drawn, and a function that draws every panel into it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scripts.blender import studio
 
 
 class Recorder:
-    """Boxes, rows and columns write into the same lines; icons and descriptions must exist."""
+    """Records the lines drawn in boxes, rows and columns; checks icons and tooltips."""
 
     def __init__(self, lines: list[str] | None = None) -> None:
         self.lines: list[str] = [] if lines is None else lines
@@ -65,7 +65,7 @@ class Recorder:
 
 
 def drawn(scene: Any, *names: str) -> Recorder:
-    """What the panels show, headings included; names: those meant, else all."""
+    """What the panels show, with headers. names: only these panels; default: all."""
     recorder = Recorder()
     with studio.sequencer(scene, "UI"):
         for room in panel.CLASSES:

@@ -1,4 +1,4 @@
-"""A baked layer looks the same, is one file, and keeps its place, its keyframes and its name."""
+"""A baked layer looks the same, is one file, and keeps its place, keyframes and name."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from scripts.blender import studio  # noqa: E402
 
 @pytest.fixture
 def layer() -> np.ndarray:
-    """Every alpha there is, over noise: uint8 [8,64,96,4]."""
+    """Noise with every alpha value: uint8 [8,64,96,4]."""
     return np.random.default_rng(2).integers(0, 256, (8, 64, 96, 4), np.uint8)
 
 
 def bake(layer: Any) -> Any:
-    """Bake and wait, as a script does; gives the movie's strip."""
+    """Bake and wait, as a script does; returns the movie strip."""
     state = runtime.current()
     return scripting.wait_for_bake(state, state.bakes.begin(layer))
 
@@ -121,7 +121,7 @@ def test_the_buttons_of_a_layer(scene: Any, movie: Path, layer: Any, tmp_path: P
 
 @pytest.fixture
 def placed(scene: Any, movie: Path, layer: Any, tmp_path: Path) -> Any:
-    """A layer on the timeline, and active."""
+    """An active layer on the timeline."""
     strip = studio.movie_strip(scene, movie, frame_start=20)
     (placed,) = placing.place(finished(scene, strip, layer, tmp_path / "layer"))
     studio.editor(scene).active_strip = placed
@@ -129,7 +129,7 @@ def placed(scene: Any, movie: Path, layer: Any, tmp_path: Path) -> Any:
 
 
 def press(scene: Any) -> None:
-    """The button: begin and come back."""
+    """Press the button: start baking and return."""
     button = types.SimpleNamespace(report=lambda _level, text: pytest.fail(text))
     with studio.sequencer(scene):
         begun = operators_layer.T2L_OT_bake.invoke(button, bpy.context, None)
@@ -165,7 +165,7 @@ def test_baking_returns_at_once_and_replaces_the_strip_later(
 def test_a_tick_that_opens_a_movie_does_nothing_else(
     scene: Any, placed: Any, layer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Blender reads the movie's first pictures then, which nobody can make shorter."""
+    """Blender reads the movie's first frames in that tick, which takes long already."""
     strip = compat.all_strips(scene.sequence_editor)["shot"]
     other = finished(scene, strip, layer, tmp_path / "other")
     other.id = "cd" * 16

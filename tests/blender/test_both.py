@@ -1,4 +1,4 @@
-"""An edit of both layers lands as two strips, stacked, each with its own life."""
+"""An edit of both layers gives two stacked, independent strips."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PARTS = ("background", "foreground")
 
 @pytest.fixture
 def layer() -> np.ndarray:
-    """Every alpha there is, over noise, of both layers: uint8 [2,8,64,96,4], the hindmost first."""
+    """Noise with every alpha value, for both layers: uint8 [2,8,64,96,4], back to front."""
     return np.random.default_rng(3).integers(0, 256, (2, 8, 64, 96, 4), np.uint8)
 
 
@@ -215,7 +215,7 @@ def test_both_are_baked_beside_each_other(
 
 @pytest.fixture
 def both(desk: Desk) -> Desk:
-    """A desk at which both layers are asked for."""
+    """A desk whose edits change both layers."""
     desk.scene.text2live.layer, desk.scene.text2live.background = "both", "snow"
     return desk
 

@@ -1,4 +1,4 @@
-"""Jobs survive what happens to their strip meanwhile: duplicated, renamed, deleted."""
+"""Jobs survive changes to their strip: duplicating, renaming, deleting."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from scripts.blender import studio  # noqa: E402
 
 
 def duplicate(desk: Desk) -> Any:
-    """As the artist does it: Shift-D; gives the copy, 40 frames later on its own channel."""
+    """Duplicate with Shift-D; returns the copy, 40 frames later on its own channel."""
     with studio.sequencer(desk.scene):
         for strip in compat.strips(desk.scene.sequence_editor):
             strip.select = strip.name == "shot"

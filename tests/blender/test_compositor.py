@@ -1,4 +1,4 @@
-"""The compositor's picture is the Sequencer's: same frames, same colours."""
+"""The compositor renders the same frames and colours as the Sequencer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from scripts.blender import studio  # noqa: E402
 
 @pytest.fixture
 def layer() -> np.ndarray:
-    """Every alpha there is, over noise, another picture on every frame: uint8 [8,64,96,4]."""
+    """Noise with every alpha value, different on every frame: uint8 [8,64,96,4]."""
     return np.random.default_rng(1).integers(0, 256, (8, 64, 96, 4), np.uint8)
 
 
@@ -189,7 +189,7 @@ def test_missing_frames_are_reported(scene: Any, job: Any) -> None:
 
 
 def fade(placed: Any, *keys: tuple[int, float]) -> Any:
-    """Keyframes of the layer's opacity; gives their curve."""
+    """Keyframe the layer's opacity; returns the curve."""
     for frame, opacity in keys:
         placed.blend_alpha = opacity
         placed.keyframe_insert("blend_alpha", frame=frame)
@@ -202,7 +202,7 @@ def strength_curves(scene: Any) -> list[Any]:
 
 @pytest.fixture
 def job(scene: Any, movie: Path, layer: Any, tmp_path: Path) -> Any:
-    """A layer on the timeline, of a name that has to be quoted."""
+    """A layer on the timeline whose name needs quoting."""
     strip = studio.movie_strip(scene, movie, frame_start=20)
     job = finished(scene, strip, layer, tmp_path / "layer")
     placing.place(job)[0].name = 'fire "v2"'
@@ -215,7 +215,7 @@ def composed(scene: Any, job: Any) -> Any:
 
 
 def test_a_faded_layer_fades_in_its_group(scene: Any, clip: Any, job: Any, tmp_path: Path) -> None:
-    """Eased, with handles of its own, and at rest before and after."""
+    """Keyframes with easing and custom handles, constant before and after."""
     placed = layers.find_layer(job.id)
     curve = fade(placed, (21, 0.1), (26, 0.9))
     curve.keyframe_points[0].handle_right_type = "FREE"
@@ -272,7 +272,7 @@ def test_a_driver_on_the_opacity_is_refused(scene: Any, job: Any) -> None:
 
 
 def retime(scene: Any, strip: Any) -> None:
-    """As the artist does it: twice as fast."""
+    """Retime as the artist does: twice as fast."""
     if hasattr(strip, "speed_factor"):
         strip.speed_factor = 2.0
         return
@@ -296,7 +296,7 @@ def trim(_scene: Any, strip: Any) -> None:
 
 
 def shorten(_scene: Any, strip: Any) -> None:
-    """Cut off at the file's beginning and end, as Hold Offset does."""
+    """Trim the file's start and end with Hold Offset."""
     named = "content_trim" if hasattr(strip, "content_trim_start") else "animation_offset"
     setattr(strip, f"{named}_start", 2)
     setattr(strip, f"{named}_end", 1)
@@ -307,7 +307,7 @@ def slide(_scene: Any, strip: Any) -> None:
 
 
 def agrees(scene: Any, folder: Path) -> bool:
-    """On every frame of the lowest strip."""
+    """Compare every frame of the lowest strip."""
     lowest = min(compat.strips(scene.sequence_editor), key=lambda strip: strip.channel)
     for frame in range(*compat.span(lowest)):
         composed = shown(scene, frame, folder)
@@ -319,7 +319,7 @@ def agrees(scene: Any, folder: Path) -> bool:
 
 
 def built(scene: Any, strip: Any, job: Any) -> bool:
-    """Whether the nodes are built; where not, why is said and there are none."""
+    """Whether the nodes are added; if not, an error is raised and nothing is left."""
     said = None
     try:
         compositor.layers_over(scene, strip, job, 20)

@@ -1,4 +1,4 @@
-"""The connection's buttons: a backend of this machine from start to stop, and online access."""
+"""The Connection panel: a local backend from start to stop, and online access."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def test_a_strip_inside_two_metas(
 
 
 def make_meta(scene: Any, strips: list[Any]) -> Any:
-    """As the artist makes one: by selecting strips and pressing Ctrl-G."""
+    """Make a meta strip as the artist does: select strips and press Ctrl-G."""
     names = {strip.name for strip in strips}
     with studio.sequencer(scene):
         for strip in compat.strips(scene.sequence_editor):
@@ -165,7 +165,7 @@ def test_the_scene_copy_may_be_dropped_between_frames(
 def test_a_worker_stores_frames_and_rendering_does_not_run_ahead(
     scene: Any, movie: Path, clip: Any, tmp_path: Path
 ) -> None:
-    """A frame takes Blender's main thread no longer than its rendering does."""
+    """On the main thread a frame takes no longer than its rendering."""
     store = SlowStore(tmp_path / "frames")
     reader = extract.FrameReader(scene, studio.movie_strip(scene, movie), store)
     for _ in range(20):
@@ -184,7 +184,7 @@ def test_a_worker_stores_frames_and_rendering_does_not_run_ahead(
 
 
 class SlowStore(FrameStore):
-    """Keeps nothing before it may."""
+    """A store that blocks until it is released."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

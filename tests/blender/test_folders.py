@@ -1,4 +1,4 @@
-"""Where layers' pictures lie: beside the .blend, moved there when it is saved, fetched again."""
+"""The folders of layers: moved beside the .blend on saving, fetched again if missing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from scripts.blender import studio  # noqa: E402
 
 @pytest.fixture
 def unsaved(desk: Desk, movie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """The desk with a file that was never saved, and a user's folder of its own."""
+    """A desk with a file that was never saved, and its own user folder."""
     monkeypatch.setattr(compat, "user_folder", lambda _package: str(tmp_path / "user"))
     runtime.start()
     bpy.ops.wm.read_homefile(use_empty=True)
@@ -31,7 +31,7 @@ def unsaved(desk: Desk, movie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def save(target: Path) -> None:
-    """Once, or twice in a Blender that says only afterwards where a file went."""
+    """Save once, or twice in a Blender that tells the path only afterwards."""
     bpy.ops.wm.save_as_mainfile(filepath=str(target))
     if bpy.app.version < (4, 0, 0):
         bpy.ops.wm.save_mainfile()

@@ -1,4 +1,4 @@
-"""A finished layer lands above its strip: frames, channel, place, meta, and exact colours."""
+"""A finished layer is placed above its strip: frames, channel, transform, meta, exact colours."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from scripts.blender import studio  # noqa: E402
 
 
 def finished(scene: Any, strip: Any, layer: np.ndarray, folder: Path, size=(96, 64)) -> Job:  # type: ignore[no-untyped-def]
-    """A job whose layer, uint8 [T,H,W,4], is on disk, in a folder of the job's name."""
+    """A job whose layer, uint8 [T,H,W,4], is on disk in the job's folder."""
     folder /= "ab" * 16
     job = Job(
         id="ab" * 16,
@@ -40,7 +40,7 @@ def finished(scene: Any, strip: Any, layer: np.ndarray, folder: Path, size=(96, 
 
 
 def write_layer(layer: np.ndarray, folder: Path) -> tuple[Path, ...]:
-    """The layer's pictures, named as a delivery names them."""
+    """Write the layer's frames under the names a delivery uses."""
     folder.mkdir(parents=True)
     paths = tuple(folder / frame_file_name(index) for index in range(len(layer)))
     for path, image in zip(paths, layer, strict=True):
@@ -50,7 +50,7 @@ def write_layer(layer: np.ndarray, folder: Path) -> tuple[Path, ...]:
 
 @pytest.fixture
 def layer() -> np.ndarray:
-    """Every alpha there is, over noise: uint8 [8,64,96,4]."""
+    """Noise with every alpha value: uint8 [8,64,96,4]."""
     random = np.random.default_rng(1)
     layer = random.integers(0, 256, (8, 64, 96, 4), np.uint8)
     layer[:, :16, :, 3] = 0
@@ -111,7 +111,7 @@ def test_a_full_timeline_is_reported_and_the_files_stay(
 def test_layer_follows_the_strips_transform(
     scene: Any, movie: Path, clip: Any, tmp_path: Path
 ) -> None:
-    """A layer of the clip itself, moved as the strip is, changes nothing that is seen."""
+    """A layer that equals the clip changes nothing when it follows the transform."""
     strip = studio.movie_strip(scene, movie)
     strip.transform.offset_x, strip.transform.offset_y = 17, -9
     strip.transform.scale_x, strip.transform.scale_y = 1.5, 0.75
@@ -184,7 +184,7 @@ def test_a_copy_of_the_strip_does_not_get_the_layer(
 def test_among_copies_the_one_with_the_name_gets_the_layer(
     scene: Any, movie: Path, layer: Any, tmp_path: Path
 ) -> None:
-    """Though it was moved, and the copy lies where it was."""
+    """Although it was moved, and the copy lies in its old position."""
     strip = studio.movie_strip(scene, movie, frame_start=20)
     job = finished(scene, strip, layer, tmp_path / "layer")
     compat.slide(strip, 100)
@@ -206,7 +206,7 @@ def test_among_renamed_copies_the_unmoved_one_gets_the_layer(
 
 
 def replacing(job: Job, layer: np.ndarray) -> Job:
-    """A later job whose layer takes the place of an earlier one's."""
+    """A later job whose layer replaces an earlier one's."""
     folder = job.folder.with_name("cd" * 16)
     again = dataclasses.replace(job, id="cd" * 16, folder=folder, replaces=job.id)
     again.files = write_layer(layer, folder)

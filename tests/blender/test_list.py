@@ -1,4 +1,4 @@
-"""The list of jobs and the analysis, with a stand-in as backend: what an artist does with them."""
+"""The list of jobs and the analysis, used as an artist would, with a mock backend."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from scripts.blender import studio  # noqa: E402
 
 
 class Table(Desk):
-    """The desk, with other buttons to press and with estimates of its own."""
+    """A desk with more buttons and its own job times."""
 
     def __init__(self, movie: Path, folder: Path, backend: studio.Backend) -> None:
         super().__init__(movie, folder, backend)
@@ -35,7 +35,7 @@ class Table(Desk):
         self.settings = self.scene.text2live
 
     def finish(self, button: Any = operators.T2L_OT_edit) -> Job:
-        """A button that begins a job; then wait for its end."""
+        """Press a button that starts a job, and wait for it to end."""
         instance = _Pressed(button)
         with studio.sequencer(self.scene):
             assert button.invoke(instance, bpy.context, None) == {"FINISHED"}, instance.said
@@ -46,7 +46,7 @@ class Table(Desk):
 
 
 class _Pressed:
-    """A button being pressed: Blender would run execute, which waits, without a window."""
+    """A pressed button: in background mode Blender would run execute, which waits."""
 
     def __init__(self, button: Any) -> None:
         self.kind, self.said = button.kind, ""

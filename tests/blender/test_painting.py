@@ -1,4 +1,4 @@
-"""Images to paint on, and what is sent of what was painted on them."""
+"""Images to paint on, and the paint that is sent."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def strip(scene: Any, movie: Path) -> Any:
 
 
 def pressed() -> Any:
-    """A button for painting on a frame, as it is pressed."""
+    """The operator for painting on a frame, invoked as by its button."""
     return types.SimpleNamespace(
         open=lambda context: operators_paint.T2L_OT_paint_frame.open(None, context),
         _begin=lambda context, wait: open_image.OpenImageOperator._begin(
@@ -58,7 +58,7 @@ def test_paint_on_a_frame_is_sent_alone(scene: Any, strip: Any) -> None:
 
 
 def test_a_soft_stroke_on_a_frame_stays_soft(scene: Any, strip: Any, clip: Any) -> None:
-    """The layer has the brush's colour, not the footage's, and looks as it did when painted."""
+    """The layer has the brush's colour, not the footage's, and looks as painted."""
     scene.frame_set(25)
     with studio.sequencer(scene):
         bpy.ops.text2live.paint_frame()

@@ -1,4 +1,4 @@
-"""A backend that refuses, is too old, breaks or gives half: said, and nothing is lost."""
+"""A backend that refuses, is too old or breaks: the reason is shown and nothing is lost."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from protocol.keys import new_keypair  # noqa: E402
 
 
 def with_keys(file: Path, target: Path, **keys: str) -> Path:
-    """A copy of a connection file with other keys in it."""
+    """A copy of a connection file with other keys."""
     target.write_text(json.dumps({**json.loads(file.read_text()), **keys}))
     os.chmod(target, 0o600)
     return target
 
 
 def refused(desk: Desk, said: str) -> Any:
-    """A job that is asked for all the same; the panel says why it waits. Gives the job."""
+    """Start a job anyway; the panel shows why it waits. Returns the job."""
     job = desk.press()
     session = runtime.current().session
     desk.until(lambda: session.status.state == "refused" and job.phase == phases.SENDING)
@@ -39,7 +39,7 @@ def refused(desk: Desk, said: str) -> Any:
 
 
 def goes_on(desk: Desk, job: Any) -> None:
-    """With what was wrong mended, the job that waited is done."""
+    """With the problem fixed, the waiting job gets done."""
     runtime.current().connect()
     desk.until(lambda: job.ended)
     assert (job.problem, job.placed) == (None, True)

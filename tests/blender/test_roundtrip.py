@@ -1,6 +1,6 @@
-"""The whole path with a backend in a process of its own: the stand-in in every mood, the real one.
+"""The round trip with a backend in another process: the mock in every mode, and the real one.
 
-TEXT2LIVE_BACKEND_PYTHON names the backend's Python; the stand-in runs in this one if it is unset.
+TEXT2LIVE_BACKEND_PYTHON is the backend's Python; if it is unset, the mock runs in this one.
 """
 
 from __future__ import annotations
@@ -318,7 +318,7 @@ def test_a_script_learns_that_there_is_no_backend(
 @pytest.mark.timeout(900)  # half a minute on two idle cores
 @pytest.mark.skipif(not REAL_PYTHON, reason="set TEXT2LIVE_BACKEND_PYTHON to a Python with torch")
 def test_the_round_trip_script_works_with_the_real_methods(tmp_path: Path) -> None:
-    """A tiny clip, the draft preset, the embedded model: nothing is stood in for."""
+    """A tiny clip, the draft preset, the built-in model: nothing is mocked."""
     command = [sys.executable, "-m", "scripts.blender.roundtrip", "--out", str(tmp_path)]
     command += ["--backend-python", REAL_PYTHON, "--device", "cpu"]
     command += ["--frames", "3", "--height", "72"]

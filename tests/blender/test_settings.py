@@ -32,7 +32,7 @@ MASKS = [
 
 
 def changed(value: Any, choices: tuple[tuple[str, str, str], ...]) -> Any:
-    """Another value than a setting's default."""
+    """A value that differs from a setting's default."""
     if choices:
         return choices[-1][0]
     return {bool: lambda: not value, int: lambda: value + 5, str: lambda: "words"}[type(value)]()
@@ -91,7 +91,7 @@ def test_properties_keep_the_names_of_saved_files(scene: Any) -> None:
 
 
 class ToySettings(painters.PainterSettings, frozen=True):
-    """Two settings that the add-on has never heard of."""
+    """Two settings that the add-on does not know."""
 
     sparkle: Annotated[float, Meta(ge=0, le=9, title="Sparkle", description="How much")] = 1.0
     glow: Annotated[float, Meta(ge=0, le=1, title="Glow", description="How far")] | None = None

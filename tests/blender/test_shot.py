@@ -1,4 +1,4 @@
-"""Where the object is, in Blender: masks of splines, painted images, a box in the preview."""
+"""Finding the object in Blender: spline masks, painted images, a box in the preview."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def strip(scene: Any, movie: Path) -> Any:
 
 
 def square_mask(frames: dict[int, float]) -> Any:
-    """A Mask: a square of a fifth of the width, its left edge at these parts of it by frame."""
+    """A mask: a square a fifth of the width wide. frames: its left edge by frame, as a fraction."""
     mask = bpy.data.masks.new("swan")
     mask.frame_start, mask.frame_end = min(frames), max(frames) + 10
     layer = mask.layers.new(name="l")
@@ -81,7 +81,7 @@ def test_a_mask_strip_shows_its_mask_on_its_own_frames(scene: Any, tmp_path: Pat
 
 
 def read(scene: Any, strip: Any, image: str = "", **settings: Any) -> Any:
-    """The job that is made of a strip, and the arrays it names."""
+    """The job made from a strip, and the arrays it refers to."""
     scene.text2live.prompt = "a red car"
     for name, value in settings.items():
         setattr(scene.text2live, name, value)
@@ -109,7 +109,7 @@ def test_a_mask_on_every_frame_and_on_one(scene: Any, strip: Any) -> None:
 
 
 def paint(image: Any, rows: slice, columns: slice, colour: tuple[float, ...]) -> None:
-    """As Blender's brush blends into straight alpha: colour over the image; rows from the top."""
+    """Paint like Blender's brush on straight alpha: colour over the image; rows from the top."""
     width, height = image.size
     pixels = np.empty(width * height * 4, np.float32)
     image.pixels.foreach_get(pixels)
@@ -169,7 +169,7 @@ def test_the_box_lies_where_blender_shows_the_frame(
 
 
 class Region:
-    """A preview: two pixels of the region for one of the canvas, its middle at 100, 80."""
+    """A preview at 200 %, with the canvas' centre at 100, 80."""
 
     x = y = 50
     width, height = 200, 160

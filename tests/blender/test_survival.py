@@ -27,13 +27,13 @@ from scripts.blender import studio  # noqa: E402
 
 
 def reopen(desk: Desk) -> None:
-    """As if Blender was closed and opened: nothing is remembered but the file."""
+    """Simulate a restart of Blender: only the file is left."""
     runtime.start()
     bpy.ops.wm.open_mainfile(filepath=str(desk.blend))
 
 
 def settle() -> None:
-    """Give what could still happen the time to happen."""
+    """Tick for a while, so that anything pending can happen."""
     studio.tick_until(handlers.on_timer, lambda: False, 0.5)
 
 
@@ -78,7 +78,7 @@ def test_a_layer_removed_by_a_revert_comes_back(desk: Desk) -> None:
 
 
 def test_a_file_saved_before_the_job_gets_its_layer_too(desk: Desk) -> None:
-    """It was saved before the job began, and closed without being saved again."""
+    """The file was saved before the job started and closed without saving."""
     bpy.ops.wm.save_mainfile()
     job = desk.press()
     desk.until(lambda: job.phase == phases.WORKING)
@@ -94,7 +94,7 @@ def test_a_file_saved_before_the_job_gets_its_layer_too(desk: Desk) -> None:
 
 
 def test_a_job_whose_layer_is_in_the_file_is_not_followed(desk: Desk) -> None:
-    """As in a file that was restored from between the two."""
+    """As in a backup file from between the two saves."""
     job = desk.press()
     desk.until(lambda: job.phase == phases.WORKING)
     named = desk.scene[saved_jobs.PENDING]
@@ -169,7 +169,7 @@ def test_undo_does_not_request_a_layer_again(desk: Desk) -> None:
 
 
 class Relay:
-    """A wire that can be frozen: what was connected then stays open and carries nothing more."""
+    """A proxy that can be frozen: its connections stay open but carry nothing."""
 
     def __init__(self, port: int) -> None:
         self._target = port
@@ -215,9 +215,9 @@ class Relay:
 def test_jobs_continue_after_a_laptop_slept_for_an_hour(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, fetching: bool
 ) -> None:
-    """The clock jumps, and the old connection is dead without a word.
+    """The clock jumps, and the old connection is silently dead.
 
-    fetching: when the layer's first frames were just asked for.
+    fetching: just after the first frames of the layer were requested.
     """
     relay = Relay(int(desk.backend.address.rpartition(":")[2]))
     slept = [0.0]
@@ -300,7 +300,7 @@ os._exit(0)
 
 
 def another_blender(script: str, file: Path) -> list[str]:
-    """A command that runs a script in another Blender of this kind."""
+    """The command that runs a script in a second Blender of the same kind."""
     paths = sys.path if bpy.app.binary_path else [str(studio.REPOSITORY)]
     file.write_text(f"import sys; sys.path[:0] = {paths!r}\n{script}", encoding="utf-8")
     if bpy.app.binary_path:

@@ -1,4 +1,4 @@
-"""A session of the add-on with a client that plays what a test says, and one job."""
+"""A session of the add-on with a fake client and one job."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REASON = Problem(code="x", message="It broke.", hint="Mend it.")
 
 
 class PlayedClient:
-    """Keeps what it was asked and says what the test puts into `events`."""
+    """Records its calls; the test puts events into `events`."""
 
     def __init__(self, connection: Connection) -> None:
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -59,7 +59,7 @@ class PlayedClient:
 
 
 class Studio:
-    """A session with its played clients and one job."""
+    """A session with fake clients and one job."""
 
     def __init__(self, folder: Path) -> None:
         self.clients: list[PlayedClient] = []
@@ -100,13 +100,13 @@ class Studio:
         self.session.submit(self.job, self.spec, self.frames)
 
     def deliver(self, layers: list[np.ndarray]) -> None:
-        """Play a backend that has finished with these layers, and wait for the files."""
+        """Play a backend that has finished these layers, and wait for the files."""
         result = Result(layer=tuple(reference(layer) for layer in layers), numbers={"psnr": 1.0})
         self.tell(state="done", result=result)
         self.answer(layers)
 
     def answer(self, layers: list[np.ndarray]) -> None:
-        """Give every layer that is asked for, until the files are there."""
+        """Answer every fetch, until the files are there."""
         by_digest = {reference(layer).digest: layer for layer in layers}
         answered = 0
         for _ in range(1000):

@@ -1,4 +1,4 @@
-"""Layers, previews and pictures on their way from the backend to the disk."""
+"""Layers, previews and pictures fetched from the backend to disk."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_damaged_layer_on_disk_is_fetched_again(studio: Studio) -> None:
 
 
 def test_two_blenders_write_one_layer_at_the_same_time(tmp_path: Path) -> None:
-    """Both end with the whole layer: neither takes the other's half away, nor fails for it."""
+    """Both end with the complete layer; neither removes the other's part or fails."""
     layers = layers_of(3)
     result = Result(layer=tuple(reference(layer) for layer in layers))
     pair = [Studio(tmp_path), Studio(tmp_path)]
@@ -141,7 +141,7 @@ def test_a_layer_that_cannot_be_written_says_where(studio: Studio) -> None:
 
 
 def preview(studio: Studio, value: int) -> tuple[Any, Any]:
-    """The job shows a picture: what was asked of the client, and the answer."""
+    """Play a preview: the request to the client, and its answer."""
     picture = np.full((4, 6, 3), value, np.uint8)
     studio.tell(kind="preview", object=reference(picture))
     _what, ref, tag = studio.client.asked[-1]

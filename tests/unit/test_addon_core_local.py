@@ -22,7 +22,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="the stand-in is a shell s
 
 
 def python_that(tmp_path: Path, script: str) -> Path:
-    """A stand-in for the artist's Python; DATA is the folder that --data names."""
+    """A fake Python for the backend; DATA is the value of --data."""
     path = tmp_path / "python"
     path.write_text(f'#!/bin/sh\nDATA="$6"\n{script}\n')
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
@@ -64,7 +64,7 @@ def test_it_is_ready_when_its_connection_file_is_new(tmp_path: Path) -> None:
 
 @posix
 def test_it_does_not_outlive_blender(tmp_path: Path) -> None:
-    """Killed, Blender can tell nobody: the end of the input must be enough."""
+    """A killed Blender sends no signal: the closed input must be enough."""
     script = "import sys; from test_addon_core_local import *; import pathlib\n"
     script += "local = start(pathlib.Path(sys.argv[1]), 'cat; echo > \"$DATA/gone\"')\n"
     script += "import os; os._exit(9)"

@@ -1,4 +1,4 @@
-"""What the add-on decides without Blender: channels, transforms, requests, masks, words."""
+"""The add-on without Blender: channels, transforms, requests, masks, texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the panel's settings to a job: every kind, every way to say where the object is."""
+"""From the panel's settings to a job: every kind of job, every kind of mask."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def test_settings_saved_by_earlier_versions_keep_their_meaning() -> None:
 
 
 class ToySettings(PainterSettings, frozen=True):
-    """Two settings that the add-on has never heard of."""
+    """Two settings that the add-on does not know."""
 
     words: Annotated[tuple[str, ...], Meta(title="Words", description="Some words")] = ()
     sparkle: Annotated[float, Meta(ge=0, le=9, title="Sparkle", description="How much")] = 1.0
@@ -207,7 +207,7 @@ def test_a_newly_declared_setting_reaches_the_job(monkeypatch: pytest.MonkeyPatc
 
 
 def test_names_of_settings_are_not_used_twice() -> None:
-    """They lie side by side in saved files and in the panel."""
+    """They share a namespace in saved files and in the panel."""
     own = {field.name for field in dataclasses.fields(Settings)}
     for painter in PAINTER_SETTINGS:
         assert not own & {one.name for one in painter_declarations(painter)}
@@ -305,7 +305,7 @@ def test_an_unpainted_image_and_another_size_are_reported() -> None:
 
 
 def brushed(colours: np.ndarray, much: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A canvas that a brush went over, as Blender blends bytes with straight alpha; its frame."""
+    """A canvas painted with a brush, as Blender blends bytes with straight alpha; and its frame."""
     frame = np.random.default_rng(1).integers(0, 256, (*much.shape, 3), np.uint8)
     image = canvas.make_canvas(frame).astype(float)
     alpha = much[..., None] + image[..., 3:] / 255 * (1 - much[..., None])
@@ -344,7 +344,7 @@ def test_smeared_and_erased_parts_keep_their_colour() -> None:
 
 
 def test_a_soft_eraser_leaves_no_rim_of_paint() -> None:
-    """Where it fades out, paint passes through every alpha, the canvas' own among them."""
+    """Where paint fades out, its alpha passes through every value, including GROUND."""
     frame = np.full((9, 160, 3), 90, np.uint8)
     picture = canvas.make_canvas(frame)
     picture[2:7] = (200, 40, 90, 255)

@@ -1,4 +1,4 @@
-"""The session against a client that is played by hand: every piece of news, in any order."""
+"""The session with a fake client: every event, in any order."""
 
 from __future__ import annotations
 

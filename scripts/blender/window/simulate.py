@@ -25,7 +25,7 @@ PAUSE_S = 0.04  # between events, so that Blender draws in between
 HOVER_S = 0.015  # before reading what is under the pointer
 SCAN_STEP = 10  # pixels between two tries to find a button
 COLUMNS = (0.62, 0.865, 0.36)  # where buttons are, as fractions of the sidebar's width
-TIMEOUT_S = 420.0
+TIMEOUT_S = 1800.0  # on a slow machine an edit takes many minutes
 
 
 def play_story(story: Story) -> None:
