@@ -32,16 +32,6 @@ def subject(context: Any) -> Any:
         return strip
 
 
-def field(layout: Any, owner: Any, name: str, **options: Any) -> None:
-    """A property with its label in front, which leaves it more space than Blender's own split."""
-    split = layout.split(factor=0.33)
-    left = split.row()
-    left.alignment = "RIGHT"
-    left.label(text=owner.bl_rna.properties[name].name)
-    shown = {} if options.get("expand") else {"text": ""}
-    split.row(align=True).prop(owner, name, **shown, **options)
-
-
 Outcome = set[str]
 """What an operator returns: FINISHED, CANCELLED, RUNNING_MODAL."""
 

@@ -9,9 +9,10 @@ import bpy
 from ..blender import compat, runtime
 from ..core.jobs import duration
 from ..core.settings import Kind, painter_declarations
-from .base import PARENT, InSequencer, field, subject
+from .base import PARENT, InSequencer, subject
 from .preferences import longest
 from .properties import painter_choices, painter_property
+from .text_layout import field
 
 
 class T2L_PT_edit(InSequencer, bpy.types.Panel):

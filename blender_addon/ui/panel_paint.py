@@ -7,8 +7,9 @@ from typing import Any
 import bpy
 
 from ..blender import compat
-from .base import PARENT, InSequencer, field
+from .base import PARENT, InSequencer
 from .panel_edit import draw_expected
+from .text_layout import field
 
 
 class T2L_PT_paint(InSequencer, bpy.types.Panel):

@@ -9,9 +9,10 @@ import bpy
 from ..blender import analyses, compat, runtime
 from ..core.quality import verdicts
 from . import text_layout, thumbs
-from .base import PARENT, InSequencer, field, subject
+from .base import PARENT, InSequencer, subject
 from .panel_edit import draw_expected
 from .preferences import longest
+from .text_layout import field
 
 
 class T2L_PT_shot(InSequencer, bpy.types.Panel):

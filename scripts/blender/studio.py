@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from blender_addon.blender import compat
 from blender_addon.core import png
+from protocol import local
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ADDON = "blender_addon"
@@ -173,7 +174,7 @@ class Backend:
 
     def __init__(self, python: Path, data: Path, *options: str) -> None:
         self.python, self.data, self.options = python, data, options
-        self.file = data / "connection.json"
+        self.file = local.connection_file(data)
         self.log = data.with_name(data.name + ".log")
         self._process: subprocess.Popen[bytes] | None = None
         self._port = "0"
@@ -184,17 +185,19 @@ class Backend:
             self._process.wait(timeout)
         self.data.mkdir(parents=True, exist_ok=True)
         self.file.unlink(missing_ok=True)
-        command = [str(self.python), "-m", "backend.serve", "--listen", f"127.0.0.1:{self._port}"]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*command, "--data", str(self.data), *self.options],
+            backend = local.BackendProcess(
+                self.data,
+                ["--listen", f"127.0.0.1:{self._port}", *self.options],
+                python=str(self.python),
                 cwd=REPOSITORY,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
+        self._process = backend.process
         deadline = time.monotonic() + timeout
-        while not self.file.exists():
+        while not backend.ready:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the backend did not start:\n{self.log.read_text()}")
             time.sleep(0.02)
