@@ -17,7 +17,7 @@ MEMINFO = Path("/proc/meminfo")
 def find_device(wanted: str) -> tuple[str, str]:
     """Torch's name of the device, and a readable one. Raises JobError; never falls back."""
     if wanted == "none":
-        return "cpu", "none (no torch: placeholder layers)"
+        return "cpu", "none (no torch: a stand-in makes the layers)"
     import torch
 
     try:
