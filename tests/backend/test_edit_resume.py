@@ -123,6 +123,7 @@ def test_the_state_is_complete_without_momentum(tmp_path: Path) -> None:
     assert "at step 5" in report.notes[0]
 
 
+@pytest.mark.slow
 def test_a_damaged_state_is_dropped_with_a_note(tmp_path: Path) -> None:
     path = tmp_path / "edit.part"
     path.write_bytes(b"half a file")

@@ -29,6 +29,7 @@ from protocol.jobs import JobError
 # --- the result ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_layer_has_the_images_own_size():
     layer = edited()
     assert layer.shape == (40, 56, 4)
