@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -21,16 +21,23 @@ from protocol.jobs import FINAL_STATES, Event, JobError, JobSpec, JobState
 from protocol.messages import JobInfo
 from protocol.upgrade import job_from
 
-SCHEMA = 2
-_TABLES = """
+SCHEMA = 3
+_JOBS = """
 CREATE TABLE jobs (
   id TEXT PRIMARY KEY, owner TEXT NOT NULL, kind TEXT NOT NULL, title TEXT NOT NULL,
-  spec BLOB NOT NULL, state TEXT NOT NULL, seq INTEGER NOT NULL,
-  attempts INTEGER NOT NULL, created REAL NOT NULL);
+  state TEXT NOT NULL, seq INTEGER NOT NULL, attempts INTEGER NOT NULL, created REAL NOT NULL);
 CREATE TABLE events (
   job TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, seq INTEGER NOT NULL,
   kind TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (job, seq)) WITHOUT ROWID;
 """
+# Specs take up to a megabyte each: beside the other columns they would slow down every query.
+_SPECS = """
+CREATE TABLE specs (
+  job TEXT PRIMARY KEY REFERENCES jobs(id) ON DELETE CASCADE, spec BLOB NOT NULL);
+CREATE INDEX jobs_by_state ON jobs(state, owner);
+"""
+_LIVE = tuple(state for state in get_args(JobState) if state not in FINAL_STATES)
+_LIVE_MARKS = ",".join("?" * len(_LIVE))
 
 
 class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +47,6 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     owner: str
     kind: str
     title: str
-    spec: JobSpec
     state: JobState
     seq: int
     attempts: int
@@ -95,11 +101,18 @@ class Journal:
             )
         with self._writing():
             if version == 0:
-                for statement in _TABLES.split(";"):
-                    self._db.execute(statement)
-            elif version == 1:  # had a digest of the spec, which changed with every new field
+                self._run(_JOBS + _SPECS)
+            elif version < 3:
+                self._run(_SPECS)
+                self._db.execute("INSERT INTO specs SELECT id, spec FROM jobs")
+                self._db.execute("ALTER TABLE jobs DROP COLUMN spec")
+            if version == 1:  # had a digest of the spec, which changed with every new field
                 self._db.execute("ALTER TABLE jobs DROP COLUMN digest")
             self._db.execute(f"PRAGMA user_version={SCHEMA}")
+
+    def _run(self, statements: str) -> None:
+        for statement in statements.split(";"):
+            self._db.execute(statement)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -131,7 +144,6 @@ class Journal:
             owner=owner,
             kind=str(spec.__struct_config__.tag),
             title=spec.title,
-            spec=spec,
             state=state,
             seq=0,
             attempts=0,
@@ -139,12 +151,9 @@ class Journal:
         )
         with self._writing():
             self._db.execute(
-                "INSERT INTO jobs VALUES (?,?,?,?,?,?,?,?,?)",
-                (
-                    *(row.id, row.owner, row.kind, row.title, pack(spec)),
-                    *(row.state, row.seq, row.attempts, row.created),
-                ),
+                "INSERT INTO jobs VALUES (?,?,?,?,?,?,?,?)", msgspec.structs.astuple(row)
             )
+            self._db.execute("INSERT INTO specs VALUES (?,?)", (job, pack(spec)))
             self._append(job, Event(seq=0, at=time.time(), kind="state", state=state))
         return self.job(job)
 
@@ -192,35 +201,36 @@ class Journal:
         row = self._db.execute("SELECT * FROM jobs WHERE id=?", (job,)).fetchone()
         return None if row is None else _job(row)
 
+    def spec(self, job: str) -> JobSpec:
+        """What a known job asks for."""
+        query = "SELECT spec FROM specs WHERE job=?"
+        (packed,) = self._db.execute(query, (job,)).fetchone()
+        return job_from(msgspec.msgpack.decode(packed))
+
     def events(self, job: str, after: int, limit: int) -> list[tuple[int, bytes]]:
         """(seq, packed Event) after a seq, in order."""
         query = "SELECT seq, body FROM events WHERE job=? AND seq>? ORDER BY seq LIMIT ?"
         return self._db.execute(query, (job, after, limit)).fetchall()
 
     def in_states(self, *states: JobState) -> list[JobRecord]:
-        """Jobs in one of these states, oldest first."""
+        """Jobs in one of these states, in the order in which they were added."""
         marks = ",".join("?" * len(states))
-        query = f"SELECT * FROM jobs WHERE state IN ({marks}) ORDER BY created, id"
+        query = f"SELECT * FROM jobs WHERE state IN ({marks}) ORDER BY rowid"
         return [_job(row) for row in self._db.execute(query, states)]
 
     def open_jobs(self, owner: str) -> int:
         """How many unfinished jobs a client key has."""
-        marks = ",".join("?" * len(FINAL_STATES))
-        query = f"SELECT COUNT(*) FROM jobs WHERE owner=? AND state NOT IN ({marks})"
-        return int(self._db.execute(query, (owner, *FINAL_STATES)).fetchone()[0])
+        query = f"SELECT COUNT(*) FROM jobs WHERE state IN ({_LIVE_MARKS}) AND owner=?"
+        return int(self._db.execute(query, (*_LIVE, owner)).fetchone()[0])
 
     def unfinished(self) -> int:
         """How many jobs of all clients are unfinished."""
-        marks = ",".join("?" * len(FINAL_STATES))
-        query = f"SELECT COUNT(*) FROM jobs WHERE state NOT IN ({marks})"
-        return int(self._db.execute(query, tuple(FINAL_STATES)).fetchone()[0])
+        query = f"SELECT COUNT(*) FROM jobs WHERE state IN ({_LIVE_MARKS})"
+        return int(self._db.execute(query, _LIVE).fetchone()[0])
 
     def newest(self, limit: int) -> tuple[JobInfo, ...]:
         """The newest jobs in brief, newest first."""
-        query = (
-            "SELECT id, kind, state, created, seq, title FROM jobs "
-            "ORDER BY created DESC, id DESC LIMIT ?"
-        )
+        query = "SELECT id, kind, state, created, seq, title FROM jobs ORDER BY rowid DESC LIMIT ?"
         return tuple(
             JobInfo(job=job, kind=kind, state=state, created=created, seq=seq, title=title)
             for job, kind, state, created, seq, title in self._db.execute(query, (limit,))
@@ -240,5 +250,4 @@ class Journal:
 
 def _job(row: tuple[object, ...]) -> JobRecord:
     fields: dict[str, Any] = dict(zip(JobRecord.__struct_fields__, row, strict=True))
-    fields["spec"] = job_from(msgspec.msgpack.decode(fields["spec"]))
     return JobRecord(**fields)

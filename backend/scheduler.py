@@ -100,7 +100,7 @@ class Scheduler:
         for job in self._journal.in_states("queued"):
             self._restore_objects(job)
         for job in self._journal.in_states("uploading"):
-            self._wait_for_objects(job.id, job.spec)
+            self._wait_for_objects(job.id, self._journal.spec(job.id))
 
     # clients' requests
 
@@ -109,7 +109,7 @@ class Scheduler:
         check_job_id(job)
         known = self._journal.find(job)
         if known is not None:
-            if known.spec != spec:
+            if self._journal.spec(job) != spec:
                 raise JobError(
                     "job_id_conflict",
                     "A different job was already sent with this id.",
@@ -132,9 +132,12 @@ class Scheduler:
 
     def _restore_objects(self, job: JobRecord) -> None:
         """Send a queued job back to uploading if objects of it were lost."""
-        if job.state == "queued" and any(not self._store.has(r) for r in _refs(job.spec)):
+        if job.state != "queued":
+            return
+        spec = self._journal.spec(job.id)
+        if any(not self._store.has(ref) for ref in _refs(spec)):
             self._write(job.id, _state("uploading"))
-            self._wait_for_objects(job.id, job.spec)
+            self._wait_for_objects(job.id, spec)
 
     def _wait_for_objects(self, job: str, spec: JobSpec) -> None:
         lacking = {ref.digest: ref for ref in _refs(spec) if not self._store.has(ref)}
@@ -272,7 +275,7 @@ class Scheduler:
         for name, queued in zip(free, self._journal.in_states("queued"), strict=False):
             self._write(queued.id, _state("starting"))
             self.slots[name].job = queued.id
-            self._executor.start(name, queued.id, queued.spec)
+            self._executor.start(name, queued.id, self._journal.spec(queued.id))
 
     def stop(self) -> None:
         """Interrupt the running jobs because the backend stops; it does not count as an attempt."""
@@ -282,7 +285,8 @@ class Scheduler:
     def pinned(self) -> set[str]:
         """Digests that must stay: inputs of unfinished jobs, results of finished ones."""
         live = [state for state in get_args(JobState) if state not in FINAL_STATES]
-        keep = {ref.digest for job in self._journal.in_states(*live) for ref in _refs(job.spec)}
+        specs = [self._journal.spec(job.id) for job in self._journal.in_states(*live)]
+        keep = {ref.digest for spec in specs for ref in _refs(spec)}
         for event in self._journal.results():
             if event.result is not None:
                 keep |= {ref.digest for ref in _result_refs(event.result)}
