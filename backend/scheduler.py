@@ -6,6 +6,7 @@ itself can be rebuilt from it.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import get_args
@@ -44,6 +45,7 @@ from protocol.validate import check, check_job_id, objects
 
 MAX_ATTEMPTS = 2  # how often an interrupted job is started again
 PROGRESS_INTERVAL = 0.5  # seconds between progress events in the journal
+_log = logging.getLogger(__name__)
 
 
 class Slot(msgspec.Struct):
@@ -295,6 +297,10 @@ class Scheduler:
     def _write(self, job: str, *events: Event, attempts: int | None = None) -> None:
         self._journal.append(job, *events, attempts=attempts)
         self._changed(job)
+        for event in events:
+            if event.kind == "state":
+                why = f": {event.problem.code}, {event.problem.message}" if event.problem else ""
+                _log.info("job %s %s%s", job, event.state, why)
 
 
 def _refs(spec: JobSpec) -> list[ObjectRef]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import os
 import signal
 import sys
 import threading
@@ -10,6 +12,7 @@ from pathlib import Path
 
 from backend.cli.program import program_name
 from backend.executors.local import LocalExecutor
+from backend.logs import log_server
 from backend.server import Server
 from backend.store import disk_problem
 from protocol.jobs import JobError, Problem
@@ -18,6 +21,11 @@ from protocol.limits import GIB
 from protocol.local import connection_file, data_folder
 from protocol.models import parse_clip_model
 
+if sys.platform != "win32":
+    import resource
+
+MAX_FILES = 65536  # open files that the backend asks the system for
+_log = logging.getLogger("backend.serve")
 MOCKS = ("ok", "fail", "bug", "stall", "deaf", "half", "crash", "die")
 
 
@@ -118,8 +126,10 @@ def serve(options: argparse.Namespace) -> Problem | None:
             "Choose another one with --data.",
         ) from why
     file = connection_file(data)
+    _allow_many_files()
     unwritten: list[Problem] = []
     try:
+        log_server(data / "logs" / "server.log")
         server_keys = keypair(data / "keys" / "server.json")
         client_keys = keypair(data / "keys" / "local-client.json")
         server = Server(
@@ -137,6 +147,7 @@ def serve(options: argparse.Namespace) -> Problem | None:
         raise disk_problem(why, data) from why
 
     def ready(device: str) -> None:
+        _log.info("device %s", device)
         print(f"device       {device}", flush=True)
         if not file.exists():
             connection = Connection(
@@ -160,10 +171,22 @@ def serve(options: argparse.Namespace) -> Problem | None:
     print(f"Text2LIVE backend\naddress      {server.address}")
     print(f"data         {data}")
     print(f"CLIP model   {'none (stand-in)' if options.mock else options.model}", flush=True)
+    _log.info("started at %s, process %d", server.address, os.getpid())
     try:
-        return server.run() or next(iter(unwritten), None)
+        problem = server.run() or next(iter(unwritten), None)
+        _log.info("stopped%s", f": {problem.message}" if problem else "")
+        return problem
     finally:
         file.unlink(missing_ok=True)
+
+
+def _allow_many_files() -> None:
+    """Raise the limit of open files as far as the system lets this user."""
+    if sys.platform != "win32":
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _stop_at_end_of_input(server: Server) -> None:

@@ -1,4 +1,4 @@
-"""The backend's main loop: one thread that owns the ROUTER socket, the journal and the store.
+"""The backend's main loop: one thread that owns the endpoint, the journal and the store.
 
 Never imports torch: the work is done in processes that an Executor starts. Executors call `_sink`
 from their own threads; it queues the report and wakes the loop.
@@ -7,9 +7,9 @@ from their own threads; it queues the report and wakes the loop.
 from __future__ import annotations
 
 import contextlib
+import logging
 import secrets
 import time
-import traceback
 import zlib
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -18,8 +18,8 @@ from queue import Empty, SimpleQueue
 
 import msgspec
 import zmq
-from zmq.utils import z85
 
+from backend.endpoint import Endpoint, Unreachable
 from backend.executors.base import AnyReport, Executor, Ready
 from backend.journal import Journal
 from backend.scheduler import Scheduler
@@ -28,16 +28,17 @@ from protocol import messages as m
 from protocol.codec import BadMessage, Bytes, Packet, decode, encode, pack, unpack
 from protocol.jobs import JobError, Problem
 from protocol.keys import KeyPair
-from protocol.limits import GIB, KIB, LIMITS, MAX_BUFFER, MAX_BUFFERS, MAX_DIGESTS, PROTOCOL
+from protocol.limits import GIB, LIMITS, MAX_DIGESTS, PROTOCOL
 from protocol.upgrade import job_from
 from protocol.wake import Waker
 
 NAME = "text2live-backend"
 FORGET_PEER = 60.0  # seconds of silence
-_ZAP = "inproc://zeromq.zap.01"
 _BATCH = 32  # events read at once
+_MESSAGES = 64  # handled before events are pushed and jobs are scheduled
 _BUSY, _IDLE = 5, 100  # milliseconds to wait for messages, with and without work left
 _RETRY = 1.0  # seconds after a failed write
+_log = logging.getLogger(__name__)
 
 
 class Peer(msgspec.Struct):
@@ -68,7 +69,6 @@ class Server:
         on_ready: Callable[[str], None] = lambda device: None,
     ) -> None:
         self.epoch = secrets.token_hex(8)
-        self._allowed = allowed
         self._model = model
         self._on_ready = on_ready
         self._executor = executor
@@ -83,45 +83,13 @@ class Server:
         self._scheduler = Scheduler(self._journal, self.store, executor, self._changed.add)
         self.store.sweep(self._scheduler.pinned(), cache_bytes)
         self._waker = Waker()
-        self._context = zmq.Context()
-        self._zap = self._context.socket(zmq.REP)
-        self._zap.linger = 0
-        self._zap.bind(_ZAP)
-        self._router = self._context.socket(zmq.ROUTER)
         try:
-            self.address = self._bind(address, keys)
+            self._endpoint = Endpoint(address, keys, allowed)
         except JobError:
-            self._close_sockets()
+            self._waker.close()
+            self._journal.close()
             raise
-
-    def _bind(self, address: str, keys: KeyPair) -> str:
-        router = self._router
-        router.router_mandatory = 1  # otherwise a slow reader would silently lose messages
-        router.linger = 0
-        router.sndhwm = router.rcvhwm = 64
-        router.maxmsgsize = MAX_BUFFER + 64 * KIB
-        router.ipv6 = "[" in address
-        router.tcp_keepalive = 1
-        router.heartbeat_ivl, router.heartbeat_timeout = 5000, 15000
-        router.curve_server = True
-        router.curve_publickey = keys.public.encode()
-        router.curve_secretkey = keys.secret.encode()
-        router.zap_domain = b"text2live"
-        try:
-            router.bind(address)
-        except zmq.ZMQError as why:
-            if why.errno == zmq.EADDRINUSE:
-                raise JobError(
-                    "address_in_use",
-                    f"Another program already listens on {address}.",
-                    "Stop it, or choose another port with --listen (port 0 picks a free one).",
-                ) from why
-            raise JobError(
-                "bad_address",
-                f"The backend cannot listen on {address}: {why}.",
-                "Give an address of this machine, such as --listen 127.0.0.1:5599.",
-            ) from why
-        return router.getsockopt_string(zmq.LAST_ENDPOINT)
+        self.address = self._endpoint.address
 
     def stop(self) -> None:
         """Ask the loop to end. Callable from any thread and any signal handler."""
@@ -135,19 +103,17 @@ class Server:
     def run(self) -> Problem | None:
         """Serve until stopped. Returns None, or the problem that made the server give up."""
         poller = zmq.Poller()
-        for one in (self._router, self._zap, self._waker):
+        for one in (*self._endpoint.sockets(), self._waker):
             poller.register(one, zmq.POLLIN)
         self._executor.open(self._sink)
         try:
             while not self._stopping and self._scheduler.unusable is None:
                 # While followers lack events, the loop goes on at once, one batch each in turn.
-                ready = dict(poller.poll(_BUSY if self._changed else _IDLE))
-                if self._waker.fileno() in ready:
-                    self._waker.clear()
-                if self._zap in ready:
-                    self._authenticate()
-                if self._router in ready:
-                    self._receive()
+                poller.poll(_BUSY if self._changed else _IDLE)
+                self._waker.clear()
+                self._endpoint.authenticate()
+                for route, user, frames in self._endpoint.receive(_MESSAGES):
+                    self._handle(route, user, frames)
                 self._schedule()
                 self._push_events()
             return self._scheduler.unusable
@@ -156,42 +122,11 @@ class Server:
             with contextlib.suppress(JobError):  # a full disk: noticed at the next start
                 self._write_reports()
                 self._scheduler.stop()
-            self._close_sockets()
-
-    def _close_sockets(self) -> None:
-        self._router.close()
-        self._zap.close()
-        self._context.term()
-        self._waker.close()
-        self._journal.close()
-
-    def _authenticate(self) -> None:
-        """Tell libzmq whether a client's key may connect (RFC 27/ZAP)."""
-        version, request, _domain, _address, _route, mechanism, *credentials = (
-            self._zap.recv_multipart()
-        )
-        key = ""
-        if mechanism == b"CURVE" and len(credentials) == 1:
-            key = z85.encode(credentials[0]).decode("ascii")
-        known = key in self._allowed
-        status = (b"200", b"OK") if known else (b"400", b"key not allowed")
-        user = key.encode() if known else b""
-        self._zap.send_multipart([version, request, *status, user, b""])
+            self._endpoint.close()
+            self._waker.close()
+            self._journal.close()
 
     # incoming messages
-
-    def _receive(self) -> None:
-        for _ in range(64):  # then it is the others' turn
-            try:
-                frames = self._router.recv_multipart(zmq.DONTWAIT, copy=False)
-            except zmq.Again:
-                return
-            route = frames[0].bytes
-            try:
-                user = str(frames[-1].get("User-Id"))
-            except zmq.ZMQError:
-                continue
-            self._handle(route, user, [frame.buffer for frame in frames[1 : MAX_BUFFERS + 4]])
 
     def _handle(self, route: bytes, user: str, frames: list[memoryview]) -> None:
         re = ""
@@ -205,7 +140,7 @@ class Server:
         except JobError as why:
             answer, buffers = m.error(why.problem), ()
         except Exception as why:  # one bad request must not end everybody's jobs
-            traceback.print_exc()
+            _log.exception("a request failed")
             answer, buffers = m.error(_server_error(why)), ()
         if answer is not None:
             self._send(route, answer, re=re, buffers=buffers)
@@ -257,6 +192,7 @@ class Server:
         if problem is not None:
             return m.error(problem)
         self._peers[route] = Peer(key=user, seen=time.monotonic())
+        _log.info("%s connected for %s", repr(hello.client[:80]), hello.channel)
         return m.Welcome(
             protocol=PROTOCOL,
             server=NAME,
@@ -333,17 +269,16 @@ class Server:
         self, route: bytes, message: m.AnyMessage, *, re: str = "", buffers: tuple[Bytes, ...] = ()
     ) -> bool:
         """Send a message; False if that is not possible now. A peer that is gone is forgotten."""
-        frames = encode(message, re=re, ep=self.epoch, buffers=buffers)
         try:
-            self._router.send_multipart([route, *frames], zmq.DONTWAIT)
-        except zmq.Again:
-            return False
-        except zmq.ZMQError as why:
-            if why.errno != zmq.EHOSTUNREACH:
-                raise
+            frames = encode(message, re=re, ep=self.epoch, buffers=buffers)
+        except ValueError as why:
+            _log.exception("an answer cannot be sent")
+            frames = encode(m.error(_server_error(why)), re=re, ep=self.epoch)
+        try:
+            return self._endpoint.send(route, frames)
+        except Unreachable:
             self._peers.pop(route, None)
             return False
-        return True
 
     def _schedule(self) -> None:
         """Write the workers' reports and let the scheduler act."""
@@ -394,5 +329,5 @@ def _server_error(why: Exception) -> Problem:
     return Problem(
         code="server_error",
         message=f"The backend failed on this request: {type(why).__name__}: {why}",
-        hint="The details are in the backend's terminal or log.",
+        hint="The details are in logs/server.log in the backend's data folder.",
     )

@@ -35,11 +35,12 @@ from backend.executors.base import (
     Stopped,
     Unusable,
 )
+from backend.logs import is_large, redirect_output
 from backend.memory import keep_freed
 from backend.progress import Cancelled
 from protocol.jobs import ClipModel, JobError, JobSpec, Problem, Result
 
-MEMORY_INTERVAL = 5.0  # seconds between two readings of the device's memory
+WATCH_INTERVAL = 5.0  # seconds between two looks at the device's memory and at the log
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,18 +69,10 @@ def main(pipe: Connection, packed: bytes) -> None:
     """Run the worker process. packed: Options as msgpack."""
     options = msgspec.msgpack.decode(packed, type=Options)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server handles Ctrl-C
-    _log_to(Path(options.log))
+    redirect_output(Path(options.log))
+    faulthandler.enable()
     keep_freed()
     Worker(pipe, options).run()
-
-
-def _log_to(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.close(log)
-    faulthandler.enable()
 
 
 class Worker:
@@ -104,7 +97,7 @@ class Worker:
             self._send(Unusable(problem=why.problem))
             return
         self._send(Ready(device=device, text=text))
-        threading.Thread(target=self._watch_memory, args=(device,), daemon=True).start()
+        threading.Thread(target=self._watch, args=(device,), daemon=True).start()
         while True:
             order = self._orders.get()
             assert order.spec is not None
@@ -122,14 +115,19 @@ class Worker:
             else:
                 self._orders.put(order)
 
-    def _watch_memory(self, device: str) -> None:
+    def _watch(self, device: str) -> None:
+        """Report the device's memory, and rotate the log."""
         reported: Memory | None = None
+        log = Path(self._options.log)
         while True:
+            if is_large(log):
+                with contextlib.suppress(OSError):
+                    redirect_output(log)
             memory = memory_of(device)
             if memory is not None and memory != reported:
                 reported = memory
                 self._send(memory)
-            time.sleep(MEMORY_INTERVAL)
+            time.sleep(WATCH_INTERVAL)
 
     def _send(self, report: AnyReport) -> None:
         # The listener ends the process when the pipe is closed.

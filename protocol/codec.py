@@ -16,7 +16,7 @@ import msgpack
 import msgspec
 
 from .jobs import Problem
-from .limits import MAX_BUFFER, MAX_BUFFERS, MAX_HEADER, MINOR
+from .limits import MAX_BUFFER, MAX_BUFFERS, MAX_HEADER, MAX_ID, MINOR
 from .messages import AnyMessage, Message
 
 MAGIC = b"LV01"
@@ -165,6 +165,8 @@ def decode(frames: Sequence[Bytes]) -> Packet:
         envelope = msgspec.convert(fields, _Envelope)
     except msgspec.ValidationError as why:
         raise BadMessage("bad_message", f"A message has the wrong form: {why}.") from why
+    if max(len(envelope.id), len(envelope.re)) > MAX_ID:
+        raise BadMessage("bad_message", f"A message's id is longer than {MAX_ID} characters.")
     name = fields.get("t")
     if isinstance(name, str) and name not in _KNOWN:
         text = f"The message {name[:40]!r} is unknown here."

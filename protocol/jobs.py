@@ -9,6 +9,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from .limits import MAX_CODE, MAX_SENTENCES
+
 PRESETS = ("draft", "preview", "final")
 OBJECTS = ("foreground", "foreground_2", "foreground_3")  # front to back
 LAYERS = (*OBJECTS, "background")
@@ -259,16 +261,32 @@ JobState = Literal[
 FINAL_STATES: frozenset[str] = frozenset({"done", "failed", "cancelled"})
 
 
+def shortened(text: str, length: int = MAX_SENTENCES) -> str:
+    """The text, cut to a number of characters if it is longer; the cut is marked by ``…``."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """An error, written for the artist.
 
     code: stable, machine-readable. message: what happened, in one sentence. hint: what to do.
+    Longer texts are cut: a sentence that repeats what a client sent must still fit in an answer.
     """
 
     code: str
     message: str
     hint: str = ""
     retryable: bool = False
+
+    def __post_init__(self) -> None:
+        for name, length in (
+            ("code", MAX_CODE),
+            ("message", MAX_SENTENCES),
+            ("hint", MAX_SENTENCES),
+        ):
+            text = getattr(self, name)
+            if len(text) > length:
+                msgspec.structs.force_setattr(self, name, shortened(text, length))
 
 
 class JobError(Exception):
@@ -318,3 +336,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     object: ObjectRef | None = None
     result: Result | None = None
     problem: Problem | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("phase", "text"):
+            text = getattr(self, name)
+            if len(text) > MAX_SENTENCES:
+                msgspec.structs.force_setattr(self, name, shortened(text))

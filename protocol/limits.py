@@ -16,6 +16,9 @@ MAX_HEADER = 64 * KIB
 MAX_BUFFERS = 8
 MAX_BUFFER = 4 * MIB
 MAX_DIGESTS = 400  # of one `have`: the answer must still fit in a header
+MAX_ID = 64  # characters of a message's id, which answers repeat
+MAX_SENTENCES = 1000  # characters of an error's message, of its hint, and of a note
+MAX_CODE = 64  # characters of an error's code
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ import msgspec
 
 from backend import worker
 from backend.executors.base import AnyReport, Failed, Finished, Gone, Ready, Sink, Stopped, Unusable
+from backend.logs import last_output
 from protocol.jobs import ClipModel, JobSpec, Problem
 
 _SPAWN = multiprocessing.get_context("spawn")  # fork would copy CUDA, locks and sockets
@@ -235,7 +236,7 @@ def _death(exitcode: int | None, log: Path) -> Problem:
             how = f"was killed by signal {-exitcode}"
     else:
         how = f"ended with exit code {exitcode}"
-    last = _last_output(log)
+    last = last_output(log)
     output = f" Its last output: {last}" if last else ""
     return Problem(
         code="worker_died",
@@ -243,12 +244,3 @@ def _death(exitcode: int | None, log: Path) -> Problem:
         hint=f"It is being restarted. SIGKILL usually means too little memory. Log: {log}",
         retryable=True,
     )
-
-
-def _last_output(log: Path, lines: int = 4, length: int = 500) -> str:
-    try:
-        text = log.read_text(errors="replace")
-    except OSError:
-        return ""
-    kept = [line.strip() for line in text.splitlines() if line.strip()]
-    return " | ".join(kept[-lines:])[-length:]

@@ -1,0 +1,109 @@
+"""Peers that connect and say nothing are cut off, and cannot keep out those who authenticate."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import zmq
+
+from backend import endpoint
+from backend.endpoint import Endpoint
+from backend.serve import MAX_FILES, _allow_many_files
+from protocol.keys import new_keypair
+
+SERVER, CLIENT = new_keypair(), new_keypair()
+
+
+@pytest.fixture
+def door(monkeypatch) -> Iterator[Endpoint]:
+    monkeypatch.setattr(endpoint, "HANDSHAKE_S", 0.5)
+    monkeypatch.setattr(endpoint, "MAX_HANDSHAKES", 8)
+    one = Endpoint("tcp://127.0.0.1:0", SERVER, {CLIENT.public: "local"})
+    yield one
+    one.close()
+
+
+@contextlib.contextmanager
+def client(door: Endpoint) -> Iterator[zmq.Socket[bytes]]:
+    with zmq.Context() as context, context.socket(zmq.DEALER) as one:
+        one.linger = 0
+        one.curve_serverkey = SERVER.public.encode()
+        one.curve_publickey, one.curve_secretkey = CLIENT.public.encode(), CLIENT.secret.encode()
+        one.connect(door.address)
+        yield one
+
+
+def serve_until(door: Endpoint, done: Callable[[], bool], timeout: float = 20.0) -> None:
+    """Run the loop of a server that echoes."""
+    end = time.monotonic() + timeout
+    while not done():
+        assert time.monotonic() < end, "too late"
+        door.authenticate()
+        for route, user, frames in door.receive(8):
+            assert user == CLIENT.public
+            door.send(route, frames)
+        time.sleep(0.01)
+
+
+def knock(door: Endpoint, count: int) -> list[socket.socket]:
+    port = int(door.address.rpartition(":")[2])
+    opened = []
+    for _ in range(count):
+        with contextlib.suppress(ConnectionRefusedError):
+            opened.append(socket.create_connection(("127.0.0.1", port), timeout=5))
+    return opened
+
+
+def closed(one: socket.socket) -> bool:
+    one.setblocking(False)
+    try:
+        while data := one.recv(64):
+            assert data
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit needs Linux")
+def test_idle_connections_make_way_for_clients(door, monkeypatch):
+    monkeypatch.setattr(endpoint, "HANDSHAKE_S", 60.0)  # the limit alone
+    with client(door) as early:
+        early.send(b"before")
+        serve_until(door, lambda: bool(early.poll(0)))
+        assert early.recv() == b"before"
+        cut = early.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        idle = knock(door, 30)
+        serve_until(door, lambda: sum(closed(one) for one in idle) >= 22)
+        with client(door) as late:
+            late.send(b"after")
+            serve_until(door, lambda: bool(late.poll(0)))
+        early.send(b"still here")
+        serve_until(door, lambda: bool(early.poll(0)))
+        assert not cut.poll(0)  # who has authenticated is never cut off
+        cut.close()
+    for one in idle:
+        one.close()
+
+
+def test_an_idle_connection_is_cut_off_in_time(door):
+    (idle,) = knock(door, 1)
+    serve_until(door, lambda: closed(idle))
+    idle.close()
+
+
+def test_the_limit_of_open_files_is_raised():
+    old = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, old[1]))
+        _allow_many_files()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == min(MAX_FILES, old[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, old)
