@@ -71,6 +71,14 @@ def parser() -> argparse.ArgumentParser:
         "(default: %(default)g)",
     )
     add(
+        "--restart-stuck",
+        type=_minutes,
+        default=0.0,
+        metavar="MIN",
+        help="kill and restart a worker that has not answered, or whose job has made no progress, "
+        "for this many minutes; its job fails and can be sent again (default: 0, never)",
+    )
+    add(
         "--attached",
         action="store_true",
         help="stop when standard input closes; for programs that start the backend, so that it "
@@ -82,6 +90,13 @@ def parser() -> argparse.ArgumentParser:
         help="for tests: run no model; make tinted layers, or fail in one of the known ways",
     )
     return result
+
+
+def _minutes(text: str) -> float:
+    value = float(text)
+    if 0 < value < 1 or value < 0:  # a worker may need that long to start
+        raise argparse.ArgumentTypeError("give at least 1 minute, or 0 for never")
+    return value
 
 
 def listen_address(text: str) -> str:
@@ -196,9 +211,12 @@ def _stop_at_end_of_input(server: Server) -> None:
 
 
 def _executor(options: argparse.Namespace, data: Path) -> LocalExecutor:
+    patience = options.restart_stuck * 60
     if options.mock:
-        return LocalExecutor(data, ("none",), f"backend.executors.mock:{options.mock}")
-    return LocalExecutor(data, (options.device,), model=parse_clip_model(options.model))
+        runner = f"backend.executors.mock:{options.mock}"
+        return LocalExecutor(data, ("none",), runner, restart_after=patience)
+    model = parse_clip_model(options.model)
+    return LocalExecutor(data, (options.device,), model=model, restart_after=patience)
 
 
 if __name__ == "__main__":

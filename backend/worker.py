@@ -8,10 +8,12 @@ when the server is gone.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import faulthandler
 import importlib
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -26,9 +28,11 @@ import msgspec
 from backend.context import Context
 from backend.device import find_device, free_memory, memory_of
 from backend.executors.base import (
+    Alive,
     AnyReport,
     Failed,
     Finished,
+    FromWorker,
     Memory,
     Ready,
     Started,
@@ -40,7 +44,9 @@ from backend.memory import keep_freed
 from backend.progress import Cancelled
 from protocol.jobs import ClipModel, JobError, JobSpec, Problem, Result
 
+ALIVE_EVERY = 5.0  # seconds between two signs of life
 WATCH_INTERVAL = 5.0  # seconds between two looks at the device's memory and at the log
+_PR_SET_PDEATHSIG = 1
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +54,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     device: ``auto``, ``cpu``, ``cuda:0``, or ``none`` for a runner without torch.
     runner: ``module:function`` of (spec, ctx) -> Result. model: for jobs that do not name one.
+    server: id of the process that the worker must not outlive.
     """
 
     device: str
@@ -55,6 +62,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     log: str
     runner: str = "backend.methods.dispatch:run_job"
     model: ClipModel = ClipModel()
+    server: int = 0
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,11 +76,23 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 def main(pipe: Connection, packed: bytes) -> None:
     """Run the worker process. packed: Options as msgpack."""
     options = msgspec.msgpack.decode(packed, type=Options)
+    _end_with(options.server)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server handles Ctrl-C
     redirect_output(Path(options.log))
     faulthandler.enable()
     keep_freed()
     Worker(pipe, options).run()
+
+
+def _end_with(server: int) -> None:
+    """Make Linux kill this process when the server ends, even while it hangs or is stopped.
+
+    Elsewhere the reader thread ends the process when the pipe closes.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if server and os.getppid() != server:  # it ended before the call
+            os._exit(0)
 
 
 class Worker:
@@ -88,6 +108,7 @@ class Worker:
     def run(self) -> None:
         """Work until the pipe closes."""
         threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=self._show_life, daemon=True).start()
         try:
             device, text = find_device(self._options.device)
             module, _, function = self._options.runner.partition(":")
@@ -115,6 +136,11 @@ class Worker:
             else:
                 self._orders.put(order)
 
+    def _show_life(self) -> None:
+        while True:
+            self._send(Alive())
+            time.sleep(ALIVE_EVERY)
+
     def _watch(self, device: str) -> None:
         """Report the device's memory, and rotate the log."""
         reported: Memory | None = None
@@ -129,7 +155,7 @@ class Worker:
                 self._send(memory)
             time.sleep(WATCH_INTERVAL)
 
-    def _send(self, report: AnyReport) -> None:
+    def _send(self, report: FromWorker) -> None:
         # The listener ends the process when the pipe is closed.
         with contextlib.suppress(OSError), self._sending:
             self._pipe.send_bytes(msgspec.msgpack.encode(report))

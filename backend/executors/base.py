@@ -30,6 +30,10 @@ class Memory(Report, frozen=True, kw_only=True, tag="memory"):
     total: int
 
 
+class Alive(Report, frozen=True, kw_only=True, tag="alive"):
+    """A sign of life, sent every few seconds; executors keep it to themselves."""
+
+
 class Unusable(Report, frozen=True, kw_only=True, tag="unusable"):
     """The worker cannot start, and trying again will not help."""
 
@@ -94,6 +98,7 @@ AnyReport = (
     | Failed
     | Stopped
 )
+FromWorker = AnyReport | Alive
 Sink = Callable[[str, AnyReport], None]
 
 

@@ -17,8 +17,8 @@ SLOT = "worker-0"
 class LiveWorker:
     """A worker that runs jobs with a runner, ``module:function``."""
 
-    def __init__(self, data: Path, runner: str) -> None:
-        self.executor = LocalExecutor(data, ("cpu",), runner=runner)
+    def __init__(self, data: Path, runner: str, device: str = "cpu") -> None:
+        self.executor = LocalExecutor(data, (device,), runner)
         self.reports: list[AnyReport] = []
         self._queue: SimpleQueue[AnyReport] = SimpleQueue()
         self.executor.open(lambda _slot, report: self._queue.put(report))

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from backend import worker
-from backend.executors import local
+from backend.executors import slot as slots
 from backend.executors.base import Failed, Finished, Gone, Ready, Stopped
 from protocol.jobs import AtlasJob, Clip, Result
 
@@ -16,11 +16,10 @@ SPEC = AtlasJob(clip=Clip(frames=()))
 
 
 class Pipe:
-    """Delivers the given reports, then ends; keeps the orders sent to it."""
+    """Delivers the given reports, then ends."""
 
     def __init__(self, *reports):
         self.reports = list(reports)
-        self.told = []
 
     def recv_bytes(self):
         if not self.reports:
@@ -29,9 +28,6 @@ class Pipe:
         if callable(report):
             report = report()
         return msgspec.msgpack.encode(report)
-
-    def send_bytes(self, data):
-        self.told.append(msgspec.msgpack.decode(data, type=worker.Order))
 
 
 class Process:
@@ -53,10 +49,10 @@ class Process:
 @pytest.fixture
 def slot(tmp_path):
     options = worker.Options(device="none", data=str(tmp_path), log=str(tmp_path / "log"))
-    made = local._Slot("worker-0", options)
+    made = slots.Slot("worker-0", options)
     made.said = []
     made._sink = lambda _name, report: made.said.append(report)
-    made._pipe, made._process = Pipe(), Process()
+    made._process = Process()
     return made
 
 
@@ -73,7 +69,7 @@ def late_cancel(slot):
 def test_a_job_that_ends_as_its_worker_is_killed_gives_the_worker_no_other_job(slot):
     slot.start("a", SPEC)
     pipe = Pipe(Ready(device="cpu", text="cpu"), lambda: late_cancel(slot))
-    slot._read(pipe, slot._process)
+    slot._read(pipe, slot._process, slot._orders)
     assert slot._process.killed == 1
     # Gone comes first, so that nothing is placed here until the next worker is ready.
     assert kinds(slot) == [Ready, Gone, Finished, Gone]
@@ -87,7 +83,7 @@ def test_a_killed_job_was_stopped_and_a_dead_one_failed(slot):
         slot.start("a", SPEC)
         if kill:
             late_cancel(slot)
-        slot._read(Pipe(Ready(device="cpu", text="cpu")), slot._process)
+        slot._read(Pipe(Ready(device="cpu", text="cpu")), slot._process, slot._orders)
         assert kinds(slot) == [Ready, Gone, wanted]
         assert slot.said[-1].job == "a"
 
@@ -101,7 +97,7 @@ def test_a_worker_that_cannot_start_is_tried_again(slot, monkeypatch, capsys):
 
     monkeypatch.setattr(slot, "_spawn", start)
     slot._spawn_at = 1.0
-    for now in (2.0, 2.1, 2.0 + local._FIRST_DELAY + 0.01):
+    for now in (2.0, 2.1, 2.0 + slots._FIRST_DELAY + 0.01):
         slot.tick(now)
     assert len(tries) == 2
     assert slot._spawn_at > 2.5
