@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.masks.prompts import MaskPrompts
+from backend.motion.flow import MIN_SIDE
 from protocol.jobs import OBJECTS, JobError
 from protocol.layers import error_of_object
 
-MIN_SIDE = 32  # pixels; optical flow needs this much
 BLOCK = 8  # pixels
 MIN_FRAMES = 8  # of a clip with held-out blocks; in shorter clips no other frame fills them
 
@@ -49,12 +49,6 @@ def check_clip(frames: NDArray[np.uint8], objects: Sequence[MaskPrompts]) -> lis
                 raise error_of_object(why, number, len(objects))
         out.append(replace(one, keys={t: mask.reshape(h, w) for t, mask in one.keys.items()}))
     return out
-
-
-def working_size(height: int, width: int, long_side: int) -> tuple[int, int]:
-    """Rows and columns to work at: never enlarged, shorter side no less than flow needs."""
-    scale = min(1.0, max(long_side / max(height, width), MIN_SIDE / min(height, width)))
-    return round(height * scale), round(width * scale)
 
 
 def shrink(frames: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from backend.atlas.inputs import working_size
 from backend.clip import cache
 from backend.clip.model import TextImageModel
 from backend.context import Context
@@ -18,7 +17,7 @@ from backend.masks.prompts import MaskPrompts, Relevancy
 from backend.masks.resolve import resolve_masks
 from backend.masks.segmenters import load_segmenter
 from backend.masks.segmenters.base import Click
-from backend.motion.flow import F32, Flows
+from backend.motion.flow import F32, Flows, working_size
 from protocol.jobs import OBJECTS, JobError, Masks
 from protocol.layers import error_of_object, suffix
 

@@ -11,12 +11,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.motion.flow import dis_flow, working_size
 from backend.progress import Reporter
 
 F32 = NDArray[np.float32]
 PHASE = "Looking for cuts"
 
-SMALL = 96  # long side at which frames are compared, pixels
+SMALL = 96  # long side at which frames are compared, pixels; more if flow needs it
 BINS = (8, 8, 8)  # of the colour histogram, L*a*b*
 LEFT = 0.08  # least difference that flow leaves at a cut, share of the grey range
 OTHER = 0.1  # least distance of the colour histograms at a cut, 0..1
@@ -52,9 +53,8 @@ def find_cuts(frames: NDArray[np.uint8], report: Reporter) -> list[int]:
 
 
 def _thumbnail(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    scale = min(1.0, SMALL / max(frame.shape[:2]))
-    size = (max(16, round(frame.shape[1] * scale)), max(16, round(frame.shape[0] * scale)))
-    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
+    size = working_size(frame.shape[0], frame.shape[1], SMALL)
+    return np.asarray(cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _histogram(small: NDArray[np.uint8]) -> F32:
@@ -75,8 +75,7 @@ def _distance(a: F32, b: F32) -> float:
 def _unexplained(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
     """Mean absolute grey difference, 0..1, after warping the earlier frame onto the later."""
     a, b = (cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in (before, after))
-    empty = np.zeros((*b.shape, 2), np.float32)
-    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(b, a, empty)
+    flow = dis_flow(np.asarray(b, np.uint8), np.asarray(a, np.uint8), fast=True)
     y, x = np.mgrid[: b.shape[0], : b.shape[1]].astype(np.float32)
     moved = cv2.remap(a, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR,
                       borderMode=cv2.BORDER_REPLICATE)  # fmt: skip

@@ -19,10 +19,42 @@ from protocol.jobs import JobError
 
 PHASE = "Computing motion"
 MAX_BROKEN = 0.5  # share of a clip's flow vectors that may be broken
+MIN_SIDE = 32  # pixels; in smaller images DIS reads outside its buffers and crashes the process
 
 F16 = NDArray[np.float16]
 F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+
+
+def working_size(height: int, width: int, long_side: int) -> tuple[int, int]:
+    """Rows and columns to work at: never enlarged, shorter side no less than flow needs."""
+    scale = min(1.0, max(long_side / max(height, width), MIN_SIDE / min(height, width)))
+    return round(height * scale), round(width * scale)
+
+
+def dis_flow(
+    here: NDArray[np.uint8],
+    there: NDArray[np.uint8],
+    guess: F32 | None = None,
+    *,
+    fast: bool = False,
+) -> F32:
+    """DIS flow from one grey image [h,w] to another of the same size, any size: [h,w,2] pixels.
+
+    guess: flow to start from. fast: coarser, for a rough answer. Images with a side under MIN_SIDE
+    are padded by repeating their edge.
+    """
+    h, w = here.shape
+    bottom, right = max(0, MIN_SIDE - h), max(0, MIN_SIDE - w)
+    if guess is None:
+        guess = np.zeros((h, w, 2), np.float32)
+    if bottom or right:
+        pad = ((0, bottom), (0, right))
+        here, there = np.pad(here, pad, "edge"), np.pad(there, pad, "edge")
+        guess = np.pad(guess, (*pad, (0, 0)), "edge")
+    preset = cv2.DISOPTICAL_FLOW_PRESET_FAST if fast else cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
+    found = cv2.DISOpticalFlow.create(preset).calc(here, there, guess.copy())
+    return np.asarray(found[:h, :w], np.float32)
 
 
 @dataclass(frozen=True)
@@ -136,9 +168,8 @@ def _both_ways(
     grey: list[NDArray[np.uint8]], flows: Flows, start: int, end: int, limit: float
 ) -> tuple[_OneWay, _OneWay]:
     """Flow from start to end, and back."""
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    there = _search(search, grey, flows, start, end)
-    back = _search(search, grey, flows, end, start)
+    there = _search(grey, flows, start, end)
+    back = _search(grey, flows, end, start)
     half = ((there.shape[1] + 1) // 2, (there.shape[0] + 1) // 2)
     broken = _fix_broken(there), _fix_broken(back)
 
@@ -161,12 +192,10 @@ def _fix_broken(flow: F32) -> Mask:
     return np.asarray(broken)
 
 
-def _search(
-    search: cv2.DISOpticalFlow, grey: list[NDArray[np.uint8]], flows: Flows, start: int, end: int
-) -> F32:
+def _search(grey: list[NDArray[np.uint8]], flows: Flows, start: int, end: int) -> F32:
     """Flow between two frames; a far pair starts from the composed flow of its halves."""
     middle = (start + end) // 2
-    guess = np.zeros((*flows.size, 2), np.float32)
+    guess: F32 | None = None
     if (start, middle) in flows.between and (middle, end) in flows.between:
         guess = compose(flows.full(start, middle)[0], flows.full(middle, end)[0])
-    return np.asarray(search.calc(grey[start], grey[end], guess), np.float32)
+    return dis_flow(grey[start], grey[end], guess)

@@ -27,13 +27,13 @@ from numpy.typing import NDArray
 
 from backend.atlas.explicit import config as explicit_config
 from backend.atlas.explicit.fit import decompose
-from backend.atlas.inputs import working_size
 from backend.atlas.interface import LayeredAtlas
 from backend.atlas.mlp.config import VARIANTS
 from backend.atlas.mlp.train import Trainer, finish, prepare
 from backend.atlas.quality import rebuild
 from backend.cli.sheet import contact_sheet
 from backend.masks.prompts import MaskPrompts
+from backend.motion.flow import working_size
 from backend.progress import Silent
 from scripts.make_clip import make_clip
 

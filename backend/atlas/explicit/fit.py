@@ -21,7 +21,7 @@ from backend.atlas.explicit.model import Atlas
 from backend.atlas.explicit.reacquire import reacquire
 from backend.atlas.explicit.stabilise import stabilise
 from backend.atlas.explicit.start import reset_opacity, set_canvas, starting_atlas
-from backend.atlas.inputs import check_clip, shrink, working_size
+from backend.atlas.inputs import check_clip, shrink
 from backend.atlas.quality import measure, preview_image
 from backend.atlas.report import examine, verdict
 from backend.checkpoint import Checkpoint, State
@@ -49,7 +49,7 @@ def decompose(
     """
     checkpoint = checkpoint or Checkpoint()
     objects = check_clip(frames, objects)
-    small = shrink(frames, working_size(frames.shape[1], frames.shape[2], config.long_side))
+    small = shrink(frames, flow.working_size(frames.shape[1], frames.shape[2], config.long_side))
     size = (len(frames), frames.shape[1], frames.shape[2])
 
     flows = flow.estimate(small, config.gaps, config.consistent, report)
@@ -120,7 +120,7 @@ def _restored(
         for name, value in saved.tensors.items()
         if name.startswith("atlas.")
     }
-    work = working_size(size[1], size[2], config.long_side)
+    work = flow.working_size(size[1], size[2], config.long_side)
     generator.set_state(saved.tensors["generator"].cpu())
     return Atlas(size, work, config.bg_every, tensors, {}), saved.numbers
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.motion.base_maps import F64, similarity
-from backend.motion.flow import Mask, agreement, grid
+from backend.motion.flow import Mask, agreement, dis_flow, grid
 from backend.progress import Reporter
 
 PHASE = "Aligning frames"
@@ -87,11 +87,7 @@ def _match(
     # Each view in front of the same grey, so that flow does not follow the surroundings.
     level = np.uint8(grey[0][mask[reference]].mean())
     one, other = np.where(mask[reference], grey[0], level), np.where(shown, warped, level)
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    back, forth = (
-        np.asarray(search.calc(*pair, np.zeros((h, w, 2), np.float32)), np.float32)
-        for pair in ((one, other), (other, one))
-    )
+    back, forth = dis_flow(one, other), dis_flow(other, one)
     sure = agreement(back, forth, 1.0) & common
     if sure.sum() < max(MIN_PIXELS, AGREEING * common.sum()):
         return None

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.atlas.inputs import check_clip, held_out_blocks, shrink, working_size
+from backend.atlas.inputs import check_clip, held_out_blocks, shrink
 from backend.atlas.mlp import losses, resume
 from backend.atlas.mlp.bake import bake
 from backend.atlas.mlp.config import MlpConfig
@@ -185,7 +185,7 @@ def prepare(
     Checks and errors as in `backend.atlas.explicit.fit.decompose`.
     """
     objects = check_clip(frames, [prompts])
-    size = working_size(frames.shape[1], frames.shape[2], config.long_side)
+    size = flow.working_size(frames.shape[1], frames.shape[2], config.long_side)
     small = shrink(frames, size)
     complete = prompts.mode == "all" and len(prompts.keys) == len(frames)
     gaps = (1,) if complete else config.carry_gaps
