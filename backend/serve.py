@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 from backend.cli.program import program_name
+from backend.data_folder import prepare
 from backend.executors.local import LocalExecutor
 from backend.logs import log_server
 from backend.server import Server
@@ -49,6 +50,11 @@ def parser() -> argparse.ArgumentParser:
         default=data_folder(),
         metavar="DIR",
         help="folder for jobs, frames, atlases, keys and logs (default: %(default)s)",
+    )
+    add(
+        "--fix-permissions",
+        action="store_true",
+        help="take all permissions in the data folder from other users before starting",
     )
     add(
         "--device",
@@ -132,14 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
 def serve(options: argparse.Namespace) -> Problem | None:
     """Run the server; returns the problem if it gives up. Raises JobError if it cannot start."""
     data: Path = options.data.expanduser().resolve()
-    try:
-        data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as why:
-        raise JobError(
-            "bad_data",
-            f"The folder {data} cannot be created: {why.strerror}.",
-            "Choose another one with --data.",
-        ) from why
+    prepare(data, fix=options.fix_permissions)
     file = connection_file(data)
     _allow_many_files()
     unwritten: list[Problem] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import uuid
 from pathlib import Path
 from typing import TypeVar
@@ -54,10 +55,11 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def read_private(path: Path, what: str) -> bytes:
-    """Read a file that holds a secret. Raises JobError if others can read it, or nobody can."""
+    """Read a file that holds a secret. Raises JobError if others can read or own it, or nobody."""
     try:
-        mode = path.stat().st_mode
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            info = os.fstat(file.fileno())
+            content = file.read()
     except FileNotFoundError as why:
         raise JobError(
             "file_missing",
@@ -70,7 +72,13 @@ def read_private(path: Path, what: str) -> bytes:
             f"The {what} {path} cannot be read: {why.strerror}.",
             "Make it readable for your user account.",
         ) from why
-    if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
+    if sys.platform != "win32" and info.st_uid not in (os.geteuid(), 0):
+        raise JobError(
+            "file_foreign",
+            f"The {what} {path} belongs to another user of this machine.",
+            "Delete it if you did not put it there; the backend writes a new one.",
+        )
+    if os.name == "posix" and stat.S_IMODE(info.st_mode) & 0o077:
         raise JobError(
             "file_exposed",
             f"The {what} {path} can be read by other users of this machine.",

@@ -126,7 +126,7 @@ def test_an_address_of_another_machine(tmp_path, capfd):
 def test_a_folder_that_cannot_be_created(tmp_path, capfd):
     file = tmp_path / "file"
     file.touch()
-    assert "cannot be created" in failure(capfd, "--data", str(file / "x"), "--mock", "ok")
+    assert "cannot be used" in failure(capfd, "--data", str(file / "x"), "--mock", "ok")
 
 
 @pytest.mark.parametrize(
