@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from backend.store import disk_problem
+from backend.disk import disk_problem
 from protocol.codec import pack
 from protocol.jobs import FINAL_STATES, Event, JobError, JobSpec, JobState
 from protocol.messages import JobInfo

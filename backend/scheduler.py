@@ -75,6 +75,7 @@ class Scheduler:
         self.slots = {name: Slot() for name in executor.slots()}
         self.unusable: Problem | None = None
         self._waiting: dict[str, dict[str, ObjectRef]] = {}  # job -> objects it lacks
+        self._unfit: list[str] = []  # jobs that name an object with a wrong shape
         self._written: dict[str, tuple[float, str]] = {}  # job -> last progress: time, phase
         self._held_back: dict[str, Step] = {}  # job -> progress that is not written yet
         self._recover()
@@ -142,19 +143,27 @@ class Scheduler:
             self._wait_for_objects(job.id, spec)
 
     def _wait_for_objects(self, job: str, spec: JobSpec) -> None:
-        lacking = {ref.digest: ref for ref in _refs(spec) if not self._store.has(ref)}
-        self._waiting[job] = lacking
+        refs = [ref for ref in _refs(spec) if not self._store.has(ref)]
+        self._store.finish([(ref,) for ref in refs if self._store.is_full([ref])])
+        self._waiting[job] = {ref.digest: ref for ref in refs if not self._store.has(ref)}
 
-    def wanted(self, digest: str) -> ObjectRef | None:
-        """The reference to this object in a job that waits for it, or None."""
-        return next(
-            (lacking[digest] for lacking in self._waiting.values() if digest in lacking), None
-        )
+    def wanted(self, digest: str) -> tuple[ObjectRef, ...]:
+        """The references to this object in jobs that wait for it, the largest first.
 
-    def arrived(self, digest: str) -> None:
-        """Note that an object is complete. Jobs that lack no other are queued at the next tick."""
-        for lacking in self._waiting.values():
-            lacking.pop(digest, None)
+        There is more than one if jobs disagree about its shape: only one of them can be right.
+        """
+        found = {lacking[digest] for lacking in self._waiting.values() if digest in lacking}
+        return tuple(sorted(found, key=lambda ref: (-ref.nbytes, ref.shape)))
+
+    def arrived(self, ref: ObjectRef) -> None:
+        """Note that an object is complete.
+
+        At the next tick, jobs that lack no other are queued, and those that name it with another
+        shape fail.
+        """
+        for job, lacking in self._waiting.items():
+            if lacking.pop(ref.digest, ref) != ref:
+                self._unfit.append(job)
 
     def cancel(self, job: str) -> None:
         """Stop a job, whatever its state. Raises JobError ``unknown_job``."""
@@ -265,6 +274,11 @@ class Scheduler:
     def tick(self, now: float) -> None:
         """Queue uploaded jobs, write held-back progress, start jobs, tick the executor."""
         self._executor.tick(now)
+        while self._unfit:
+            if self._unfit[-1] in self._waiting:
+                self._write(self._unfit[-1], _state("failed", problem=_wrong_shape()))
+                del self._waiting[self._unfit[-1]]
+            self._unfit.pop()
         for job in [job for job, lacking in self._waiting.items() if not lacking]:
             self._write(job, _state("queued"))
             del self._waiting[job]
@@ -310,6 +324,14 @@ def _refs(spec: JobSpec) -> list[ObjectRef]:
 def _result_refs(result: Result) -> list[ObjectRef]:
     parts = (ref for part in result.parts.values() for ref in part)
     return [*result.layer, *parts, *result.pictures.values()]
+
+
+def _wrong_shape() -> Problem:
+    return Problem(
+        code="bad_object",
+        message="The job names an image with a size that the image does not have.",
+        hint="Extract the frames again, then send the job again.",
+    )
 
 
 def _event(kind: str, state: JobState, **fields: object) -> Event:

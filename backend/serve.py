@@ -12,10 +12,10 @@ from pathlib import Path
 
 from backend.cli.program import program_name
 from backend.data_folder import prepare
+from backend.disk import disk_problem
 from backend.executors.local import LocalExecutor
 from backend.logs import log_server
 from backend.server import Server
-from backend.store import disk_problem
 from protocol.jobs import JobError, Problem
 from protocol.keys import Connection, keypair, write_connection_file
 from protocol.limits import GIB

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
 import msgspec
 import zmq
@@ -26,7 +27,7 @@ from backend.scheduler import Scheduler
 from backend.store import Store
 from protocol import messages as m
 from protocol.codec import BadMessage, Bytes, Packet, decode, encode, pack, unpack
-from protocol.jobs import JobError, Problem
+from protocol.jobs import JobError, ObjectRef, Problem
 from protocol.keys import KeyPair
 from protocol.limits import GIB, LIMITS, MAX_DIGESTS, PROTOCOL
 from protocol.upgrade import job_from
@@ -47,6 +48,15 @@ class Peer(msgspec.Struct):
     key: str
     seen: float
     follows: dict[str, int] = {}
+
+
+class _Full(NamedTuple):
+    """An upload whose last chunk is written, and the request to answer once it is synced."""
+
+    route: bytes
+    re: str
+    refs: tuple[ObjectRef, ...]
+    held: int
 
 
 class Server:
@@ -77,6 +87,7 @@ class Server:
         self._retry_at = 0.0
         self._peers: dict[bytes, Peer] = {}
         self._changed: set[str] = set()
+        self._full: dict[str, _Full] = {}  # by digest
         self._stopping = False
         self._journal = Journal(data / "journal.sqlite")
         self.store = Store(data / "objects")
@@ -114,6 +125,7 @@ class Server:
                 self._endpoint.authenticate()
                 for route, user, frames in self._endpoint.receive(_MESSAGES):
                     self._handle(route, user, frames)
+                self._finish_uploads()
                 self._schedule()
                 self._push_events()
             return self._scheduler.unusable
@@ -157,6 +169,8 @@ class Server:
                 "hello_first", "The connection did not start with a hello.", "Connect again."
             )
         peer.seen = time.monotonic()
+        if self._full and not isinstance(message, m.Chunk | m.Ping):
+            self._finish_uploads()
         match message:
             case m.Ping():
                 return self._pong(), ()
@@ -165,7 +179,7 @@ class Server:
             case m.Have():
                 return self._have(message), ()
             case m.Chunk():
-                return self._chunk(message, packet.buffers), ()
+                return self._chunk(route, packet, message), ()
             case m.Fetch():
                 return self._fetch(message)
             case m.Attach():
@@ -228,27 +242,56 @@ class Server:
             raise BadMessage("bad_message", f"A have may list at most {MAX_DIGESTS} digests.")
         missing = []
         for digest in message.digests:
-            ref = self._scheduler.wanted(digest)
-            if ref is not None and not self.store.has(ref):
-                missing.append(m.Missing(digest=digest, offset=self.store.held(ref)))
+            refs = self._scheduler.wanted(digest)
+            if not refs:
+                continue
+            held = self.store.held(*refs)
+            complete = [ref for ref in refs if self.store.has(ref)]
+            if complete:
+                self._scheduler.arrived(complete[0])
+            else:
+                missing.append(m.Missing(digest=digest, offset=held))
         return m.Need(missing=tuple(missing))
 
-    def _chunk(self, message: m.Chunk, buffers: tuple[Bytes, ...]) -> m.AnyMessage:
+    def _chunk(self, route: bytes, packet: Packet, message: m.Chunk) -> m.Ack | None:
+        """Write a chunk. After an object's last one there is no answer yet: `_finish_uploads`."""
+        buffers = packet.buffers
         if len(buffers) != 1 or not 0 < len(buffers[0]) <= LIMITS.chunk:
             raise BadMessage("bad_message", f"A chunk must carry 1 to {LIMITS.chunk} bytes.")
-        ref = self._scheduler.wanted(message.digest)
-        if ref is None:
+        if message.offset < 0:
+            raise BadMessage("bad_message", "A chunk's offset cannot be negative.")
+        if message.digest in self._full:
+            self._finish_uploads()
+        refs = self._scheduler.wanted(message.digest)
+        if not refs:
             raise JobError(
                 "not_wanted",
                 "No waiting job needs this object.",
                 "Submit the job first, unless it is cancelled or already complete.",
             )
         data = memoryview(buffers[0])
-        held = self.store.write(ref, message.offset, message.crc, data)
-        complete = held == ref.nbytes
-        if complete:
-            self._scheduler.arrived(message.digest)
-        return m.Ack(digest=message.digest, held=held, complete=complete)
+        held = self.store.write(refs[0], message.offset, message.crc, data, finish=False)
+        if self.store.has(refs[0]):
+            self._scheduler.arrived(refs[0])
+            return m.Ack(digest=message.digest, held=held, complete=True)
+        if self.store.is_full(refs):
+            self._full[message.digest] = _Full(route, packet.id, refs, held)
+            return None
+        return m.Ack(digest=message.digest, held=held, complete=False)
+
+    def _finish_uploads(self) -> None:
+        """Verify and sync the objects whose last chunk has been written, and acknowledge them."""
+        full, self._full = self._full, {}
+        outcomes = self.store.finish([one.refs for one in full.values()])
+        for digest, one in full.items():
+            outcome = outcomes[digest]
+            if isinstance(outcome, JobError):
+                self._send(one.route, m.error(outcome.problem), re=one.re)
+                continue
+            if outcome is not None:
+                self._scheduler.arrived(outcome)
+            ack = m.Ack(digest=digest, held=one.held, complete=outcome is not None)
+            self._send(one.route, ack, re=one.re)
 
     def _fetch(self, message: m.Fetch) -> tuple[m.AnyMessage, tuple[Bytes, ...]]:
         if not (0 < message.length <= LIMITS.chunk and message.offset >= 0):

@@ -25,6 +25,7 @@ Emit = Callable[[ClientEvent], None]
 
 TRIES = 3  # for an object or a piece that arrives damaged
 FULL_DISK_DELAY = 5.0  # seconds
+BUSY_DELAY = 1.0  # seconds
 REPORT_EVERY = 0.1  # seconds between Uploading events
 
 
@@ -137,8 +138,9 @@ class Uploads:
         for one in message.missing:
             ref = upload.refs.get(one.digest)
             if ref is not None:
-                upload.todo.append((ref, one.offset))
-                upload.sent -= ref.nbytes - one.offset
+                offset = one.offset if 0 <= one.offset < ref.nbytes else 0
+                upload.todo.append((ref, offset))
+                upload.sent -= ref.nbytes - offset
         if upload.asking:
             return
         if upload.sent > upload.most:  # another client may be sending the same objects
@@ -190,6 +192,10 @@ class Uploads:
         return self._loaded[1]
 
     def _failed(self, upload: _Upload, problem: Problem) -> None:
+        if problem.code == "backend_busy":  # it passes
+            self.restart()
+            upload.not_before = self._now + BUSY_DELAY
+            return
         upload.tries += 1
         full = problem.code in ("disk_full", "disk_error")
         again = problem.retryable or problem.code == "not_wanted"

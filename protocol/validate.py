@@ -38,12 +38,16 @@ def check_job_id(job: str) -> None:
         )
 
 
-def objects(spec: JobSpec) -> dict[str, ObjectRef]:
-    """The objects that a job reads, by digest, each once, in the order of the clip."""
+def references(spec: JobSpec) -> tuple[ObjectRef, ...]:
+    """Every reference of a job to an object, in the order of the clip, with repetitions."""
     masks = (key.mask for one in objects_of(spec) for key in one.keys)
     strokes = (key.mask for one in objects_of(spec) for key in one.strokes)
-    refs = (*spec.clip.frames, *masks, *strokes, *spec.images)
-    return {ref.digest: ref for ref in refs}
+    return (*spec.clip.frames, *masks, *strokes, *spec.images)
+
+
+def objects(spec: JobSpec) -> dict[str, ObjectRef]:
+    """The objects that a job reads, by digest, each once, in the order of the clip."""
+    return {ref.digest: ref for ref in references(spec)}
 
 
 def check_preset(name: str) -> None:
@@ -81,7 +85,14 @@ def check(spec: JobSpec, limits: Limits = LIMITS) -> None:
             raise error_of_object(why, number, len(each)) from why
     if isinstance(spec, PaintJob):
         _check_paint(spec, limits)
-    total = sum(ref.nbytes for ref in objects(spec).values())
+    refs, distinct = references(spec), objects(spec)
+    if any(distinct[ref.digest] != ref for ref in refs):
+        raise JobError(
+            "bad_object",
+            "The job names one image with two sizes.",
+            "Extract the frames again, then send the job again.",
+        )
+    total = sum(ref.nbytes for ref in refs)  # a repeated frame is decoded each time
     if total > limits.job_bytes:
         raise JobError(
             "job_too_large",

@@ -111,10 +111,10 @@ def test_jobs_wait_for_their_objects_and_their_turn(rig):
     rig.tick()
     assert rig.state(A) == "uploading"
     digest = rig.spec.clip.frames[0].digest
-    assert rig.scheduler.wanted(digest) == rig.spec.clip.frames[0]
+    assert rig.scheduler.wanted(digest) == (rig.spec.clip.frames[0],)
     rig.store.save(rig.frame)
-    rig.scheduler.arrived(digest)
-    assert rig.scheduler.wanted(digest) is None
+    rig.scheduler.arrived(rig.spec.clip.frames[0])
+    assert rig.scheduler.wanted(digest) == ()
     rig.queue(B)
     assert rig.executor.started == [("one", A)]
     assert (rig.state(A), rig.state(B)) == ("starting", "queued")
@@ -259,7 +259,7 @@ def test_a_cancel_is_kept_through_a_restart(rig):
 def test_an_upload_resumes_after_a_restart(rig):
     rig.scheduler.submit(A, "owner", rig.spec)
     rig.restart()
-    assert rig.scheduler.wanted(rig.spec.clip.frames[0].digest) is not None
+    assert rig.scheduler.wanted(rig.spec.clip.frames[0].digest) != ()
     rig.queue()
     rig.restart()
     rig.tick()
@@ -282,7 +282,7 @@ def test_objects_lost_while_the_backend_was_down_are_requested_again(rig):
     rig.restart()
     rig.tick()
     assert rig.states(A)[-2:] == ["queued", "uploading"]
-    assert rig.scheduler.wanted(rig.spec.clip.frames[0].digest) is not None
+    assert rig.scheduler.wanted(rig.spec.clip.frames[0].digest) != ()
 
 
 def test_only_finished_jobs_can_be_forgotten(rig):

@@ -6,6 +6,7 @@ import random
 import zlib
 
 import msgpack
+import msgspec
 import pytest
 import zmq
 from serving import Raw
@@ -13,7 +14,8 @@ from test_messages import BAD_FRAMES, HOSTILE
 
 from protocol import messages as m
 from protocol.client import Client, new_job_id
-from protocol.codec import encode, pack
+from protocol.codec import encode, pack, unpack_as
+from protocol.jobs import Clip, EditJob, Event
 
 
 def alive(raw: Raw) -> bool:
@@ -94,6 +96,7 @@ def test_chunks_with_false_claims(raw, shot):
     raw.ask(m.Submit(job=job), pack(made.edit()))
     assert chunk(0, good + 1, piece).code == "bad_crc"
     assert chunk(10, good, piece).code == "wrong_offset"
+    assert chunk(-10, good, piece).code == "bad_message"
     assert chunk(0, good).code == "bad_message"
     assert chunk(0, good, piece, piece).code == "bad_message"
     assert chunk(0, 0, b"").code == "bad_message"
@@ -110,6 +113,25 @@ def test_chunks_with_false_claims(raw, shot):
     rest = piece[100:]
     assert chunk(100, zlib.crc32(rest), rest).complete
     assert raw.ask(m.Cancel(job=job)) == m.Ok()
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 3), (32, 24, 3), (400, 400, 3)])
+def test_a_job_that_lies_about_a_shape_harms_only_itself(raw, shot, shape):
+    made, honest, liar = shot(1), new_job_id(), new_job_id()
+    ref, piece = made.clip.frames[0], made.frames[0].tobytes()
+    false = msgspec.structs.replace(ref, shape=shape)
+    raw.ask(m.Submit(job=liar), pack(EditJob(clip=Clip(frames=(false,)), prompt=("lie",))))
+    assert raw.ask(m.Submit(job=honest), pack(made.edit())).state == "uploading"
+    for offset in range(0, len(piece), 54):  # the shortest of the shapes has 54 bytes
+        some = piece[offset : offset + 54]
+        ack = raw.ask(m.Chunk(digest=ref.digest, offset=offset, crc=zlib.crc32(some)), some)
+        assert ack.complete == (offset + len(some) == len(piece))
+    raw.ask(m.ListJobs())
+    raw.ask(m.Attach(job=liar))
+    events = [unpack_as(raw.receive().buffers[0], Event) for _ in range(2)]
+    assert events[-1].state == "failed"
+    assert events[-1].problem.code == "bad_object"
+    assert raw.ask(m.Submit(job=honest), pack(made.edit())).state != "uploading"
 
 
 def test_requests_beyond_the_limits(raw):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import msgspec
 import pytest
-from serving import Backend, Diary
+from serve_and_die import SPOTS
+from serving import ROOT, Backend, Diary
 
 from backend.journal import Journal
 from protocol.client import Client, ConnectionChanged, JobEvent, Uploading, new_job_id
@@ -95,6 +98,30 @@ def test_the_server_is_killed_in_the_middle_of_an_upload(backend, shot, connect)
     gap_free(diary, job)
     counts = [event.sent for event in diary.events if isinstance(event, Uploading)]
     assert min(counts[1:]) > 0  # what had arrived was not sent again
+
+
+@pytest.mark.slow
+def test_a_kill_at_each_write_of_an_upload_leaves_one_that_ends(backend, shot, connect):
+    one = backend("ok")
+    diary = connect(one.connection)
+    one.stop()
+    jobs = {spot: new_job_id() for spot in SPOTS}
+    for spot, job in jobs.items():
+        made = shot(2, 400, 300)
+        diary.client.submit(job, made.edit(), made.source)
+        options = ("--mock", "ok", "--data", str(one.data), "--listen", f"127.0.0.1:{one.port}")
+        command = (sys.executable, str(ROOT / "tests/protocol/serve_and_die.py"), spot, *options)
+        died = subprocess.run(
+            command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60, check=False
+        )
+        assert died.returncode == -signal.SIGKILL
+    one.start()
+    for job in jobs.values():
+        ended = [event for event in diary.history(job) if event.state == "done"]
+        result = (ended or [diary.until_state(job, "done")])[0].result
+        assert len(result.layer) == 2
+        gap_free(diary, job)
+    assert not list(one.data.glob("objects/*/*.part"))
 
 
 @pytest.mark.slow

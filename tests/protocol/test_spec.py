@@ -19,7 +19,10 @@ SPEC = (ROOT / "protocol" / "SPEC.md").read_text(encoding="utf-8")
 SOURCES = [
     *(ROOT / "protocol").glob("*.py"),
     *(ROOT / "backend" / "executors").glob("local.py"),
-    *(ROOT / "backend" / f"{name}.py" for name in ("server", "scheduler", "store", "worker")),
+    *(
+        ROOT / "backend" / f"{name}.py"
+        for name in ("server", "scheduler", "store", "parts", "disk", "worker")
+    ),
 ]
 
 

@@ -253,6 +253,19 @@ def test_a_job_that_is_too_large_is_refused_before_anything_is_sent():
     assert why.value.problem.code == "job_too_large"
 
 
+def test_a_repeated_frame_counts_each_time_because_it_is_decoded_each_time():
+    with pytest.raises(JobError, match=r"28\.1 GiB") as why:
+        check(with_frames(*[frame(0, 4096, 4096)] * 600))
+    assert why.value.problem.code == "job_too_large"
+
+
+def test_one_image_has_one_size():
+    lying = replace(mask(0), mask=replace(mask(0).mask, digest=frame(0).digest))
+    with pytest.raises(JobError, match="two sizes") as why:
+        check(replace(EDIT, masks=Masks(mode="key", keys=(lying,))))
+    assert why.value.problem.code == "bad_object"
+
+
 def test_a_backend_can_set_other_limits():
     with pytest.raises(JobError) as why:
         check(EDIT, Limits(frames=2))

@@ -1,0 +1,95 @@
+"""Writing to disk for good: what a failure means, and syncing many files at once."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from protocol.jobs import JobError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
+_BUSY = {errno.EMFILE, errno.ENFILE}
+_SYNC_THREADS = 8
+
+
+def disk_problem(why: OSError, folder: Path) -> JobError:
+    """Turn a failed write into a JobError: a full disk, or the system's own reason."""
+    if why.errno in _FULL:
+        return JobError(
+            "disk_full",
+            f"The backend's disk is full: there is no space left for {folder}.",
+            "Free some space there, or start the backend with another --data folder.",
+            retryable=True,
+        )
+    if why.errno in _BUSY:
+        return JobError(
+            "backend_busy",
+            "The backend has too many files and connections open.",
+            "It is tried again by itself. If this lasts, raise the limit with ulimit -n.",
+            retryable=True,
+        )
+    return JobError(
+        "disk_error",
+        f"The backend cannot write to {folder}: {why.strerror or why}.",
+        "Check the folder's permissions and the disk.",
+        retryable=True,
+    )
+
+
+def together(action: Callable[[Path], None], paths: dict[str, Path]) -> dict[str, OSError]:
+    """Do something to several files at once, so that the disk syncs once for all; the failures.
+
+    Each path is handled once, even if several keys share it.
+    """
+    distinct = list(dict.fromkeys(paths.values()))
+    failures: dict[Path, OSError] = {}
+
+    def attempt(path: Path) -> None:
+        try:
+            action(path)
+        except OSError as why:
+            failures[path] = why
+
+    if len(distinct) < 2:
+        for path in distinct:
+            attempt(path)
+    else:
+        with ThreadPoolExecutor(min(_SYNC_THREADS, len(distinct))) as pool:
+            list(pool.map(attempt, distinct))
+    return {key: failures[path] for key, path in paths.items() if path in failures}
+
+
+def sync(path: Path) -> None:
+    """Make the content of a file durable."""
+    handle = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_or_delete(path: Path) -> None:
+    """Sync a file, and delete it if that fails.
+
+    After a failed fsync the system may have dropped the data, although a second one succeeds.
+    """
+    try:
+        sync(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,209 @@
+"""Whatever instruction of an upload a kill or a failure hits, the upload ends or starts again."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import traceback
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backend.store import Store
+from protocol.jobs import JobError, ObjectRef, reference
+
+IMAGES = [
+    np.random.default_rng(seed).integers(0, 256, (20, 30, 3), dtype=np.uint8) for seed in range(2)
+]
+REFS = [reference(image) for image in IMAGES]
+STEP = 1000  # bytes of a chunk
+
+
+class Steps:
+    """Counts the steps that change the disk, and calls `at` before and after each."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, at: Callable[[int, str], None]) -> None:
+        self.count = 0
+        self._at = at
+        self._files: dict[str, object] = {}
+        for owner, name in ((os, "fsync"), (Path, "replace"), (Path, "unlink"), (Path, "mkdir")):
+            patch.setattr(owner, name, self._wrapped(getattr(owner, name), name))
+        ordinary = Path.open
+
+        def opened(path: Path, mode: str = "r", *rest: object, **named: object) -> object:
+            file = ordinary(path, mode, *rest, **named)
+            return _Half(file, self) if mode == "ab" else file
+
+        patch.setattr(Path, "open", opened)
+
+    def around(self, name: str, action: Callable[[], object]) -> object:
+        self.count += 1
+        self._at(self.count, name)
+        done = action()
+        self.count += 1
+        self._at(self.count, f"after {name}")
+        return done
+
+    def _wrapped(self, ordinary: Callable[..., object], name: str) -> Callable[..., object]:
+        def step(*arguments: object, **named: object) -> object:
+            return self.around(name, lambda: ordinary(*arguments, **named))
+
+        return step
+
+
+class _Half:
+    """A file that writes a chunk in two halves."""
+
+    def __init__(self, file, steps: Steps) -> None:
+        self._file, self._steps = file, steps
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._file.close()
+
+    def write(self, data):
+        middle = len(data) // 2
+        for half in (data[:middle], data[middle:]):
+            self._steps.around(
+                "write", lambda half=half: (self._file.write(half), self._file.flush())
+            )
+
+
+def upload(store: Store) -> None:
+    """What a client and the server do: send what is missing, finish everything together."""
+    for ref, image in zip(REFS, IMAGES, strict=True):
+        data = image.tobytes()
+        held = store.held(ref)
+        while held < ref.nbytes:
+            piece = data[held : held + STEP]
+            held = store.write(ref, held, zlib.crc32(piece), piece, finish=False)
+    full = [(ref,) for ref in REFS if not store.has(ref)]
+    for outcome in store.finish(full).values():
+        if isinstance(outcome, JobError):
+            raise outcome
+
+
+def steps_of_an_upload(folder: Path) -> list[str]:
+    names: list[str] = []
+    folder.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        Steps(patch, lambda _, name: names.append(name))
+        upload(Store(folder))
+    return names
+
+
+def killed_at(folder: Path, number: int) -> None:
+    """Upload in a child process that kills itself at a step."""
+    child = os.fork()
+    if child == 0:  # pragma: no cover
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                Steps(patch, lambda at, _: at == number and os.kill(os.getpid(), signal.SIGKILL))
+                upload(Store(folder))
+        except BaseException:
+            traceback.print_exc()
+        os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status), f"step {number} was not reached"
+
+
+def check_complete(store: Store) -> None:
+    for ref, image in zip(REFS, IMAGES, strict=True):
+        assert np.array_equal(store.load(ref), image)
+    assert not list(store.folder.glob("*/*.part"))
+
+
+@pytest.fixture(autouse=True)
+def one_sync_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps come in the same order every time."""
+    monkeypatch.setattr("backend.disk._SYNC_THREADS", 1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_kill_at_every_step_leaves_an_upload_that_ends(tmp_path):
+    names = steps_of_an_upload(tmp_path / "whole")
+    assert {"write", "fsync", "replace"} <= set(names)
+    for number in range(1, len(names) + 1):
+        folder = tmp_path / str(number)
+        killed_at(folder, number)
+        store = Store(folder)
+        upload(store)
+        check_complete(store)
+
+
+def test_a_failure_at_every_step_leaves_an_upload_that_ends(tmp_path):
+    for number, name in enumerate(steps_of_an_upload(tmp_path / "whole"), 1):
+        if name in ("mkdir", "unlink") or name.startswith("after"):
+            continue
+        folder = tmp_path / str(number)
+
+        def fail(at: int, _name: str, number: int = number) -> None:
+            if at == number:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        with pytest.MonkeyPatch.context() as patch:
+            Steps(patch, fail)
+            with pytest.raises(JobError) as why:
+                upload(Store(folder))
+        assert why.value.problem.code == "disk_full"
+        assert why.value.problem.retryable
+        store = Store(folder)
+        upload(store)
+        check_complete(store)
+
+
+def full_part(store: Store, ref: ObjectRef, data: bytes) -> None:
+    part = store.path(ref.digest).with_suffix(".part")
+    part.parent.mkdir(exist_ok=True)
+    part.write_bytes(data)
+
+
+def test_a_full_part_is_finished_by_whoever_asks(tmp_path):
+    store = Store(tmp_path)
+    full_part(store, REFS[0], IMAGES[0].tobytes())
+    assert store.held(REFS[0]) == REFS[0].nbytes
+    assert store.has(REFS[0])
+    full_part(store, REFS[1], IMAGES[1].tobytes())
+    piece = IMAGES[1].tobytes()[:STEP]
+    assert store.write(REFS[1], 0, zlib.crc32(piece), piece) == REFS[1].nbytes
+    assert store.has(REFS[1])
+
+
+@pytest.mark.parametrize("extra", [b"", b"x"])
+def test_a_full_part_with_wrong_content_is_dropped(tmp_path, extra):
+    store = Store(tmp_path)
+    full_part(store, REFS[0], bytes(REFS[0].nbytes) + extra)
+    assert store.held(REFS[0]) == 0
+    upload(store)
+    check_complete(store)
+
+
+def test_parts_are_synced_and_named_in_one_go(tmp_path, monkeypatch):
+    order: list[str] = []
+    Steps(monkeypatch, lambda _, name: order.append(name))
+    upload(Store(tmp_path))
+    last = [name for name in order if name in ("fsync", "replace")]
+    assert last == ["fsync"] * 2 + ["replace"] * 2 + ["fsync"] * 2
+
+
+def test_the_object_decides_which_of_two_shapes_is_right(tmp_path):
+    right = REFS[0]
+    for wrong in ((5, 6, 3), (30, 20, 3), (60, 30, 3)):  # shorter, as long, longer
+        store = Store(tmp_path / str(wrong))
+        other = ObjectRef(digest=right.digest, dtype="uint8", shape=wrong)
+        refs = sorted((right, other), key=lambda ref: -ref.nbytes)
+        data, held = IMAGES[0].tobytes(), 0
+        while held < right.nbytes:
+            piece = data[held : held + 90]
+            held = store.write(refs[0], held, zlib.crc32(piece), piece, finish=False)
+            if store.is_full(refs):
+                outcome = store.finish([refs])[right.digest]
+                assert outcome == (right if held == right.nbytes else None)
+        assert np.array_equal(store.load(right), IMAGES[0])
