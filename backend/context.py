@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.data_folder import MODELS
 from backend.executors.base import AnyReport, Note, Previewed, Step
 from backend.progress import Cancelled
 from backend.store import Store
@@ -26,7 +27,8 @@ class Context:
     """What a running job has access to: the store, its device, and reports. It is a Reporter.
 
     device: the torch device to compute on. data: the backend's folder. model: the backend's default
-    CLIP model. first_frame: where the current shot starts in the clip, for notes to the artist.
+    CLIP model. models: the folder in which jobs name models. first_frame: where the current shot
+    starts in the clip, for notes to the artist.
     """
 
     def __init__(
@@ -37,10 +39,12 @@ class Context:
         send: Callable[[AnyReport], None],
         cancelled: Callable[[], bool] = lambda: False,
         model: ClipModel = ClipModel(),  # noqa: B008  (frozen)
+        models: Path | None = None,
     ) -> None:
         self.job = job
         self.data = data
         self.model = model
+        self.models = models or data / MODELS
         self.first_frame = 0
         self._device = device
         self._send = send

@@ -10,14 +10,16 @@ import sys
 import threading
 from pathlib import Path
 
+import msgspec
+
 from backend.cli.program import program_name
-from backend.data_folder import prepare
+from backend.data_folder import MODELS, prepare
 from backend.disk import disk_problem
 from backend.executors.local import LocalExecutor
 from backend.logs import log_server
 from backend.server import Server
 from protocol.jobs import JobError, Problem
-from protocol.keys import Connection, keypair, write_connection_file
+from protocol.keys import Connection, keypair, local_proof, write_connection_file
 from protocol.limits import GIB
 from protocol.local import connection_file, data_folder
 from protocol.models import parse_clip_model
@@ -69,6 +71,13 @@ def parser() -> argparse.ArgumentParser:
         "such as ViT-B-32:openai, or ViT-B-32:/path/to/weights (default: %(default)s)",
     )
     add(
+        "--models",
+        type=_folder,
+        metavar="DIR",
+        help="folder with the checkpoints and segmentation models that jobs may name; read, never "
+        "written (default: models in the data folder)",
+    )
+    add(
         "--cache-gib",
         type=float,
         default=50.0,
@@ -96,6 +105,13 @@ def parser() -> argparse.ArgumentParser:
         help="for tests: run no model; make tinted layers, or fail in one of the known ways",
     )
     return result
+
+
+def _folder(text: str) -> Path:
+    folder = Path(text).expanduser().resolve()
+    if not folder.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {folder}")
+    return folder
 
 
 def _minutes(text: str) -> float:
@@ -146,6 +162,7 @@ def serve(options: argparse.Namespace) -> Problem | None:
         log_server(data / "logs" / "server.log")
         server_keys = keypair(data / "keys" / "server.json")
         client_keys = keypair(data / "keys" / "local-client.json")
+        proof = local_proof(data)
         server = Server(
             listen_address(options.listen),
             data,
@@ -153,6 +170,8 @@ def serve(options: argparse.Namespace) -> Problem | None:
             {client_keys.public: "local"},
             _executor(options, data),
             model=options.model,
+            models=options.models or data / MODELS,
+            proof=proof,
             cache_bytes=int(options.cache_gib * GIB),
             on_ready=lambda device: ready(device),
         )
@@ -210,12 +229,17 @@ def _stop_at_end_of_input(server: Server) -> None:
 
 
 def _executor(options: argparse.Namespace, data: Path) -> LocalExecutor:
-    patience = options.restart_stuck * 60
+    patience, models = options.restart_stuck * 60, options.models
     if options.mock:
         runner = f"backend.executors.mock:{options.mock}"
-        return LocalExecutor(data, ("none",), runner, restart_after=patience)
+        return LocalExecutor(data, ("none",), runner, models=models, restart_after=patience)
     model = parse_clip_model(options.model)
-    return LocalExecutor(data, (options.device,), model=model, restart_after=patience)
+    if model.checkpoint and Path(model.checkpoint).expanduser().exists():
+        place = Path(model.checkpoint).expanduser().absolute()  # otherwise in the models folder
+        model = msgspec.structs.replace(model, checkpoint=str(place))
+    return LocalExecutor(
+        data, (options.device,), model=model, models=models, restart_after=patience
+    )
 
 
 if __name__ == "__main__":

@@ -20,9 +20,11 @@ from typing import NamedTuple
 import msgspec
 import zmq
 
+from backend.data_folder import MODELS
 from backend.endpoint import Endpoint, Unreachable
 from backend.executors.base import AnyReport, Executor, Ready
 from backend.journal import Journal
+from backend.redact import Redactor
 from backend.scheduler import Scheduler
 from backend.store import Store
 from protocol import messages as m
@@ -30,6 +32,7 @@ from protocol.codec import BadMessage, Bytes, Packet, decode, encode, pack, unpa
 from protocol.jobs import JobError, ObjectRef, Problem
 from protocol.keys import KeyPair
 from protocol.limits import GIB, LIMITS, MAX_DIGESTS, PROTOCOL
+from protocol.places import check_names_only
 from protocol.upgrade import job_from
 from protocol.wake import Waker
 
@@ -43,10 +46,14 @@ _log = logging.getLogger(__name__)
 
 
 class Peer(msgspec.Struct):
-    """One socket of a client. key: its public key. follows: job -> seq of the newest event sent."""
+    """One socket of a client. key: its public key. follows: job -> seq of the newest event sent.
+
+    same_user: whether it runs as the backend's user on the backend's machine.
+    """
 
     key: str
     seen: float
+    same_user: bool
     follows: dict[str, int] = {}
 
 
@@ -63,7 +70,8 @@ class Server:
     """Serves the jobs in a data folder until `stop` is called. Make it and run it in one thread.
 
     allowed: public client keys (Z85) and their names. address: ``tcp://127.0.0.1:5599``; port 0
-    picks a free one. Raises JobError ``address_in_use``, ``data_in_use``.
+    picks a free one. models: folder in which jobs name models. proof: secret of clients that run as
+    the same user on this machine. Raises JobError ``address_in_use``, ``data_in_use``.
     """
 
     def __init__(
@@ -75,11 +83,15 @@ class Server:
         executor: Executor,
         *,
         model: str = "",
+        models: Path | None = None,
+        proof: str = "",
         cache_bytes: int = 50 * GIB,
         on_ready: Callable[[str], None] = lambda device: None,
     ) -> None:
         self.epoch = secrets.token_hex(8)
-        self._model = model
+        self._redactor = Redactor(data, models or data / MODELS)
+        self._model = self._redactor.text(model)
+        self._proof = proof
         self._on_ready = on_ready
         self._executor = executor
         self._reports: SimpleQueue[tuple[str, AnyReport]] = SimpleQueue()
@@ -147,15 +159,18 @@ class Server:
             re = packet.id
             answer, buffers = self._answer(route, user, packet)
         except BadMessage as why:
-            answer, buffers = m.error(why.problem), ()
+            answer, buffers = self._error(why.problem), ()
             re = re or why.re
         except JobError as why:
-            answer, buffers = m.error(why.problem), ()
+            answer, buffers = self._error(why.problem), ()
         except Exception as why:  # one bad request must not end everybody's jobs
             _log.exception("a request failed")
-            answer, buffers = m.error(_server_error(why)), ()
+            answer, buffers = self._error(_server_error(why)), ()
         if answer is not None:
             self._send(route, answer, re=re, buffers=buffers)
+
+    def _error(self, problem: Problem) -> m.Error:
+        return m.error(self._redactor.problem(problem))
 
     def _answer(
         self, route: bytes, user: str, packet: Packet
@@ -205,7 +220,10 @@ class Server:
         problem = m.version_problem(hello.protocols, PROTOCOL)
         if problem is not None:
             return m.error(problem)
-        self._peers[route] = Peer(key=user, seen=time.monotonic())
+        same_user = bool(self._proof) and secrets.compare_digest(
+            hello.proof.encode(), self._proof.encode()
+        )
+        self._peers[route] = Peer(key=user, seen=time.monotonic(), same_user=same_user)
         _log.info("%s connected for %s", repr(hello.client[:80]), hello.channel)
         return m.Welcome(
             protocol=PROTOCOL,
@@ -234,6 +252,8 @@ class Server:
             spec = job_from(unpack(buffers[0]))
         except msgspec.ValidationError as why:
             raise BadMessage("bad_message", f"A job has the wrong form: {why}.") from why
+        if not peer.same_user:
+            check_names_only(spec)
         job, new = self._scheduler.submit(message.job, peer.key, spec)
         return m.Accepted(job=job.id, new=new, state=job.state, seq=job.seq)
 
@@ -337,7 +357,8 @@ class Server:
     def _write_reports(self) -> None:
         with contextlib.suppress(Empty):
             while True:
-                self._unwritten.append(self._reports.get_nowait())
+                slot, report = self._reports.get_nowait()
+                self._unwritten.append((slot, self._redactor.report(report)))
         while self._unwritten:
             slot, report = self._unwritten[0]
             self._scheduler.report(slot, report)

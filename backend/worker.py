@@ -54,6 +54,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     device: ``auto``, ``cpu``, ``cuda:0``, or ``none`` for a runner without torch.
     runner: ``module:function`` of (spec, ctx) -> Result. model: for jobs that do not name one.
+    models: folder in which jobs name models; empty: in the data folder.
     server: id of the process that the worker must not outlive.
     """
 
@@ -62,6 +63,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     log: str
     runner: str = "backend.methods.dispatch:run_job"
     model: ClipModel = ClipModel()
+    models: str = ""
     server: int = 0
 
 
@@ -172,6 +174,7 @@ class Worker:
             self._send,
             lambda: job in self._to_cancel,
             options.model,
+            Path(options.models) if options.models else None,
         )
         try:
             return Finished(job=job, result=runner(spec, context))

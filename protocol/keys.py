@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import stat
 import sys
 import uuid
@@ -25,12 +27,18 @@ class KeyPair(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client needs to reach a backend. Keys are Z85; address is ``tcp://host:port``."""
+    """What a client needs to reach a backend. Keys are Z85; address is ``tcp://host:port``.
+
+    proof: shows that the client can read the backend's data folder, so it runs as the same user on
+    the same machine. It is in a file beside the connection file, not in it, and stays there when
+    the connection file is copied to another machine.
+    """
 
     address: str
     server_key: str
     client_public: str
     client_secret: str
+    proof: str = ""
 
 
 def new_keypair() -> KeyPair:
@@ -108,14 +116,27 @@ def keypair(path: Path) -> KeyPair:
     return _read(path, "key file", KeyPair)
 
 
+def _proof_file(data: Path) -> Path:
+    return data / "keys" / "same-user"
+
+
+def local_proof(data: Path) -> str:
+    """The secret of a data folder that only its own user can know; made if it is missing."""
+    path = _proof_file(data)
+    if not path.exists():
+        write_private(path, secrets.token_hex(32).encode())
+    return read_private(path, "key file").decode("ascii", "replace")
+
+
 def write_connection_file(path: Path, connection: Connection) -> None:
-    """Write the file that tells clients on this machine how to reach the backend (0600)."""
-    write_private(path, msgspec.json.encode(connection))
+    """Write the file that tells clients how to reach the backend (0600), without the proof."""
+    write_private(path, msgspec.json.encode(msgspec.structs.replace(connection, proof="")))
 
 
 def read_connection_file(path: Path) -> Connection:
     """Read ``<data>/connection.json``. Raises JobError that says what is wrong with it."""
-    connection = _read(Path(path), "connection file", Connection)
+    path = Path(path)
+    connection = _read(path, "connection file", Connection)
     keys = (connection.server_key, connection.client_public, connection.client_secret)
     if not connection.address.startswith("tcp://") or any(len(key) != 40 for key in keys):
         raise JobError(
@@ -123,4 +144,7 @@ def read_connection_file(path: Path) -> Connection:
             f"The connection file {path} does not hold a tcp:// address and three keys.",
             "Delete it and start the backend again.",
         )
-    return connection
+    proof = ""
+    with contextlib.suppress(JobError):  # a copy on another machine has none beside it
+        proof = read_private(_proof_file(path.parent), "key file").decode("ascii", "replace")
+    return msgspec.structs.replace(connection, proof=proof)

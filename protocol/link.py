@@ -96,7 +96,12 @@ class Link:
             one.curve_secretkey = self._connection.client_secret.encode()
             self._monitors[channel] = one.get_monitor_socket(_EVENTS)
             one.connect(self._connection.address)
-            hello = Hello(protocols=(PROTOCOL,), client=self._name, channel=channel)
+            hello = Hello(
+                protocols=(PROTOCOL,),
+                client=self._name,
+                channel=channel,
+                proof=self._connection.proof,
+            )
             self._hellos[self._send(channel, hello)] = channel
 
     def close(self) -> None:

@@ -17,12 +17,16 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="t"):
 
 
 class Hello(Message, frozen=True, kw_only=True, tag="hello"):
-    """The client's first message on each socket: the major versions it speaks, and its name."""
+    """The client's first message on each socket: the major versions it speaks, and its name.
+
+    proof: of a client that runs as the backend's user on its machine, see protocol.keys.
+    """
 
     protocols: tuple[int, ...]
     client: str = ""
     channel: Channel = "control"
     features: tuple[str, ...] = ()
+    proof: str = ""
 
 
 class Welcome(Message, frozen=True, kw_only=True, tag="welcome"):

@@ -8,7 +8,7 @@ from pathlib import Path
 from backend import media
 from backend.cli.arrays import JobArrays
 from backend.cli.mask_options import behind_of, masks_of
-from backend.cli.options import add_clip_options
+from backend.cli.options import add_clip_options, checkpoint_of
 from backend.cli.painter_options import (
     DEFAULT_PAINTER,
     add_painter_options,
@@ -69,7 +69,10 @@ def _add_edit(p: argparse.ArgumentParser, painter: str) -> None:
         "--pretrained", default="", metavar="TAG", help="open_clip's tag of the weights"
     )
     model.add_argument(
-        "--checkpoint", default="", metavar="FILE", help="weights on the backend's machine"
+        "--checkpoint",
+        default="",
+        metavar="FILE",
+        help="weights: a file, or the name of one in the backend's models folder",
     )
 
 
@@ -99,7 +102,9 @@ def run(args: argparse.Namespace) -> Result:
         layer=args.layer,
         preset=args.preset,
         seed=args.seed,
-        model=ClipModel(name=args.model, pretrained=args.pretrained, checkpoint=args.checkpoint),
+        model=ClipModel(
+            name=args.model, pretrained=args.pretrained, checkpoint=checkpoint_of(args)
+        ),
     )
     check(spec)
     title = f"{args.prompt[0]}  -  {args.layer}, {args.preset}, seed {args.seed}"

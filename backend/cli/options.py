@@ -58,6 +58,16 @@ def add_clip_options(
     )
 
 
+def checkpoint_of(args: argparse.Namespace) -> str:
+    """The checkpoint of --checkpoint: a full path if it is here and the backend is started here.
+
+    Otherwise it is the name of a file in the backend's models folder.
+    """
+    path = Path(args.checkpoint).expanduser()
+    here = bool(args.checkpoint) and not args.connection and path.exists()
+    return str(path.absolute()) if here else args.checkpoint
+
+
 def backend_of(args: argparse.Namespace) -> AbstractContextManager[Client]:
     """A client of the backend named by --connection, or of one started for this program."""
     if args.connection:

@@ -18,8 +18,6 @@ import json
 import os
 import pickle
 import socket
-import warnings
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +37,7 @@ from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from backend.clip import torchscript
 from backend.clip.model import TextImageModel
 from protocol.jobs import ClipModel, JobError
 
@@ -268,15 +267,11 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             loaded: Any = load_file(path)
-        elif _is_torchscript(path):
-            with warnings.catch_warnings():
-                # TorchScript is deprecated, but OpenAI's files use it.
-                warnings.simplefilter("ignore")
-                archive: Any = torch.jit
-                loaded = archive.load(str(path), map_location="cpu").state_dict()
+        elif torchscript.is_torchscript(path):
+            loaded = torchscript.read_tensors(path)
         else:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    except (pickle.UnpicklingError, torchscript.Refused) as error:
         raise JobError(
             "weights_broken",
             f"The checkpoint {path} is damaged, or contains more than weights.",
@@ -291,9 +286,8 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         ) from error
     if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
         loaded = loaded["state_dict"]
-    weights = {
-        str(k).removeprefix("module."): v for k, v in dict(loaded).items() if isinstance(v, Tensor)
-    }
+    entries = loaded.items() if isinstance(loaded, dict) else ()
+    weights = {str(k).removeprefix("module."): v for k, v in entries if isinstance(v, Tensor)}
     if not weights:
         raise JobError(
             "weights_broken",
@@ -301,13 +295,6 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
             f"Choose another. {DEMO_HINT}",
         )
     return weights
-
-
-def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any("/code/" in name for name in archive.namelist())
 
 
 def _build(

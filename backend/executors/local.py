@@ -15,8 +15,8 @@ class LocalExecutor:
     """An Executor with one slot for each device.
 
     devices: as for ``--device``. runner: ``module:function`` that runs a job. model: the default
-    text-image model. restart_after: seconds without a sign of life, or of progress, after which a
-    worker is killed and restarted; 0: never.
+    text-image model. models: folder in which jobs name models. restart_after: seconds without a
+    sign of life, or of progress, after which a worker is killed and restarted; 0: never.
     """
 
     def __init__(
@@ -26,6 +26,7 @@ class LocalExecutor:
         runner: str = "backend.methods.dispatch:run_job",
         model: ClipModel = ClipModel(),  # noqa: B008  (frozen)
         *,
+        models: Path | None = None,
         restart_after: float = 0.0,
     ) -> None:
         self._slots = {
@@ -37,6 +38,7 @@ class LocalExecutor:
                     log=str(data / "logs" / f"worker-{index}.log"),
                     runner=runner,
                     model=model,
+                    models=str(models or ""),
                     server=os.getpid(),
                 ),
                 restart_after,

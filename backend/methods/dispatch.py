@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -31,7 +32,8 @@ METHODS: dict[type[ClipJob], str] = {
 
 def run_job(spec: JobSpec, ctx: Context) -> Result:
     """Carry out a job with the method of its kind. Raises JobError, Cancelled."""
-    result: Result = import_module(METHODS[type(spec)]).run(with_defaults(spec, ctx.model), ctx)
+    complete = with_places(with_defaults(spec, ctx.model), ctx.models)
+    result: Result = import_module(METHODS[type(spec)]).run(complete, ctx)
     return result
 
 
@@ -48,6 +50,22 @@ def with_defaults(spec: Job, model: ClipModel) -> Job:
             spec = replace(spec, masks=replace(spec.masks, texts=spec.object_texts))
     behind = tuple(_with_model(masks, model) for masks in spec.behind)
     return replace(spec, masks=_with_model(spec.masks, model), behind=behind)
+
+
+def with_places(spec: Job, models: Path) -> Job:
+    """The job with full paths of the models that it names. models: where names are looked up."""
+
+    def place(text: str) -> str:
+        return str(models / Path(text).expanduser()) if text else ""
+
+    def placed(masks: Masks) -> Masks:
+        model = replace(masks.model, checkpoint=place(masks.model.checkpoint))
+        return replace(masks, model=model, weights=place(masks.weights))
+
+    if isinstance(spec, EditJob):
+        model = replace(spec.model, checkpoint=place(spec.model.checkpoint))
+        spec = replace(spec, model=model)
+    return replace(spec, masks=placed(spec.masks), behind=tuple(map(placed, spec.behind)))
 
 
 def _with_model(masks: Masks, model: ClipModel) -> Masks:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,10 +15,10 @@ from backend.context import Context
 from backend.device import MEMORY_STEP, find_device, memory_of
 from backend.executors.base import Note, Previewed, Step
 from backend.methods import dispatch
-from backend.methods.dispatch import with_defaults
+from backend.methods.dispatch import with_defaults, with_places
 from backend.progress import Cancelled
 from backend.worker import problem_of
-from protocol.jobs import AtlasJob, Clip, ClipModel, EditJob, JobError, Result
+from protocol.jobs import AtlasJob, BoxKey, Clip, ClipModel, EditJob, JobError, Masks, Result
 
 
 @pytest.fixture
@@ -84,6 +85,24 @@ def test_jobs_that_name_no_model_get_the_backends():
     for name, expected in (("", chosen), ("demo", ClipModel(name="demo"))):
         spec = _edit(ClipModel(name=name))
         assert with_defaults(spec, chosen).model == expected
+
+
+def test_models_are_looked_up_in_their_folder(tmp_path):
+    box = BoxKey(frame=0, x0=0, y0=0, x1=1, y1=1)
+    named = ClipModel(name="ViT-B-32", checkpoint="a.pt")
+    spec = EditJob(
+        clip=Clip(frames=()),
+        prompt=("x",),
+        model=named,
+        masks=Masks(mode="segment", boxes=(box,), weights="sub/b"),
+        behind=(Masks(mode="text", texts=("y",), model=ClipModel(checkpoint="/c.pt")),),
+    )
+    placed = with_places(spec, tmp_path)
+    assert placed.model.checkpoint == str(tmp_path / "a.pt")
+    assert placed.masks.weights == str(tmp_path / "sub" / "b")
+    assert placed.behind[0].model.checkpoint == str(Path("/c.pt"))
+    assert placed.masks.model.checkpoint == placed.behind[0].weights == ""
+    assert with_places(_edit(ClipModel()), tmp_path) == _edit(ClipModel())
 
 
 def _edit(model: ClipModel) -> EditJob:

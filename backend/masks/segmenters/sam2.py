@@ -87,8 +87,13 @@ def load(path: Path, device: torch.device) -> Sam2:
     except ImportError as why:
         raise missing("transformers") from why
     try:
-        model = Sam2VideoModel.from_pretrained(path, local_files_only=True)
-        processor = Sam2VideoProcessor.from_pretrained(path, local_files_only=True)
+        # No pickles, and no code from the folder.
+        model = Sam2VideoModel.from_pretrained(
+            path, local_files_only=True, use_safetensors=True, trust_remote_code=False
+        )
+        processor = Sam2VideoProcessor.from_pretrained(
+            path, local_files_only=True, trust_remote_code=False
+        )
     except JobError:
         raise
     except Exception as why:  # a damaged folder may raise anything
