@@ -27,6 +27,7 @@ from .messages import (
     Welcome,
     version_problem,
 )
+from .probe import Probe
 
 CHANNELS: tuple[Channel, Channel] = ("control", "bulk")
 PING_EVERY = 2.0  # seconds, on both sockets
@@ -34,7 +35,10 @@ SILENCE = 8.0  # seconds without any message until the backend counts as lost
 CONNECT = 10.0  # seconds for connecting and the welcome
 ANSWER = 20.0  # seconds for the answer to a request
 FIRST_DELAY, LAST_DELAY = 0.1, 2.0  # seconds between attempts
-KEY_TRIES = 3  # failed handshakes in a row until the key counts as wrong
+KEY_TRIES = (
+    3  # handshakes in a row that a backend breaks off at once, until the key counts as wrong
+)
+AT_ONCE = 3.0  # seconds; a busy backend takes longer to break off a handshake
 
 _EVENTS = (
     zmq.EVENT_HANDSHAKE_FAILED_AUTH
@@ -75,14 +79,16 @@ class Link:
         self._deadline = 0.0
         self._heard: dict[Channel, float] = {}
         self._pinged = 0.0
-        self._broken_handshakes = 0
+        self._opened_at = 0.0
+        self._probe: Probe | None = None  # after a handshake that failed for an unknown reason
+        self._key_failures = 0
 
     def sockets(self) -> list[zmq.Socket[bytes]]:
         """The sockets to poll for reading."""
         return [*self._sockets.values(), *self._monitors.values()]
 
     def _open(self, now: float) -> None:
-        self._deadline = now + CONNECT
+        self._deadline, self._opened_at = now + CONNECT, now
         for channel in CHANNELS:
             one = self._context.socket(zmq.DEALER)
             self._sockets[channel] = one
@@ -111,6 +117,9 @@ class Link:
             one.close()
         for monitor in self._monitors.values():
             monitor.close()
+        if self._probe is not None:
+            self._probe.close()
+            self._probe = None
         self._sockets.clear()
         self._monitors.clear()
         self._welcomed.clear()
@@ -120,6 +129,7 @@ class Link:
     def drop(self, now: float, problem: Problem, *, refused: bool = False) -> None:
         """Give up this connection. It is tried again later, unless it was refused."""
         self.close()
+        self._key_failures = 0
         self.state = "refused" if refused else "lost"
         self.problem = problem
         self._retry_at = now + self._delay
@@ -150,7 +160,9 @@ class Link:
         if self.state == "refused":
             return
         if not self._sockets:
-            if now >= self._retry_at:
+            if self._probe is not None:
+                self._judge(now, self._probe)
+            elif now >= self._retry_at:
                 self._open(now)
             return
         if self.state != "ready":
@@ -218,7 +230,8 @@ class Link:
     def _welcome(self, now: float, channel: Channel, packet: Packet) -> None:
         message = packet.message
         if isinstance(message, Error):
-            self.drop(now, message.problem, refused=True)
+            too_old = message.code in ("backend_too_old", "client_too_old")
+            self.drop(now, message.problem, refused=too_old)
             return
         if not isinstance(message, Welcome):
             self.drop(now, self._stranger(), refused=True)
@@ -233,7 +246,7 @@ class Link:
             self.state, self.problem = "ready", None
             self.device = message.device or self.device
             self.round += 1
-            self._delay, self._broken_handshakes = FIRST_DELAY, 0
+            self._delay, self._key_failures = FIRST_DELAY, 0
             self._pinged = 0.0  # ping at once: the answer says how busy the backend is
 
     def _watch(self, now: float, channel: Channel) -> None:
@@ -247,15 +260,29 @@ class Link:
             if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
                 self.drop(now, self._not_allowed(), refused=True)
             elif event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
-                self.drop(now, self._stranger(), refused=True)
+                self.drop(now, self._stranger())
             elif event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-                self._broken_handshakes += 1
-                refused = self._broken_handshakes >= KEY_TRIES
-                self.drop(now, self._wrong_key() if refused else self._lost(), refused=refused)
+                failures, at_once = self._key_failures, now - self._opened_at < AT_ONCE
+                self.drop(now, self._closed_early())
+                if at_once:
+                    self._key_failures = failures
+                    self._probe = Probe(self._connection.address, now)
             elif event == zmq.EVENT_DISCONNECTED:
                 self.drop(now, self._lost())
             elif event == zmq.EVENT_CLOSED:
                 self.drop(now, self._lost() if self.state == "ready" else self._not_running())
+
+    def _judge(self, now: float, probe: Probe) -> None:
+        """Decide why a handshake failed: by its key only if a backend was there to refuse it."""
+        found = probe.step(now)
+        if found is None:
+            return
+        self._probe = None
+        self._key_failures = self._key_failures + 1 if found == "backend" else 0
+        if self._key_failures >= KEY_TRIES:
+            self.drop(now, self._wrong_key(), refused=True)
+        elif found == "stranger":
+            self.problem = self._stranger()
 
     # why there is no connection
 
@@ -283,6 +310,16 @@ class Link:
             retryable=True,
         )
 
+    def _closed_early(self) -> Problem:
+        return Problem(
+            code="closed_early",
+            message=f"The connection to {self._connection.address} is closed before a backend "
+            "answers.",
+            hint="An SSH tunnel, a VPN or a proxy may be there without a backend behind it, or the "
+            "backend is just starting. It is tried again until it answers.",
+            retryable=True,
+        )
+
     def _wrong_key(self) -> Problem:
         return Problem(
             code="wrong_key",
@@ -303,5 +340,6 @@ class Link:
             code="not_a_backend",
             message=f"The server at {self._connection.address} is not a Text2LIVE backend, or is "
             "too old to use encryption.",
-            hint="Check the address, or update the backend.",
+            hint="Check the address, or update the backend. It is tried again until it answers.",
+            retryable=True,
         )

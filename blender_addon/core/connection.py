@@ -21,6 +21,7 @@ _REASONS = {
     "not_running": "Backend not running",
     "no_answer": "Backend does not answer",
     "connection_lost": "Connection lost",
+    "closed_early": "No backend behind the address",
     "wrong_key": "Wrong connection file",
     "file_damaged": "Connection file damaged",
     "file_exposed": "Connection file open to others",
