@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = ("torch", "bpy", "cv2", "open_clip")
+HEAVY = ("torch", "bpy", "cv2", "av", "open_clip")
 
 LIGHT_MODULES = [
     *(f"protocol.{path.stem}" for path in sorted((ROOT / "protocol").glob("[!_]*.py"))),
@@ -153,8 +153,8 @@ def test_the_protocol_imports_itself_relatively_and_nothing_of_ours(path):
 
 
 @pytest.mark.parametrize("path", files("blender_addon"), ids=name_of)
-def test_the_addon_never_names_torch_or_the_backend(path):
-    assert not imports(path) & {"torch", "open_clip", "backend"}
+def test_the_addon_never_names_torch_pyav_or_the_backend(path):
+    assert not imports(path) & {"torch", "av", "open_clip", "backend"}
 
 
 @pytest.mark.parametrize("path", files("blender_addon/core"), ids=name_of)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backend.media import Pixels
+from backend.media import Pixels, SourceClip
 from protocol.jobs import Clip, ObjectRef, reference
 
 
@@ -18,9 +18,11 @@ class JobArrays:
         self._arrays[ref.digest] = array
         return ref
 
-    def add_clip(self, frames: Pixels, fps: float) -> Clip:
-        """Keep frames [T,H,W,3] and return the clip they make."""
-        return Clip(frames=tuple(self.add(frame) for frame in frames), fps=fps)
+    def add_clip(self, clip: SourceClip) -> Clip:
+        """Keep the frames of a clip with a rate, and return the clip of a job that they make."""
+        return Clip(
+            frames=tuple(self.add(frame) for frame in clip.frames), fps=float(clip.fps or 1)
+        )
 
     def __call__(self, digest: str) -> Pixels:
         """The array with this digest."""

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
-from backend import media
 from backend.cli.arrays import JobArrays
 from backend.cli.mask_options import behind_of, masks_of
-from backend.cli.options import add_clip_options, checkpoint_of
+from backend.cli.options import add_clip_options, checkpoint_of, one_line
 from backend.cli.painter_options import (
     DEFAULT_PAINTER,
     add_painter_options,
     chosen_painter,
     painter_settings,
 )
-from backend.cli.program import exit_status, program_name
+from backend.cli.program import Parser, exit_status, joined_values, program_name
 from backend.cli.run_job import make_layer
+from backend.cli.source import read_source
 from protocol.jobs import BOTH, LAYERS, ClipModel, EditJob, Result
 from protocol.validate import check
+
+EXAMPLES = """examples:
+  {name} FRAMES --key-mask 0=MASK.png --prompt "golden swan" --source "blue swan" --out DIR
+  {name} shot.mp4 --box 0=120,60,400,300 --prompt "rusty car" --preset draft --out DIR
+  {name} FRAMES --no-object --layer background --recipe style --prompt "watercolour" --out DIR
+"""
 
 
 def parser(painter: str = DEFAULT_PAINTER) -> argparse.ArgumentParser:
@@ -26,8 +33,10 @@ def parser(painter: str = DEFAULT_PAINTER) -> argparse.ArgumentParser:
 
     Raises JobError("unknown_painter").
     """
-    p = argparse.ArgumentParser(prog=program_name("scripts.edit"), description=__doc__)
-    p.add_argument("frames", type=Path, help="folder of images, one image, or a movie")
+    p = Parser(program_name("scripts.edit"), __doc__, EXAMPLES)
+    p.add_argument(
+        "frames", type=Path, help="folder of images, one image, a movie or an animated image"
+    )
     _add_texts(p)
     _add_edit(p, painter)
     add_clip_options(p, layers=(*LAYERS, BOTH))
@@ -78,26 +87,28 @@ def _add_edit(p: argparse.ArgumentParser, painter: str) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one edit. Returns 0 when the layer is written, 2 after an error, 130 after Ctrl-C."""
-    return exit_status(lambda: run(parser(chosen_painter(argv)).parse_args(argv)))
+    words = joined_values(sys.argv[1:] if argv is None else argv)
+    return exit_status(lambda: run(parser(chosen_painter(words)).parse_args(words)))
 
 
 def run(args: argparse.Namespace) -> Result:
     """Read the clip, run the edit, write the layer. Raises JobError."""
     arrays = JobArrays()
-    frames = media.read_frames(args.frames)
+    clip = read_source(args)
+    prompt = one_line(args.prompt)
     spec = EditJob(
-        clip=arrays.add_clip(frames, args.fps),
-        prompt=tuple(args.prompt),
-        source=tuple(args.source),
-        region=tuple(args.region),
-        avoid=tuple(args.avoid),
-        background=tuple(args.background),
-        background_source=tuple(args.background_source),
+        clip=arrays.add_clip(clip),
+        prompt=prompt,
+        source=one_line(args.source),
+        region=one_line(args.region),
+        avoid=one_line(args.avoid),
+        background=one_line(args.background),
+        background_source=one_line(args.background_source),
         painter=args.painter,
         settings=painter_settings(args, args.painter),
         after=args.after,
-        masks=masks_of(args, arrays),
-        behind=behind_of(args, arrays),
+        masks=masks_of(args, arrays, clip.numbers),
+        behind=behind_of(args, arrays, clip.numbers),
         engine=args.engine,
         layer=args.layer,
         preset=args.preset,
@@ -107,5 +118,5 @@ def run(args: argparse.Namespace) -> Result:
         ),
     )
     check(spec)
-    title = f"{args.prompt[0]}  -  {args.layer}, {args.preset}, seed {args.seed}"
-    return make_layer(args, spec, arrays, frames, title)
+    title = f"{prompt[0]}  -  {args.layer}, {args.preset}, seed {args.seed}"
+    return make_layer(args, spec, arrays, clip, title)

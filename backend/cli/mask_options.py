@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from backend import media
 from backend.cli.arrays import JobArrays
+from backend.cli.source import print_notes
+from backend.media import Pixels
 from protocol.jobs import OBJECTS, BoxKey, JobError, KeyMask, Masks, StrokeKey
 
 
@@ -44,7 +48,10 @@ def _add_object(p: argparse._ActionsContainer, number: int) -> None:
         "repeatable",
     )  # fmt: skip
     p.add_argument(
-        f"--masks{end}", type=Path, metavar="DIR", help="folder with a mask for every frame"
+        f"--masks{end}",
+        type=Path,
+        metavar="PATH",
+        help="folder or movie with a mask for every frame, or one image for all",
     )
     p.add_argument(
         f"--mask-text{end}", action="append", default=[], metavar="TEXT",
@@ -52,9 +59,13 @@ def _add_object(p: argparse._ActionsContainer, number: int) -> None:
     )  # fmt: skip
 
 
-def masks_of(args: argparse.Namespace, arrays: JobArrays) -> Masks:
-    """Where the object in front is. Raises JobError if the options contradict each other."""
-    masks = _object_masks(args, 1, arrays)
+def masks_of(args: argparse.Namespace, arrays: JobArrays, numbers: Sequence[int]) -> Masks:
+    """Where the object in front is. Prints notes on how the mask files were read.
+
+    numbers: of the clip's frames in their file names. Raises JobError if a mask cannot be used or
+    the options contradict each other.
+    """
+    masks = _object_masks(args, 1, arrays, numbers)
     if args.no_object:
         if masks is not None:
             raise _contradiction()
@@ -62,9 +73,11 @@ def masks_of(args: argparse.Namespace, arrays: JobArrays) -> Masks:
     return Masks() if masks is None else masks
 
 
-def behind_of(args: argparse.Namespace, arrays: JobArrays) -> tuple[Masks, ...]:
+def behind_of(
+    args: argparse.Namespace, arrays: JobArrays, numbers: Sequence[int]
+) -> tuple[Masks, ...]:
     """Where the objects behind it are, front to back. Raises JobError as masks_of does."""
-    each = [_object_masks(args, number, arrays) for number in range(2, len(OBJECTS) + 1)]
+    each = [_object_masks(args, number, arrays, numbers) for number in range(2, len(OBJECTS) + 1)]
     while each and each[-1] is None:
         each.pop()
     given = tuple(masks for masks in each if masks is not None)
@@ -78,7 +91,9 @@ def behind_of(args: argparse.Namespace, arrays: JobArrays) -> tuple[Masks, ...]:
     return given
 
 
-def _object_masks(args: argparse.Namespace, number: int, arrays: JobArrays) -> Masks | None:
+def _object_masks(
+    args: argparse.Namespace, number: int, arrays: JobArrays, numbers: Sequence[int]
+) -> Masks | None:
     """The masks of an object, counted from 1; None if no option describes it."""
     end = f"_{number}" if number > 1 else ""
     given = {
@@ -90,18 +105,18 @@ def _object_masks(args: argparse.Namespace, number: int, arrays: JobArrays) -> M
     if sum([on_frames, given["masks"] is not None, bool(given["mask_text"])]) > 1:
         raise _contradiction()
     if given["masks"] is not None:
-        files = dict(enumerate(media.image_files(given["masks"])))
-        return Masks(mode="all", keys=_keys(files, arrays))
+        return _masks_of_clip(given["masks"], option["masks"], arrays, numbers)
     if given["mask_text"]:
         return Masks(mode="text", texts=tuple(given["mask_text"]))
     if not on_frames:
         return None
     keys, boxes, strokes = (
-        _by_frame(given[name], option[name]) for name in ("key_mask", "box", "strokes")
+        _by_frame(given[name], option[name], len(numbers))
+        for name in ("key_mask", "box", "strokes")
     )
     return Masks(
         mode="key",
-        keys=_keys({f: Path(v) for f, v in keys}, arrays),
+        keys=_key_masks([(f, Path(v)) for f, v in keys], bool(boxes or strokes), arrays),
         boxes=tuple(_box(f, v) for f, v in boxes),
         strokes=tuple(
             StrokeKey(frame=f, mask=arrays.add(media.read_grey(Path(v))[..., None]))
@@ -119,18 +134,64 @@ def _contradiction() -> JobError:
     )
 
 
-def _keys(files: dict[int, Path], arrays: JobArrays) -> tuple[KeyMask, ...]:
-    return tuple(
-        KeyMask(frame=frame, mask=arrays.add(media.read_mask(file)[..., None]))
-        for frame, file in sorted(files.items())
+def _masks_of_clip(path: Path, option: str, arrays: JobArrays, numbers: Sequence[int]) -> Masks:
+    """The masks of --masks: one for every frame, for some by their numbers, or one for all."""
+    found = media.read_mask_source(path)
+    print_notes(found.notes)
+    count, masks = len(numbers), found.masks
+    if len(masks) == count:
+        return _all_masks(masks, arrays)
+    if len(masks) == 1:
+        print_notes([f"{path.name}: the one mask is used for all {count} frames."])
+        return _all_masks(masks * count, arrays)
+    at = {number: frame for frame, number in enumerate(numbers)}
+    if found.numbers is not None and len(masks) < count and set(found.numbers) <= set(at):
+        print_notes(
+            [
+                f"{path.name} holds masks of {len(masks)} of the {count} frames, by their numbers. "
+                "They are tracked through the others."
+            ]
+        )
+        by_frame = zip((at[number] for number in found.numbers), masks, strict=True)
+        return Masks(mode="key", keys=_keys(by_frame, arrays))
+    raise JobError(
+        "masks_incomplete",
+        f"{option} {path}: there are {len(masks)} masks, but the clip has {count} frames.",
+        "Give one mask for every frame, one for all, or masks with the numbers of their frames; or "
+        "use --key-mask for masks of a few frames.",
     )
 
 
-def _by_frame(texts: list[str], option: str) -> list[tuple[int, str]]:
-    """Split FRAME=VALUE texts and sort them by frame."""
+def _all_masks(masks: Sequence[Pixels], arrays: JobArrays) -> Masks:
+    return Masks(mode="all", keys=_keys(enumerate(masks), arrays))
+
+
+def _key_masks(
+    files: list[tuple[int, Path]], others: bool, arrays: JobArrays
+) -> tuple[KeyMask, ...]:
+    """The masks of --key-mask, read together. others: boxes or strokes show the object too."""
+    if not files:
+        return ()
+    found = media.read_masks([file for _, file in files], may_be_empty=others)
+    print_notes(found.notes)
+    return _keys(zip((frame for frame, _ in files), found.masks, strict=True), arrays)
+
+
+def _keys(masks: Iterable[tuple[int, Pixels]], arrays: JobArrays) -> tuple[KeyMask, ...]:
+    return tuple(KeyMask(frame=frame, mask=arrays.add(mask[..., None])) for frame, mask in masks)
+
+
+def _by_frame(texts: list[str], option: str, count: int) -> list[tuple[int, str]]:
+    """Split FRAME=VALUE texts and sort them by frame. count: frames of the clip."""
     found: dict[int, str] = {}
     for text in texts:
         frame, sign, value = text.partition("=")
+        if sign and re.fullmatch(r"-?\d+", frame) and not 0 <= int(frame) < count:
+            raise JobError(
+                "mask_out_of_range",
+                f"{option} {text}: there is no frame {frame}.",
+                f"Frames count from 0; the last one is {count - 1}.",
+            )
         if not sign or not frame.isdigit():
             example = "0=10,20,200,160" if option.startswith("--box") else "0=masks/00000.png"
             raise JobError(

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import json
 from contextlib import AbstractContextManager
+from fractions import Fraction
 from pathlib import Path
 
 from backend.cli.local_backend import local_backend, running_backend
 from backend.cli.mask_options import add_mask_options
+from backend.cli.source import DEFAULT_FPS
 from protocol.client import Client
-from protocol.jobs import ENGINES, LAYERS, PRESETS
+from protocol.jobs import ENGINES, LAYERS, PRESETS, JobError
 from protocol.local import data_folder
+
+MAX_FPS = 1000
 
 
 def add_clip_options(
@@ -29,16 +34,34 @@ def add_clip_options(
     p.add_argument(
         "--engine", choices=ENGINES, default=ENGINES[0], help="atlas engine (default: %(default)s)"
     )
-    p.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
     p.add_argument(
-        "--fps", type=float, default=24.0, help="frame rate of the clip (default: %(default)g)"
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="random seed; another one gives another variant (default: %(default)s)",
+    )
+    p.add_argument(
+        "--fps",
+        type=_rate,
+        metavar="RATE",
+        help="frame rate of preview.mp4, for example 25 or 24000/1001 (default: the movie's own, "
+        f"{DEFAULT_FPS} for images)",
+    )
+    p.add_argument(
+        "--start-number",
+        type=int,
+        metavar="N",
+        help="number of the first frame that is written (default: the number in the name of the "
+        "first image, 0 for movies)",
     )
     p.add_argument(
         "--out",
         type=Path,
         required=out_required,
         metavar="DIR",
-        help="folder for layer/, composite/, preview.mp4 and sheet.png",
+        help="folder for layer/, composite/, preview.mp4 and sheet.png; frames of an earlier run "
+        "in it are replaced",
     )
     add_mask_options(p)
     backend = p.add_argument_group("backend")
@@ -49,7 +72,10 @@ def add_clip_options(
         help="connection file of a running backend (default: start one for this job)",
     )
     backend.add_argument(
-        "--data", type=Path, metavar="DIR", help="data folder of the backend to start"
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help=f"data folder of the backend to start (default: {data_folder()})".replace("%", "%%"),
     )
     backend.add_argument(
         "--device",
@@ -68,8 +94,44 @@ def checkpoint_of(args: argparse.Namespace) -> str:
     return str(path.absolute()) if here else args.checkpoint
 
 
+def _rate(text: str) -> Fraction:
+    """A frame rate of the command line, as a number or a fraction."""
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a frame rate") from None
+    if not 0 < rate <= MAX_FPS:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {MAX_FPS}")
+    return rate
+
+
+def one_line(texts: list[str]) -> tuple[str, ...]:
+    """Texts of the command line without line breaks and doubled spaces."""
+    return tuple(" ".join(text.split()) for text in texts)
+
+
 def backend_of(args: argparse.Namespace) -> AbstractContextManager[Client]:
     """A client of the backend named by --connection, or of one started for this program."""
     if args.connection:
+        _check_connection_file(args.connection)
         return running_backend(args.connection)
     return local_backend(args.data or data_folder(), device=args.device)
+
+
+def _check_connection_file(path: Path) -> None:
+    """Raise JobError ``not_a_connection`` if a file is something else than a connection file."""
+    try:
+        found = json.loads(path.read_bytes())
+    except OSError:
+        if not path.is_dir():
+            return  # reading it as a connection file says what is wrong
+        found = None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or "server_key" not in found:
+        raise JobError(
+            "not_a_connection",
+            f"{path} is not a connection file.",
+            "The backend writes connection.json into its data folder and prints its path when it "
+            "starts. Leave --connection out to start a backend for this job.",
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from backend import media
 from backend.cli.arrays import JobArrays
 from backend.cli.mask_options import behind_of, masks_of
 from backend.cli.options import add_clip_options, backend_of
-from backend.cli.program import exit_status, program_name
+from backend.cli.program import Parser, exit_status, joined_values, program_name
 from backend.cli.run_job import make_layer, run_or_cancel
+from backend.cli.source import read_source
 from backend.media import Pixels
 from protocol.jobs import AtlasJob, JobError, PaintJob
 from protocol.validate import check
@@ -26,28 +28,27 @@ EXAMPLES = """examples:
 
 def parser() -> argparse.ArgumentParser:
     """The command line of text2live-paint and ``python -m scripts.paint``."""
-    name = program_name("scripts.paint")
-    p = argparse.ArgumentParser(
-        prog=name,
-        description=__doc__,
-        epilog=EXAMPLES.format(name=name),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    p = Parser(program_name("scripts.paint"), __doc__, EXAMPLES)
+    p.add_argument(
+        "frames", type=Path, help="folder of images, one image, a movie or an animated image"
     )
-    p.add_argument("frames", type=Path, help="folder of images, or a movie")
     what = p.add_mutually_exclusive_group(required=True)
     what.add_argument(
         "--export-atlas", type=Path, metavar="DIR", help="write every layer's atlas to this folder"
     )
     what.add_argument("--atlas", type=Path, metavar="PNG", help="the layer's atlas, painted over")
     what.add_argument("--paint", type=Path, metavar="PNG", help="the frame --frame, painted over")
-    p.add_argument("--frame", type=int, help="the frame that --paint is for, counted from 0")
+    p.add_argument(
+        "--frame", type=int, metavar="N", help="the frame that --paint is for, counted from 0"
+    )
     add_clip_options(p, out_required=False)
     return p
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one job. Returns 0 when all is written, 2 after an error, 130 after Ctrl-C."""
-    args = parser().parse_args(argv)
+    words = joined_values(sys.argv[1:] if argv is None else argv)
+    args = parser().parse_args(words)
     return exit_status(lambda: run(args))
 
 
@@ -60,9 +61,17 @@ def run(args: argparse.Namespace) -> None:
     if args.out is None and not args.export_atlas:
         raise JobError("bad_words", "No output folder was given.", "Add --out DIR.")
     arrays = JobArrays()
-    frames = media.read_frames(args.frames)
-    clip = arrays.add_clip(frames, args.fps)
-    masks, behind = masks_of(args, arrays), behind_of(args, arrays)
+    source = read_source(args)
+    frames, clip = source.frames, arrays.add_clip(source)
+    masks = masks_of(args, arrays, source.numbers)
+    behind = behind_of(args, arrays, source.numbers)
+    if args.frame is not None and not 0 <= args.frame < len(frames):
+        raise JobError(
+            "paint_out_of_range",
+            f"--frame {args.frame}: there is no frame {args.frame}, the clip has {len(frames)} "
+            "frames.",
+            f"Frames count from 0; the last one is {len(frames) - 1}.",
+        )
     if args.export_atlas:
         _export(
             args,
@@ -78,7 +87,7 @@ def run(args: argparse.Namespace) -> None:
         )
         return
     image = media.read_rgba(args.atlas or args.paint)
-    if args.frame is not None and 0 <= args.frame < len(frames):
+    if args.frame is not None:
         image = without_frame(image, frames[args.frame])
     spec = PaintJob(
         clip=clip,
@@ -94,7 +103,7 @@ def run(args: argparse.Namespace) -> None:
     check(spec)
     where = "the atlas" if args.frame is None else f"frame {args.frame + 1}"
     title = f"Painted on {where}  -  {args.layer}, {args.preset}, seed {args.seed}"
-    make_layer(args, spec, arrays, frames, title)
+    make_layer(args, spec, arrays, source, title)
 
 
 def without_frame(image: Pixels, frame: Pixels) -> Pixels:

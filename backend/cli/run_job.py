@@ -8,30 +8,33 @@ import time
 from contextlib import suppress
 from queue import Empty
 
-from backend import media
 from backend.cli.options import backend_of
-from backend.cli.outputs import write_outputs
+from backend.cli.output_folder import OutputFolder
+from backend.cli.outputs import COMPOSITE, LAYER, write_outputs
 from backend.cli.progress import Progress
-from backend.media import Pixels
+from backend.media import SourceClip
 from protocol.client import Client, JobList, new_job_id
-from protocol.jobs import FINAL_STATES, EditJob, JobError, JobSpec, Result
+from protocol.jobs import BOTH, FINAL_STATES, LAYERS, EditJob, JobError, JobSpec, Result
 from protocol.transfer import Source
 
 CANCEL_TIMEOUT_S = 10.0  # the backend kills a worker that ignores the cancel sooner than this
 
 
 def make_layer(
-    args: argparse.Namespace, spec: JobSpec, source: Source, frames: Pixels, title: str
+    args: argparse.Namespace, spec: JobSpec, source: Source, clip: SourceClip, title: str
 ) -> Result:
-    """Run an edit or paint job on frames [T,H,W,3] and write its layer. Raises JobError."""
-    media.prepare_folder(args.out, frames.nbytes // 2)  # the least that its PNGs can take
+    """Run an edit or paint job on a clip and write its layer. Raises JobError."""
+    parts = LAYERS if spec.changes == BOTH else ()
+    out = OutputFolder(args.out, (LAYER, COMPOSITE, *parts))
+    # Half of the frames' size is the least that the PNGs can take.
+    out.prepare(clip.frames.nbytes // 2, [args.frames])
     started = time.monotonic()
     job = new_job_id()
     with backend_of(args) as client:
         result = run_or_cancel(client, spec, source, job)
-        write_outputs(args.out, title, frames, client, result, args.fps)
+        write_outputs(out, title, clip, client, result)
     numbers = ", ".join(f"{name} {value:.3g}" for name, value in result.numbers.items())
-    print(f"  {len(frames)} frames in {time.monotonic() - started:.0f} s ({numbers})")
+    print(f"  {len(clip.frames)} frames in {time.monotonic() - started:.0f} s ({numbers})")
     print(f"  {args.out / 'sheet.png'}")
     if isinstance(spec, EditJob):
         print(f"  Continue from this edit with --after {job}")

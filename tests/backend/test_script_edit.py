@@ -60,7 +60,7 @@ def slow_connection(tmp_path: Path) -> Iterator[Path]:
 def frames(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
     for i in range(4):
-        frame = rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)
+        frame = rng.integers(0, 256, (36, 48, 3), dtype=np.uint8)
         media.write_png(tmp_path / "frames" / f"{i:05d}.png", frame)
     return tmp_path / "frames"
 
@@ -80,7 +80,7 @@ def test_one_rgba_png_per_frame_and_something_to_look_at(
         layer = cv2.imread(str(out / "layer" / f"{i:05d}.png"), cv2.IMREAD_UNCHANGED)
         assert layer is not None
         assert layer.dtype == np.uint8
-        assert layer.shape == (30, 40, 4)
+        assert layer.shape == (36, 48, 4)
         over = media.read_image(out / "composite" / f"{i:05d}.png")
         clear = layer[..., 3] == 0
         assert 0 < clear.mean() < 1
@@ -120,7 +120,7 @@ def test_both_layers_get_a_folder_each_and_the_job_can_be_continued(
 
 
 def test_masks_travel_with_the_job(connection: Path, frames: Path, tmp_path: Path) -> None:
-    mask = np.zeros((30, 40), np.uint8)
+    mask = np.zeros((36, 48), np.uint8)
     mask[10:20, 10:30] = 255
     media.write_png(tmp_path / "mask.png", mask)
     key = f"2={tmp_path / 'mask.png'}"
@@ -177,9 +177,9 @@ def test_a_key_mask_of_another_size_is_refused(
 def test_frames_of_different_sizes_name_the_file(
     connection: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    media.write_png(frames / "00002.png", np.zeros((30, 41, 3), np.uint8))
+    media.write_png(frames / "00002.png", np.zeros((36, 49, 3), np.uint8))
     assert run(connection, frames, tmp_path / "out", "--prompt", "x") == 2
-    assert "00002.png is 41×30" in capsys.readouterr().err
+    assert "00002.png is 49×36" in capsys.readouterr().err
 
 
 def test_a_missing_backend_is_reported(
@@ -205,7 +205,7 @@ def test_ctrl_c_cancels_the_job_and_says_so(
     slow_connection: Path, frames: Path, tmp_path: Path
 ) -> None:
     for i in range(4, 100):  # the stand-in is busy for a while
-        media.write_png(frames / f"{i:05d}.png", np.full((30, 40, 3), i % 256, np.uint8))
+        media.write_png(frames / f"{i:05d}.png", np.full((36, 48, 3), i % 256, np.uint8))
     words = [str(frames), "--connection", str(slow_connection), "--out", str(tmp_path / "out")]
     with subprocess.Popen(
         [sys.executable, "-m", "scripts.edit", *words, "--prompt", "stopped in the middle"],

@@ -24,7 +24,7 @@ def test_both_atlases_are_written(connection: Path, frames: Path, tmp_path: Path
 
 
 def test_paint_makes_a_layer(connection: Path, frames: Path, tmp_path: Path) -> None:  # noqa: F811
-    image = np.zeros((30, 40, 4), np.uint8)
+    image = np.zeros((36, 48, 4), np.uint8)
     image[10:20, 10:20] = 255
     media.write_png(tmp_path / "p.png", image)
     for words in (["--atlas", tmp_path / "p.png"], ["--frame", 1, "--paint", tmp_path / "p.png"]):
@@ -52,7 +52,7 @@ def test_a_painted_copy_of_the_frame_is_clear_where_it_is_the_frame() -> None:
         (["--atlas", "p.png"], "No output folder"),
         (["--atlas", "none.png", "--out", "o"], "none.png"),
         (["--frame", "9", "--paint", "p.png", "--out", "o"], "has 4 frames"),
-        (["--frame", "1", "--paint", "small.png", "--out", "o"], "the clip is 40×30"),
+        (["--frame", "1", "--paint", "small.png", "--out", "o"], "the clip is 48×36"),
     ],
 )
 def test_bad_options_give_one_sentence(
@@ -65,7 +65,7 @@ def test_bad_options_give_one_sentence(
     sentence: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    media.write_png(tmp_path / "p.png", np.full((30, 40, 4), 9, np.uint8))
+    media.write_png(tmp_path / "p.png", np.full((36, 48, 4), 9, np.uint8))
     media.write_png(tmp_path / "small.png", np.full((20, 40, 4), 9, np.uint8))
     assert run(connection, frames, *words) == 2
     assert sentence in capsys.readouterr().err

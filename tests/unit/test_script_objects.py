@@ -21,11 +21,11 @@ def parsed(*words: str) -> argparse.Namespace:
 
 
 def told(*words: str) -> Masks:
-    return masks_of(parsed(*words), JobArrays())
+    return masks_of(parsed(*words), JobArrays(), range(8))
 
 
 def told_behind(*words: str) -> tuple[Masks, ...]:
-    return behind_of(parsed(*words), JobArrays())
+    return behind_of(parsed(*words), JobArrays(), range(8))
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_numbered_options_describe_the_objects_behind(picture: str, tmp_path: Pa
     second, third = told_behind(*words)
     assert told(*words).boxes[0].x1 == 3
     assert (second.mode, second.keys[0].frame) == ("key", 1)
-    assert (third.mode, len(third.keys)) == ("all", 1)
+    assert (third.mode, len(third.keys)) == ("all", 8)
     assert told_behind("--box", "0=1,2,3,4") == ()
     assert told_behind("--mask-text-2", "boat")[0].texts == ("boat",)
 
