@@ -178,6 +178,32 @@ class Scheduler:
             self._write(job, _state("cancelling"))
         self._executor.cancel(job)
 
+    def requeue(self, job: str) -> JobRecord:
+        """Run a job again that failed by no fault of its own. Idempotent.
+
+        Raises JobError ``unknown_job``, ``not_requeueable``.
+        """
+        record = self._journal.job(job)
+        if record.state not in FINAL_STATES:
+            return record
+        if not self._failed_by_no_fault(record):
+            raise JobError(
+                "not_requeueable",
+                "Only a job that failed by no fault of its own can run again as it is.",
+                "Change what its message names, and send it as a new job.",
+            )
+        self._write(job, _state("queued"), attempts=0)
+        self._restore_objects(self._journal.job(job))
+        return self._journal.job(job)
+
+    def _failed_by_no_fault(self, job: JobRecord) -> bool:
+        if job.state != "failed":
+            return False
+        for _, body in self._journal.events(job.id, job.seq - 1, 1):
+            problem = msgspec.msgpack.decode(body, type=Event).problem
+            return problem is not None and problem.retryable
+        return False
+
     def forget(self, job: str) -> None:
         """Remove a finished job. Raises JobError ``job_active``; ignores an unknown job."""
         known = self._journal.find(job)

@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import NamedTuple
 
 import msgspec
 import zmq
@@ -23,15 +22,16 @@ import zmq
 from backend.data_folder import MODELS
 from backend.endpoint import Endpoint, Unreachable
 from backend.executors.base import AnyReport, Executor, Ready
-from backend.journal import Journal
+from backend.journal import JobRecord, Journal
+from backend.receiving import Receiving
 from backend.redact import Redactor
 from backend.scheduler import Scheduler
 from backend.store import Store
 from protocol import messages as m
 from protocol.codec import BadMessage, Bytes, Packet, decode, encode, pack, unpack
-from protocol.jobs import JobError, ObjectRef, Problem
+from protocol.jobs import JobError, Problem
 from protocol.keys import KeyPair
-from protocol.limits import GIB, LIMITS, MAX_DIGESTS, PROTOCOL
+from protocol.limits import GIB, LIMITS, PROTOCOL
 from protocol.places import check_names_only
 from protocol.upgrade import job_from
 from protocol.wake import Waker
@@ -55,15 +55,6 @@ class Peer(msgspec.Struct):
     seen: float
     same_user: bool
     follows: dict[str, int] = {}
-
-
-class _Full(NamedTuple):
-    """An upload whose last chunk is written, and the request to answer once it is synced."""
-
-    route: bytes
-    re: str
-    refs: tuple[ObjectRef, ...]
-    held: int
 
 
 class Server:
@@ -99,12 +90,12 @@ class Server:
         self._retry_at = 0.0
         self._peers: dict[bytes, Peer] = {}
         self._changed: set[str] = set()
-        self._full: dict[str, _Full] = {}  # by digest
         self._stopping = False
         self._journal = Journal(data / "journal.sqlite")
         self.store = Store(data / "objects")
         self._scheduler = Scheduler(self._journal, self.store, executor, self._changed.add)
         self.store.sweep(self._scheduler.pinned(), cache_bytes)
+        self._receiving = Receiving(self.store, self._scheduler, self._answer_later)
         self._waker = Waker()
         try:
             self._endpoint = Endpoint(address, keys, allowed)
@@ -137,7 +128,7 @@ class Server:
                 self._endpoint.authenticate()
                 for route, user, frames in self._endpoint.receive(_MESSAGES):
                     self._handle(route, user, frames)
-                self._finish_uploads()
+                self._receiving.finish()
                 self._schedule()
                 self._push_events()
             return self._scheduler.unusable
@@ -184,17 +175,15 @@ class Server:
                 "hello_first", "The connection did not start with a hello.", "Connect again."
             )
         peer.seen = time.monotonic()
-        if self._full and not isinstance(message, m.Chunk | m.Ping):
-            self._finish_uploads()
         match message:
             case m.Ping():
                 return self._pong(), ()
             case m.Submit():
                 return self._submit(peer, message, packet.buffers), ()
             case m.Have():
-                return self._have(message), ()
+                return self._receiving.have(message), ()
             case m.Chunk():
-                return self._chunk(route, packet, message), ()
+                return self._receiving.chunk(route, packet, message), ()
             case m.Fetch():
                 return self._fetch(message)
             case m.Attach():
@@ -205,6 +194,8 @@ class Server:
             case m.Cancel():
                 self._scheduler.cancel(message.job)
                 return m.Ok(), ()
+            case m.Requeue():
+                return _accepted(self._scheduler.requeue(message.job)), ()
             case m.Forget():
                 self._scheduler.forget(message.job)
                 return m.Ok(), ()
@@ -255,63 +246,7 @@ class Server:
         if not peer.same_user:
             check_names_only(spec)
         job, new = self._scheduler.submit(message.job, peer.key, spec)
-        return m.Accepted(job=job.id, new=new, state=job.state, seq=job.seq)
-
-    def _have(self, message: m.Have) -> m.AnyMessage:
-        if len(message.digests) > MAX_DIGESTS:
-            raise BadMessage("bad_message", f"A have may list at most {MAX_DIGESTS} digests.")
-        missing = []
-        for digest in message.digests:
-            refs = self._scheduler.wanted(digest)
-            if not refs:
-                continue
-            held = self.store.held(*refs)
-            complete = [ref for ref in refs if self.store.has(ref)]
-            if complete:
-                self._scheduler.arrived(complete[0])
-            else:
-                missing.append(m.Missing(digest=digest, offset=held))
-        return m.Need(missing=tuple(missing))
-
-    def _chunk(self, route: bytes, packet: Packet, message: m.Chunk) -> m.Ack | None:
-        """Write a chunk. After an object's last one there is no answer yet: `_finish_uploads`."""
-        buffers = packet.buffers
-        if len(buffers) != 1 or not 0 < len(buffers[0]) <= LIMITS.chunk:
-            raise BadMessage("bad_message", f"A chunk must carry 1 to {LIMITS.chunk} bytes.")
-        if message.offset < 0:
-            raise BadMessage("bad_message", "A chunk's offset cannot be negative.")
-        if message.digest in self._full:
-            self._finish_uploads()
-        refs = self._scheduler.wanted(message.digest)
-        if not refs:
-            raise JobError(
-                "not_wanted",
-                "No waiting job needs this object.",
-                "Submit the job first, unless it is cancelled or already complete.",
-            )
-        data = memoryview(buffers[0])
-        held = self.store.write(refs[0], message.offset, message.crc, data, finish=False)
-        if self.store.has(refs[0]):
-            self._scheduler.arrived(refs[0])
-            return m.Ack(digest=message.digest, held=held, complete=True)
-        if self.store.is_full(refs):
-            self._full[message.digest] = _Full(route, packet.id, refs, held)
-            return None
-        return m.Ack(digest=message.digest, held=held, complete=False)
-
-    def _finish_uploads(self) -> None:
-        """Verify and sync the objects whose last chunk has been written, and acknowledge them."""
-        full, self._full = self._full, {}
-        outcomes = self.store.finish([one.refs for one in full.values()])
-        for digest, one in full.items():
-            outcome = outcomes[digest]
-            if isinstance(outcome, JobError):
-                self._send(one.route, m.error(outcome.problem), re=one.re)
-                continue
-            if outcome is not None:
-                self._scheduler.arrived(outcome)
-            ack = m.Ack(digest=digest, held=one.held, complete=outcome is not None)
-            self._send(one.route, ack, re=one.re)
+        return _accepted(job, new)
 
     def _fetch(self, message: m.Fetch) -> tuple[m.AnyMessage, tuple[Bytes, ...]]:
         if not (0 < message.length <= LIMITS.chunk and message.offset >= 0):
@@ -342,6 +277,9 @@ class Server:
         except Unreachable:
             self._peers.pop(route, None)
             return False
+
+    def _answer_later(self, route: bytes, message: m.AnyMessage, re: str) -> None:
+        self._send(route, message, re=re)
 
     def _schedule(self) -> None:
         """Write the workers' reports and let the scheduler act."""
@@ -387,6 +325,10 @@ class Server:
                 return route not in self._peers
             peer.follows[job] = seq
         return len(events) < _BATCH
+
+
+def _accepted(job: JobRecord, new: bool = False) -> m.Accepted:
+    return m.Accepted(job=job.id, new=new, state=job.state, seq=job.seq)
 
 
 def _server_error(why: Exception) -> Problem:

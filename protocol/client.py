@@ -130,6 +130,21 @@ class Client:
         """Stop a job; a result that was finished first wins."""
         self._post(lambda requests: requests.cancel(job_id))
 
+    def requeue(
+        self,
+        job_id: str,
+        after_seq: int = 0,
+        *,
+        spec: JobSpec | None = None,
+        source: Source | None = None,
+    ) -> None:
+        """Run a job again, under its id, that failed with a retryable problem.
+
+        Its events after a seq follow. spec, source: to send the frames that the backend no longer
+        has; without them such a job is not run (RequestFailed ``requeue``, ``frames_gone``).
+        """
+        self._post(lambda requests: requests.requeue(job_id, after_seq, spec, source))
+
     def forget(self, job_id: str) -> None:
         """Remove a finished job from the backend's list."""
         self._post(lambda requests: requests.forget(job_id))

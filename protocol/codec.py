@@ -3,7 +3,7 @@
 The header is a msgpack map: the message's own fields, its name ``t``, and the envelope (``id`` of
 this message, ``re`` the id it answers, ``ep`` the server's epoch, ``v`` the minor version).
 Incoming data passes a strict decoder first (plain types, text keys, no duplicate keys, bounded
-lengths and depth, no trailing bytes), and is then converted to a typed message.
+lengths, depth and count, no trailing bytes), and is then converted to a typed message.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _MAX_ITEMS = 1024  # of one array
 _MAX_KEYS = 256  # of one map
 _MAX_TEXT = 16 * 1024  # bytes of one string
 _MAX_DEPTH = 16
+_MAX_VALUES = 64 * 1024  # of one packed value, counted with all that it contains
 _KNOWN = frozenset(str(kind.__struct_config__.tag) for kind in Message.__subclasses__())
 
 
@@ -64,13 +65,29 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
-def _pairs(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("a key appears twice")
-    if not all(isinstance(key, str) for key in result):
-        raise ValueError("a key is not text")
-    return result
+class _Counter:
+    """Builds the maps and arrays of one value, and stops when it becomes too expensive."""
+
+    def __init__(self) -> None:
+        self._left = _MAX_VALUES
+
+    def _count(self, items: int) -> None:
+        self._left -= items + 1
+        if self._left < 0:
+            raise ValueError(f"more than {_MAX_VALUES} values")
+
+    def pairs(self, pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
+        self._count(len(pairs))
+        result = dict(pairs)
+        if len(result) != len(pairs):
+            raise ValueError("a key appears twice")
+        if not all(isinstance(key, str) for key in result):
+            raise ValueError("a key is not text")
+        return result
+
+    def items(self, items: list[Any]) -> list[Any]:
+        self._count(len(items))
+        return items
 
 
 def _no_ext(code: int, _data: bytes) -> Any:
@@ -95,12 +112,14 @@ def unpack(data: Bytes) -> Any:
 
     Raises BadMessage for anything else; the module's docstring lists what is strict.
     """
+    counter = _Counter()
     try:
         value = msgpack.unpackb(
             data,
             raw=False,
             strict_map_key=True,
-            object_pairs_hook=_pairs,
+            object_pairs_hook=counter.pairs,
+            list_hook=counter.items,
             ext_hook=_no_ext,
             max_str_len=_MAX_TEXT,
             max_bin_len=0,

@@ -79,7 +79,8 @@ class Fetched:
 class RequestFailed:
     """A request failed.
 
-    what: ``submit``, ``upload``, ``attach``, ``cancel``, ``forget``, ``list`` or ``fetch``.
+    what: ``submit``, ``upload``, ``attach``, ``cancel``, ``requeue``, ``forget``, ``list``,
+    ``fetch``.
     tag: that of the fetch. An ``upload`` with a retryable problem is retried automatically.
     """
 

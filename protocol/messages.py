@@ -131,6 +131,15 @@ class Cancel(Message, frozen=True, kw_only=True, tag="cancel"):
     job: str
 
 
+class Requeue(Message, frozen=True, kw_only=True, tag="requeue"):
+    """Run a job again that failed by no fault of its own, under its id. Idempotent.
+
+    Answered by accepted. Only jobs whose problem is retryable; others are ``not_requeueable``.
+    """
+
+    job: str
+
+
 class Forget(Message, frozen=True, kw_only=True, tag="forget"):
     """Remove a finished job from the backend's journal. Idempotent."""
 
@@ -195,7 +204,7 @@ class Error(Message, frozen=True, kw_only=True, tag="error"):
 
 AnyMessage = (
     Hello | Welcome | Ping | Pong | Submit | Accepted | Have | Need | Chunk | Ack
-    | Attach | News | Cancel | Forget | ListJobs | Jobs | Fetch | Data | Ok | Error
+    | Attach | News | Cancel | Requeue | Forget | ListJobs | Jobs | Fetch | Data | Ok | Error
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from .codec import BadMessage, Bytes, Packet, pack, unpack_as
 from .events import ClientEvent, JobAccepted, JobEvent, JobList, RequestFailed
-from .jobs import FINAL_STATES, Event, JobError, JobSpec, ObjectRef
+from .jobs import FINAL_STATES, Event, JobError, JobSpec, ObjectRef, Problem
 from .limits import LIMITS, Limits
 from .link import Link
 from .messages import (
@@ -28,6 +28,7 @@ from .messages import (
     Jobs,
     ListJobs,
     News,
+    Requeue,
     Submit,
 )
 from .transfer import Downloads, Source, Uploads
@@ -36,12 +37,15 @@ from .validate import check, check_job_id, objects
 
 @dataclass
 class _Tracked:
-    """A job whose events are followed. spec and source: only if this client submitted it."""
+    """A job whose events are followed. spec and source: only if this client submitted it.
+
+    known: the backend has answered that it has the job.
+    """
 
     last_seq: int = 0
     spec: JobSpec | None = None
     source: Source | None = None
-    attached: bool = False
+    known: bool = False
 
 
 class OpenRequests:
@@ -51,7 +55,7 @@ class OpenRequests:
         self._link = link
         self._emit = emit
         self._jobs: dict[str, _Tracked] = {}
-        self._unanswered: dict[tuple[str, str], AnyMessage] = {}
+        self._unanswered: dict[tuple[str, str], tuple[AnyMessage, Callable[[Accepted], None]]] = {}
         self._uploads = Uploads(self._ask, emit)
         self._downloads = Downloads(self._ask, emit)
         self._round = 0
@@ -80,7 +84,12 @@ class OpenRequests:
         except JobError as why:
             self._emit(RequestFailed("submit", job, why.problem))
             return
-        tracked = self._jobs.setdefault(job, _Tracked())
+        tracked = self._jobs.get(job)
+        if tracked is not None and tracked.spec not in (None, spec):
+            self._emit(RequestFailed("submit", job, _other_job()))
+            return
+        if tracked is None:
+            tracked = self._jobs[job] = _Tracked()
         tracked.spec, tracked.source = spec, source
         self._submit(job, tracked)
 
@@ -93,6 +102,26 @@ class OpenRequests:
     def cancel(self, job: str) -> None:
         """Stop a job."""
         self._repeat("cancel", job, Cancel(job=job))
+
+    def requeue(
+        self, job: str, after_seq: int, spec: JobSpec | None, source: Source | None
+    ) -> None:
+        """Run a failed job again; answered by JobAccepted and events, or by RequestFailed."""
+
+        def accepted(message: Accepted) -> None:
+            tracked = self._jobs.setdefault(job, _Tracked(last_seq=after_seq))
+            tracked.spec, tracked.source = spec, source
+            if message.state == "uploading" and (spec is None or source is None):
+                self._drop(job)
+                self.cancel(job)
+                self._emit(RequestFailed("requeue", job, _frames_gone()))
+                return
+            self._emit(JobAccepted(job, message.new, message.state))
+            self._attach(job, tracked)
+            if message.state == "uploading" and spec is not None and source is not None:
+                self._uploads.add(job, objects(spec), source)
+
+        self._repeat("requeue", job, Requeue(job=job), accepted)
 
     def forget(self, job: str) -> None:
         """Remove a finished job from the backend."""
@@ -125,22 +154,26 @@ class OpenRequests:
                     self._submit(job, tracked)
                 else:
                     self._attach(job, tracked)
-            for (what, job), message in list(self._unanswered.items()):
-                self._repeat(what, job, message)
+            for (what, job), (message, accepted) in list(self._unanswered.items()):
+                self._repeat(what, job, message, accepted)
         self._uploads.pump(now, self._limits)
         self._downloads.pump(self._limits)
 
     def _submit(self, job: str, tracked: _Tracked) -> None:
         assert tracked.spec is not None
-        tracked.attached = False
         spec, source = tracked.spec, tracked.source
 
         def answer(packet: Packet) -> None:
             message = packet.message
             if isinstance(message, Error):
-                self._drop(job)
+                if tracked.known:  # the job goes on: only this request failed
+                    tracked.spec = tracked.source = None
+                    self._attach(job, tracked)
+                else:
+                    self._drop(job)
                 self._emit(RequestFailed("submit", job, message.problem))
             elif isinstance(message, Accepted):
+                tracked.known = True
                 if message.new:
                     tracked.last_seq = 0  # unknown to this backend: its history starts again
                 self._emit(JobAccepted(job, message.new, message.state))
@@ -158,14 +191,22 @@ class OpenRequests:
 
         self._ask("control", Attach(job=job, after_seq=tracked.last_seq), answer)
 
-    def _repeat(self, what: str, job: str, message: AnyMessage) -> None:
+    def _repeat(
+        self,
+        what: str,
+        job: str,
+        message: AnyMessage,
+        accepted: Callable[[Accepted], None] = lambda _: None,
+    ) -> None:
         """Send a request, again on every new link until it is answered."""
-        self._unanswered[(what, job)] = message
+        self._unanswered[(what, job)] = (message, accepted)
 
         def answer(packet: Packet) -> None:
             self._unanswered.pop((what, job), None)
             if isinstance(packet.message, Error):
                 self._emit(RequestFailed(what, job or None, packet.message.problem))
+            elif isinstance(packet.message, Accepted):
+                accepted(packet.message)
             elif isinstance(packet.message, Jobs) and len(packet.buffers) == 1:
                 try:
                     self._emit(JobList(unpack_as(packet.buffers[0], tuple[JobInfo, ...])))
@@ -193,7 +234,7 @@ class OpenRequests:
         if event.seq != tracked.last_seq + 1:
             self._attach(message.job, tracked)
             return
-        tracked.last_seq = event.seq
+        tracked.last_seq, tracked.known = event.seq, True
         if event.state in FINAL_STATES:
             self._drop(message.job)
         self._emit(JobEvent(message.job, event))
@@ -201,3 +242,19 @@ class OpenRequests:
     def _drop(self, job: str) -> None:
         self._jobs.pop(job, None)
         self._uploads.drop(job)
+
+
+def _other_job() -> Problem:
+    return Problem(
+        code="job_id_conflict",
+        message="A different job was already sent with this id.",
+        hint="Give the new job another id.",
+    )
+
+
+def _frames_gone() -> Problem:
+    return Problem(
+        code="frames_gone",
+        message="The backend no longer has all the frames of this job.",
+        hint="Send the job again, with its frames, as a new one.",
+    )

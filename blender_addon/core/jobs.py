@@ -137,6 +137,12 @@ class Job:
         return self.phase in ENDED
 
     @property
+    def failed_by_no_fault(self) -> bool:
+        """It failed at the backend for a reason that has nothing to do with the job."""
+        failed = self.phase == FAILED and self.problem is not None and self.problem.retryable
+        return failed and self.accepted and self.result is None
+
+    @property
     def fraction(self) -> float:
         """How much of the phase is done, 0..1."""
         return min(1.0, self.done / self.total) if self.total else 0.0

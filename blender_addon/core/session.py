@@ -132,6 +132,17 @@ class Session:
             job.enter(CANCELLED)
             self._release(job)
 
+    def can_resume(self, job: Job) -> bool:
+        """Whether the backend can run an ended job again with the frames that it has."""
+        here = self._client is not None and job.server in ("", self.server)
+        return here and job.failed_by_no_fault
+
+    def resume(self, job: Job) -> None:
+        """Let the backend run a job again that failed by no fault of its own."""
+        job.problem = None
+        job.enter(WAITING)
+        self._client.requeue(job.id, job.seq)
+
     def remove(self, job: Job) -> None:
         """Remove an ended job from the list, here and at the backend; its files stay."""
         self.jobs.pop(job.id, None)

@@ -1,4 +1,4 @@
-"""Operators of the job list: retry, remove, reuse, refine, and comparing versions."""
+"""Operators of the job list: retry, resume, remove, reuse, refine, and comparing versions."""
 
 from __future__ import annotations
 
@@ -31,6 +31,23 @@ class T2L_OT_retry(OnEndedJob, bpy.types.Operator):
     def act(self, _context: Any, job: Job) -> None:
         """Start it again; the ended one leaves the list."""
         runtime.current().retry(job)
+
+
+class T2L_OT_resume(JobOperator, bpy.types.Operator):
+    """Let the backend run this job again with the frames that it already has"""
+
+    bl_idname = "text2live.resume"
+    bl_label = "Resume"
+
+    @classmethod
+    def candidates(cls) -> list[Job]:
+        """The jobs that failed by no fault of their own."""
+        state = runtime.current()
+        return [job for job in state.jobs if state.session.can_resume(job)]
+
+    def act(self, _context: Any, job: Job) -> None:
+        """Run it again under the same id."""
+        runtime.current().session.resume(job)
 
 
 class T2L_OT_remove(JobOperator, bpy.types.Operator):
@@ -126,6 +143,7 @@ class T2L_OT_show_version(JobOperator, bpy.types.Operator):
 
 CLASSES = (
     T2L_OT_retry,
+    T2L_OT_resume,
     T2L_OT_remove,
     T2L_OT_reuse,
     T2L_OT_refine,

@@ -98,8 +98,11 @@ def draw_ended(layout: Any, job: Job, width: int) -> None:
 def draw_actions(layout: Any, job: Job) -> None:
     """What can be done with an ended job."""
     if not job.files:
+        row = layout.row(align=True)
+        if runtime.current().session.can_resume(job):
+            row.operator("text2live.resume", icon="PLAY").job_id = job.id
         if not job.pictures and job.settings is not None:
-            layout.operator("text2live.retry", icon="FILE_REFRESH").job_id = job.id
+            row.operator("text2live.retry", icon="FILE_REFRESH").job_id = job.id
         return
     missing = layers.missing_parts(job)
     if not job.placed or missing:

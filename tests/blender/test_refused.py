@@ -94,3 +94,13 @@ def test_a_dead_worker_is_reported_and_retry_helps(desk: Desk) -> None:
     (again,) = runtime.current().jobs
     desk.until(lambda: again.ended)
     assert (again.problem, again.placed) == (None, True)
+
+
+@mock("crash")
+def test_a_dead_worker_is_reported_and_the_job_resumed(desk: Desk) -> None:
+    job = desk.press()
+    desk.until(lambda: job.ended)
+    assert "<Resume>" in drawn(desk.scene)
+    assert bpy.ops.text2live.resume(job_id=job.id) == {"FINISHED"}
+    desk.until(lambda: job.ended)
+    assert (job.problem, job.placed) == (None, True)

@@ -95,6 +95,23 @@ def test_another_job_under_the_same_id_is_refused(shared, shot, connect):
     diary.until_state(job, "done")
 
 
+def test_a_conflicting_submit_leaves_the_running_job_alone(shared, shot, connect):
+    made, job, known = shot(), new_job_id(), new_job_id()
+    diary, other = connect(shared.connection), connect(shared.connection)
+    diary.client.submit(job, made.edit("rusty car"), made.source)
+    diary.client.submit(job, made.edit("wooden car"), made.source)
+    failed = diary.until_kind(RequestFailed)
+    assert (failed.what, failed.problem.code) == ("submit", "job_id_conflict")
+    diary.until_state(job, "done")
+    diary.client.submit(known, made.edit("third"), made.source)
+    other.client.attach(known)
+    if isinstance(other.until(lambda e: isinstance(e, JobEvent | RequestFailed)), RequestFailed):
+        other.client.attach(known)  # it was quicker than the submit
+    other.client.submit(known, made.edit("fourth"), made.source)
+    other.until(lambda e: isinstance(e, RequestFailed) and e.what == "submit")
+    assert other.until_state(known, "done").result is not None
+
+
 def test_a_new_job_on_the_same_clip_sends_nothing(shared, shot, connect):
     made = shot()
     diary = connect(shared.connection)

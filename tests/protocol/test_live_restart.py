@@ -15,7 +15,14 @@ from serve_and_die import SPOTS
 from serving import ROOT, Backend, Diary
 
 from backend.journal import Journal
-from protocol.client import Client, ConnectionChanged, JobEvent, Uploading, new_job_id
+from protocol.client import (
+    Client,
+    ConnectionChanged,
+    JobEvent,
+    RequestFailed,
+    Uploading,
+    new_job_id,
+)
 from protocol.jobs import Event, JobError, Result
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
@@ -169,6 +176,11 @@ def test_a_worker_that_dies_fails_its_job_alone(backend, shot, connect):
     assert "the stand-in ends its own process" in problem.message
     diary.until_state(second, "done")
     assert diary.client.connection.state == "ready"
+    diary.client.requeue(first, diary.history(first)[-1].seq)
+    diary.until_state(first, "done")
+    gap_free(diary, first)
+    diary.client.requeue(first)
+    assert diary.until_kind(RequestFailed).problem.code == "not_requeueable"
 
 
 @pytest.mark.slow

@@ -40,6 +40,7 @@ EVERY_MESSAGE = [
     m.Attach(job="j", after_seq=7),
     m.News(job="j"),
     m.Cancel(job="j"),
+    m.Requeue(job="j"),
     m.Forget(job="j"),
     m.ListJobs(),
     m.Jobs(),
@@ -152,6 +153,7 @@ HOSTILE = {
     "a key twice": b"\x82\xa1a\x01\xa1a\x02",
     "invalid UTF-8": b"\xa2\xff\xfe",
     "trailing bytes": b"\x80\x80",
+    "too many empty maps": b"\xdc\x00\x40" + (b"\xdc\x04\x00" + b"\x80" * 1024) * 64,
     "nothing": b"",
     "a cut map": b"\x82\xa1a\x01",
     "a reserved byte": b"\xc1",
@@ -163,6 +165,19 @@ def test_the_decoder_refuses(data):
     with pytest.raises(BadMessage) as why:
         unpack(data)
     assert why.value.problem.code == "bad_message"
+
+
+def test_the_largest_job_is_within_the_count_of_values():
+    frames = tuple(ref(seed=i) for i in range(600))
+    keys = tuple(KeyMask(frame=i, mask=ref((4, 6, 1), 1000 + i)) for i in range(600))
+    masks = Masks(mode="all", keys=keys)
+    texts = ("\N{MUSICAL SYMBOL G CLEF}" * 2000,) * 32
+    spec = EditJob(
+        clip=Clip(frames=frames), masks=masks, behind=(masks, masks), layer="both", prompt=texts,
+        source=texts, region=texts, avoid=texts, background=texts, background_source=texts,
+    )  # fmt: skip
+    assert len(pack(spec)) < MAX_BUFFER
+    assert unpack_as(pack(spec), JobSpec) == spec
 
 
 def test_the_decoder_takes_what_is_just_within_its_limits():

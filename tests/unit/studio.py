@@ -48,6 +48,9 @@ class PlayedClient:
     def cancel(self, job_id: str) -> None:
         self.asked.append(("cancel", job_id))
 
+    def requeue(self, job_id: str, after_seq: int = 0) -> None:
+        self.asked.append(("requeue", job_id, after_seq))
+
     def forget(self, job_id: str) -> None:
         self.asked.append(("forget", job_id))
 

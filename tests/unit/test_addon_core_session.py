@@ -225,3 +225,38 @@ def test_a_removed_job_is_forgotten_everywhere(studio: Studio) -> None:
     assert studio.session.jobs == {}
     assert studio.client.asked[-1] == ("forget", "j1")
     studio.say(RequestFailed("forget", "j1", REASON))
+
+
+def test_a_job_that_failed_by_no_fault_of_its_own_is_resumed_by_the_backend(studio: Studio) -> None:
+    died = Problem(code="worker_died", message="m", retryable=True)
+    studio.begin()
+    studio.say(JobAccepted("j1", True, "uploading"))
+    assert not studio.session.can_resume(studio.job)  # it runs
+    studio.tell(state="failed", problem=died)
+    assert studio.session.can_resume(studio.job)
+    studio.session.resume(studio.job)
+    assert ("requeue", "j1", 1) in studio.client.asked
+    studio.say(JobAccepted("j1", False, "queued"))
+    studio.tell(state="queued")
+    assert (studio.job.phase, studio.job.problem) == (phases.WAITING, None)
+    studio.deliver(layers_of(3))
+    assert studio.job.phase == phases.PLACING
+
+
+def test_a_job_whose_frames_are_gone_is_not_resumed(studio: Studio) -> None:
+    studio.begin()
+    studio.say(JobAccepted("j1", True, "uploading"))
+    studio.tell(state="failed", problem=Problem(code="c", message="m", retryable=True))
+    studio.session.resume(studio.job)
+    studio.say(RequestFailed("requeue", "j1", REASON))
+    assert (studio.job.phase, studio.job.problem) == (phases.FAILED, REASON)
+    studio.tell(state="failed", problem=REASON)
+    assert not studio.session.can_resume(studio.job)
+    studio.session.disconnect()
+
+
+def test_a_fault_of_the_job_itself_cannot_be_resumed(studio: Studio) -> None:
+    studio.begin()
+    studio.say(JobAccepted("j1", True, "uploading"))
+    studio.tell(state="failed", problem=Problem(code="no_foreground", message="m"))
+    assert not studio.session.can_resume(studio.job)
