@@ -39,7 +39,7 @@ from .validate import check, check_job_id, objects
 class _Tracked:
     """A job whose events are followed. spec and source: only if this client submitted it.
 
-    known: the backend has answered that it has the job.
+    known: the backend has the job, as far as this client knows.
     """
 
     last_seq: int = 0
@@ -96,7 +96,7 @@ class OpenRequests:
     def attach(self, job: str, after_seq: int) -> None:
         """Follow a job's events after a seq."""
         tracked = self._jobs.setdefault(job, _Tracked())
-        tracked.last_seq = after_seq
+        tracked.last_seq, tracked.known = after_seq, True
         self._attach(job, tracked)
 
     def cancel(self, job: str) -> None:
@@ -166,7 +166,7 @@ class OpenRequests:
         def answer(packet: Packet) -> None:
             message = packet.message
             if isinstance(message, Error):
-                if tracked.known:  # the job goes on: only this request failed
+                if tracked.known and self._jobs.get(job) is tracked:  # the job goes on: only this request failed
                     tracked.spec = tracked.source = None
                     self._attach(job, tracked)
                 else:
