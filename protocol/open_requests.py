@@ -166,7 +166,8 @@ class OpenRequests:
         def answer(packet: Packet) -> None:
             message = packet.message
             if isinstance(message, Error):
-                if tracked.known and self._jobs.get(job) is tracked:  # the job goes on: only this request failed
+                if tracked.known and self._jobs.get(job) is tracked:
+                    # The job goes on: only this request failed.
                     tracked.spec = tracked.source = None
                     self._attach(job, tracked)
                 else:
