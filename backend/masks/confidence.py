@@ -2,18 +2,21 @@
 
 A good mask agrees with its neighbours in time, its two sides look different, flow at its edge is
 reliable, and its size does not jump. Each measure is 0..1; a frame's confidence is their product,
-softened, times the confidence of the mask's source.
+softened, times the confidence of the mask's source. Frames after a loss stay doubtful until the
+mask looks like the object again, see `lost.py`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.masks import appearance
+from backend.masks.lost import lost_frames
 from backend.motion import fields
 from backend.motion.fields import signed_distance
 from backend.motion.flow import F32, Flows, Mask, pull
@@ -22,7 +25,8 @@ from backend.progress import Reporter
 PHASE = "Checking the mask"
 
 DOUBTFUL = 0.5  # confidence below which a note is sent
-NAMED = 3  # most frames that a note names
+LOST = 0.3  # most confidence of a frame after a loss
+NAMED = 4  # most runs of frames that a note names
 SAMPLES = 700  # pixels per side whose colours are compared
 PREVIEW = 512  # longest side of a preview, pixels
 NO_OPINION = 0.7  # a measure without evidence
@@ -34,7 +38,8 @@ class Judgement:
 
     steady: overlap with the neighbours' masks moved here. apart: share of pixels near the edge that
     look like their own side. flow: share of trusted flow at the edge. size: how little the area
-    jumps. source: confidence of the mask's source, 1 if it gives none.
+    jumps. source: confidence of the mask's source, 1 if it gives none. lost: bool [T], the object
+    was lost and not found again.
     """
 
     steady: F32
@@ -42,14 +47,21 @@ class Judgement:
     flow: F32
     size: F32
     source: F32
+    lost: NDArray[np.bool_]
 
     @property
     def confidence(self) -> F32:
         """Of each frame: float32 [T], 0..1."""
+        each = self.evidence * self.source
+        return np.where(self.lost, np.minimum(each, LOST), each)
+
+    @property
+    def evidence(self) -> F32:
+        """Of each frame alone, whatever its source and the frames before it: float32 [T], 0..1."""
         steady = np.clip((self.steady - 0.5) / 0.45, 0, 1)
         apart = np.clip((self.apart - 0.55) / 0.35, 0, 1)
         total = steady * (0.3 + 0.7 * apart) * (0.8 + 0.2 * self.flow) * self.size
-        return np.asarray(np.sqrt(total) * self.source, np.float32)
+        return np.asarray(np.sqrt(total), np.float32)
 
     @property
     def numbers(self) -> dict[str, float]:
@@ -69,10 +81,12 @@ def judge(
     report: Reporter,
     source: F32 | None = None,
     hidden: NDArray[np.bool_] | None = None,
+    given: Collection[int] = (),
 ) -> Judgement:
     """Judge masks bool [T,h,w] of frames uint8 [T,h,w,3]. source: its confidence, [T].
 
-    hidden: bool [T,h,w], what is in front of the object: only the visible part is judged.
+    hidden: bool [T,h,w], what is in front of the object: only the visible part is judged. given:
+    the frames whose masks the others were carried from, if any; what a mask should look like.
     """
     count = len(frames)
     front = np.zeros(masks.shape, np.bool_) if hidden is None else hidden
@@ -94,7 +108,13 @@ def judge(
         apart[t] = _apart(frames[t], mask, front[t], rng)
         flow[t] = _trust_at_edge(t, count, mask, flows)
     own = np.ones(count, np.float32) if source is None else np.clip(source, 0, 1)
-    return Judgement(steady, apart, flow, _size(masks, front), own.astype(np.float32))
+    judged = Judgement(
+        steady, apart, flow, _size(masks, front), own.astype(np.float32), np.zeros(count, np.bool_)
+    )
+    doubtful = judged.evidence < DOUBTFUL
+    if not given or not doubtful.any():
+        return judged
+    return replace(judged, lost=lost_frames(frames, masks, doubtful, front, given, report))
 
 
 def _moved_overlap(
@@ -185,16 +205,31 @@ def report_doubtful(
     doubtful = [int(t) for t in order if each[t] < DOUBTFUL]
     if not doubtful:
         return
-    named = sorted(doubtful[:NAMED])
-    texts = ", ".join(str(first_frame + t + 1) for t in named)
-    more = f" and {len(doubtful) - len(named)} more" if len(doubtful) > len(named) else ""
+    runs = _runs(sorted(doubtful))
+    named = ", ".join(
+        f"{first_frame + a + 1}" if a == b else f"{first_frame + a + 1} to {first_frame + b + 1}"
+        for a, b in runs[:NAMED]
+    )
+    left = sum(b - a + 1 for a, b in runs[NAMED:])
+    more = f" and {left} more" if left else ""
     report.note(
-        f"The mask is doubtful on frame{'s' if len(named) > 1 else ''} {texts}{more} "
+        f"The mask is doubtful on frame{'s' if len(doubtful) > 1 else ''} {named}{more} "
         f"(confidence {each[order[0]]:.2f} on frame {first_frame + int(order[0]) + 1}, "
         f"{each.mean():.2f} on average). Check the preview, and add a mask or a box on those "
         "frames."
     )
     report.preview(outlined(frames[order[0]], masks[order[0]]))
+
+
+def _runs(frames: Sequence[int]) -> list[tuple[int, int]]:
+    """Ascending frames as runs, each its first and last frame."""
+    runs: list[tuple[int, int]] = []
+    for t in frames:
+        if runs and runs[-1][1] == t - 1:
+            runs[-1] = (runs[-1][0], t)
+        else:
+            runs.append((t, t))
+    return runs
 
 
 def outlined(frame: NDArray[np.uint8], mask: Mask) -> NDArray[np.uint8]:

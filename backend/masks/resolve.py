@@ -6,6 +6,7 @@ of every source are judged, and doubtful ones are reported and previewed.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 
@@ -31,8 +32,8 @@ from backend.progress import Reporter
 from protocol.jobs import JobError
 
 PHASE = "Finding the object"
-VERSION = "masks-5"
-"""Part of an atlas's identity: raise it when the same prompts give other masks."""
+VERSION = "masks-6"
+"""Part of an atlas's identity: raise it when the same prompts give other masks or measures."""
 MODES = ("auto", "key", "all", "text", "segment")
 
 BLUR = 0.7  # pixels; a hard edge becomes about one pixel soft
@@ -70,6 +71,7 @@ def resolve_masks(
         )
     count = len(frames)
     source: F32 | None = None
+    key_frames: Collection[int] = ()
     if prompts.mode == "auto":
         hard, source = suggest(frames, flows, report, prompts.relevancy)
     elif prompts.mode == "text":
@@ -79,9 +81,10 @@ def resolve_masks(
     else:
         given, sure = _given(frames, prompts, flows, report)
         source = _nearest(sure, count)
+        key_frames = given
         hard = _carried(frames, given, prompts, flows, report)
     report.step(PHASE, count, count)
-    judgement = confidence.judge(frames, hard, flows, report, source, prompts.hidden)
+    judgement = confidence.judge(frames, hard, flows, report, source, prompts.hidden, key_frames)
     if prompts.mode != "all":  # masks for every frame are the artist's own
         confidence.report_doubtful(frames, hard, judgement, report, prompts.first_frame)
     soft = np.stack([cv2.GaussianBlur(one, (0, 0), BLUR) for one in hard.astype(np.float32)])

@@ -58,8 +58,8 @@ class _Raw:
 
 
 def read_mask(file: Path) -> Pixels:
-    """Read one mask, uint8 [H,W]: 255 on the object, 0 beside it. Raises JobError."""
-    return read_masks([file]).masks[0]
+    """Read one mask, uint8 [H,W]: 255 on the object, 0 beside it; may be empty. Raises JobError."""
+    return read_masks([file], may_be_empty=True).masks[0]
 
 
 def read_masks(files: Sequence[Path], *, may_be_empty: bool = False) -> MaskFiles:

@@ -31,6 +31,7 @@ from backend.methods.two_layers import (
     layers_to_edit,
 )
 from backend.methods.warm_starts import WarmStarts
+from backend.motion.exposure import report_exposure
 from backend.painters.base import Painter, Run, Task
 from backend.painters.registry import load_painter
 from protocol.jobs import BOTH, EditJob, JobError, ObjectRef, Result
@@ -139,6 +140,7 @@ def _paint_clip(
     ctx: Context,
 ) -> Result:
     """Paint the atlas of each layer, and map it back to every frame."""
+    report_exposure(frames, ctx, ctx.first_frame)
     atlas = atlas_of(spec, frames, ctx)
     parts: dict[str, Layer] = {}
     pictures: dict[str, ObjectRef] = {}

@@ -17,6 +17,7 @@ from backend.context import Context
 from backend.edit.pixels import to_image, to_tensor
 from backend.methods.atlas import atlas_of, load_clip_frames, picture
 from backend.methods.shots import find_shots
+from backend.motion.exposure import report_exposure
 from protocol.jobs import JobError, PaintJob, Result
 from protocol.limits import LIMITS
 
@@ -37,6 +38,7 @@ def run(spec: PaintJob, ctx: Context) -> Result:
             "The clip has cuts, but paint follows one shot only.",
             "Split the strip at its cuts and paint on each part.",
         )
+    report_exposure(frames, ctx)
     atlas = atlas_of(spec, frames, ctx)
     numbers: dict[str, float] = {}
     window = WHOLE
