@@ -40,6 +40,18 @@ def disk_problem(why: OSError, folder: Path) -> JobError:
     )
 
 
+def make_folder(folder: Path) -> None:
+    """Create a folder for files of the store. Raises OSError if it is a symbolic link."""
+    folder.mkdir(exist_ok=True)
+    refuse_link(folder)
+
+
+def refuse_link(path: Path) -> None:
+    """Raise OSError for a symbolic link, which may lead out of the data folder."""
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
 def together(action: Callable[[Path], None], paths: dict[str, Path]) -> dict[str, OSError]:
     """Do something to several files at once, so that the disk syncs once for all; the failures.
 

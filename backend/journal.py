@@ -6,6 +6,7 @@ One process, one connection, one thread. Once `append` returns, its events are o
 from __future__ import annotations
 
 import errno
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ CREATE TABLE specs (
   job TEXT PRIMARY KEY REFERENCES jobs(id) ON DELETE CASCADE, spec BLOB NOT NULL);
 CREATE INDEX jobs_by_state ON jobs(state, owner);
 """
+_DIGEST = re.compile(rb"[0-9a-f]{64}")
 _LIVE = tuple(state for state in get_args(JobState) if state not in FINAL_STATES)
 _LIVE_MARKS = ",".join("?" * len(_LIVE))
 
@@ -236,11 +238,20 @@ class Journal:
             for job, kind, state, created, seq, title in self._db.execute(query, (limit,))
         )
 
-    def results(self) -> Iterator[Event]:
-        """The final event of every finished job."""
-        query = "SELECT body FROM jobs JOIN events ON id=job AND jobs.seq=events.seq"
-        for (body,) in self._db.execute(f"{query} WHERE state='done'"):
-            yield msgspec.msgpack.decode(body, type=Event)
+    def digests(self, job: str) -> set[str]:
+        """The objects that a job and its events name."""
+        rows = self._db.execute(
+            "SELECT body FROM events WHERE job=? AND kind IN ('state','preview')", (job,)
+        ).fetchall()
+        rows += self._db.execute("SELECT spec FROM specs WHERE job=?", (job,)).fetchall()
+        return {digest.decode() for (body,) in rows for digest in _DIGEST.findall(body)}
+
+    def named_digests(self, after: int, limit: int) -> tuple[set[str], int | None]:
+        """The objects that the next few jobs name, and where to go on; None: no jobs are left."""
+        query = "SELECT rowid, id FROM jobs WHERE rowid>? ORDER BY rowid LIMIT ?"
+        rows = self._db.execute(query, (after, limit)).fetchall()
+        named = set[str]().union(*(self.digests(job) for _, job in rows))
+        return named, rows[-1][0] if rows else None
 
     def forget(self, job: str) -> None:
         """Remove a job and its events."""

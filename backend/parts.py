@@ -13,7 +13,14 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from backend.disk import disk_problem, sync_folder, sync_or_delete, together
+from backend.disk import (
+    disk_problem,
+    make_folder,
+    refuse_link,
+    sync_folder,
+    sync_or_delete,
+    together,
+)
 from protocol.jobs import JobError, ObjectRef
 
 
@@ -99,9 +106,10 @@ class Parts:
 
     def _append(self, ref: ObjectRef, held: int, data: bytes | memoryview) -> None:
         part = self._part(ref.digest)
-        part.parent.mkdir(exist_ok=True)
+        make_folder(part.parent)
         running = self._running_hash(ref, held)
         try:
+            refuse_link(part)
             with part.open("ab") as file:
                 file.write(data)
         except OSError:
@@ -156,11 +164,15 @@ class Parts:
                 return ref
         return None
 
-    def _drop_part(self, digest: str) -> JobError:
-        """Delete a part whose content is wrong, so that its upload starts from the beginning."""
+    def drop_part(self, digest: str) -> None:
+        """Delete what was uploaded of an object that nobody waits for."""
         self._hashes.pop(digest, None)
         with contextlib.suppress(OSError):
             self._part(digest).unlink(missing_ok=True)
+
+    def _drop_part(self, digest: str) -> JobError:
+        """Delete a part whose content is wrong, so that its upload starts from the beginning."""
+        self.drop_part(digest)
         return JobError(
             "wrong_digest",
             "An object's content does not match its digest.",

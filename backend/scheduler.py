@@ -28,9 +28,11 @@ from backend.executors.base import (
     Stopped,
     Unusable,
 )
+from backend.housekeeping import Housekeeping
 from backend.journal import JobRecord, Journal
 from backend.store import Store
 from protocol.jobs import (
+    BOTH,
     FINAL_STATES,
     Event,
     JobError,
@@ -49,12 +51,16 @@ _log = logging.getLogger(__name__)
 
 
 class Slot(msgspec.Struct):
-    """The state of a slot. job: what runs there. free, total: bytes of its device's memory."""
+    """The state of a slot. job: what runs there; since: when it began (time.time()).
+
+    free, total: bytes of its device's memory.
+    """
 
     device: str = ""
     text: str = ""
     ready: bool = False
     job: str = ""
+    since: float = 0.0
     free: int = 0
     total: int = 0
 
@@ -66,16 +72,23 @@ class Scheduler:
     """
 
     def __init__(
-        self, journal: Journal, store: Store, executor: Executor, changed: Callable[[str], None]
+        self,
+        journal: Journal,
+        store: Store,
+        executor: Executor,
+        changed: Callable[[str], None],
+        housekeeping: Housekeeping,
     ) -> None:
         self._journal = journal
         self._store = store
         self._executor = executor
         self._changed = changed
+        self._housekeeping = housekeeping
         self.slots = {name: Slot() for name in executor.slots()}
         self.unusable: Problem | None = None
         self._waiting: dict[str, dict[str, ObjectRef]] = {}  # job -> objects it lacks
         self._unfit: list[str] = []  # jobs that name an object with a wrong shape
+        self._results: dict[str, int] = {}  # unfinished job -> bytes that its result may take
         self._written: dict[str, tuple[float, str]] = {}  # job -> last progress: time, phase
         self._held_back: dict[str, Step] = {}  # job -> progress that is not written yet
         self._recover()
@@ -101,9 +114,12 @@ class Scheduler:
         for job in self._journal.in_states("interrupted"):
             self._write(job.id, _state("queued"))
         for job in self._journal.in_states("queued"):
+            self._results[job.id] = _result_bytes(self._journal.spec(job.id))
             self._restore_objects(job)
         for job in self._journal.in_states("uploading"):
-            self._wait_for_objects(job.id, self._journal.spec(job.id))
+            spec = self._journal.spec(job.id)
+            self._results[job.id] = _result_bytes(spec)
+            self._wait_for_objects(job.id, spec)
 
     # clients' requests
 
@@ -128,10 +144,18 @@ class Scheduler:
                 "Wait until some are done, or cancel some.",
                 retryable=True,
             )
+        lacking = sum(ref.nbytes for ref in _refs(spec) if not self._store.has(ref))
+        self._housekeeping.check_space(lacking + _result_bytes(spec) + self._promised())
         self._journal.add(job, owner, spec, "uploading")
+        self._results[job] = _result_bytes(spec)
         self._changed(job)
         self._wait_for_objects(job, spec)
         return self._journal.job(job), True
+
+    def _promised(self) -> int:
+        """Bytes that accepted jobs still need on the disk."""
+        uploads = {ref for lacking in self._waiting.values() for ref in lacking.values()}
+        return sum(ref.nbytes for ref in uploads) + sum(self._results.values())
 
     def _restore_objects(self, job: JobRecord) -> None:
         """Send a queued job back to uploading if objects of it were lost."""
@@ -143,7 +167,7 @@ class Scheduler:
             self._wait_for_objects(job.id, spec)
 
     def _wait_for_objects(self, job: str, spec: JobSpec) -> None:
-        refs = [ref for ref in _refs(spec) if not self._store.has(ref)]
+        refs = [ref for ref in _refs(spec) if not self._store.use(ref)]
         self._store.finish([(ref,) for ref in refs if self._store.is_full([ref])])
         self._waiting[job] = {ref.digest: ref for ref in refs if not self._store.has(ref)}
 
@@ -172,7 +196,7 @@ class Scheduler:
             return
         if state in ("uploading", "queued", "interrupted"):
             self._write(job, _state("cancelled"))
-            self._waiting.pop(job, None)
+            self._stop_waiting(job)
             return
         if state != "cancelling":
             self._write(job, _state("cancelling"))
@@ -204,6 +228,12 @@ class Scheduler:
             return problem is not None and problem.retryable
         return False
 
+    def _stop_waiting(self, job: str) -> None:
+        """Expect no more uploads for a job; delete parts that no other job waits for."""
+        for digest in self._waiting.pop(job, {}):
+            if not self.wanted(digest):
+                self._store.drop_part(digest)
+
     def forget(self, job: str) -> None:
         """Remove a finished job. Raises JobError ``job_active``; ignores an unknown job."""
         known = self._journal.find(job)
@@ -213,7 +243,9 @@ class Scheduler:
             raise JobError(
                 "job_active", "The job is not finished.", "Cancel it first, then forget it."
             )
+        digests = self._journal.digests(job)
         self._journal.forget(job)
+        self._housekeeping.release(digests)
 
     # the executor's reports
 
@@ -303,7 +335,7 @@ class Scheduler:
         while self._unfit:
             if self._unfit[-1] in self._waiting:
                 self._write(self._unfit[-1], _state("failed", problem=_wrong_shape()))
-                del self._waiting[self._unfit[-1]]
+                self._stop_waiting(self._unfit[-1])
             self._unfit.pop()
         for job in [job for job, lacking in self._waiting.items() if not lacking]:
             self._write(job, _state("queued"))
@@ -316,7 +348,7 @@ class Scheduler:
             return
         for name, queued in zip(free, self._journal.in_states("queued"), strict=False):
             self._write(queued.id, _state("starting"))
-            self.slots[name].job = queued.id
+            self.slots[name].job, self.slots[name].since = queued.id, time.time()
             self._executor.start(name, queued.id, self._journal.spec(queued.id))
 
     def stop(self) -> None:
@@ -325,26 +357,34 @@ class Scheduler:
             self._write(job.id, _state("interrupted"))
 
     def pinned(self) -> set[str]:
-        """Digests that must stay: inputs of unfinished jobs, results of finished ones."""
+        """Digests that unfinished jobs need."""
         live = [state for state in get_args(JobState) if state not in FINAL_STATES]
         specs = [self._journal.spec(job.id) for job in self._journal.in_states(*live)]
-        keep = {ref.digest for spec in specs for ref in _refs(spec)}
-        for event in self._journal.results():
-            if event.result is not None:
-                keep |= {ref.digest for ref in _result_refs(event.result)}
-        return keep
+        return {ref.digest for spec in specs for ref in _refs(spec)}
+
+    def running_since(self) -> float | None:
+        """When the oldest running job began (time.time()), or None."""
+        return min((slot.since for slot in self.slots.values() if slot.job), default=None)
 
     def _write(self, job: str, *events: Event, attempts: int | None = None) -> None:
         self._journal.append(job, *events, attempts=attempts)
         self._changed(job)
         for event in events:
             if event.kind == "state":
+                if event.state in FINAL_STATES:
+                    self._results.pop(job, None)
                 why = f": {event.problem.code}, {event.problem.message}" if event.problem else ""
                 _log.info("job %s %s%s", job, event.state, why)
 
 
 def _refs(spec: JobSpec) -> list[ObjectRef]:
     return list(objects(spec).values())
+
+
+def _result_bytes(spec: JobSpec) -> int:
+    """Bytes that the layers of a job's result may take."""
+    layers = {None: 0, BOTH: 3}.get(spec.changes, 1)
+    return 4 * layers * sum(ref.shape[0] * ref.shape[1] for ref in spec.clip.frames)
 
 
 def _result_refs(result: Result) -> list[ObjectRef]:

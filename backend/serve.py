@@ -16,6 +16,7 @@ from backend.cli.program import program_name
 from backend.data_folder import MODELS, prepare
 from backend.disk import disk_problem
 from backend.executors.local import LocalExecutor
+from backend.housekeeping import Policy
 from backend.logs import log_server
 from backend.server import Server
 from protocol.jobs import JobError, Problem
@@ -82,7 +83,31 @@ def parser() -> argparse.ArgumentParser:
         type=float,
         default=50.0,
         metavar="N",
-        help="size of the cache; at start, the least recently used files beyond it are deleted "
+        help="size of frames, masks and layers on disk; the least recently used beyond it are "
+        "deleted, except those of unfinished jobs (default: %(default)g)",
+    )
+    add(
+        "--atlas-gib",
+        type=float,
+        default=20.0,
+        metavar="N",
+        help="size of atlases on disk; the least recently used beyond it are deleted "
+        "(default: %(default)g)",
+    )
+    add(
+        "--keep-days",
+        type=float,
+        default=30.0,
+        metavar="N",
+        help="delete frames, layers and atlases that were not used for this long; 0: never "
+        "(default: %(default)g)",
+    )
+    add(
+        "--reserve-gib",
+        type=float,
+        default=2.0,
+        metavar="N",
+        help="space that must stay free on the disk, or new jobs are refused "
         "(default: %(default)g)",
     )
     add(
@@ -172,7 +197,12 @@ def serve(options: argparse.Namespace) -> Problem | None:
             model=options.model,
             models=options.models or data / MODELS,
             proof=proof,
-            cache_bytes=int(options.cache_gib * GIB),
+            policy=Policy(
+                cache_bytes=int(options.cache_gib * GIB),
+                atlas_bytes=int(options.atlas_gib * GIB),
+                keep_s=options.keep_days * 24 * 3600,
+                reserve_bytes=int(options.reserve_gib * GIB),
+            ),
             on_ready=lambda device: ready(device),
         )
         file.unlink(missing_ok=True)  # left by a server that was killed

@@ -22,6 +22,7 @@ import zmq
 from backend.data_folder import MODELS
 from backend.endpoint import Endpoint, Unreachable
 from backend.executors.base import AnyReport, Executor, Ready
+from backend.housekeeping import Housekeeping, Policy
 from backend.journal import JobRecord, Journal
 from backend.receiving import Receiving
 from backend.redact import Redactor
@@ -31,7 +32,7 @@ from protocol import messages as m
 from protocol.codec import BadMessage, Bytes, Packet, decode, encode, pack, unpack
 from protocol.jobs import JobError, Problem
 from protocol.keys import KeyPair
-from protocol.limits import GIB, LIMITS, PROTOCOL
+from protocol.limits import LIMITS, MIB, PROTOCOL
 from protocol.places import check_names_only
 from protocol.upgrade import job_from
 from protocol.wake import Waker
@@ -39,6 +40,7 @@ from protocol.wake import Waker
 NAME = "text2live-backend"
 FORGET_PEER = 60.0  # seconds of silence
 _BATCH = 32  # events read at once
+DISK_STEP = 64 * MIB  # the free space is reported in these steps, or it would always be news
 _MESSAGES = 64  # handled before events are pushed and jobs are scheduled
 _BUSY, _IDLE = 5, 100  # milliseconds to wait for messages, with and without work left
 _RETRY = 1.0  # seconds after a failed write
@@ -76,7 +78,7 @@ class Server:
         model: str = "",
         models: Path | None = None,
         proof: str = "",
-        cache_bytes: int = 50 * GIB,
+        policy: Policy = Policy(),  # noqa: B008  (frozen)
         on_ready: Callable[[str], None] = lambda device: None,
     ) -> None:
         self.epoch = secrets.token_hex(8)
@@ -93,8 +95,11 @@ class Server:
         self._stopping = False
         self._journal = Journal(data / "journal.sqlite")
         self.store = Store(data / "objects")
-        self._scheduler = Scheduler(self._journal, self.store, executor, self._changed.add)
-        self.store.sweep(self._scheduler.pinned(), cache_bytes)
+        self._housekeeping = Housekeeping(data, self.store, self._journal, policy)
+        self._scheduler = Scheduler(
+            self._journal, self.store, executor, self._changed.add, self._housekeeping
+        )
+        self._housekeeping.sweep(self._scheduler.pinned(), time.time(), leftovers=True)
         self._receiving = Receiving(self.store, self._scheduler, self._answer_later)
         self._waker = Waker()
         try:
@@ -226,11 +231,14 @@ class Server:
 
     def _pong(self) -> m.Pong:
         slots = self._scheduler.slots.values()
+        free, total = self._housekeeping.disk()
         return m.Pong(
             device=self._device(),
             jobs=self._journal.unfinished(),
             free_bytes=sum(slot.free for slot in slots),
             total_bytes=sum(slot.total for slot in slots),
+            disk_free=free - free % DISK_STEP,
+            disk_total=total,
         )
 
     def _device(self) -> str:
@@ -289,6 +297,7 @@ class Server:
         try:
             self._write_reports()
             self._scheduler.tick(now)
+            self._housekeeping.tick(now, self._scheduler.pinned, self._scheduler.running_since())
         except JobError:  # the disk is full: nothing is lost, the reports are written later
             self._retry_at = now + _RETRY
 

@@ -10,15 +10,20 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Iterable
+import re
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.disk import disk_problem, sync_folder
+from backend.disk import disk_problem, make_folder, sync_folder
 from backend.parts import Parts, start_hash
 from protocol.jobs import JobError, ObjectRef, reference
 
+_NAME = re.compile(r"[0-9a-f]{62}\.(blob|part)|\d+-\d+\.tmp|\..*\.old")
 _counter = itertools.count()
 
 
@@ -58,13 +63,13 @@ class Store(Parts):
     def save(self, array: NDArray[np.uint8]) -> ObjectRef:
         """Store an array uint8 [H,W,C], unless it is already here. Raises JobError disk_full."""
         ref = reference(array)
-        if self.has(ref):
+        if self.use(ref):
             return ref
         path = self.path(ref.digest)
         temporary = path.with_name(f"{os.getpid()}-{next(_counter)}.tmp")
         try:
-            path.parent.mkdir(exist_ok=True)
-            with temporary.open("wb") as file:
+            make_folder(path.parent)
+            with temporary.open("xb") as file:
                 file.write(np.ascontiguousarray(array).data.cast("B"))
                 file.flush()
                 os.fsync(file.fileno())
@@ -77,23 +82,83 @@ class Store(Parts):
                 temporary.unlink(missing_ok=True)
         return ref
 
-    def sweep(self, keep: Iterable[str], cap: int) -> int:
+    def use(self, ref: ObjectRef) -> bool:
+        """Whether the complete object is here; if so, it counts as used now."""
+        try:
+            os.utime(self.path(ref.digest))  # first: it protects the object from a sweep
+        except OSError:
+            return False
+        return self.has(ref)
+
+    def drop(self, digest: str, newest: float) -> None:
+        """Delete an object that was not used after newest, complete or not."""
+        self.drop_part(digest)
+        evict(self.path(digest), newest)
+
+    def sweep(
+        self,
+        keep: Iterable[str],
+        cap: int,
+        *,
+        older: float = 0.0,
+        newest: float = float("inf"),
+        lacking: int = 0,
+        leftovers: bool = False,
+    ) -> int:
         """Delete the least recently used objects beyond cap bytes; return the bytes freed.
 
-        keep: digests that are never deleted. Also deletes leftovers of killed processes, so it
-        must run while no worker writes.
+        keep: digests that are never deleted. older: objects last used before this time are deleted
+        in any case. newest: those used after this stay. lacking: bytes to free in any case.
+        leftovers: delete other parts, and what killed processes left, too; only while no worker
+        runs. May run in a thread of its own.
         """
-        for leftover in self.folder.glob("*/*.tmp"):
-            leftover.unlink(missing_ok=True)
         kept = {self.path(digest) for digest in keep}
-        kept |= {path.with_suffix(".part") for path in kept}
-        files = [(path, path.stat()) for path in self.folder.glob("*/*") if path.is_file()]
-        total = sum(info.st_size for _, info in files)
-        freed = 0
-        for path, info in sorted(files, key=lambda one: one[1].st_mtime):
-            if total - freed <= cap:
-                break
-            if path not in kept:
+        freed, total, blobs = 0, 0, []
+        for path, info in self._files():
+            if path.with_suffix(".blob") in kept:
+                total += info.st_size
+            elif path.suffix == ".blob":
+                total += info.st_size
+                blobs.append((info.st_mtime, info.st_size, path))
+            elif leftovers:
                 path.unlink(missing_ok=True)
                 freed += info.st_size
+        for used, size, path in sorted(blobs):
+            if (used < older or total > cap or freed < lacking) and evict(path, newest):
+                total -= size
+                freed += size
         return freed
+
+    def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
+        """The store's own files; never anything that a symbolic link leads to."""
+        with os.scandir(self.folder) as folders:
+            inner = [one for one in folders if one.is_dir(follow_symlinks=False)]
+        for folder in inner:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if _NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                        with contextlib.suppress(FileNotFoundError):
+                            yield Path(entry.path), entry.stat(follow_symlinks=False)
+
+
+def evict(path: Path, newest: float) -> bool:
+    """Delete a file or folder unless it was used after newest; whether it was deleted.
+
+    It gets another name first, so that a process that uses it in the same moment either keeps it or
+    finds it gone. A symbolic link is never followed.
+    """
+    doomed = path.with_name(f".{path.name}.{next(_counter)}.old")
+    try:
+        if path.lstat().st_mtime > newest:
+            return False
+        path.rename(doomed)
+        if doomed.lstat().st_mtime > newest:  # used since
+            doomed.rename(path)
+            return False
+    except OSError:
+        return False
+    if stat.S_ISDIR(doomed.lstat().st_mode):
+        shutil.rmtree(doomed, ignore_errors=True)
+    else:
+        doomed.unlink(missing_ok=True)
+    return True

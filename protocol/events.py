@@ -32,12 +32,15 @@ class ConnectionChanged:
 class BackendStatus:
     """How busy the backend is. jobs: unfinished ones, including those that run.
 
-    free_bytes, total_bytes: memory of its device; 0 if unknown.
+    free_bytes, total_bytes: memory of its device. disk_free, disk_total: bytes of its disk. 0 if
+    unknown.
     """
 
     jobs: int
     free_bytes: int = 0
     total_bytes: int = 0
+    disk_free: int = 0
+    disk_total: int = 0
 
 
 @dataclass(frozen=True)

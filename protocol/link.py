@@ -209,7 +209,13 @@ class Link:
             return False
         if isinstance(message, Pong):
             self.device = message.device or self.device
-            self.status = BackendStatus(message.jobs, message.free_bytes, message.total_bytes)
+            self.status = BackendStatus(
+                message.jobs,
+                message.free_bytes,
+                message.total_bytes,
+                message.disk_free,
+                message.disk_total,
+            )
             return False
         if packet.re in self._hellos:
             del self._hellos[packet.re]

@@ -49,13 +49,15 @@ class Pong(Message, frozen=True, kw_only=True, tag="pong"):
     """Answer to ping. device: what the backend computes on, empty until it is known.
 
     jobs: unfinished ones, including those that run. free_bytes, total_bytes: memory of the device;
-    0 if unknown.
+    disk_free, disk_total: bytes of the disk with the data folder. 0 if unknown.
     """
 
     device: str = ""
     jobs: int = 0
     free_bytes: int = 0
     total_bytes: int = 0
+    disk_free: int = 0
+    disk_total: int = 0
 
 
 class Submit(Message, frozen=True, kw_only=True, tag="submit"):

@@ -25,7 +25,9 @@ STALE = 14 * 24 * 3600.0
 
 def find(folder: Path, device: torch.device, report: Reporter) -> LayeredAtlas | None:
     """The atlas in a folder; None if it is missing or damaged."""
-    if not folder.exists():
+    try:
+        os.utime(folder)  # used now, so that the server does not delete it
+    except OSError:
         return None
     try:
         kept = engines.load_atlas(folder, device)

@@ -57,7 +57,21 @@ def test_events_are_numbered_from_one_without_gaps(journal):
     assert [one.seq for one in history(journal, "a", 2)] == [3, 4]
     job = journal.job("a")
     assert (job.state, job.seq, job.attempts) == ("done", 4, 2)
-    assert [one.result for one in journal.results()] == [Result()]
+
+
+def test_the_objects_that_jobs_name(journal):
+    digests = [f"{number:064x}" for number in range(4)]
+    refs = [msgspec.structs.replace(REF, digest=digest) for digest in digests]
+    for job, frame, layer in (("a", refs[0], refs[1]), ("b", refs[0], refs[2])):
+        journal.add(job, "", msgspec.structs.replace(EDIT, clip=Clip(frames=(frame,))), "running")
+        journal.append(job, event("preview", object=refs[3]))
+        journal.append(job, event("state", "done", result=Result(layer=(layer,))))
+    assert journal.digests("a") == {digests[0], digests[1], digests[3]}
+    named, last = journal.named_digests(0, 1)
+    assert named == journal.digests("a")
+    named, last = journal.named_digests(last, 1)
+    assert named == journal.digests("b")
+    assert journal.named_digests(last, 1) == (set(), None)
 
 
 def test_only_the_newest_preview_keeps_its_picture(journal):
@@ -69,7 +83,7 @@ def test_only_the_newest_preview_keeps_its_picture(journal):
 
 def test_a_failed_write_leaves_nothing(journal):
     journal.add("a", "", EDIT, "running")
-    bad = event("note", text=object())  # type: ignore[arg-type]
+    bad = event("note", done=object())  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         journal.append("a", event(text="first"), bad)
     assert journal.job("a").seq == 1

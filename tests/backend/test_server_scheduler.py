@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ from backend.executors.base import (
     Stopped,
     Unusable,
 )
+from backend.housekeeping import Housekeeping, Policy
 from backend.journal import Journal
 from backend.scheduler import Scheduler
 from backend.store import Store
@@ -62,6 +64,7 @@ class Rig:
     """A data folder with journal and store, and a scheduler that can be restarted."""
 
     def __init__(self, data: Path, *slots: str) -> None:
+        self.data = data
         self.store = Store(data / "objects")
         self.journal = Journal(data / "journal.sqlite")
         self.frame = np.full((4, 6, 3), 7, np.uint8)
@@ -71,7 +74,10 @@ class Rig:
 
     def restart(self, *, ready: bool = True) -> None:
         self.executor = Script(*self.slots)
-        self.scheduler = Scheduler(self.journal, self.store, self.executor, lambda job: None)
+        self.housekeeping = Housekeeping(self.data, self.store, self.journal, Policy())
+        self.scheduler = Scheduler(
+            self.journal, self.store, self.executor, lambda job: None, self.housekeeping
+        )
         if ready:
             for slot in self.slots:
                 self.scheduler.report(slot, Ready(device="cpu", text="cpu"))
@@ -315,16 +321,41 @@ def test_a_full_disk_loses_no_report(rig, monkeypatch):
     assert rig.events(A)[-1].result.layer == (result,)
 
 
-def test_inputs_of_unfinished_jobs_and_results_are_pinned(rig):
+def test_inputs_of_unfinished_jobs_are_pinned(rig):
     rig.queue(A, B)
-    layer = rig.store.save(np.zeros((4, 6, 4), np.uint8))
-    frame = rig.spec.clip.frames[0].digest
-    part = rig.store.save(np.ones((4, 6, 4), np.uint8))
-    result = Result(layer=(layer,), parts={"background": (part,)})
-    rig.scheduler.report("one", Finished(job=A, result=result))
-    assert rig.scheduler.pinned() == {frame, layer.digest, part.digest}
+    rig.scheduler.report("one", Finished(job=A, result=Result()))
+    assert rig.scheduler.pinned() == {rig.spec.clip.frames[0].digest}
     rig.scheduler.cancel(B)
-    assert rig.scheduler.pinned() == {layer.digest, part.digest}
+    assert rig.scheduler.pinned() == set()
+
+
+def test_a_cancel_deletes_what_was_uploaded_unless_another_job_waits_for_it(rig):
+    ref = rig.spec.clip.frames[0]
+    for job in (A, B):
+        rig.scheduler.submit(job, "owner", rig.spec)
+    piece = rig.frame.tobytes()[:9]
+    rig.store.write(ref, 0, zlib.crc32(piece), piece)
+    rig.scheduler.cancel(A)
+    assert rig.store.held(ref) == 9
+    rig.scheduler.cancel(B)
+    assert rig.store.held(ref) == 0
+    assert list(rig.store.folder.glob("*/*.part")) == []
+
+
+def test_a_job_that_does_not_fit_on_the_disk_is_refused_before_it_begins(rig, monkeypatch):
+    """Frame and layer of a job take 72 + 96 bytes; those of accepted jobs count too."""
+    reserve = Policy().reserve_bytes
+    monkeypatch.setattr(rig.housekeeping, "disk", lambda: (reserve + 300, 10 * reserve))
+    rig.scheduler.submit(A, "owner", rig.spec)
+    rig.scheduler.submit(A, "owner", rig.spec)
+    other = msgspec.structs.replace(rig.spec, prompt=("y",))
+    for _ in range(2):
+        with pytest.raises(JobError) as why:
+            rig.scheduler.submit(B, "owner", other)
+        assert (why.value.problem.code, why.value.problem.retryable) == ("disk_full", True)
+    assert rig.journal.find(B) is None
+    rig.scheduler.cancel(A)
+    rig.scheduler.submit(B, "owner", other)
 
 
 def test_a_worker_that_cannot_be_started_is_remembered(rig):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 import zlib
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
 
     def limited(self, mode="r", *rest, **named):
         file = ordinary(self, mode, *rest, **named)
-        return FullDisk(file, room) if mode in ("ab", "wb") else file
+        return FullDisk(file, room) if mode in ("ab", "xb") else file
 
     monkeypatch.setattr(Path, "open", limited)
 
@@ -163,7 +164,63 @@ def test_the_least_recently_used_go_first_and_the_pinned_stay(store):
     leftover = store.path(refs[0].digest).with_name("77-1.tmp")
     leftover.write_bytes(b"x")
     size = refs[0].nbytes
-    assert store.sweep({refs[0].digest}, 2 * size) == 2 * size
+    assert store.sweep({refs[0].digest}, 2 * size, newest=time.time() - 1) == 2 * size
     assert [store.has(ref) for ref in refs] == [True, True, False, False]
+    assert leftover.exists()  # perhaps a worker is writing it
+    assert store.sweep((), 10 * size, leftovers=True) == 1
     assert not leftover.exists()
-    assert store.sweep((), 10 * size) == 0
+
+
+def test_what_is_old_or_in_the_way_goes_and_what_was_used_since_stays(store):
+    refs = [store.save(picture(seed)) for seed in range(4)]
+    for age, ref in enumerate(refs):
+        os.utime(store.path(ref.digest), (1000 + age, 1000 + age))
+    size = refs[0].nbytes
+    assert store.sweep((), 10 * size, older=1001) == size
+    assert store.sweep((), 10 * size, lacking=1) == size
+    assert [store.has(ref) for ref in refs] == [False, False, True, True]
+    assert store.use(refs[2])
+    assert not store.use(refs[0])
+    assert store.sweep((), 0, newest=time.time() - 60) == size
+    assert [store.has(ref) for ref in refs] == [False, False, True, False]
+
+
+def test_what_is_used_while_it_is_deleted_stays(store, monkeypatch):
+    ref = store.save(picture())
+    path = store.path(ref.digest)
+    os.utime(path, (1000, 1000))
+    rename = Path.rename
+
+    def used_first(self, target):
+        if self == path:
+            os.utime(path)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", used_first)
+    assert store.sweep((), 0, newest=2000) == 0
+    assert store.has(ref)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="symbolic links")
+def test_links_in_the_store_are_never_followed(store, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    image = picture()
+    ref, data = reference(image), image.tobytes()
+    victim = outside / f"{ref.digest[2:]}.blob"
+    victim.write_bytes(b"precious")
+    folder = store.path(ref.digest).parent
+    folder.symlink_to(outside)
+    assert store.sweep((), 0, leftovers=True) == 0
+    with pytest.raises(JobError):
+        store.save(image)
+    with pytest.raises(JobError):
+        send(store, ref, data)
+    folder.unlink()
+    folder.mkdir()
+    store.path(ref.digest).with_suffix(".part").symlink_to(victim)
+    with pytest.raises(JobError):
+        send(store, ref, data)
+    store.sweep((), 0, leftovers=True)
+    assert victim.read_bytes() == b"precious"
+    assert list(outside.iterdir()) == [victim]
