@@ -39,6 +39,16 @@ class Redactor:
             problem, message=self.text(problem.message), hint=self.text(problem.hint)
         )
 
+    def unexpected(self, why: Exception) -> Problem:
+        """The problem for a request that failed with an exception nobody expected."""
+        return self.problem(
+            Problem(
+                code="server_error",
+                message=f"The backend failed on this request: {type(why).__name__}: {why}",
+                hint="The details are in logs/server.log in the backend's data folder.",
+            )
+        )
+
     def report(self, report: AnyReport) -> AnyReport:
         """A worker's report whose texts reach clients, without absolute paths."""
         if isinstance(report, Failed):

@@ -29,10 +29,17 @@ from backend.executors.base import (
     Unusable,
 )
 from backend.housekeeping import Housekeeping
+from backend.job_events import (
+    input_refs,
+    new_event,
+    new_state,
+    result_bytes,
+    result_refs,
+    wrong_shape,
+)
 from backend.journal import JobRecord, Journal
 from backend.store import Store
 from protocol.jobs import (
-    BOTH,
     FINAL_STATES,
     Event,
     JobError,
@@ -40,10 +47,9 @@ from protocol.jobs import (
     JobState,
     ObjectRef,
     Problem,
-    Result,
 )
 from protocol.limits import LIMITS
-from protocol.validate import check, check_job_id, objects
+from protocol.validate import check, check_job_id
 
 MAX_ATTEMPTS = 2  # how often an interrupted job is started again
 PROGRESS_INTERVAL = 0.5  # seconds between progress events in the journal
@@ -96,12 +102,12 @@ class Scheduler:
     def _recover(self) -> None:
         """Continue the jobs an earlier server left unfinished, unless they keep crashing it."""
         for job in self._journal.in_states("cancelling"):
-            self._write(job.id, _state("cancelled"))
+            self._write(job.id, new_state("cancelled"))
         for job in self._journal.in_states("starting", "running", "saving"):
             attempts = job.attempts + 1
-            events = [_state("interrupted")]
+            events = [new_state("interrupted")]
             if attempts <= MAX_ATTEMPTS:
-                events.append(_state("queued"))
+                events.append(new_state("queued"))
             else:
                 problem = Problem(
                     code="interrupted_too_often",
@@ -109,16 +115,16 @@ class Scheduler:
                     hint="The job may be the cause: try a smaller one, and look at the log.",
                     retryable=True,
                 )
-                events.append(_state("failed", problem=problem))
+                events.append(new_state("failed", problem=problem))
             self._write(job.id, *events, attempts=attempts)
         for job in self._journal.in_states("interrupted"):
-            self._write(job.id, _state("queued"))
+            self._write(job.id, new_state("queued"))
         for job in self._journal.in_states("queued"):
-            self._results[job.id] = _result_bytes(self._journal.spec(job.id))
+            self._results[job.id] = result_bytes(self._journal.spec(job.id))
             self._restore_objects(job)
         for job in self._journal.in_states("uploading"):
             spec = self._journal.spec(job.id)
-            self._results[job.id] = _result_bytes(spec)
+            self._results[job.id] = result_bytes(spec)
             self._wait_for_objects(job.id, spec)
 
     # clients' requests
@@ -144,30 +150,33 @@ class Scheduler:
                 "Wait until some are done, or cancel some.",
                 retryable=True,
             )
-        lacking = sum(ref.nbytes for ref in _refs(spec) if not self._store.has(ref))
-        self._housekeeping.check_space(lacking + _result_bytes(spec) + self._promised())
+        space = self._check_space(spec)
         self._journal.add(job, owner, spec, "uploading")
-        self._results[job] = _result_bytes(spec)
+        self._results[job] = space
         self._changed(job)
         self._wait_for_objects(job, spec)
         return self._journal.job(job), True
 
-    def _promised(self) -> int:
-        """Bytes that accepted jobs still need on the disk."""
-        uploads = {ref for lacking in self._waiting.values() for ref in lacking.values()}
-        return sum(ref.nbytes for ref in uploads) + sum(self._results.values())
+    def _check_space(self, spec: JobSpec) -> int:
+        """The space for a job's result; JobError disk_full if it does not fit beside the others."""
+        waiting = {ref for lacking in self._waiting.values() for ref in lacking.values()}
+        waiting |= {ref for ref in input_refs(spec) if not self._store.has(ref)}
+        uploads = sum(ref.nbytes for ref in waiting)
+        results = sum(self._results.values()) + result_bytes(spec)
+        self._housekeeping.check_space(uploads + results)
+        return result_bytes(spec)
 
     def _restore_objects(self, job: JobRecord) -> None:
         """Send a queued job back to uploading if objects of it were lost."""
         if job.state != "queued":
             return
         spec = self._journal.spec(job.id)
-        if any(not self._store.has(ref) for ref in _refs(spec)):
-            self._write(job.id, _state("uploading"))
+        if any(not self._store.has(ref) for ref in input_refs(spec)):
+            self._write(job.id, new_state("uploading"))
             self._wait_for_objects(job.id, spec)
 
     def _wait_for_objects(self, job: str, spec: JobSpec) -> None:
-        refs = [ref for ref in _refs(spec) if not self._store.use(ref)]
+        refs = [ref for ref in input_refs(spec) if not self._store.use(ref)]
         self._store.finish([(ref,) for ref in refs if self._store.is_full([ref])])
         self._waiting[job] = {ref.digest: ref for ref in refs if not self._store.has(ref)}
 
@@ -195,11 +204,11 @@ class Scheduler:
         if state in FINAL_STATES:
             return
         if state in ("uploading", "queued", "interrupted"):
-            self._write(job, _state("cancelled"))
+            self._write(job, new_state("cancelled"))
             self._stop_waiting(job)
             return
         if state != "cancelling":
-            self._write(job, _state("cancelling"))
+            self._write(job, new_state("cancelling"))
         self._executor.cancel(job)
 
     def requeue(self, job: str) -> JobRecord:
@@ -216,7 +225,9 @@ class Scheduler:
                 "Only a job that failed by no fault of its own can run again as it is.",
                 "Change what its message names, and send it as a new job.",
             )
-        self._write(job, _state("queued"), attempts=0)
+        space = self._check_space(self._journal.spec(job))
+        self._write(job, new_state("queued"), attempts=0)
+        self._results[job] = space
         self._restore_objects(self._journal.job(job))
         return self._journal.job(job)
 
@@ -279,27 +290,27 @@ class Scheduler:
             return
         self._flush(job.id)
         if isinstance(report, Previewed):
-            self._write(job.id, _event("preview", job.state, object=report.object))
+            self._write(job.id, new_event("preview", job.state, object=report.object))
         elif isinstance(report, Note):
-            self._write(job.id, _event("note", job.state, text=report.text))
+            self._write(job.id, new_event("note", job.state, text=report.text))
         elif job.state == "starting":
-            self._write(job.id, _state("running"))
+            self._write(job.id, new_state("running"))
 
     def _ending(self, job: JobRecord, report: Finished | Failed | Stopped) -> list[Event]:
         if isinstance(report, Finished):  # wins over a later cancel
-            lost = [r for r in _result_refs(report.result) if not self._store.has(r)]
+            lost = [r for r in result_refs(report.result) if not self._store.has(r)]
             if not lost:
-                return [_state("saving"), _state("done", result=report.result)]
+                return [new_state("saving"), new_state("done", result=report.result)]
             problem = Problem(
                 code="result_lost",
                 message=f"{len(lost)} images of the result are missing on the backend's disk.",
                 hint="Run the job again.",
                 retryable=True,
             )
-            return [_state("failed", problem=problem)]
+            return [new_state("failed", problem=problem)]
         if isinstance(report, Stopped) or job.state == "cancelling":
-            return [_state("cancelled")]
-        return [_state("failed", problem=report.problem)]
+            return [new_state("cancelled")]
+        return [new_state("failed", problem=report.problem)]
 
     def _progress(self, job: JobRecord, report: Step) -> None:
         at, phase = self._written.get(job.id, (0.0, ""))
@@ -310,7 +321,7 @@ class Scheduler:
         self._held_back.pop(job.id, None)
         self._write(
             job.id,
-            _event(
+            new_event(
                 "progress",
                 job.state,
                 phase=report.phase,
@@ -334,11 +345,11 @@ class Scheduler:
         self._executor.tick(now)
         while self._unfit:
             if self._unfit[-1] in self._waiting:
-                self._write(self._unfit[-1], _state("failed", problem=_wrong_shape()))
+                self._write(self._unfit[-1], new_state("failed", problem=wrong_shape()))
                 self._stop_waiting(self._unfit[-1])
             self._unfit.pop()
         for job in [job for job, lacking in self._waiting.items() if not lacking]:
-            self._write(job, _state("queued"))
+            self._write(job, new_state("queued"))
             del self._waiting[job]
         for held in list(self._held_back):
             if now - self._written.get(held, (0.0, ""))[0] >= PROGRESS_INTERVAL:
@@ -347,20 +358,20 @@ class Scheduler:
         if not free:
             return
         for name, queued in zip(free, self._journal.in_states("queued"), strict=False):
-            self._write(queued.id, _state("starting"))
+            self._write(queued.id, new_state("starting"))
             self.slots[name].job, self.slots[name].since = queued.id, time.time()
             self._executor.start(name, queued.id, self._journal.spec(queued.id))
 
     def stop(self) -> None:
         """Interrupt the running jobs because the backend stops; it does not count as an attempt."""
         for job in self._journal.in_states("starting", "running", "saving"):
-            self._write(job.id, _state("interrupted"))
+            self._write(job.id, new_state("interrupted"))
 
     def pinned(self) -> set[str]:
         """Digests that unfinished jobs need."""
         live = [state for state in get_args(JobState) if state not in FINAL_STATES]
         specs = [self._journal.spec(job.id) for job in self._journal.in_states(*live)]
-        return {ref.digest for spec in specs for ref in _refs(spec)}
+        return {ref.digest for spec in specs for ref in input_refs(spec)}
 
     def running_since(self) -> float | None:
         """When the oldest running job began (time.time()), or None."""
@@ -375,36 +386,3 @@ class Scheduler:
                     self._results.pop(job, None)
                 why = f": {event.problem.code}, {event.problem.message}" if event.problem else ""
                 _log.info("job %s %s%s", job, event.state, why)
-
-
-def _refs(spec: JobSpec) -> list[ObjectRef]:
-    return list(objects(spec).values())
-
-
-def _result_bytes(spec: JobSpec) -> int:
-    """Bytes that the layers of a job's result may take."""
-    layers = {None: 0, BOTH: 3}.get(spec.changes, 1)
-    return 4 * layers * sum(ref.shape[0] * ref.shape[1] for ref in spec.clip.frames)
-
-
-def _result_refs(result: Result) -> list[ObjectRef]:
-    parts = (ref for part in result.parts.values() for ref in part)
-    return [*result.layer, *parts, *result.pictures.values()]
-
-
-def _wrong_shape() -> Problem:
-    return Problem(
-        code="bad_object",
-        message="The job names an image with a size that the image does not have.",
-        hint="Extract the frames again, then send the job again.",
-    )
-
-
-def _event(kind: str, state: JobState, **fields: object) -> Event:
-    return Event(seq=0, at=0.0, kind=kind, state=state, **fields)  # type: ignore[arg-type]
-
-
-def _state(
-    state: JobState, *, result: Result | None = None, problem: Problem | None = None
-) -> Event:
-    return Event(seq=0, at=0.0, kind="state", state=state, result=result, problem=problem)

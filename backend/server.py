@@ -155,18 +155,15 @@ class Server:
             re = packet.id
             answer, buffers = self._answer(route, user, packet)
         except BadMessage as why:
-            answer, buffers = self._error(why.problem), ()
+            answer, buffers = m.error(why.problem), ()
             re = re or why.re
         except JobError as why:
-            answer, buffers = self._error(why.problem), ()
+            answer, buffers = m.error(why.problem), ()
         except Exception as why:  # one bad request must not end everybody's jobs
             _log.exception("a request failed")
-            answer, buffers = self._error(_server_error(why)), ()
+            answer, buffers = m.error(self._redactor.unexpected(why)), ()
         if answer is not None:
             self._send(route, answer, re=re, buffers=buffers)
-
-    def _error(self, problem: Problem) -> m.Error:
-        return m.error(self._redactor.problem(problem))
 
     def _answer(
         self, route: bytes, user: str, packet: Packet
@@ -275,11 +272,13 @@ class Server:
         self, route: bytes, message: m.AnyMessage, *, re: str = "", buffers: tuple[Bytes, ...] = ()
     ) -> bool:
         """Send a message; False if that is not possible now. A peer that is gone is forgotten."""
+        if isinstance(message, m.Error):
+            message = m.error(self._redactor.problem(message.problem))
         try:
             frames = encode(message, re=re, ep=self.epoch, buffers=buffers)
         except ValueError as why:
             _log.exception("an answer cannot be sent")
-            frames = encode(m.error(_server_error(why)), re=re, ep=self.epoch)
+            frames = encode(m.error(self._redactor.unexpected(why)), re=re, ep=self.epoch)
         try:
             return self._endpoint.send(route, frames)
         except Unreachable:
@@ -338,11 +337,3 @@ class Server:
 
 def _accepted(job: JobRecord, new: bool = False) -> m.Accepted:
     return m.Accepted(job=job.id, new=new, state=job.state, seq=job.seq)
-
-
-def _server_error(why: Exception) -> Problem:
-    return Problem(
-        code="server_error",
-        message=f"The backend failed on this request: {type(why).__name__}: {why}",
-        hint="The details are in logs/server.log in the backend's data folder.",
-    )

@@ -343,9 +343,9 @@ def test_a_cancel_deletes_what_was_uploaded_unless_another_job_waits_for_it(rig)
 
 
 def test_a_job_that_does_not_fit_on_the_disk_is_refused_before_it_begins(rig, monkeypatch):
-    """Frame and layer of a job take 72 + 96 bytes; those of accepted jobs count too."""
+    """Both jobs share a frame of 72 bytes; each has a layer of 96."""
     reserve = Policy().reserve_bytes
-    monkeypatch.setattr(rig.housekeeping, "disk", lambda: (reserve + 300, 10 * reserve))
+    monkeypatch.setattr(rig.housekeeping, "disk", lambda: (reserve + 250, 10 * reserve))
     rig.scheduler.submit(A, "owner", rig.spec)
     rig.scheduler.submit(A, "owner", rig.spec)
     other = msgspec.structs.replace(rig.spec, prompt=("y",))
