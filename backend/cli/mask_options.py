@@ -119,8 +119,7 @@ def _object_masks(
         keys=_key_masks([(f, Path(v)) for f, v in keys], bool(boxes or strokes), arrays),
         boxes=tuple(_box(f, v) for f, v in boxes),
         strokes=tuple(
-            StrokeKey(frame=f, mask=arrays.add(media.read_grey(Path(v))[..., None]))
-            for f, v in strokes
+            StrokeKey(frame=f, mask=arrays.add(_strokes(Path(v))[..., None])) for f, v in strokes
         ),
     )
 
@@ -179,6 +178,20 @@ def _key_masks(
 
 def _keys(masks: Iterable[tuple[int, Pixels]], arrays: JobArrays) -> tuple[KeyMask, ...]:
     return tuple(KeyMask(frame=frame, mask=arrays.add(mask[..., None])) for frame, mask in masks)
+
+
+def _strokes(file: Path) -> Pixels:
+    """The image of --strokes, uint8 [H,W]. Raises JobError ``no_strokes`` if it has none."""
+    grey = media.read_grey(file)
+    if not grey.any():
+        raise JobError(
+            "no_strokes",
+            f"{file.name} has no strokes: it is black everywhere.",
+            "Paint white on the object and grey beside it.",
+        )
+    if grey.all():
+        print_notes([f"{file.name} has no black: every pixel of it counts as a stroke."])
+    return grey
 
 
 def _by_frame(texts: list[str], option: str, count: int) -> list[tuple[int, str]]:

@@ -24,7 +24,6 @@ HEAD = 1 << 16  # bytes that tell an image from a movie
 MOVIE_KINDS = ("", "gif", "apng")
 JPEG_MOVIES = (".mjpeg", ".mjpg")
 CLEAR = 0.001  # share of pixels that are not opaque from which alpha is worth a note
-EXPECTED = 64  # frames to make room for if the number is unknown
 
 
 @dataclass(frozen=True)
@@ -135,18 +134,21 @@ class FrameArray:
                 f"{self._limits.side}×{self._limits.side}.",
                 "Work at a smaller size.",
             )
-        count = self._expected or EXPECTED
-        self._check_bytes(count * int(np.prod(shape)) if self._expected else 0)
-        return np.empty((count, *shape), np.uint8)
+        self._check_bytes(self._expected * int(np.prod(shape)))
+        return np.empty((self._expected or self._most(shape), *shape), np.uint8)
 
     def _grown(self, count: int) -> Pixels:
+        """A larger array, if the clip has more frames than expected."""
         assert self._frames is not None
         shape = self._frames.shape[1:]
         self._check_bytes(count * int(np.prod(shape)))
-        larger = np.empty((min(max(count, 2 * len(self._frames)), self._limits.frames), *shape),
-                          np.uint8)  # fmt: skip
+        larger = np.empty((self._most(shape), *shape), np.uint8)
         larger[: self.count] = self._frames[: self.count]
         return larger
+
+    def _most(self, shape: tuple[int, ...]) -> int:
+        """How many frames the limits allow. Memory is only taken once frames are written to it."""
+        return min(self._limits.frames, max(1, self._limits.job_bytes // int(np.prod(shape))))
 
     def _check_bytes(self, nbytes: int) -> None:
         if nbytes > self._limits.job_bytes:

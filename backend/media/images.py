@@ -80,8 +80,13 @@ def read_rgba(file: Path) -> Pixels:
 
 
 def read_grey(file: Path) -> Pixels:
-    """Read an image as [H,W] uint8 grey. Raises JobError."""
-    return np.asarray(cv2.cvtColor(decode_image(file).rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+    """Read an image as [H,W] uint8 grey, over black where it is transparent. Raises JobError."""
+    image = decode_image(file)
+    grey = np.asarray(cv2.cvtColor(image.rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+    alpha = image.alpha
+    if alpha is None:
+        return grey
+    return np.asarray(np.rint(grey * (alpha / 255.0)), np.uint8)
 
 
 def decode_image(file: Path) -> Image:

@@ -24,7 +24,7 @@ SD_LINES, SD_COLUMNS = 576, 1280  # an unspecified matrix is BT.601 up to here, 
 HDR = {16: "PQ", 18: "HLG"}
 FIELDS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}
 """Which field is shown first, by FFmpeg's number of a stream's field order."""
-CONVERT = "flags=accurate_rnd+full_chroma_int+bicubic:sws_dither=none:out_range=pc"
+CONVERT = "flags=accurate_rnd+full_chroma_int+bilinear:sws_dither=none:out_range=pc"
 
 
 class Converter:

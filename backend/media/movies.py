@@ -24,6 +24,8 @@ from protocol.jobs import JobError
 WITH_DURATION = ("matroska", "flv", "asf")
 """Containers whose header states their duration; in others FFmpeg takes it from what is there."""
 SHORT = 0.9  # share of the stated duration below which a movie with sound counts as cut off
+NO_MOVIES = ("tty", "bin", "xbin", "adf", "idf")
+"""Text, which FFmpeg would draw as a movie."""
 GIF_END = b"\x3b"
 BATCH = 32  # frames of an animated WebP that are decoded at once
 
@@ -184,15 +186,19 @@ def _tail(path: Path) -> bytes:
 
 
 def _opened(path: Path) -> Any:
-    """Open a container. Raises JobError ``not_a_movie``; reads no file but this one."""
+    """Open a container, without using the network. Raises JobError ``not_a_movie``."""
     try:
-        return av.open(
+        container = av.open(
             f"file:{path}",
             options={"protocol_whitelist": "file", "pattern_type": "none"},
             metadata_errors="replace",
         )
     except (av.error.FFmpegError, ValueError, IndexError) as error:
         raise not_a_movie(path) from error
+    if container.format.name in NO_MOVIES:
+        container.close()
+        raise not_a_movie(path)
+    return container
 
 
 def not_a_movie(path: Path) -> JobError:

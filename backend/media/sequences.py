@@ -37,7 +37,9 @@ def image_files(folder: Path) -> list[Path]:
     if not images:
         kinds = ", ".join(sorted(IMAGE_SUFFIXES))
         raise JobError(
-            "no_frames", f"There are no images in {folder}.", f"Image files end in: {kinds}."
+            "no_frames",
+            f"There are no images in {folder}.",
+            f"Image files end in: {kinds}. To read a movie, name the file itself.",
         )
     return sorted(images, key=_natural)
 

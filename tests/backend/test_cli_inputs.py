@@ -189,6 +189,7 @@ def test_one_mask_serves_all_frames_and_some_masks_are_tracked(
         (["--box", "-2=1,2,30,40"], "there is no frame -2"),
         (["--key-mask", "0=black.png"], "is empty: the brightest value of black.png is 0 of 255"),
         (["--masks", "black.png"], "is empty"),
+        (["--strokes", "0=black.png"], "black.png has no strokes"),
         (["--masks", "three"], "there are 3 masks, but the clip has 4 frames"),
         (["--key-mask", "0=small.png"], "is 8×8, but the clip is 64×48"),
         (["--connection", "notes.txt", "--no-object", "--layer", "background"],

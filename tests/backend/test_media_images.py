@@ -82,6 +82,11 @@ def test_a_palette_a_grey_and_a_cmyk_image_are_colours(tmp_path: Path) -> None:
     np.testing.assert_array_equal(media.read_image(tmp_path / "pal.png")[0], PALETTE)
 
 
+def test_grey_is_black_where_an_image_is_transparent(tmp_path: Path) -> None:
+    media.write_png(tmp_path / "a.png", np.dstack([np.full_like(RGB, 200), 0 * ALPHA + 127]))
+    assert set(np.unique(media.read_grey(tmp_path / "a.png"))) == {100}
+
+
 PALETTE = np.array([[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0]], np.uint8)
 
 

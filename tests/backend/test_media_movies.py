@@ -119,6 +119,14 @@ def test_colours_follow_the_streams_own_matrix_and_range(
     np.testing.assert_allclose(middles, COLOURS, atol=2)
 
 
+def test_hdr_is_noted(tmp_path: Path) -> None:
+    def prepare(stream: Any) -> None:
+        stream.codec_context.color_trc = 16
+
+    movie = write_movie(tmp_path / "a.mkv", numbered(2), "ffv1", "yuv420p10le", prepare=prepare)
+    assert "HDR (PQ)" in " ".join(media.read_clip(movie).notes)
+
+
 def woven(count: int) -> list[np.ndarray]:
     """Interlaced frames of a pattern that moves between their fields."""
     rng = np.random.default_rng(0)
@@ -251,6 +259,11 @@ def test_too_many_frames_are_refused_before_they_are_decoded(tmp_path: Path) -> 
     raw = write_movie(tmp_path / "a.gif", numbered(9), "gif", "rgb8")
     with pytest.raises(JobError, match=r"frames; at most 6 are accepted"):
         media.read_clip(raw, Limits(frames=6))
+    endless = write_movie(tmp_path / "a.h264", numbered(9))  # states no number of frames
+    with pytest.raises(JobError, match="has more than 6 frames; at most 6 are accepted"):
+        media.read_clip(endless, Limits(frames=6))
+    with pytest.raises(JobError, match="GiB"):
+        media.read_clip(endless, Limits(job_bytes=5 * 48 * 64 * 3))
     with pytest.raises(JobError, match="GiB"):
         media.read_clip(movie, Limits(job_bytes=10_000))
     with pytest.raises(JobError, match="64×48; the maximum is 60×60"):
@@ -293,6 +306,9 @@ def test_sound_alone_and_nonsense_are_no_movies(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"nonsense" * 100)
     with pytest.raises(JobError, match=r"a\.mp4 cannot be read as a movie"):
         media.read_clip(tmp_path / "a.mp4")
+    (tmp_path / "notes.txt").write_text("not a movie\n" * 20)
+    with pytest.raises(JobError, match=r"notes\.txt cannot be read as a movie"):
+        media.read_clip(tmp_path / "notes.txt")
     playlist = tmp_path / "a.m3u8"
     playlist.write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:1/a.ts\n#EXT-X-ENDLIST\n")
     with pytest.raises(JobError, match="cannot be read"):
