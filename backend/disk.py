@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -52,6 +53,11 @@ def refuse_link(path: Path) -> None:
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
 
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="sync")
+
+
 def together(action: Callable[[Path], None], paths: dict[str, Path]) -> dict[str, OSError]:
     """Do something to several files at once, so that the disk syncs once for all; the failures.
 
@@ -70,8 +76,7 @@ def together(action: Callable[[Path], None], paths: dict[str, Path]) -> dict[str
         for path in distinct:
             attempt(path)
     else:
-        with ThreadPoolExecutor(min(_SYNC_THREADS, len(distinct))) as pool:
-            list(pool.map(attempt, distinct))
+        list(_pool().map(attempt, distinct))
     return {key: failures[path] for key, path in paths.items() if path in failures}
 
 

@@ -78,7 +78,7 @@ class Parts:
         self,
         ref: ObjectRef,
         offset: int,
-        crc: int,
+        crc: int | None,
         data: bytes | memoryview,
         *,
         finish: bool = True,
@@ -184,20 +184,20 @@ class Parts:
         """Sync verified parts and give them their names; what was published, and what failed."""
         outcomes: dict[str, ObjectRef | JobError | None] = {ref.digest: ref for ref in refs}
 
-        def step(action: Callable[[Path], None], paths: dict[str, Path]) -> None:
-            for digest, why in together(action, paths).items():
+        def step(action: Callable[[Path], None], path: Callable[[str], Path]) -> None:
+            left = [digest for digest, one in outcomes.items() if isinstance(one, ObjectRef)]
+            for digest, why in together(action, {digest: path(digest) for digest in left}).items():
                 outcomes[digest] = disk_problem(why, self.folder)
 
-        def left() -> list[str]:
-            return [digest for digest, one in outcomes.items() if isinstance(one, ObjectRef)]
-
-        step(sync_or_delete, {digest: self._part(digest) for digest in left()})
-        step(self._name, {digest: self._part(digest) for digest in left()})
-        step(sync_folder, {digest: self.path(digest).parent for digest in left()})
+        step(sync_or_delete, self._part)
+        for digest, one in outcomes.items():
+            try:
+                if isinstance(one, ObjectRef):
+                    self._part(digest).replace(self.path(digest))
+            except OSError as why:
+                outcomes[digest] = disk_problem(why, self.folder)
+        step(sync_folder, lambda digest: self.path(digest).parent)
         return outcomes
-
-    def _name(self, part: Path) -> None:
-        part.replace(part.with_suffix(".blob"))
 
 
 def start_hash(ref: ObjectRef) -> hashlib._Hash:
@@ -207,7 +207,7 @@ def start_hash(ref: ObjectRef) -> hashlib._Hash:
 
 
 def _check_chunk(
-    ref: ObjectRef, held: int, offset: int, crc: int, data: bytes | memoryview
+    ref: ObjectRef, held: int, offset: int, crc: int | None, data: bytes | memoryview
 ) -> None:
     if offset != held:
         raise JobError(
@@ -216,7 +216,7 @@ def _check_chunk(
             "Ask with `have` where to continue.",
             retryable=True,
         )
-    if zlib.crc32(data) != crc:
+    if crc is not None and zlib.crc32(data) != crc:
         raise JobError("bad_crc", "A chunk arrived damaged.", "Send it again.", retryable=True)
     if held + len(data) > ref.nbytes:
         raise JobError(

@@ -222,6 +222,7 @@ class Server:
             protocol=PROTOCOL,
             server=NAME,
             epoch=self.epoch,
+            features=(m.NO_CRC,),
             device=self._device(),
             model=self._model,
         )

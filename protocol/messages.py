@@ -9,6 +9,7 @@ import msgspec
 from .jobs import JobState, Problem
 from .limits import LIMITS, NEEDED_MINOR, Limits
 
+NO_CRC = "no_crc"  # a feature of a backend: chunks need no CRC
 Channel = Literal["control", "bulk"]
 
 
@@ -95,11 +96,15 @@ class Need(Message, frozen=True, kw_only=True, tag="need"):
 
 
 class Chunk(Message, frozen=True, kw_only=True, tag="chunk"):
-    """A piece of an object, from the client. Buffer 0: the bytes. crc: their CRC-32."""
+    """A piece of an object, from the client. Buffer 0: the bytes.
+
+    crc: their CRC-32. It may be left out if the backend has the feature ``no_crc``: the encryption
+    authenticates every message.
+    """
 
     digest: str
     offset: int
-    crc: int
+    crc: int | None = None
 
 
 class Ack(Message, frozen=True, kw_only=True, tag="ack"):

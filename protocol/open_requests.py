@@ -17,6 +17,7 @@ from .jobs import FINAL_STATES, Event, JobError, JobSpec, ObjectRef, Problem
 from .limits import LIMITS, Limits
 from .link import Link
 from .messages import (
+    NO_CRC,
     Accepted,
     AnyMessage,
     Attach,
@@ -156,7 +157,9 @@ class OpenRequests:
                     self._attach(job, tracked)
             for (what, job), (message, accepted) in list(self._unanswered.items()):
                 self._repeat(what, job, message, accepted)
-        self._uploads.pump(now, self._limits)
+        welcome = self._link.welcome
+        crc = welcome is None or NO_CRC not in welcome.features
+        self._uploads.pump(now, self._limits, crc=crc)
         self._downloads.pump(self._limits)
 
     def _submit(self, job: str, tracked: _Tracked) -> None:

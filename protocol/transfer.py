@@ -58,6 +58,7 @@ class Uploads:
         self._round = 0  # answers of an earlier round are ignored
         self._started = False
         self._now = 0.0
+        self._crc = True
         self._loaded: tuple[str, memoryview] | None = None
 
     def add(self, job: str, refs: dict[str, ObjectRef], source: Source) -> None:
@@ -83,9 +84,9 @@ class Uploads:
         self._loaded = None
         self.restart()
 
-    def pump(self, now: float, limits: Limits) -> None:
-        """Send as much as the window allows."""
-        self._now = now
+    def pump(self, now: float, limits: Limits, *, crc: bool = True) -> None:
+        """Send as much as the window allows. crc: with a CRC-32 of each chunk."""
+        self._now, self._crc = now, crc
         while self._queue and now >= self._queue[0].not_before:
             upload = self._queue[0]
             if not self._started:
@@ -164,7 +165,8 @@ class Uploads:
         upload.todo.popleft()
         if offset + len(data) < ref.nbytes:
             upload.todo.appendleft((ref, offset + len(data)))
-        chunk = Chunk(digest=ref.digest, offset=offset, crc=zlib.crc32(data))
+        crc = zlib.crc32(data) if self._crc else None
+        chunk = Chunk(digest=ref.digest, offset=offset, crc=crc)
         self._in_flight += 1
         length = len(data)
 

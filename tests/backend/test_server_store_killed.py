@@ -7,12 +7,13 @@ import os
 import signal
 import traceback
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from backend import disk
 from backend.store import Store
 from protocol.jobs import JobError, ObjectRef, reference
 
@@ -100,6 +101,7 @@ def steps_of_an_upload(folder: Path) -> list[str]:
 
 def killed_at(folder: Path, number: int) -> None:
     """Upload in a child process that kills itself at a step."""
+    disk._pool.cache_clear()
     child = os.fork()
     if child == 0:  # pragma: no cover
         try:
@@ -120,9 +122,12 @@ def check_complete(store: Store) -> None:
 
 
 @pytest.fixture(autouse=True)
-def one_sync_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+def one_sync_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Steps come in the same order every time."""
-    monkeypatch.setattr("backend.disk._SYNC_THREADS", 1)
+    disk._pool.cache_clear()  # threads do not survive a fork
+    monkeypatch.setattr(disk, "_SYNC_THREADS", 1)
+    yield
+    disk._pool.cache_clear()
 
 
 @pytest.mark.slow

@@ -110,8 +110,12 @@ def test_chunks_with_false_claims(raw, shot):
     half = piece[:100]
     assert chunk(0, zlib.crc32(half), half).held == 100
     assert chunk(0, zlib.crc32(half), half).held == 100  # again: no harm
+    no_crc = m.Chunk(digest=ref.digest, offset=100)
+    assert raw.ask(no_crc, piece[100:110]).held == 110  # the encryption is enough
     rest = piece[100:]
-    assert chunk(100, zlib.crc32(rest), rest).complete
+    assert chunk(100, zlib.crc32(rest), rest).code == "wrong_offset"
+    rest = piece[110:]
+    assert chunk(110, zlib.crc32(rest), rest).complete
     assert raw.ask(m.Cancel(job=job)) == m.Ok()
 
 
