@@ -42,18 +42,18 @@ def ok(spec: JobSpec, ctx: Context) -> Result:
     """A tinted layer for an edit or paint; pictures only for an atlas."""
     first = _work(spec, ctx)
     *objects, background = layers_of(len(objects_of(spec)))
-    pictures = {f"{layer}_atlas": ctx.store(_layer(first, spec)) for layer in objects}
+    pictures = {f"{layer}_atlas": ctx.store(tinted(first, spec)) for layer in objects}
     pictures[f"{background}_atlas"] = ctx.store(_opaque(first))
     numbers = {"psnr": 40.0, "seconds": STEPS * PAUSE}
     if spec.changes is None:
         return Result(pictures=pictures, numbers=numbers)
     name = "painted_atlas" if spec.images else "edited_atlas"
-    pictures[name] = ctx.store(_layer(first, spec))
+    pictures[name] = ctx.store(tinted(first, spec))
     layer: list[ObjectRef] = []
     parts: dict[str, list[ObjectRef]] = {"foreground": [], "background": []}
     for index, ref in enumerate(spec.clip.frames):
         ctx.step("Rendering the layer", index, len(spec.clip.frames))
-        front = _layer(ctx.load(ref), spec)
+        front = tinted(ctx.load(ref), spec)
         if spec.changes != BOTH:
             layer.append(ctx.store(front))
             continue
@@ -97,7 +97,7 @@ def half(spec: JobSpec, ctx: Context) -> Result:
     _work(spec, ctx)
     frames = spec.clip.frames
     for ref in frames[: (len(frames) + 1) // 2]:
-        ctx.store(_layer(ctx.load(ref), spec))
+        ctx.store(tinted(ctx.load(ref), spec))
     raise JobError("mock_failure", "The stand-in failed halfway.", "Use --mock ok.")
 
 
@@ -135,7 +135,7 @@ def _work(spec: JobSpec, ctx: Context, part: float = 1.0) -> NDArray[np.uint8]:
         for index in range(int(STEPS * part)):
             ctx.step(phase, index, STEPS)
             time.sleep(PAUSE)
-        ctx.preview(_layer(first, spec))
+        ctx.preview(tinted(first, spec))
     return first
 
 
@@ -149,7 +149,7 @@ def _outside(layer: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.concatenate([layer[..., :3] // 2, 255 - layer[..., 3:]], axis=2)
 
 
-def _layer(frame: NDArray[np.uint8], spec: JobSpec) -> NDArray[np.uint8]:
+def tinted(frame: NDArray[np.uint8], spec: JobSpec) -> NDArray[np.uint8]:
     """The frame tinted by the job's title and seed, alpha a centred ellipse: uint8 [H,W,4]."""
     code = zlib.crc32(f"{spec.title}|{spec.seed}".encode())
     tint = np.frombuffer(code.to_bytes(4, "little")[:3], np.uint8)
