@@ -26,8 +26,8 @@ from protocol.local import BackendProcess
 from scripts.chaos.jobs import Sent, atlas_of_noise, edit_of_noise
 from scripts.chaos.proxy import Proxy
 
-IN_FLIGHT = 4  # jobs that are not final at any time
-ENDS_WITHIN = 300.0  # seconds that the last jobs have after the last fault
+IN_FLIGHT, IN_FLIGHT_REAL = 4, 2  # jobs that are not final at any time
+STUCK = 300.0  # seconds without any event after which the last jobs count as stuck
 START = 240.0  # seconds for a backend to start on a busy machine
 GAP = 0.25  # seconds between two faults, on average
 PAUSE = "0.01"  # seconds per step of the stand-in
@@ -174,16 +174,20 @@ class Campaign:
             self.report.faults[name] += 1
             time.sleep(self._chance.uniform(0, 2 * GAP))
             self._read()
-        end = time.monotonic() + ENDS_WITHIN
+        end, seen = time.monotonic() + STUCK, 0
         while time.monotonic() < end and not all(map(_final, self._jobs.values())):
             self._read()
+            events = sum(len(sent.events) for sent in self._jobs.values())
+            if events > seen:
+                end, seen = time.monotonic() + STUCK, events
             time.sleep(0.05)
         self._audit()
         self._close()
         return self.report
 
     def _keep_busy(self) -> None:
-        while sum(not _final(sent) for sent in self._jobs.values()) < IN_FLIGHT:
+        wanted = IN_FLIGHT_REAL if self._real else IN_FLIGHT
+        while sum(not _final(sent) for sent in self._jobs.values()) < wanted:
             make = atlas_of_noise if self._real else edit_of_noise
             job, sent = new_job_id(), make(self._pixels, len(self._jobs))
             self._jobs[job] = sent
