@@ -121,8 +121,13 @@ def test_kills_and_cuts_at_random_change_nothing(backend, shot, connect, cut_off
         else:
             cutter.cut()
     for job, its in jobs.items():
-        ended = next((event for event in diary.history(job) if event.state == "done"), None)
-        result = (ended or diary.until_state(job, "done", timeout=60)).result
+        ended = [event for event in diary.history(job) if event.state in ("done", "failed")]
+        last = ended[-1] if ended else diary.until_state(job, "done", "failed", timeout=60)
+        if last.state == "failed":  # on a slow machine one job is running at all three kills
+            assert last.problem.code == "interrupted_too_often"
+            diary.client.requeue(job, last.seq)
+            last = diary.until_state(job, "done", timeout=60)
+        result = last.result
         seqs = [event.seq for event in diary.history(job)]
         assert seqs == list(range(1, len(seqs) + 1))
         layer = diary.client.fetch_all(result.layer, timeout=30)
