@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from backend import clip
 from backend.cli.arrays import JobArrays
 from backend.cli.mask_options import behind_of, masks_of
 from backend.cli.options import add_clip_options, checkpoint_of, one_line
@@ -18,6 +19,8 @@ from backend.cli.painter_options import (
 from backend.cli.program import Parser, exit_status, joined_values, program_name
 from backend.cli.run_job import make_layer
 from backend.cli.source import read_source
+from backend.clip.words import FILE_NAME as WORDS_NAME
+from backend.clip.words import KnownWords
 from protocol.jobs import BOTH, LAYERS, ClipModel, EditJob, Result
 from protocol.validate import check
 
@@ -26,6 +29,24 @@ EXAMPLES = """examples:
   {name} shot.mp4 --box 0=120,60,400,300 --prompt "rusty car" --preset draft --out DIR
   {name} FRAMES --no-object --layer background --recipe style --prompt "watercolour" --out DIR
 """
+
+
+class ListLooks(argparse.Action):
+    """Print what the built-in model knows, and leave."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(looks_of_demo())
+        parser.exit()
+
+
+def looks_of_demo() -> str:
+    """The demo model's classes, a line each, with the words that mean them."""
+    known = KnownWords.read(Path(clip.__file__).parent / "demo" / WORDS_NAME)
+    lines = []
+    for kind, named in known.classes.items():
+        lines.append(f"{kind} ({len(named)})")
+        lines += [f"  {name:14} {', '.join(phrases)}" for name, phrases in named.items()]
+    return "\n".join(lines)
 
 
 def parser(painter: str = DEFAULT_PAINTER) -> argparse.ArgumentParser:
@@ -73,6 +94,12 @@ def _add_edit(p: argparse.ArgumentParser, painter: str) -> None:
         default="demo",
         help="demo, which is built in, or an open_clip name such as ViT-B-32 "
         "(default: %(default)s)",
+    )
+    model.add_argument(
+        "--list-looks",
+        action=ListLooks,
+        nargs=0,
+        help="show the looks, things, places and effects that demo knows, and their words",
     )
     model.add_argument(
         "--pretrained", default="", metavar="TAG", help="open_clip's tag of the weights"

@@ -39,6 +39,8 @@ from torch import Tensor, nn
 
 from backend.clip import torchscript
 from backend.clip.model import TextImageModel
+from backend.clip.words import FILE_NAME as WORDS_NAME
+from backend.clip.words import KnownWords
 from protocol.jobs import ClipModel, JobError
 
 DEMO_FOLDER = Path(__file__).parent / "demo"
@@ -60,6 +62,7 @@ class _Recipe:
     mean: tuple[float, ...] = OPENAI_DATASET_MEAN
     std: tuple[float, ...] = OPENAI_DATASET_STD
     vocabulary: Path | None = None
+    words: Path | None = None
 
 
 def load_clip(model: ClipModel, device: torch.device | str) -> TextImageModel:
@@ -131,12 +134,13 @@ def _folder(folder: Path) -> _Recipe:
         ) from error
     for name in (HF_SAFE_WEIGHTS_NAME, "model.safetensors", HF_WEIGHTS_NAME):
         if (folder / name).is_file():
-            vocabulary = folder / VOCABULARY_NAME
+            vocabulary, words = folder / VOCABULARY_NAME, folder / WORDS_NAME
             return _Recipe(
                 name=folder.name, cfg=cfg, weights=folder / name,
                 mean=tuple(preprocess.get("mean", OPENAI_DATASET_MEAN)),
                 std=tuple(preprocess.get("std", OPENAI_DATASET_STD)),
                 vocabulary=vocabulary if vocabulary.is_file() else None,
+                words=words if words.is_file() else None,
             )  # fmt: skip
     raise JobError(
         "weights_missing",
@@ -326,9 +330,20 @@ def _build(
     tokenize = open_clip.SimpleTokenizer(
         context_length=clip.context_length, **cfg["text_cfg"].get("tokenizer_kwargs", {})
     )
+    words = _known_words(recipe.words) if recipe.words is not None else None
     return TextImageModel(
-        clip, tokenize, mean=recipe.mean, std=recipe.std, name=recipe.name, device=device
-    )
+        clip, tokenize, mean=recipe.mean, std=recipe.std, name=recipe.name, device=device,
+        words=words,
+    )  # fmt: skip
+
+
+def _known_words(path: Path) -> KnownWords:
+    try:
+        return KnownWords.read(path)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise JobError(
+            "weights_broken", f"The list of words {path} cannot be used: {error}.", DEMO_HINT
+        ) from error
 
 
 class TrimmedEmbedding(nn.Module):

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from backend.clip.edges import follow_edges
 from backend.clip.perceptron import perceptron
+from backend.clip.words import KnownWords
 from backend.progress import Tick
 
 # Small batches, so that a job can be cancelled between them even with a large model on a CPU.
@@ -29,23 +30,26 @@ class TextImageModel:
 
     Jobs share a model, so nothing about a job is stored on it: `configured` gives each training a
     view with its own settings. image_size: side of the images it was trained on, pixels. patch:
-    side of a patch, pixels. width: D. name: shown to people.
+    side of a patch, pixels. width: D. name: shown to people. words: what a small model was taught,
+    None for a model of the whole language.
     """
 
     def __init__(
         self,
         clip: nn.Module,
-        tokenize: Callable[[list[str]], Tensor],
+        tokenize: Callable[..., Tensor],
         *,
         mean: Sequence[float],
         std: Sequence[float],
         name: str,
         device: torch.device | str = "cpu",
+        words: KnownWords | None = None,
     ) -> None:
         frozen: Any = clip.to(device).float().eval().requires_grad_(False)
         self.clip = frozen
         self.visual = frozen.visual
         self.name = name
+        self.words = words
         self.device = torch.device(device)
         self.image_size: int = int(self.visual.image_size[0])
         self.patch: int = int(self.visual.patch_size[0])
@@ -88,6 +92,27 @@ class TextImageModel:
                 self.tick()
             embedded.append(self.clip.encode_text(ids_NL[first : first + TEXTS_AT_ONCE]))
         return torch.cat(embedded)
+
+    def readable(self, text: str, spare: int = 0) -> str:
+        """The text, without the words at its end that are past the model's length.
+
+        spare: tokens to leave for the sentence around the text.
+        """
+        words = text.split()
+        while len(words) > 1 and self._length(" ".join(words)) + spare > self.context_length:
+            words.pop()
+        return text if len(words) == len(text.split()) else " ".join(words)
+
+    @property
+    def context_length(self) -> int:
+        """Longest text in tokens, with its start and end."""
+        length: int = self._tokenize([""]).shape[1]
+        return length
+
+    def _length(self, text: str) -> int:
+        """Tokens of a text, with start and end, however long it is."""
+        most = 4 * len(text) + 2  # a token is at least one of a character's up to four bytes
+        return int((self._tokenize([text], most) != 0).sum())
 
     # --- images ---------------------------------------------------------------------------------
 

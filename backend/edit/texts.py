@@ -5,6 +5,7 @@ Shapes: P alternatives, K templates, N drawn texts, D embedding width.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,9 @@ from backend.clip.templates import SCREEN_TEMPLATES, TEMPLATES, draw, embed
 from backend.edit.config import EditTexts
 from backend.edit.pixels import send
 from protocol.jobs import JobError
+
+TEMPLATE_TOKENS = 7
+"""The longest sentence around a text takes so many tokens of the model's length."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,24 @@ class TextTargets:
             source_ND = mean_ND.repeat(len(prompt_PND), 1)
         screen = send(draw(self.screen_PKD.shape[1], share, generator), device)
         return Drawn(prompt_PND.flatten(0, 1), source_ND, self.screen_PKD[:, screen].flatten(0, 1))
+
+
+def remarks_on(model: TextImageModel, texts: Sequence[str]) -> list[str]:
+    """What a model cannot read of the artist's texts, in sentences; empty if it reads them all."""
+    remarks = []
+    unknown = model.words.unknown(texts) if model.words is not None else []
+    if unknown:
+        remarks.append(
+            f"{model.name} does not know: {', '.join(unknown)}. These words do nothing. "
+            "text2live-edit --list-looks shows the words that it knows."
+        )
+    for text in dict.fromkeys(texts):
+        read = model.readable(text, spare=TEMPLATE_TOKENS)
+        if read != text:
+            remarks.append(
+                f"{model.name} cannot read a text of this length: “{text}” is cut after “{read}”."
+            )
+    return remarks
 
 
 def _clean(texts: tuple[str, ...]) -> tuple[str, ...]:

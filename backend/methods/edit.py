@@ -43,6 +43,8 @@ def run(spec: EditJob, ctx: Context) -> Result:
     started = time.monotonic()
     warm_starts = WarmStarts(spec, ctx)
     painter = load_painter(spec, ctx.device)
+    for remark in painter.remarks(spec):
+        ctx.note(remark)
     single = len(spec.clip.frames) == 1
     checkpoints = EditCheckpoints(ctx)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -65,6 +66,9 @@ class Painter(Protocol):
     Each method may raise JobError; Cancelled passes through from the reporter. The same task,
     pixels and seed give the same bytes on the same device.
     """
+
+    def remarks(self, spec: EditJob) -> Sequence[str]:
+        """Sentences for the artist before any work starts, about what the job asks for."""
 
     def plan(self, task: Task) -> Plan:
         """Steps and identity of a task, without running it."""

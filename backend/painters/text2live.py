@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -14,6 +15,7 @@ from backend.clip import cache
 from backend.edit import recipes, train
 from backend.edit.config import EditConfig, EditTexts
 from backend.edit.image import edit_image
+from backend.edit.texts import remarks_on
 from backend.edit.train import Setup
 from backend.edit.video import edit_atlas
 from backend.painters.base import Plan, Run, Task
@@ -26,6 +28,16 @@ class Text2Live:
 
     def __init__(self, spec: EditJob, device: torch.device) -> None:
         self._clip = cache.text_image_model(spec.model, str(device))
+
+    def remarks(self, spec: EditJob) -> Sequence[str]:
+        """Words that the text-image model does not know, and texts that are too long for it."""
+        settings = settings_of(spec)
+        assert isinstance(settings, Text2LiveSettings)
+        texts = (
+            *spec.prompt, *spec.source, *settings.screen, *spec.region, *spec.avoid,
+            *spec.background, *spec.background_source,
+        )  # fmt: skip
+        return remarks_on(self._clip, texts)
 
     def plan(self, task: Task) -> Plan:
         """Steps of the training, and everything that decides its result."""

@@ -2,8 +2,10 @@
 
     .venv-blender/bin/python -m scripts.demo_model.blender_set --out DIR [--count 300] [--seed 0]
 
-Writes PNGs and labels.json, a list of {file, look, thing, background}; background is null where the
-demo CLIP has no word for it. This Python needs bpy, but none of the training's packages.
+Writes PNGs and labels.json, a list of {file, look, thing, background, matte}; background is null
+where the demo CLIP has no word for it. With --photos and --frames, some materials are photographs
+and some places are frames of films. --training leaves out the looks and things of the test set that
+training must not see rendered. This Python needs bpy, but none of the training's packages.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ import json
 import math
 import random
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +24,11 @@ import bpy
 from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Vector
 
+from scripts.demo_model import photos
 from scripts.demo_model.blender_build import joined, to_mesh
 from scripts.demo_model.blender_looks import COLOURS, MATERIALS
 from scripts.demo_model.blender_nodes import RGB, Nodes, linear, vivid
+from scripts.demo_model.blender_real import film, matte_of, photographed, place_of, write_matte
 from scripts.demo_model.blender_things import SOLIDS
 
 Rng = random.Random
@@ -37,6 +43,21 @@ SIMILAR = {"grass": "meadow", "moss": "meadow", "leaves": "meadow", "flowers": "
            "wood": "wood floor", "clouds": "sky", "stars": "night", "black": "night",
            "green": "green screen"}  # fmt: skip
 """Backgrounds a look would vanish in."""
+UNSEEN_LOOKS = frozenset(
+    {"gold", "wood", "brick", "stained glass", "denim", "zebra", "ice", "candy"}
+)
+UNSEEN_THINGS = frozenset({"swan", "car", "dog", "guitar"})
+"""Never rendered for training, so that the test set tells what carries over."""
+REAL = 0.5
+"""Share of photographed materials, where there are any, and of real places."""
+
+
+@dataclass(frozen=True)
+class Real:
+    """Photographs of materials by look, and frames of films; both may be empty."""
+
+    tiles: Mapping[str, Sequence[Path]]
+    frames: Sequence[Path]
 
 
 def prepare(samples: int) -> Any:
@@ -68,13 +89,17 @@ def material(name: str) -> Any:
     return bpy.data.materials.new(name)
 
 
-def build(rng: Rng, thing: str, look: str) -> Any:
+def build(rng: Rng, thing: str, look: str, real: Real) -> Any:
     """The thing in the look: 2 units large, standing at the origin, turned a little."""
     make, spread = SOLIDS[thing]
     worn, dark = make(rng)
     whole = joined(worn)
     covering = material(look)
-    MATERIALS[look](Nodes(covering), rng)
+    tiles = real.tiles.get(look, ())
+    if tiles and (look not in MATERIALS or rng.random() < REAL):
+        photographed(Nodes(covering), rng, look, rng.choice(tiles))
+    else:
+        MATERIALS[look](Nodes(covering), rng)
     whole.data.materials.clear()
     whole.data.materials.append(covering)
     if dark:
@@ -227,26 +252,34 @@ def aim(rng: Rng, whole: Any) -> None:
     camera.data.shift_x, camera.data.shift_y = across, along
 
 
-def render(out: Path, number: int, seed: int) -> dict[str, str | None]:
-    """One picture and its labels: a function of seed and number."""
+def render(
+    out: Path, number: int, seed: int, real: Real, looks: Sequence[str], things: Sequence[str]
+) -> dict[str, str | None]:
+    """One picture, its matte and labels: a function of seed and number."""
     rng = random.Random(f"{seed} {number}")
-    looks, things = list(MATERIALS), list(SOLIDS)
     # Every class comes about equally often, always in other pairs.
     look = looks[number % len(looks)]
-    thing = random.Random(f"{seed} {number // len(things)} things").sample(things, len(things))[
-        number % len(things)
-    ]
+    order = random.Random(f"{seed} {number // len(things)} things")
+    thing = order.sample(things, len(things))[number % len(things)]
     clear()
-    whole = to_mesh(build(rng, thing, look))
-    background, bright = surround(rng, look)
+    whole = to_mesh(build(rng, thing, look, real))
+    background: str | None
+    if real.frames and rng.random() < REAL:
+        place_of(rng.choice(real.frames), rng)
+        background, bright = None, rng.uniform(0.0, 0.8)
+    else:
+        background, bright = surround(rng, look)
     lamps(rng, bright)
     aim(rng, whole)
+    if real.frames:
+        film(rng, whole)
     scene = bpy.context.scene
     scene.cycles.seed = number
-    name = f"{number:04d}.png"
+    name, matte = f"{number:04d}.png", f"{number:04d}_matte.png"
+    write_matte(out / matte, matte_of(whole, SIDE), SIDE)
     scene.render.filepath = str((out / name).resolve())
     bpy.ops.render.render(write_still=True)
-    return {"file": name, "look": look, "thing": thing, "background": background}
+    return {"file": name, "look": look, "thing": thing, "background": background, "matte": matte}
 
 
 def main() -> None:
@@ -255,13 +288,27 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300, help="number of images")
     parser.add_argument("--seed", type=int, default=0, help="seed of things, looks and scenes")
     parser.add_argument("--samples", type=int, default=12, help="light paths per pixel")
+    parser.add_argument("--photos", type=Path, help="folder of material photographs")
+    parser.add_argument("--frames", type=Path, help="folder of clips, for real places")
+    parser.add_argument(
+        "--training", action="store_true", help="leave out what only the test set may show"
+    )
     options = parser.parse_args()
+    real = Real(
+        photos.tiles(options.photos, held_out=not options.training) if options.photos else {},
+        photos.frames(options.frames) if options.frames else (),
+    )
+    looks = list(dict.fromkeys((*MATERIALS, *real.tiles)))
+    things = list(SOLIDS)
+    if options.training:
+        looks = [look for look in looks if look not in UNSEEN_LOOKS]
+        things = [thing for thing in things if thing not in UNSEEN_THINGS]
     options.out.mkdir(parents=True, exist_ok=True)
     prepare(options.samples)
     start = time.monotonic()
     labels = []
     for number in range(options.count):
-        labels.append(render(options.out, number, options.seed))
+        labels.append(render(options.out, number, options.seed, real, looks, things))
         # Written every time: an interrupted run leaves a set that can be used.
         text = json.dumps(labels, indent=1) + "\n"
         (options.out / "labels.json").write_text(text, encoding="utf-8")

@@ -27,13 +27,13 @@ from backend.clip.load import load_clip
 from backend.clip.templates import TEMPLATES
 from protocol.jobs import ClipModel
 from scripts.demo_model import evaluate_blender, evaluate_relevancy
-from scripts.demo_model.captions import BACKGROUND_WORDS, EFFECT_WORDS, LOOK_WORDS, THING_WORDS
 from scripts.demo_model.export import load_exported
 from scripts.demo_model.looks import LOOKS
 from scripts.demo_model.scenes import BACKGROUNDS, EFFECT_NAMES
 from scripts.demo_model.things import THINGS
 from scripts.demo_model.tokens import Tokens
 from scripts.demo_model.views import Example, batch
+from scripts.demo_model.vocabulary import BACKGROUND_WORDS, EFFECT_WORDS, LOOK_WORDS, THING_WORDS
 from scripts.demo_model.world import World
 
 DEMO = Path(__file__).parents[2] / "backend" / "clip" / "demo"

@@ -12,9 +12,9 @@ from backend.clip.model import TextImageModel
 from backend.edit.config import EditConfig, EditTexts
 from backend.edit.regions import relevancy_map
 from backend.edit.texts import TextTargets
-from scripts.demo_model.captions import THING_WORDS
 from scripts.demo_model.things import THINGS
 from scripts.demo_model.views import Example
+from scripts.demo_model.vocabulary import THING_WORDS
 
 THRESHOLD = 0.5
 """Share of a map's maximum from which a pixel counts as the thing's."""

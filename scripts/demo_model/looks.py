@@ -19,6 +19,7 @@ from scripts.demo_model.looks_living import LIVING
 from scripts.demo_model.looks_made import MADE
 from scripts.demo_model.looks_natural import NATURAL
 from scripts.demo_model.noise import Field, Rng, fractal
+from scripts.demo_model.photos import PHOTOGRAPHED
 
 BANK_SIZE = 160
 """Side of a bank texture in pixels; drawings crop and scale pieces of it."""
@@ -41,8 +42,11 @@ COLOURS: dict[str, tuple[tuple[int, int, int], ...]] = {
 TEXTURES = {**NATURAL, **LIVING, **MADE, **AIRY, **CRAFT}
 """Drawing functions of the looks that are more than a colour."""
 
-LOOKS: tuple[str, ...] = (*COLOURS, *TEXTURES)
-"""Names of all looks, in class order."""
+DRAWN: tuple[str, ...] = (*COLOURS, *TEXTURES)
+"""Looks that can be drawn, in class order."""
+
+LOOKS: tuple[str, ...] = (*DRAWN, *PHOTOGRAPHED)
+"""Names of all looks, in class order: those that are only photographed come last."""
 
 GLOSS: dict[str, float] = {
     "gold": 1.0,
@@ -68,6 +72,14 @@ GLOSS: dict[str, float] = {
     "tartan": 0.0,
     "moss": 0.0,
     "origami": 0.1,
+    "concrete": 0.0,
+    "planks": 0.1,
+    "bark": 0.0,
+    "terrazzo": 0.4,
+    "tiles": 0.5,
+    "metal plate": 0.7,
+    "roof tiles": 0.2,
+    "gravel": 0.0,
 }
 """Strength of the highlight on a shaded body (0..1); looks not named are matt or slightly shiny."""
 
@@ -107,6 +119,12 @@ GREY_SAFE = (
     "origami",
     "feathers",
     "tartan",
+    "planks",
+    "terrazzo",
+    "tiles",
+    "metal plate",
+    "roof tiles",
+    "gravel",
 )
 """Looks one can still name in a picture without colours."""
 

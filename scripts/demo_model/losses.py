@@ -62,9 +62,9 @@ def contrastive(image: Tensor, text: Tensor, scale: Tensor, seen: Tensor, said: 
     excused = (silent[None] | (said[None] == seen[:, None])).all(-1)
     excused |= undrawn(said[None, :, 0], seen[:, None, 1])
     excused |= undrawn(seen[:, None, 0], said[None, :, 1])
-    excused &= ~torch.eye(len(seen), dtype=torch.bool)
+    excused &= ~torch.eye(len(seen), dtype=torch.bool, device=seen.device)
     logits = (scale * image @ text.T).masked_fill(excused, -1e4)
-    target = torch.arange(len(seen))
+    target = torch.arange(len(seen), device=seen.device)
     return 0.5 * (
         functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)
     )
@@ -72,7 +72,7 @@ def contrastive(image: Tensor, text: Tensor, scale: Tensor, seen: Tensor, said: 
 
 def undrawn(look: Tensor, thing: Tensor) -> Tensor:
     """Whether look and thing are both known and never drawn together; shapes broadcast."""
-    return (look >= 0) & (thing >= 0) & UNDRAWN[look, thing]
+    return (look >= 0) & (thing >= 0) & UNDRAWN.to(look.device)[look, thing]
 
 
 def facets(logits: Tensor, seen: Tensor) -> Tensor:
@@ -83,8 +83,8 @@ def facets(logits: Tensor, seen: Tensor) -> Tensor:
     """
     look, thing = seen[:, :1], seen[:, 1:2]
     left_out = {
-        0: undrawn(torch.arange(COUNTS[0])[None], thing),
-        1: undrawn(look, torch.arange(COUNTS[1])[None]),
+        0: undrawn(torch.arange(COUNTS[0], device=seen.device)[None], thing),
+        1: undrawn(look, torch.arange(COUNTS[1], device=seen.device)[None]),
     }
     losses = []
     parts = torch.split(logits, list(COUNTS[: seen.shape[1]]), dim=1)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from scripts.demo_model.captions import Facts
 from scripts.demo_model.noise import Rng
+from scripts.demo_model.photo_bank import PhotoBank
 from scripts.demo_model.world import CANVAS, Scene, World, compose_scene
 
 SHARD = 1024
@@ -50,7 +51,7 @@ class Pool:
         return self.scene(int(rng.integers(shards * SHARD)))
 
     def _load(self, number: int) -> NDArray[np.uint8]:
-        path = self.folder / f"shard_{self.world.seed}_{number:04d}.npy"
+        path = self.folder / f"shard_{self.world.name}_{number:04d}.npy"
         if not path.exists():
             partial = path.with_suffix(f".{os.getpid()}")
             with partial.open("wb") as file:
@@ -76,9 +77,12 @@ def main() -> None:
     parser.add_argument("--pool", type=Path, required=True, help="folder of the shards")
     parser.add_argument("--shards", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0, help="seed of the world")
+    parser.add_argument("--photos", type=Path, help="folder of material photographs")
+    parser.add_argument("--frames", type=Path, help="folder of clips, with --photos")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    pool = Pool(options.pool, World(seed=options.seed))
+    bank = PhotoBank.read(options.photos, options.frames) if options.photos else None
+    pool = Pool(options.pool, World(seed=options.seed, photos=bank))
     for number in range(options.shards):
         pool.shard(number)
         print(f"shard {number + 1} of {options.shards}", flush=True)

@@ -98,7 +98,7 @@ def draw_solid(name: str, rng: Rng, size: int, smallest: float = 0.42) -> Body:
     depth = np.sqrt((ray**2).sum(1)) - paint[:, 1]
     faces = _rasterised(mesh, pixels, seen, depth, size)
     lit, shine = _lit(normal, centre, paint, rng)
-    return _body(faces, lit, shine, paint, size)
+    return _body(faces, lit, shine, paint, normal, size)
 
 
 def _projected(points: Points, distance: float, rng: Rng, size: int, smallest: float) -> Pixels:
@@ -148,8 +148,10 @@ def _lit(normal: Points, centre: Points, paint: Points, rng: Rng) -> tuple[Point
     return lit, shine
 
 
-def _body(faces: Pixels, lit: Points, shine: Points, paint: Points, size: int) -> Body:
-    """Spread the faces' shade and glint over their pixels."""
+def _body(
+    faces: Pixels, lit: Points, shine: Points, paint: Points, normal: Points, size: int
+) -> Body:
+    """Spread the faces' shade, glint and slope over their pixels."""
     soft, tone = paint[:, 2], paint[:, 0]
     table = np.zeros((2, len(lit) + 1, 4), np.float32)
     table[0, 1:] = np.stack([lit * soft, shine * soft, soft, np.ones_like(soft)], 1)
@@ -166,6 +168,14 @@ def _body(faces: Pixels, lit: Points, shine: Points, paint: Points, size: int) -
     shaded = (blurred[..., 0] * melt + second[..., 0]) / area
     shade = np.where(mask > 0, shaded * second[..., 2] / area, np.float32(1))
     glint = (blurred[..., 1] * melt + second[..., 1]) * second[..., 3] / area
-    return Body(
-        np.asarray(mask, np.float32), np.asarray(shade, np.float32), np.asarray(glint, np.float32)
+    turned = np.zeros((len(lit) + 1, 2), np.float32)
+    turned[1:] = normal[:, [0, 2]]
+    slope = cv2.resize(np.take(turned, faces, axis=0), (size, size), interpolation=cv2.INTER_AREA)
+    slope = (
+        cv2.GaussianBlur(slope, (0, 0), 0.5 + size / 75)
+        / np.maximum(cv2.GaussianBlur(mask, (0, 0), 0.5 + size / 75), np.float32(1e-3))[..., None]
     )
+    return Body(
+        np.asarray(mask, np.float32), np.asarray(shade, np.float32), np.asarray(glint, np.float32),
+        np.asarray(slope, np.float32),
+    )  # fmt: skip

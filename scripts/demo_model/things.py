@@ -64,11 +64,15 @@ THINGS: tuple[str, ...] = (
 
 @dataclass(frozen=True)
 class Body:
-    """A placed thing: float32 maps `[S, S]`; mask 0..1, shade a factor about 1, glint 0..1."""
+    """A placed thing: float32 maps `[S, S]`; mask 0..1, shade a factor about 1, glint 0..1.
+
+    slope `[S, S, 2]`: the surface's unit normal, its parts to the right and up.
+    """
 
     mask: Field
     shade: Field
     glint: Field
+    slope: Field
 
 
 def fill(outlines: Sequence[Outline], matrix: NDArray[np.float64], size: int) -> Field:
@@ -105,6 +109,7 @@ def draw_body(name: str, rng: Rng, size: int, relief: float, smallest: float = 0
         mask = mask * (1 - fill(shape.holes, matrix, size))
     shade = np.ones((size, size), np.float32)
     glint = np.zeros((size, size), np.float32)
+    slope = np.zeros((size, size, 2), np.float32)
     if relief > 0:
         inside = cv2.distanceTransform((mask > 0.5).astype(np.uint8), cv2.DIST_L2, 3)
         deepest = float(inside.max())
@@ -117,8 +122,9 @@ def draw_body(name: str, rng: Rng, size: int, relief: float, smallest: float = 0
         facing = (-dx * light[0] - dy * light[1] + light[2]) / norm
         shade = (1 - relief + relief * (0.42 + 0.72 * np.clip(facing, 0, 1))).astype(np.float32)
         glint = (relief * np.clip(facing, 0, 1) ** 24).astype(np.float32)
+        slope = np.stack([-dx / norm, dy / norm], -1).astype(np.float32)
     if shape.dark:
         shade = shade * (1 - rng.uniform(0.45, 0.8) * fill(shape.dark, matrix, size))
     if shape.light:
         shade = shade * (1 + rng.uniform(0.15, 0.35) * fill(shape.light, matrix, size))
-    return Body(mask, np.asarray(shade, np.float32), glint)
+    return Body(mask, np.asarray(shade, np.float32), glint, slope)

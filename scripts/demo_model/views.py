@@ -16,6 +16,8 @@ from scripts.demo_model.world import CANVAS, Scene, World, compose_scene
 
 SIZE = 64
 """Side of a finished picture in pixels."""
+CLOSE_UPS = 0.25
+"""Share of films' views that try to show a material alone."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,42 @@ def photograph(rng: Rng, scene: Scene, rough: bool) -> tuple[NDArray[np.uint8], 
     screen = facts.background == BACKGROUNDS.index("green screen")
     grey = tellable and not screen and rng.random() < 0.1
     return develop(rng, picture.astype(np.float32), grey), np.asarray(matte, np.uint8)
+
+
+def film(rng: Rng, scene: Scene, rough: bool) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Facts]:
+    """A view as an edit of a film shows it, its matte, and what can still be seen in it.
+
+    As `photograph`, or a close-up of the material alone; two in five are compressed.
+    """
+    facts = scene.facts
+    close = close_up(rng, scene) if facts.look >= 0 and rng.random() < CLOSE_UPS else None
+    if close is None:
+        image, matte = photograph(rng, scene, rough)
+    else:
+        grey = LOOKS[facts.look] in GREY_SAFE and rng.random() < 0.1
+        image, matte = develop(rng, close, grey), np.full((SIZE, SIZE), 255, np.uint8)
+        facts = Facts(look=facts.look, effect=facts.effect)
+    if rng.random() < 0.4:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 90))]
+        packed = cv2.imencode(".jpg", image, quality)[1]
+        image = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
+    return image, matte, facts
+
+
+def close_up(rng: Rng, scene: Scene) -> Field | None:
+    """A square that the scene's thing fills for the most part, `[64, 64, 3]`; None if it is small.
+
+    Of a scene without a thing, any square.
+    """
+    for _ in range(6):
+        side = int(CANVAS * rng.uniform(0.28, 0.6))
+        top, left = rng.integers(0, CANVAS - side + 1, 2)
+        area = np.s_[top : top + side, left : left + side]
+        if scene.facts.thing < 0 or scene.matte[area].mean() > 0.75 * 255:
+            piece = cv2.resize(scene.canvas[area], (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+            turned = np.ascontiguousarray(piece[:, ::-1] if rng.random() < 0.5 else piece)
+            return turned.astype(np.float32)
+    return None
 
 
 def draw(rng: Rng, world: World) -> Example:

@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scripts.demo_model.captions import Facts
-from scripts.demo_model.looks import COLOURS, GLINTS, GLOSS, GLOWING, LOOKS, patch
+from scripts.demo_model.looks import COLOURS, DRAWN, GLINTS, GLOSS, GLOWING, LOOKS, patch
 from scripts.demo_model.noise import Field, Rng, fractal, smoothstep
+from scripts.demo_model.photo_bank import PhotoBank
+from scripts.demo_model.photos import PHOTOGRAPHED
+from scripts.demo_model.reflections import METALS, reflect
 from scripts.demo_model.scenes import BACKGROUNDS, EFFECT_NAMES, EFFECTS, draw_scene
 from scripts.demo_model.solids_render import SOLIDS, draw_solid
 from scripts.demo_model.things import THINGS, Body, draw_body
@@ -44,6 +47,18 @@ class World:
     """Share of things whose look only partly covers what was there before: edits in progress."""
     weather: float = 0.15
     """Share of things seen through snow, rain, fog, smoke or fire."""
+    photos: PhotoBank | None = None
+    """Photographs that serve as textures and backgrounds beside the drawn ones."""
+
+    @property
+    def looks(self) -> tuple[str, ...]:
+        """The looks that this world can show: some have photographs only."""
+        return DRAWN if self.photos is None else LOOKS
+
+    @property
+    def name(self) -> str:
+        """Tells worlds apart whose scenes differ."""
+        return f"{self.seed}" if self.photos is None else f"{self.seed}_photos"
 
 
 @dataclass(frozen=True)
@@ -55,15 +70,33 @@ class Scene:
     facts: Facts
 
 
+PHOTO_TEXTURES = 0.6
+"""Share of photographs among the textures of looks that are both drawn and photographed."""
+PHOTO_GROUNDS = 0.45
+"""Share of frames of films among the backgrounds."""
+MIRRORED = 0.7
+"""Share of metals that reflect a place, in worlds with photographs."""
+
+
+def texture(rng: Rng, world: World, look: str) -> Field:
+    """A piece of a look `[S, S, 3]`, drawn or photographed."""
+    photos = world.photos if world.photos and look in world.photos.tiles else None
+    if photos and (look in PHOTOGRAPHED or rng.random() < PHOTO_TEXTURES):
+        return photos.texture(rng, look, CANVAS)
+    return patch(look, rng, CANVAS, world.seed, world.variants)
+
+
 def paint(
     rng: Rng, world: World, look: str, body: Body, canvas: Field, opacity: float | Field
 ) -> Field:
     """The canvas with a body covered in a look laid over it."""
-    texture = patch(look, rng, CANVAS, world.seed, world.variants)
+    piece = texture(rng, world, look)
+    if world.photos is not None and look in METALS and rng.random() < MIRRORED:
+        piece = reflect(rng, look, body.slope, world.photos.ground(rng, CANVAS))
     shade = 0.75 + 0.25 * body.shade if look in GLOWING else body.shade
     gloss = GLOSS.get(look, rng.uniform(0, 0.3))
     glint = np.array(GLINTS.get(look, (200, 200, 200)), np.float32)
-    lit = texture * shade[..., None] + gloss * body.glint[..., None] * glint
+    lit = piece * shade[..., None] + gloss * body.glint[..., None] * glint
     share = (body.mask * opacity)[..., None]
     return np.asarray(canvas * (1 - share) + np.clip(lit, 0, 255) * share, np.float32)
 
@@ -71,7 +104,7 @@ def paint(
 def flat_body() -> Body:
     """A body that fills the canvas."""
     one = np.ones((CANVAS, CANVAS), np.float32)
-    return Body(one, one, np.zeros_like(one))
+    return Body(one, one, np.zeros_like(one), np.zeros((CANVAS, CANVAS, 2), np.float32))
 
 
 def any_body(rng: Rng, thing: str, smallest: float) -> Body:
@@ -85,16 +118,18 @@ def any_body(rng: Rng, thing: str, smallest: float) -> Body:
 
 def choose_pair(rng: Rng, world: World) -> tuple[int, int]:
     while True:
-        look, thing = int(rng.integers(len(LOOKS))), int(rng.integers(len(THINGS)))
+        look, thing = int(rng.integers(len(world.looks))), int(rng.integers(len(THINGS)))
         if ((look, thing) in HELD_OUT_PAIRS) == world.held_out:
             return look, thing
 
 
 def ground(rng: Rng, world: World) -> tuple[Field, int]:
     """A background and its class; -1 for textures that no caption names."""
+    if world.photos is not None and rng.random() < PHOTO_GROUNDS:
+        return world.photos.ground(rng, CANVAS), -1
     if rng.random() < 0.12:
-        texture = patch(LOOKS[rng.integers(len(LOOKS))], rng, CANVAS, world.seed, world.variants)
-        return texture * rng.uniform(0.6, 1.0), -1
+        piece = texture(rng, world, world.looks[rng.integers(len(world.looks))])
+        return piece * rng.uniform(0.6, 1.0), -1
     number = (
         BACKGROUNDS.index("green screen")
         if rng.random() < 0.16
@@ -112,7 +147,7 @@ def place(rng: Rng, world: World, look: int, thing: int, canvas: Field) -> tuple
     opacity: float | Field = 1.0
     if rng.random() < world.partial:
         # An edit in progress: the look only partly covers what was there before.
-        before = LOOKS[rng.integers(len(COLOURS) if rng.random() < 0.6 else len(LOOKS))]
+        before = LOOKS[rng.integers(len(COLOURS) if rng.random() < 0.6 else len(world.looks))]
         canvas = paint(rng, world, before, body, canvas, 1.0)
         opacity = rng.uniform(0.65, 0.95)
         if rng.random() < 0.4:
@@ -142,10 +177,11 @@ def compose_scene(rng: Rng, world: World) -> Scene:
     kind = rng.random()
     look = thing = background = effect = -1
     weather = True
-    body = Body(*(np.zeros((CANVAS, CANVAS), np.float32) for _ in range(3)))
+    nothing = np.zeros((CANVAS, CANVAS), np.float32)
+    body = Body(nothing, nothing, nothing, np.zeros((CANVAS, CANVAS, 2), np.float32))
     if kind < 0.11:
         weather = False
-        look = int(rng.integers(len(LOOKS)))
+        look = int(rng.integers(len(world.looks)))
         black = np.zeros((CANVAS, CANVAS, 3), np.float32)
         canvas = paint(rng, world, LOOKS[look], flat_body(), black, 1.0)
     elif kind < 0.18:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -44,6 +44,9 @@ class Toy:
 
     def __init__(self, spec: EditJob, device: torch.device) -> None:
         self.device = device
+
+    def remarks(self, spec: EditJob) -> Sequence[str]:
+        return ()
 
     def plan(self, task: Task) -> Plan:
         return Plan(steps=STEPS, identity="toy-1")

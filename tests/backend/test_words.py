@@ -1,0 +1,91 @@
+"""What a model cannot read of a prompt is said before any work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from backend.clip.load import load_clip
+from backend.clip.words import KnownWords
+from backend.edit.texts import remarks_on
+from protocol.jobs import ClipModel, JobError
+
+COMMON = [
+    "a", "an", "the", "of", "in", "on", "with", "and", "made", "out", "covered", "painted",
+    "from", "over", "into", "turned", "to", "like", "old", "new", "very", "big", "small",
+    "large", "little", "giant", "huge", "tiny", "shiny", "rusty", "dirty", "clean", "wet",
+    "dry", "golden", "wooden", "stone", "metal", "glass", "paper", "ice", "snow", "fire",
+    "smoke", "rain", "fog", "beautiful", "realistic", "detailed", "photorealistic", "bright",
+    "dark", "light", "colorful", "colourful", "texture", "style", "pattern", "winter", "summer",
+    "autumn", "spring", "night", "day", "forest", "desert", "city", "sea", "sky",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return load_clip(ClipModel(), "cpu")
+
+
+def test_the_demo_knows_the_commonest_words_of_prompts(demo):
+    assert demo.words.unknown(COMMON) == []
+
+
+def test_every_look_of_the_demo_has_three_ways_to_say_it(demo):
+    looks = demo.words.classes["looks"]
+    assert len(looks) >= 57
+    assert [name for name, phrases in looks.items() if len(set(phrases)) < 3] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ("a golden swan", []),
+        ("A GOLDEN Swan, covered in snow!", []),
+        ("ein Schwan aus Samt", ["ein", "Schwan", "aus", "Samt"]),
+        ("лебедь из золота", ["лебедь", "из", "золота"]),
+        ("金色天鹅", ["金色天鹅"]),
+        ("a swan 🦢 made of 🔥", ["🦢", "🔥"]),
+        ("a “golden” swan-boat", []),
+        ("velvet velvet swan", ["velvet"]),
+    ],
+)
+def test_unknown_words_are_named_as_written(demo, text, unknown):
+    assert demo.words.unknown([text]) == unknown
+    remarks = remarks_on(demo, [text])
+    assert len(remarks) == bool(unknown)
+    assert all(word in remarks[0] for word in unknown)
+
+
+def test_a_text_past_the_models_length_is_told_where_it_is_cut(demo):
+    short = "a golden swan in the snow"
+    long = " ".join(["a golden swan on a meadow"] * 6)
+    assert remarks_on(demo, [short]) == []
+    (remark,) = remarks_on(demo, [long])
+    kept = demo.readable(long, spare=7)
+    assert f"“{kept}”" in remark
+    assert long.startswith(kept)
+    assert 15 <= len(kept.split()) <= 23
+
+
+def test_one_endless_word_is_kept_whole(demo):
+    assert demo.readable("gold" * 100) == "gold" * 100
+
+
+def test_a_damaged_list_of_words_is_named(tmp_path: Path):
+    folder = Path(load_clip.__code__.co_filename).parent / "demo"
+    for file in folder.iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    (tmp_path / "words.json").unlink()
+    (tmp_path / "words.json").write_text(json.dumps({"classes": 3}), encoding="utf-8")
+    with pytest.raises(JobError) as error:
+        load_clip(ClipModel(checkpoint=str(tmp_path)), "cpu")
+    assert error.value.problem.code == "weights_broken"
+    assert "words.json" in error.value.problem.message
+
+
+def test_words_are_compared_without_case_and_punctuation(tmp_path: Path):
+    path = tmp_path / "words.json"
+    path.write_text('{"classes": {"looks": {"gold": ["Golden"]}}, "other": ["a {}!"]}', "utf-8")
+    assert KnownWords.read(path).unknown(["GOLDEN, a tin"]) == ["tin"]
