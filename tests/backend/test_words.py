@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
+from backend.cli import edit
 from backend.clip.load import load_clip
 from backend.clip.words import KnownWords
 from backend.edit.texts import remarks_on
-from protocol.jobs import ClipModel, JobError
+from backend.methods import edit as methods_edit
+from protocol.jobs import Clip, ClipModel, EditJob, JobError, ObjectRef
 
 COMMON = [
     "a", "an", "the", "of", "in", "on", "with", "and", "made", "out", "covered", "painted",
@@ -89,3 +92,37 @@ def test_words_are_compared_without_case_and_punctuation(tmp_path: Path):
     path = tmp_path / "words.json"
     path.write_text('{"classes": {"looks": {"gold": ["Golden"]}}, "other": ["a {}!"]}', "utf-8")
     assert KnownWords.read(path).unknown(["GOLDEN, a tin"]) == ["tin"]
+
+
+def test_the_command_line_lists_what_the_demo_knows(capsys):
+    with pytest.raises(SystemExit) as end:
+        edit.parser().parse_args(["--list-looks"])
+    assert end.value.code == 0
+    shown = capsys.readouterr().out
+    assert "looks (" in shown
+    assert "gold " in shown
+    assert "gilded" in shown
+    assert "effects (5)" in shown
+
+
+def test_an_edit_starts_with_what_the_model_cannot_read(tmp_path: Path):
+    """The note comes before the frames are even fetched."""
+    notes: list[str] = []
+
+    class StoppedError(Exception):
+        pass
+
+    class Waiting:
+        device, data, job = torch.device("cpu"), tmp_path, "j"
+
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+        def __getattr__(self, name: str) -> object:
+            raise StoppedError
+
+    frame = ObjectRef(digest="0" * 64, dtype="uint8", shape=(32, 32, 3))
+    job = EditJob(clip=Clip(frames=(frame, frame)), prompt=("a velvet swan",))
+    with pytest.raises(StoppedError):
+        methods_edit.run(job, Waiting())
+    assert "velvet" in notes[0]
