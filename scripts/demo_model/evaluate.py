@@ -29,10 +29,12 @@ from protocol.jobs import ClipModel
 from scripts.demo_model import evaluate_blender, evaluate_relevancy
 from scripts.demo_model.export import load_exported
 from scripts.demo_model.looks import LOOKS
+from scripts.demo_model.photo_bank import load
+from scripts.demo_model.photos import tiles
 from scripts.demo_model.scenes import BACKGROUNDS, EFFECT_NAMES
 from scripts.demo_model.things import THINGS
 from scripts.demo_model.tokens import Tokens
-from scripts.demo_model.views import Example, batch
+from scripts.demo_model.views import SIZE, Example, batch
 from scripts.demo_model.vocabulary import BACKGROUND_WORDS, EFFECT_WORDS, LOOK_WORDS, THING_WORDS
 from scripts.demo_model.world import World
 
@@ -167,6 +169,42 @@ def evaluate_rendered(folder: Path, pictures: Path) -> dict[str, float]:
     return found
 
 
+def evaluate_photos(folder: Path, library: Path) -> dict[str, float]:
+    """Materials of photographs that training never saw, named among all looks; prints the misses.
+
+    `all looks`: share of photographs named rightly; `photographed`: the same among the looks that
+    have photographs; `a look's mean`: mean over looks, so that common ones do not decide.
+    """
+    model, tokens = load_exported(folder)
+    told = [
+        (LOOKS.index(look), load(path, (SIZE, SIZE)))
+        for look, paths in tiles(library, held_out=True).items()
+        for path in paths
+    ]
+    truth = torch.tensor([look for look, _ in told])
+    score = (
+        image_embeddings(model, [image for _, image in told])
+        @ class_embeddings(model, tokens, "look").T
+    )
+    have = torch.unique(truth)
+    few = torch.full_like(score, -2.0)
+    few[:, have] = score[:, have]
+    right = score.argmax(1) == truth
+    found = {
+        "all looks": float(right.float().mean()),
+        "photographed": float((few.argmax(1) == truth).float().mean()),
+        "a look's mean": float(
+            torch.stack([right[truth == k].float().mean() for k in have]).mean()
+        ),
+    }
+    misses = Counter(
+        (LOOKS[a], LOOKS[b]) for a, b in zip(truth, score.argmax(1), strict=True) if a != b
+    )
+    shown = ", ".join(f"{a} taken for {b} ({n})" for (a, b), n in misses.most_common(12))
+    print(f"\n{len(told)} photographs: {listed(found)}", shown, sep="\n")
+    return found
+
+
 def listed(found: dict[str, float]) -> str:
     return ", ".join(f"{name} {100 * share:.1f} %" for name, share in found.items())
 
@@ -178,6 +216,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the scores here")
     parser.add_argument("--relevancy", type=int, metavar="N", help="relevancy of N things, too")
     parser.add_argument("--blender", type=Path, metavar="DIR", help="a set made by blender_set")
+    parser.add_argument("--photos", type=Path, metavar="DIR", help="photographs of materials")
     options = parser.parse_args()
     if options.blender:
         try:
@@ -189,6 +228,8 @@ def main() -> None:
         results["relevancy"] = evaluate_things(options.model, options.relevancy)
     if options.blender:
         results["blender"] = evaluate_rendered(options.model, options.blender)
+    if options.photos:
+        results["photographs"] = evaluate_photos(options.model, options.photos)
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
