@@ -15,7 +15,7 @@ from protocol.jobs import JobError
 from protocol.keys import read_connection_file
 from protocol.local import BackendProcess
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 180.0
 
 
 @contextlib.contextmanager

@@ -1,8 +1,9 @@
-"""Have an independent model name the demo's edits: python -m scripts.demo_model.judge --help.
+"""Have independent models name edits of a clip: python -m scripts.demo_model.judge --help.
 
-The demo clip is edited with eight prompts that name eight looks. A twin of the demo CLIP (trained
-by the same script from another seed, and never used in a loss) then says which of all looks it sees
-on the object. Writes every edit, and one image of all eight.
+A clip (the demo clip, or one with masks) is edited with sixteen prompts that name sixteen looks. A
+model that took no part says which of all looks it sees on the object; with --photos, a judge that
+has only seen photographs names the materials that it knows. Writes every edit, and one image of
+all sixteen.
 """
 
 from __future__ import annotations
@@ -25,20 +26,30 @@ from scripts.demo_model.export import load_exported
 from scripts.demo_model.looks import LOOKS
 from scripts.demo_model.views import SIZE
 from scripts.make_clip import make_clip, write_clip
+from scripts.measure.photo_judge import PhotoJudge, surface
 
 Pixels = NDArray[np.uint8]
-SOURCE = "a blue swan"
 PROMPTS = {
-    "gold": "a golden swan",
-    "lava": "a swan made of lava",
-    "wood": "a wooden swan",
-    "leopard": "a leopard print swan",
-    "stained glass": "a stained glass swan",
-    "brick": "a swan made of bricks",
-    "zebra": "a zebra striped swan",
-    "rainbow": "a rainbow swan",
+    "gold": "a golden {}",
+    "silver": "a chrome {}",
+    "copper": "a {} made of polished copper",
+    "rust": "a rusty {}",
+    "wood": "a wooden {}",
+    "brick": "a {} made of bricks",
+    "marble": "a marble {}",
+    "terrazzo": "a terrazzo {}",
+    "ice": "a {} made of ice",
+    "lava": "a {} made of lava",
+    "moss": "a {} covered in moss",
+    "leopard": "a leopard print {}",
+    "zebra": "a zebra striped {}",
+    "polka dots": "a {} with polka dots",
+    "stained glass": "a stained glass {}",
+    "rainbow": "a rainbow {}",
 }
-"""Look → prompt."""
+"""Look → prompt for a thing."""
+WIDTH, COLUMNS = 384, 4
+"""Largest width of a clip's frames, pixels; edits in a row of the sheet."""
 MARGIN = 0.08
 """Around the object, as a share of its longer side."""
 
@@ -74,46 +85,91 @@ def name_look(folder: Path, pictures: Sequence[Pixels]) -> list[str]:
     return [LOOKS[i] for i in score.mean(0).argsort(descending=True)]
 
 
-def main() -> int:
+def options_of() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--twin", type=Path, required=True, help="folder of the judge's exported model"
-    )
+    parser.add_argument("--judge", type=Path, help="folder of a model that took no part")
+    parser.add_argument("--photos", type=Path, help="photographs, for the judge of materials")
     parser.add_argument("--out", type=Path, required=True, help="folder for the edits")
+    parser.add_argument("--clip", type=Path, help="folder with frames/ and masks/ (default: demo)")
+    parser.add_argument("--count", type=int, default=20, help="frames of --clip to use")
+    parser.add_argument("--thing", default="swan", help="what the object is (default: swan)")
+    parser.add_argument("--source", default="a blue swan", help="what it looks like now")
+    parser.add_argument("--looks", nargs="+", choices=list(PROMPTS), default=list(PROMPTS))
+    parser.add_argument("--checkpoint", default="", help="steer by this model instead of demo")
     parser.add_argument("--preset", default="draft")
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    out: Path = options.out
-    source = out / "source"
-    write_clip(make_clip(), source)
-    frames = media.read_frames(source / "frames")
-    picked = [0, len(frames) // 3, len(frames) // 2, len(frames) - 1]
+    return parser.parse_args()
+
+
+def source_of(options: argparse.Namespace) -> tuple[Path, list[str]]:
+    """The folder of the frames to edit, and the options that say where the object is."""
+    source: Path = options.out / "source"
+    if options.clip is None:
+        write_clip(make_clip(), source)
+        return source / "frames", []
+    for kind in ("frames", "masks"):
+        (source / kind).mkdir(parents=True, exist_ok=True)
+        for number, path in enumerate(sorted((options.clip / kind).iterdir())[: options.count]):
+            target = source / kind / f"{number:05d}.png"
+            image = cv2.imread(str(path))
+            scale = min(1.0, WIDTH / image.shape[1])
+            small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            cv2.imwrite(str(target), small)
+    return source / "frames", ["--masks", str(source / "masks")]
+
+
+def main() -> int:
+    options = options_of()
+    frames_folder, where = source_of(options)
+    count = len(list(frames_folder.iterdir()))
+    picked = sorted({0, count // 3, count // 2, count - 1})
+    photo_judge = PhotoJudge(options.photos) if options.photos else None
+    if photo_judge is not None:
+        print(f"the photo judge names {photo_judge.accuracy:.0%} of unseen photographs")
     shown: list[Pixels] = []
-    right = 0
-    with local_backend(out / "data", device="auto"):
-        for look, prompt in PROMPTS.items():
-            folder = out / look.replace(" ", "_")
+    tally = {"judge": [0, 0], "photos": [0, 0]}
+    with local_backend(options.out / "data", device="auto"):
+        for look in options.looks:
+            prompt = PROMPTS[look].format(options.thing)
+            folder = options.out / look.replace(" ", "_")
             done = edit.main([
-                str(source / "frames"), "--out", str(folder), "--prompt", prompt,
-                "--source", SOURCE, "--preset", options.preset, "--seed", str(options.seed),
-                "--connection", str(out / "data" / "connection.json"),
+                str(frames_folder), "--out", str(folder), "--prompt", prompt,
+                "--source", options.source, "--preset", options.preset,
+                "--seed", str(options.seed), "--checkpoint", options.checkpoint, *where,
+                "--connection", str(options.out / "data" / "connection.json"),
             ])  # fmt: skip
             if done != 0:
                 return done
-            views = []
-            for i in picked:
-                name = f"{i:05d}.png"
-                layer = media.read_rgba(folder / "layer" / name)
-                views.append(close_up(media.read_image(folder / "composite" / name), layer))
-            named = name_look(options.twin, views)
-            right += named[0] == look
-            print(f"{prompt}: the twin sees {', '.join(named[:3])}", flush=True)
-            middle = media.read_image(folder / "composite" / f"{picked[2]:05d}.png")
-            shown.append(captioned(middle, prompt))
-    print(f"{right} of {len(PROMPTS)} named right")
-    picture = np.vstack([np.hstack(shown[:4]), np.hstack(shown[4:])])
-    media.write_png(out / "looks.png", picture)
+            composites, layers = (
+                sorted((folder / n).glob("*.png")) for n in ("composite", "layer")
+            )
+            pairs = [(media.read_image(composites[i]), media.read_rgba(layers[i])) for i in picked]
+            said = []
+            if options.judge:
+                named = name_look(options.judge, [close_up(*pair) for pair in pairs])
+                count_in(tally["judge"], named[0] == look)
+                said.append(f"the judge sees {', '.join(named[:3])}")
+            if photo_judge is not None and look in photo_judge.probe.names:
+                crops = [c for frame, layer in pairs for c in surface(frame, layer[..., 3])]
+                seen = list(photo_judge.materials(crops)) if crops else ["nothing"]
+                count_in(tally["photos"], seen[0] == look)
+                said.append(f"in photographs {', '.join(seen[:3])}")
+            print(f"{prompt}: {'; '.join(said)}", flush=True)
+            shown.append(captioned(pairs[len(pairs) // 2][0], prompt))
+    for name, (right, total) in tally.items():
+        if total:
+            print(f"{name}: {right} of {total} named right")
+    blank = np.zeros_like(shown[0])
+    rows = [shown[i : i + COLUMNS] for i in range(0, len(shown), COLUMNS)]
+    full = [np.hstack([*row, *[blank] * (COLUMNS - len(row))]) for row in rows]
+    media.write_png(options.out / "looks.png", np.vstack(full))
     return 0
+
+
+def count_in(tally: list[int], right: bool) -> None:
+    """Add one answer to [right, all]."""
+    tally[0] += right
+    tally[1] += 1
 
 
 if __name__ == "__main__":
