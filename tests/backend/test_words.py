@@ -9,11 +9,14 @@ import pytest
 import torch
 
 from backend.cli import edit
-from backend.clip.load import load_clip
+from backend.clip.load import DEMO_FOLDER, load_clip
 from backend.clip.words import KnownWords
 from backend.edit.texts import remarks_on
 from backend.methods import edit as methods_edit
 from protocol.jobs import Clip, ClipModel, EditJob, JobError, ObjectRef
+from scripts.demo_model import captions
+from scripts.demo_model.export import load_exported
+from scripts.demo_model.tokens import UNKNOWN
 
 COMMON = [
     "a", "an", "the", "of", "in", "on", "with", "and", "made", "out", "covered", "painted",
@@ -31,8 +34,17 @@ def demo():
     return load_clip(ClipModel(), "cpu")
 
 
-def test_the_demo_knows_the_commonest_words_of_prompts(demo):
-    assert demo.words.unknown(COMMON) == []
+def test_training_teaches_the_commonest_words_of_prompts():
+    taught = KnownWords(captions.classes(), tuple(captions.other_phrases()))
+    assert taught.unknown(COMMON) == []
+    assert [n for n, phrases in taught.classes["looks"].items() if len(set(phrases)) < 3] == []
+
+
+def test_the_demo_lists_no_word_that_its_token_table_lacks(demo):
+    _, tokens = load_exported(DEMO_FOLDER)
+    words = sorted(demo.words.all)
+    assert len(words) > 300
+    assert [w for w, row in zip(words, tokens(words), strict=True) if UNKNOWN in row] == []
 
 
 def test_every_look_of_the_demo_has_three_ways_to_say_it(demo):
