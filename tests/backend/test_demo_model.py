@@ -23,7 +23,7 @@ from scripts.demo_model.evaluate import (
     scores,
 )
 from scripts.demo_model.export import CONTEXT, export, load_exported, model_cfg
-from scripts.demo_model.looks import LOOKS, draw_look
+from scripts.demo_model.looks import DRAWN, LOOKS, draw_look
 from scripts.demo_model.losses import contrastive
 from scripts.demo_model.scenes import BACKGROUNDS, GREEN, green_screen
 from scripts.demo_model.things import THINGS, draw_body
@@ -68,7 +68,7 @@ def test_training_never_draws_the_held_out_pairs():
     assert pairs(World(seed=1, variants=2, held_out=True)) <= HELD_OUT_PAIRS
 
 
-@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("look", DRAWN)
 def test_every_look_has_an_image_and_words(look):
     texture = draw_look(look, np.random.default_rng(0), 64)
     assert texture.shape == (64, 64, 3)
@@ -187,7 +187,7 @@ def test_the_shipped_model_knows_every_look_as_a_surface(demo):
     """Nearly every look, filling the picture, is nearest to its own words among all looks."""
     images = [
         draw_look(look, np.random.default_rng([HELD_OUT_SEED, k]))[:128:2, :128:2]
-        for look in LOOKS
+        for look in DRAWN
         for k in range(4)
     ]
     guess = (
@@ -195,7 +195,7 @@ def test_the_shipped_model_knows_every_look_as_a_surface(demo):
         .argmax(1)
         .reshape(-1, 4)
     )
-    votes = (guess == torch.arange(len(LOOKS))[:, None]).sum(1)
+    votes = (guess == torch.arange(len(DRAWN))[:, None]).sum(1)
     assert (votes >= 2).float().mean() > 0.85, [
-        name for name, v in zip(FACETS["look"], votes, strict=True) if v < 2
+        name for name, v in zip(DRAWN, votes, strict=True) if v < 2
     ]

@@ -12,7 +12,7 @@ import torch
 
 from scripts.demo_model import legibility, photos, pool, robust
 from scripts.demo_model.captions import Facts
-from scripts.demo_model.export import load_exported, retaught
+from scripts.demo_model.export import build_twin, load_exported, retaught
 from scripts.demo_model.looks import DRAWN, LOOKS
 from scripts.demo_model.photo_bank import PhotoBank
 from scripts.demo_model.reflections import METALS, reflect
@@ -211,3 +211,21 @@ def test_pixels_move_towards_the_words(monkeypatch):
     assert (near > far).all()
     assert legibility.sheet(images).shape == (SIZE, 13 * SIZE, 3)
     assert len(legibility.named(model, words, images)) == 2
+
+
+def test_the_twin_is_another_kind_of_network_on_the_same_losses():
+    model = build_twin()
+    tokens = robust.Tokens.taught(robust.CONTEXT)
+    rows = tokens(["a golden swan", "a red car"])
+    words = tokens(robust.losses.class_texts(np.random.default_rng(0)))
+    facts = torch.tensor([[LOOKS.index("gold"), THINGS.index("swan"), -1, -1], [0, 13, -1, -1]])
+    batch = (torch.zeros(2, SIZE, SIZE, 3), torch.zeros(2, SIZE, SIZE), rows, facts, facts, words)
+    views = torch.randn(2, 3, SIZE, SIZE).requires_grad_()
+    encoded = robust.encode_text(model, torch.cat([rows, words]), torch.float32)
+    spared = torch.tensor([True, False])
+    loss, values, right = robust.loss_of(model, views, batch, encoded, spared)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert values[-1] == 0
+    assert right.shape == (2,)
+    assert views.grad.abs().sum() > 0
