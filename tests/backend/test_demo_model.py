@@ -15,7 +15,6 @@ from scripts.demo_model import evaluate_relevancy
 from scripts.demo_model.captions import LOOK_WORDS, THING_WORDS, Facts, compose
 from scripts.demo_model.evaluate import (
     DEMO,
-    FACETS,
     HELD_OUT_SEED,
     class_embeddings,
     examples,
