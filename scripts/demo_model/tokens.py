@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import open_clip
@@ -31,6 +32,7 @@ class Tokens:
             self.table[token] = row
 
     @classmethod
+    @cache
     def taught(cls, context_length: int) -> Tokens:
         """The table of all words that the captions use."""
         tokenizer = open_clip.SimpleTokenizer()
