@@ -8,7 +8,9 @@ from multiprocessing import active_children
 from pathlib import Path
 from queue import SimpleQueue
 
-from backend.executors.base import AnyReport
+from held_checkpoint import HOLD
+
+from backend.executors.base import AnyReport, Failed, Finished
 from backend.executors.local import LocalExecutor
 
 SLOT = "worker-0"
@@ -33,6 +35,17 @@ class LiveWorker:
             self.reports.append(self._queue.get())
             if found(self.reports[-1]):
                 return self.reports[-1]
+
+    def kill_when_held(self, data: Path) -> None:
+        """Kill the worker once the training that HOLD holds has come to its step."""
+        while (data / HOLD).exists():
+            self.executor.tick(time.monotonic())
+            if self._queue.empty():
+                time.sleep(0.005)
+                continue
+            self.reports.append(self._queue.get())
+            assert not isinstance(self.reports[-1], Finished | Failed), self.reports[-1]
+        self.kill()
 
     def kill(self) -> None:
         """End the worker process as the kernel does when memory runs out."""

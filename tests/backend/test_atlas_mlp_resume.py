@@ -10,11 +10,11 @@ import pytest
 import safetensors.torch
 import small_networks
 import torch
+from held_checkpoint import HOLD
 from jobs import Job
 from live_worker import SLOT, LiveWorker, is_a
 from tiny_mlp import CPU, TINY, H, T, W, keys
 
-from backend import context
 from backend.atlas import engines
 from backend.atlas.mlp import config as mlp_config
 from backend.atlas.mlp.model import MlpAtlas
@@ -31,7 +31,6 @@ torch.set_num_threads(1)
 SMALL = replace(TINY, warm_passes=3, steps=6)
 EARLY = replace(SMALL, warm_passes=40, warm_until=12.0)
 """Its warm start ends by its error, after a few of its forty passes."""
-LATE = (FITTING, 10)
 
 
 class StopAt(Silent):
@@ -240,19 +239,18 @@ def test_a_killed_workers_networks_go_on_to_the_same_bytes(
     clip: SyntheticClip, worker: LiveWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as short:
-        # Set to what they are: the runner changes them here too, and they are put back.
+        # Set to what they are: the runner changes them here too, and then they are put back.
         short.setattr(mlp_config, "preset", mlp_config.preset)
         short.setattr(method, "Checkpoint", method.Checkpoint)
-        short.setattr(context, "STEP_INTERVAL", context.STEP_INTERVAL)
         whole = Job(tmp_path / "whole")
         small_networks.run(atlas_job(whole, clip), whole.ctx)
     spec = atlas_job(Job(tmp_path / "killed"), clip)
     worker.until(is_a(Ready))
+    (tmp_path / "killed" / HOLD).touch()
     worker.executor.start(SLOT, "a" * 32, spec)
-    worker.until(lambda report: isinstance(report, Step) and (report.phase, report.done) == LATE)
-    worker.kill()
+    worker.kill_when_held(tmp_path / "killed")
     ended = worker.until(is_a(Finished, Failed))
-    assert isinstance(ended, Failed), "the fit was over before it was killed"
+    assert isinstance(ended, Failed), ended
     assert ended.problem.code == "worker_died"
     assert Gone() in worker.reports
     assert [Path(name).suffix for name in files(tmp_path / "killed")] == [".part"]

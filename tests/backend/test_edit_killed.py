@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from held_checkpoint import HOLD
 from live_worker import SLOT, LiveWorker, is_a
-from small_edits import STEPS
+from small_edits import HELD_AT
 
-from backend.executors.base import Failed, Finished, Gone, Note, Ready, Step
+from backend.executors.base import Failed, Finished, Gone, Note, Ready
 from backend.store import Store
 from protocol.jobs import Clip, EditJob, Masks
 
@@ -36,11 +37,11 @@ def test_a_killed_workers_edit_resumes_to_the_same_bytes(
     undisturbed = worker.until(is_a(Finished, Failed))
     assert isinstance(undisturbed, Finished), undisturbed
 
+    (tmp_path / HOLD).touch()
     worker.executor.start(SLOT, "b" * 32, spec)
-    worker.until(lambda report: isinstance(report, Step) and report.done > STEPS // 4)
-    worker.kill()
+    worker.kill_when_held(tmp_path)
     ended = worker.until(is_a(Finished, Failed))
-    assert isinstance(ended, Failed), "the edit was over before it was killed"
+    assert isinstance(ended, Failed), ended
     assert ended.problem.code == "worker_died"
     assert Gone() in worker.reports
     assert len(list((tmp_path / "edits").glob("*.part"))) == 1
@@ -50,6 +51,6 @@ def test_a_killed_workers_edit_resumes_to_the_same_bytes(
     resumed = worker.until(is_a(Finished, Failed))
     assert isinstance(resumed, Finished), resumed
     (note,) = [r.text for r in worker.reports if isinstance(r, Note) and "resumes" in r.text]
-    assert int(note.split("step ")[1].split(",")[0]) > STEPS // 4
+    assert note == f"The edit resumes at step {HELD_AT}, where it was interrupted."
     assert resumed.result.layer == undisturbed.result.layer
     assert not list((tmp_path / "edits").iterdir())

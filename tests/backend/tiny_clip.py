@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import open_clip
@@ -37,11 +38,17 @@ def tiny_clip(seed: int = 0, **vision: Any) -> CLIP:
     return clip
 
 
+@cache
+def tokenizer() -> open_clip.SimpleTokenizer:
+    """open_clip's tokenizer, built once: that takes longer than the tiny model."""
+    return open_clip.SimpleTokenizer(context_length=CFG["text_cfg"]["context_length"])
+
+
 def tiny_model(seed: int = 0, **vision: Any) -> TextImageModel:
     """The same, as the edit sees it."""
     return TextImageModel(
         tiny_clip(seed, **vision),
-        open_clip.SimpleTokenizer(context_length=CFG["text_cfg"]["context_length"]),
+        tokenizer(),
         mean=(0.48, 0.46, 0.41),
         std=(0.27, 0.26, 0.28),
         name="tiny",
