@@ -160,13 +160,13 @@ def test_an_empty_prompt_is_an_error_and_no_source_a_note():
 @pytest.mark.slow
 def test_every_step_is_reported_and_a_preview_comes_early():
     report = Recorder()
-    edited(replace(TINY, steps=50, views=ViewConfig(count=1), preview_every=25), report=report)
+    edited(replace(TINY, steps=20, views=ViewConfig(count=1), preview_every=10), report=report)
     done = [step for _, step, _ in report.steps]
     assert {phase for phase, _, _ in report.steps} == {"edit"}
-    assert sorted(set(done)) == list(range(51))
+    assert sorted(set(done)) == list(range(21))
     assert done == sorted(done)
     first, image = report.previews[0]
-    assert report.steps[first - 1][1] <= 50 * 0.05
+    assert report.steps[first - 1][1] <= 20 * 0.05
     assert len(report.previews) == 3
     assert image.dtype == np.uint8
     assert image.shape == (34 + PREVIEW_GAP + 34, 48, 3)
