@@ -3,7 +3,8 @@
 #
 #     bash scripts/test.sh [--fast] [pytest's arguments]
 #
-# --fast leaves out Blender and the tests marked slow: about two minutes on two cores.
+# --fast leaves out Blender and the tests marked slow. The tests run in a process per core, four at
+# most, and each process computes in one thread: their tensors are too small to share between two.
 set -euo pipefail
 fast=
 if [ "${1:-}" = --fast ]; then
@@ -15,8 +16,13 @@ install .venv --editable '.[backend,dev]'
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
+run_tests() {
+  OMP_NUM_THREADS=1 .venv/bin/python -m pytest --ignore tests/blender \
+    --numprocesses auto --maxprocesses 4 --dist loadfile "$@"
+}
 if [ -n "$fast" ]; then
-  exec .venv/bin/python -m pytest --ignore tests/blender -m "not slow" "$@"
+  run_tests -m "not slow" "$@"
+  exit
 fi
-.venv/bin/python -m pytest --ignore tests/blender "$@"
+run_tests "$@"
 TEXT2LIVE_BACKEND_PYTHON="$PWD/.venv/bin/python" bash scripts/test_blender.sh

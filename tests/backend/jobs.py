@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ class Job:
     stop: looks at the reports whenever the job may be cancelled; true cancels it.
     """
 
+    atlases: ClassVar[Path | None] = None
+    """A folder of atlases that the data folders of all jobs share, instead of one in each."""
+
     def __init__(
         self,
         data: Path,
@@ -29,6 +33,9 @@ class Job:
         stop: Callable[[list[AnyReport]], bool] = lambda _: False,
     ) -> None:
         self.data = data
+        if self.atlases is not None and not (data / "atlases").exists():
+            data.mkdir(parents=True, exist_ok=True)
+            (data / "atlases").symlink_to(self.atlases)
         self.reports: list[AnyReport] = []
         self.ctx = Context(job_id, "cpu", data, self.reports.append, lambda: stop(self.reports))
 

@@ -10,14 +10,18 @@ import torch
 import torch.nn.functional as F
 from fits import CPU, SHORT, TINY, Diary, H, T, W, every_mask, fitted
 
+from backend.atlas.brush import paint_into_atlas
 from backend.atlas.explicit.config import preset
 from backend.atlas.explicit.fit import decompose
 from backend.atlas.explicit.model import Atlas
 from backend.atlas.render import render_layer
+from backend.edit.pixels import to_tensor
 from backend.masks.prompts import MaskPrompts
 from backend.progress import Cancelled, Silent
 from protocol.jobs import JobError
 from scripts.make_clip import SyntheticClip, make_clip
+
+pytestmark = pytest.mark.slow
 
 CLIPS = Path(__file__).resolve().parents[3] / "shared" / "clips"
 
@@ -89,7 +93,6 @@ def _look_up(atlas: Atlas, layer: str, t: int, points: np.ndarray) -> np.ndarray
     return F.grid_sample(uv, at, align_corners=False)[0, :, 0].T.double().numpy()
 
 
-@pytest.mark.slow
 def test_changing_light_is_not_mistaken_for_colour(clip: SyntheticClip) -> None:
     light = np.linspace(0.7, 1.05, 6)[:, None, None, None]
     frames = np.clip(clip.frames[:6] * light, 0, 255).round().astype(np.uint8)
@@ -101,6 +104,26 @@ def test_changing_light_is_not_mistaken_for_colour(clip: SyntheticClip) -> None:
     gain = atlas.gain("background", torch.tensor([0, 5])).mean((1, 2, 3))
     assert float(gain[1] / gain[0]) == pytest.approx(1.5, rel=0.15)
     assert atlas.numbers["psnr"] > 29
+
+
+@pytest.mark.parametrize(
+    ("layer", "x", "y"), [("foreground", 98.5, 60.5), ("background", 40.5, 30.5)]
+)
+def test_painted_marks_are_where_the_truth_has_them(
+    atlas: Atlas, clip: SyntheticClip, layer: str, x: float, y: float
+) -> None:
+    yy, xx = np.mgrid[:H, :W] + 0.5
+    image = np.zeros((H, W, 4), np.uint8)
+    image[..., 3] = np.rint(np.clip(3.5 - np.hypot(xx - x, yy - y), 0, 1) * 255)
+    painting = paint_into_atlas(atlas, layer, to_tensor(image, atlas.device), 0, Silent())
+    last = T - 1
+    (out,) = render_layer(
+        atlas, layer, painting.rgba, Silent(), frames=(last, last), window=painting.window
+    )
+    weight = out[..., 3].astype(float)
+    found = np.array([(weight * xx).sum(), (weight * yy).sum()]) / weight.sum()
+    truth = clip.track(np.array([[x, y]]), 0, last, layer)[0]
+    assert np.linalg.norm(found - truth) < 1
 
 
 # What an Atlas promises
@@ -246,9 +269,8 @@ def test_progress_and_previews(done: tuple[Atlas, Diary]) -> None:
     assert all(p.dtype == np.uint8 and p.shape == (H, W, 3) for p in diary.pictures)
 
 
-@pytest.mark.slow
 def test_same_seed_same_bytes(clip: SyntheticClip) -> None:
-    frames, keys = clip.frames[:8], {0: clip.masks()[0]}
+    frames, keys = clip.frames[:4], {0: clip.masks()[0]}
     one, two = (fitted(frames, keys, "key") for _ in range(2))
     other = fitted(frames, keys, "key", replace(TINY, seed=1))
     for name, tensor in one.tensors.items():
@@ -280,7 +302,6 @@ def test_every_phase_is_known_to_the_cancel_test(done: tuple[Atlas, Diary]) -> N
     assert sorted(done[1].phases) == sorted(PHASES)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("phase", PHASES)
 def test_cancel_stops_every_phase(clip: SyntheticClip, phase: str) -> None:
     stopper = Stopper(phase)
@@ -288,7 +309,6 @@ def test_cancel_stops_every_phase(clip: SyntheticClip, phase: str) -> None:
         decompose(clip.frames[:4], [MaskPrompts("key", {1: clip.masks()[1]})], TINY, CPU, stopper)
 
 
-@pytest.mark.slow
 def test_every_step_of_every_phase_reports(clip: SyntheticClip) -> None:
     diary = Diary()
     decompose(clip.frames[:5], [MaskPrompts("key", {0: clip.masks()[0]})], TINY, CPU, diary)
@@ -315,7 +335,6 @@ def test_presets() -> None:
     assert "draft" in caught.value.problem.hint
 
 
-@pytest.mark.slow
 @pytest.mark.clips
 def test_a_real_swan_from_one_mask() -> None:
     folder = CLIPS / "blackswan"

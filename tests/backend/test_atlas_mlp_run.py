@@ -27,6 +27,8 @@ from backend.progress import Cancelled, Silent
 from protocol.jobs import AtlasJob, JobError, Masks
 from scripts.make_clip import SyntheticClip, make_clip
 
+pytestmark = pytest.mark.slow
+
 torch.set_num_threads(1)
 LAYERS = ("foreground", "background")
 
@@ -68,7 +70,6 @@ def test_the_loss_falls(fitted: tuple[Trainer, list[float]]) -> None:
     assert "global_fg" not in trainer.losses, "it has ended"
 
 
-@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(clip: SyntheticClip) -> None:
     def run(seed: int) -> MlpAtlas:
         config = replace(TINY, seed=seed, warm_passes=1, steps=3)
@@ -85,7 +86,6 @@ def test_the_same_seed_gives_the_same_bytes(clip: SyntheticClip) -> None:
 # The atlas
 
 
-@pytest.mark.slow
 def test_it_answers_as_the_explicit_atlas_does(atlas: MlpAtlas, explicit: LayeredAtlas) -> None:
     assert (atlas.frames, atlas.height, atlas.width) == (T, H, W)
     assert atlas.work == explicit.work
@@ -212,7 +212,6 @@ class Steps(Silent):
         self.pictures.append(image)
 
 
-@pytest.mark.slow
 def test_it_reports_previews_and_stops_in_every_phase(clip: SyntheticClip) -> None:
     config = replace(TINY, warm_passes=1, steps=4)
 

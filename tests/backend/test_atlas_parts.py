@@ -241,7 +241,7 @@ def test_a_mask_carried_far_gets_a_note(clip: SyntheticClip) -> None:
 
 @pytest.mark.slow
 def test_automatic_masks_find_the_swan() -> None:
-    clip = make_clip(21, 108, 192)
+    clip = make_clip(15, 90, 160)
     frames, alpha = clip.frames[::2], clip.alpha[::2]
     flows = flow.estimate(frames, (1, 2, 4), 1.0, Silent())
     notes = Notes()

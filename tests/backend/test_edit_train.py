@@ -133,6 +133,7 @@ def test_crops_carry_mask_and_maps_along():
     assert max(h for h, _ in shapes) <= 1.2 * 40 + 1
 
 
+@pytest.mark.slow
 def test_training_reduces_the_loss(monkeypatch):
     histories = []
     real = train_module.train

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,16 +12,11 @@ from flat_atlas import FlatAtlas
 from jobs import Job
 
 from backend.atlas.brush import expand_to_atlas, paint_into_atlas
-from backend.atlas.explicit.config import preset
-from backend.atlas.explicit.fit import decompose
-from backend.atlas.render import render_layer
 from backend.edit.pixels import to_tensor
-from backend.masks.prompts import MaskPrompts
 from backend.media import composite
 from backend.methods import paint
 from backend.progress import Silent
 from protocol.jobs import JobError, PaintJob, Result
-from scripts.make_clip import make_clip
 
 SIZE = (5, 60, 80)
 OBJECT = (20, 10, 60, 50)
@@ -168,23 +162,3 @@ def test_paint_on_a_map_that_is_one_point_stays_finite() -> None:
     painting = paint_into_atlas(atlas, "foreground", image, 0, Silent())
     assert bool(painting.rgba.isfinite().all())
     assert np.isfinite([*painting.window, painting.inside, painting.error]).all()
-
-
-@pytest.mark.slow
-def test_marks_are_where_the_truth_has_them() -> None:
-    clip = make_clip(10, 96, 160, seed=1)
-    short = replace(preset("preview"), uv_steps=40, half_steps=40, full_steps=40)
-    keys = dict(enumerate(clip.masks()))
-    atlas = decompose(clip.frames, [MaskPrompts("all", keys)], short, torch.device("cpu"), Silent())
-    yy, xx = np.mgrid[:96, :160] + 0.5
-    for layer, (x, y) in (("foreground", (98.5, 60.5)), ("background", (40.5, 30.5))):
-        image = np.zeros((96, 160, 4), np.uint8)
-        image[..., 3] = np.rint(np.clip(3.5 - np.hypot(xx - x, yy - y), 0, 1) * 255)
-        painting = paint_into_atlas(atlas, layer, to_tensor(image, atlas.device), 0, Silent())
-        (out,) = render_layer(
-            atlas, layer, painting.rgba, Silent(), frames=(9, 9), window=painting.window
-        )
-        weight = out[..., 3].astype(float)
-        found = np.array([(weight * xx).sum(), (weight * yy).sum()]) / weight.sum()
-        truth = clip.track(np.array([[x, y]]), 0, 9, layer)[0]  # type: ignore[arg-type]
-        assert np.linalg.norm(found - truth) < 1

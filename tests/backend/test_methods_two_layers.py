@@ -24,6 +24,8 @@ from backend.painters import text2live
 from protocol.jobs import JobError, Masks, ObjectRef, Result
 from scripts.make_clip import SyntheticClip, make_clip
 
+pytestmark = pytest.mark.usefixtures("shared_atlases")
+
 STEPS = 4
 FIRST, SECOND = "1" * 32, "2" * 32
 
