@@ -110,11 +110,10 @@ def source_of(options: argparse.Namespace) -> tuple[Path, list[str]]:
     for kind in ("frames", "masks"):
         (source / kind).mkdir(parents=True, exist_ok=True)
         for number, path in enumerate(sorted((options.clip / kind).iterdir())[: options.count]):
-            target = source / kind / f"{number:05d}.png"
-            image = cv2.imread(str(path))
+            image = media.read_image(path)
             scale = min(1.0, WIDTH / image.shape[1])
             small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-            cv2.imwrite(str(target), small)
+            media.write_png(source / kind / f"{number:05d}.png", np.asarray(small, np.uint8))
     return source / "frames", ["--masks", str(source / "masks")]
 
 
