@@ -17,7 +17,7 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FILE = REPOSITORY / "constraints.txt"
-EXTRAS = "backend,segment,dev"
+EXTRAS = "backend,segment,evaluate,dev"
 HEADER = """\
 # The versions that are tested together; scripts/setup.sh and CI install these:
 #     pip install --constraint constraints.txt '.[backend]'

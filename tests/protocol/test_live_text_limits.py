@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import msgspec
 import pytest
 from serving import RandomClip, Raw
 
+from backend.redact import Redactor
 from backend.server import Server
 from protocol import messages as m
 from protocol.client import new_job_id
@@ -130,6 +132,7 @@ def test_an_answer_that_is_too_large_becomes_an_error():
     sent: list[list[bytes]] = []
     server = Server.__new__(Server)
     server.epoch = "e"
+    server._redactor = Redactor(Path("data"), Path("models"))
     server._endpoint = SimpleNamespace(send=lambda route, frames: sent.append(frames))
     missing = tuple(m.Missing(digest="0" * 64, offset=0) for _ in range(2000))
     server._send(b"route", m.Need(missing=missing), re="1")
