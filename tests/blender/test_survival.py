@@ -109,7 +109,7 @@ def test_a_job_whose_layer_is_in_the_file_is_not_followed(desk: Desk) -> None:
 
 def test_the_file_contains_no_secret(desk: Desk) -> None:
     keys = json.loads(desk.backend.file.read_text())
-    secrets = [value for name, value in keys.items() if name != "address"]
+    secrets = [value for name, value in keys.items() if name != "address" and value]
     assert len(secrets) >= 3
     job = desk.press()
     desk.until(lambda: job.accepted)
