@@ -1,6 +1,6 @@
 """Make the demo CLIP robust: python -m scripts.demo_model.robust --work DIR --pool POOL ...
 
-Starts from the clean weights (scripts/demo_model/clean) and trains on adversarial views of drawn
+Starts from the clean weights (those of the embedded model) and trains on adversarial views of drawn
 scenes, photographs and renders, so that the gradients an edit follows show what the words mean
 (Santurkar et al. 2019; CLIPAG, Ganz and Elad 2023). The attack costs nothing extra: every batch is
 used several times, and the gradient that trains the weights also moves the views ("free"
@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
 
+from backend.clip.load import DEMO_FOLDER
 from scripts.demo_model import losses
 from scripts.demo_model.captions import say
 from scripts.demo_model.export import (
@@ -39,13 +40,13 @@ from scripts.demo_model.export import (
 from scripts.demo_model.photo_bank import PhotoBank
 from scripts.demo_model.pool import Pool
 from scripts.demo_model.renders import read_renders
-from scripts.demo_model.tokens import UNKNOWN, Tokens
+from scripts.demo_model.tokens import Tokens
 from scripts.demo_model.tower import encode_text, fastest_dtype, look
-from scripts.demo_model.train import to_input
+from scripts.demo_model.train import stacked, to_input
 from scripts.demo_model.views import film
 from scripts.demo_model.world import World
 
-CLEAN = Path(__file__).parent / "clean"
+CLEAN = DEMO_FOLDER
 """The weights that training starts from: scripts.demo_model.train's."""
 NAMES = ("caption", "look", "thing", "background", "effect", "relevancy", "clean", "attacked")
 """What the log shows: means since the last line. The last two are shares of looks named rightly,
@@ -81,21 +82,7 @@ class Batches(IterableDataset[tuple[Tensor, ...]]):
                 captions.append(caption)
                 seen.append(facts.row())
                 told.append(said.row())
-            rows = tokens(captions)
-            forget = (
-                torch.from_numpy(rng.random(rows.shape) < 0.02)
-                & (rows > UNKNOWN + 1)
-                & (rows < tokens.size - 1)
-            )
-            rows[forget] = UNKNOWN
-            yield (
-                torch.from_numpy(np.stack(images)),
-                torch.from_numpy(np.stack(mattes)),
-                rows,
-                torch.tensor(seen),
-                torch.tensor(told),
-                tokens(losses.class_texts(rng)),
-            )
+            yield stacked(rng, tokens, images, mattes, captions, seen, told)
 
 
 def random_start(rng: torch.Generator, like: Tensor, size: float, spared: Tensor) -> Tensor:

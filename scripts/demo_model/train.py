@@ -11,13 +11,14 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from open_clip.model import CLIP
 from torch import Tensor, nn
 from torch.nn import functional
@@ -27,6 +28,7 @@ from scripts.demo_model import losses
 from scripts.demo_model.captions import Facts, say
 from scripts.demo_model.export import CONTEXT, build_model, export
 from scripts.demo_model.looks import COLOURS
+from scripts.demo_model.noise import Rng
 from scripts.demo_model.pool import Pool
 from scripts.demo_model.scenes import BACKGROUNDS
 from scripts.demo_model.tokens import UNKNOWN, Tokens
@@ -34,6 +36,7 @@ from scripts.demo_model.tower import encode_text, look
 from scripts.demo_model.views import photograph
 from scripts.demo_model.world import World
 
+Pixels = NDArray[np.uint8]
 FIRST_SHARDS = 6
 """Shards of the pool that are open at step 0; the others open evenly until OPEN_ALL of the run."""
 OPEN_ALL = 0.7
@@ -53,6 +56,36 @@ def is_easy(facts: Facts) -> bool:
 def to_input(images: Tensor) -> Tensor:
     """uint8 `[B, H, W, 3]` to the model's float32 `[B, 3, H, W]` (mean and deviation ½)."""
     return images.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def stacked(
+    rng: Rng,
+    tokens: Tokens,
+    images: Sequence[Pixels],
+    mattes: Sequence[Pixels],
+    captions: Sequence[str],
+    seen: Sequence[tuple[int, ...]],
+    told: Sequence[tuple[int, ...]],
+) -> tuple[Tensor, ...]:
+    """One batch: images, mattes, token rows, seen and said facts, class token rows.
+
+    One word in fifty is forgotten, so that the row of unknown words is trained too.
+    """
+    rows = tokens(captions)
+    forget = (
+        torch.from_numpy(rng.random(rows.shape) < 0.02)
+        & (rows > UNKNOWN + 1)
+        & (rows < tokens.size - 1)
+    )
+    rows[forget] = UNKNOWN
+    return (
+        torch.from_numpy(np.stack(images)),
+        torch.from_numpy(np.stack(mattes)),
+        rows,
+        torch.tensor(seen),
+        torch.tensor(told),
+        tokens(losses.class_texts(rng)),
+    )
 
 
 class Batches(IterableDataset[tuple[Tensor, ...]]):
@@ -84,21 +117,7 @@ class Batches(IterableDataset[tuple[Tensor, ...]]):
                 captions.append(caption)
                 seen.append(scene.facts.row())
                 told.append(said.row())
-            rows = tokens(captions)
-            forget = (
-                torch.from_numpy(rng.random(rows.shape) < 0.02)
-                & (rows > UNKNOWN + 1)
-                & (rows < tokens.size - 1)
-            )
-            rows[forget] = UNKNOWN
-            yield (
-                torch.from_numpy(np.stack(images)),
-                torch.from_numpy(np.stack(mattes)),
-                rows,
-                torch.tensor(seen),
-                torch.tensor(told),
-                tokens(losses.class_texts(rng)),
-            )
+            yield stacked(rng, tokens, images, mattes, captions, seen, told)
 
 
 def rate(step: int, steps: int) -> float:

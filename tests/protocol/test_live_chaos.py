@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import select
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -16,84 +13,16 @@ import pytest
 
 from protocol.client import new_job_id
 from protocol.jobs import reference
-
-
-class Cutter:
-    """A TCP proxy to a backend whose connections can all be cut at once."""
-
-    def __init__(self, port: int) -> None:
-        self._target = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
-        self._pairs: dict[socket.socket, socket.socket] = {}
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            with self._lock:
-                watched = [self._listener, *self._pairs]
-            for one in select.select(watched, [], [], 0.02)[0]:
-                if one is self._listener:
-                    self._accept()
-                else:
-                    self._pass_on(one)
-
-    def _accept(self) -> None:
-        client, _ = self._listener.accept()
-        try:
-            backend = socket.create_connection(("127.0.0.1", self._target), timeout=5)
-        except OSError:  # killed at the moment
-            client.close()
-            return
-        with self._lock:
-            self._pairs[client], self._pairs[backend] = backend, client
-
-    def _pass_on(self, one: socket.socket) -> None:
-        with self._lock:
-            other = self._pairs.get(one)
-        if other is None:
-            return
-        try:
-            data = one.recv(1 << 16)
-            other.sendall(data)
-        except OSError:
-            data = b""
-        if not data:
-            self._drop(one, other)
-
-    def _drop(self, *ends: socket.socket) -> None:
-        with self._lock:
-            for end in ends:
-                self._pairs.pop(end, None)
-        for end in ends:
-            end.close()
-
-    def cut(self) -> None:
-        with self._lock:
-            ends = list(self._pairs)
-        for end in ends:
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
-
-    def close(self) -> None:
-        self._stop.set()
-        self._thread.join()
-        self._drop(*list(self._pairs))
-        self._listener.close()
+from scripts.chaos.proxy import Proxy
 
 
 @pytest.fixture
-def cut_off() -> Iterator[Callable[[int], Cutter]]:
+def cut_off() -> Iterator[Callable[[int], Proxy]]:
     """Puts a proxy before a port: cut_off(port). Every proxy is closed at the end."""
-    cutters: list[Cutter] = []
+    cutters: list[Proxy] = []
 
-    def start(port: int) -> Cutter:
-        cutters.append(Cutter(port))
+    def start(port: int) -> Proxy:
+        cutters.append(Proxy(port))
         return cutters[-1]
 
     yield start
