@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 import zlib
-from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+from scheduler_rig import PROBLEM, A, B, C, Rig
 
 from backend import scheduler as module
 from backend.executors.base import (
@@ -17,89 +16,13 @@ from backend.executors.base import (
     Gone,
     Note,
     Ready,
-    Sink,
     Started,
     Step,
     Stopped,
     Unusable,
 )
-from backend.housekeeping import Housekeeping, Policy
-from backend.journal import Journal
-from backend.scheduler import Scheduler
-from backend.store import Store
-from protocol.jobs import Clip, EditJob, Event, JobError, JobSpec, Problem, Result, reference
-
-IDS = [f"{n:032x}" for n in range(1, 9)]
-PROBLEM = Problem(code="c", message="m")
-
-
-class Script:
-    """An Executor that only records its orders."""
-
-    def __init__(self, *names: str) -> None:
-        self.names = names
-        self.started: list[tuple[str, str]] = []
-        self.cancelled: list[str] = []
-
-    def open(self, sink: Sink) -> None:
-        raise AssertionError("the scheduler does not open its executor")
-
-    def slots(self) -> list[str]:
-        return list(self.names)
-
-    def start(self, slot: str, job: str, spec: JobSpec) -> None:
-        self.started.append((slot, job))
-
-    def cancel(self, job: str, grace_s: float = 5.0) -> None:
-        self.cancelled.append(job)
-
-    def tick(self, now: float) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-class Rig:
-    """A data folder with journal and store, and a scheduler that can be restarted."""
-
-    def __init__(self, data: Path, *slots: str) -> None:
-        self.data = data
-        self.store = Store(data / "objects")
-        self.journal = Journal(data / "journal.sqlite")
-        self.frame = np.full((4, 6, 3), 7, np.uint8)
-        self.spec = EditJob(clip=Clip(frames=(reference(self.frame),)), prompt=("x",))
-        self.slots = slots
-        self.restart()
-
-    def restart(self, *, ready: bool = True) -> None:
-        self.executor = Script(*self.slots)
-        self.housekeeping = Housekeeping(self.data, self.store, self.journal, Policy())
-        self.scheduler = Scheduler(
-            self.journal, self.store, self.executor, lambda job: None, self.housekeeping
-        )
-        if ready:
-            for slot in self.slots:
-                self.scheduler.report(slot, Ready(device="cpu", text="cpu"))
-
-    def tick(self) -> None:
-        self.scheduler.tick(time.monotonic())
-
-    def queue(self, *jobs: str) -> None:
-        self.store.save(self.frame)
-        for job in jobs:
-            self.scheduler.submit(job, "owner", self.spec)
-        self.tick()
-
-    def state(self, job: str) -> str:
-        return self.journal.job(job).state
-
-    def events(self, job: str) -> list[Event]:
-        rows = self.journal.events(job, 0, 1000)
-        return [msgspec.msgpack.decode(body, type=Event) for _, body in rows]
-
-    def states(self, job: str) -> list[str]:
-        return [event.state for event in self.events(job) if event.kind == "state"]
+from backend.housekeeping import Policy
+from protocol.jobs import JobError, Result, reference
 
 
 @pytest.fixture
@@ -107,9 +30,6 @@ def rig(tmp_path):
     one = Rig(tmp_path, "one")
     yield one
     one.journal.close()
-
-
-A, B, C = IDS[:3]
 
 
 def test_jobs_wait_for_their_objects_and_their_turn(rig):
@@ -361,57 +281,3 @@ def test_a_job_that_does_not_fit_on_the_disk_is_refused_before_it_begins(rig, mo
 def test_a_worker_that_cannot_be_started_is_remembered(rig):
     rig.scheduler.report("one", Unusable(problem=PROBLEM))
     assert rig.scheduler.unusable == PROBLEM
-
-
-DIED = Problem(code="worker_died", message="m", retryable=True)
-
-
-def test_a_job_that_failed_by_no_fault_of_its_own_runs_again_under_its_id(rig):
-    rig.queue(A)
-    rig.scheduler.report("one", Failed(job=A, problem=DIED))
-    assert rig.scheduler.requeue(A).state == "queued"
-    assert rig.scheduler.requeue(A).state == "queued"  # again: no harm
-    rig.tick()
-    assert rig.executor.started == [("one", A)] * 2
-    rig.scheduler.report("one", Started(job=A))
-    rig.scheduler.report("one", Finished(job=A, result=Result()))
-    assert rig.states(A) == [
-        *("uploading", "queued", "starting", "failed"),
-        *("queued", "starting", "running", "saving", "done"),
-    ]
-    assert [event.seq for event in rig.events(A)] == list(range(1, len(rig.events(A)) + 1))
-
-
-def test_its_interruptions_are_counted_from_0_again(rig):
-    rig.queue(A)
-    for _ in range(module.MAX_ATTEMPTS + 1):
-        rig.restart()
-        rig.tick()
-    assert rig.state(A) == "failed"
-    assert rig.scheduler.requeue(A).attempts == 0
-
-
-def test_a_requeued_job_waits_for_objects_that_were_deleted(rig):
-    rig.queue(A)
-    rig.scheduler.report("one", Failed(job=A, problem=DIED))
-    rig.store.path(rig.spec.clip.frames[0].digest).unlink()
-    assert rig.scheduler.requeue(A).state == "uploading"
-    assert rig.scheduler.wanted(rig.spec.clip.frames[0].digest) == rig.spec.clip.frames
-
-
-@pytest.mark.parametrize("how", ["fault", "cancelled", "done"])
-def test_any_other_job_stays_as_it_ended(rig, how):
-    rig.queue(A)
-    reports = {
-        "fault": Failed(job=A, problem=PROBLEM),
-        "cancelled": Stopped(job=A),
-        "done": Finished(job=A, result=Result()),
-    }
-    rig.scheduler.report("one", reports[how])
-    before = rig.states(A)
-    with pytest.raises(JobError) as why:
-        rig.scheduler.requeue(A)
-    assert why.value.problem.code == "not_requeueable"
-    assert rig.states(A) == before
-    with pytest.raises(JobError, match="does not know"):
-        rig.scheduler.requeue(B)

@@ -15,9 +15,17 @@ from typing import Any
 import numpy as np
 import zmq
 
-from protocol.client import Client, ClientEvent, Connection, JobEvent, read_connection_file
+from protocol.client import (
+    Client,
+    ClientEvent,
+    Connection,
+    ConnectionChanged,
+    JobEvent,
+    read_connection_file,
+)
 from protocol.codec import Packet, decode, encode
-from protocol.jobs import Clip, EditJob, Event, reference
+from protocol.jobs import Clip, EditJob, Event, Problem, reference
+from protocol.keys import new_keypair
 from protocol.messages import AnyMessage, Hello
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -193,3 +201,24 @@ class Raw:
     def close(self) -> None:
         self.socket.close()
         self._context.term()
+
+
+def connection_to(port: int, server_key: str = "") -> Connection:
+    mine = new_keypair()
+    return Connection(
+        address=f"tcp://127.0.0.1:{port}",
+        server_key=server_key or new_keypair().public,
+        client_public=mine.public,
+        client_secret=mine.secret,
+    )
+
+
+def reason(diary: Diary, state: str) -> Problem:
+    changed = diary.until(
+        lambda event: isinstance(event, ConnectionChanged) and event.state == state
+    )
+    assert isinstance(changed, ConnectionChanged)
+    assert changed.problem is not None
+    assert changed.problem.message.endswith(".")
+    assert changed.problem.hint.endswith(".")
+    return changed.problem
