@@ -101,7 +101,7 @@ class Endpoint:
         self._zap.send_multipart([version, request, *status, user, b""])
 
     def receive(self, most: int) -> Iterator[tuple[bytes, str, list[memoryview]]]:
-        """At most so many messages that have arrived: (route, key of the client, frames)."""
+        """At most `most` messages that have arrived: (route, key of the client, frames)."""
         for _ in range(most):
             try:
                 frames = self._router.recv_multipart(zmq.DONTWAIT, copy=False)

@@ -64,7 +64,7 @@ class Housekeeping:
         return usage.free, usage.total
 
     def check_space(self, needed: int) -> None:
-        """Raise JobError("disk_full") unless so many bytes fit without touching the reserve."""
+        """Raise JobError("disk_full") unless `needed` bytes fit without touching the reserve."""
         free, total = self.disk()
         if total and free - needed < self._policy.reserve_bytes:
             self._due = 0.0  # delete what nobody needs

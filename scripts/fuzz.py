@@ -113,7 +113,7 @@ def damaged(chance: random.Random, data: bytes) -> bytes:
 
 
 def fuzz_decoder(count: int, seed: int) -> Counter[str]:
-    """Decode so many hostile inputs; what came of them. Raises whatever the decoder should not."""
+    """Decode `count` hostile inputs and count the outcomes. Lets unexpected exceptions through."""
     chance, outcomes = random.Random(seed), Counter[str]()
     pool: list[bytes] = []
     for number in range(count):
@@ -139,7 +139,7 @@ def fuzz_decoder(count: int, seed: int) -> Counter[str]:
 
 
 def messages(count: int, seed: int) -> Iterator[list[bytes]]:
-    """Frames of so many hostile messages."""
+    """Frames of `count` hostile messages."""
     chance = random.Random(seed)
     for _ in range(count):
         which = chance.randrange(10)
@@ -217,7 +217,7 @@ def _read_answers(one: Any, outcomes: Counter[str]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Fuzz, and print what came of it."""
+    """Fuzz, and print the outcomes."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
     parser.add_argument(

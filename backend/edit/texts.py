@@ -18,7 +18,7 @@ from backend.edit.pixels import send
 from protocol.jobs import JobError
 
 TEMPLATE_TOKENS = 7
-"""The longest sentence around a text takes so many tokens of the model's length."""
+"""Tokens that the longest sentence around a text takes of the model's length."""
 
 
 @dataclass(frozen=True)

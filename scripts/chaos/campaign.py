@@ -165,7 +165,7 @@ class Campaign:
     # the campaign
 
     def run(self, count: int) -> Report:
-        """Do so many faults, wait for the last jobs, and audit everything."""
+        """Inject `count` faults, wait for the last jobs, and audit everything."""
         names = list(self._faults)
         for _ in range(count):
             self._keep_busy()

@@ -28,7 +28,7 @@ def read_set(folder: Path) -> tuple[list[NDArray[np.uint8]], list[dict[str, str 
         picture = cv2.imread(str(folder / label["file"]))
         if picture is None:
             raise FileNotFoundError(
-                f"{folder / label['file']} cannot be read; make the set anew: {COMMAND} {folder}"
+                f"{folder / label['file']} cannot be read; make the set again: {COMMAND} {folder}"
             )
         small = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
         pictures.append(np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2RGB), np.uint8))
