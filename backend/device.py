@@ -1,21 +1,28 @@
-"""Find a worker's device by name, with no fallback to another, and read its memory."""
+"""A worker's device: found by name with no fallback, its memory, and what it computes fast."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from backend.executors.base import Memory
 from backend.memory import give_back
 from protocol.jobs import JobError
+
+if TYPE_CHECKING:
+    import torch
 
 MEMORY_STEP = 2**26  # bytes; smaller changes are not reported
 MEMINFO = Path("/proc/meminfo")
 
 
 def find_device(wanted: str) -> tuple[str, str]:
-    """Torch's name of the device, and a readable one. Raises JobError; never falls back."""
+    """Torch's name of the device, and a readable one. Raises JobError; never falls back.
+
+    A CUDA device becomes the current one of the calling thread.
+    """
     if wanted == "none":
         return "cpu", "none (no torch: a stand-in makes the layers)"
     import torch
@@ -41,6 +48,7 @@ def find_device(wanted: str) -> tuple[str, str]:
             f"{wanted} was requested, but torch sees {torch.cuda.device_count()} CUDA devices.",
             "Check nvidia-smi, and that torch was installed with CUDA; or use --device cpu.",
         )
+    torch.cuda.set_device(index)  # for calls that take no device, such as a kernel's set-up
     memory = torch.cuda.get_device_properties(index).total_memory / 2**30
     return f"cuda:{index}", f"cuda:{index} ({torch.cuda.get_device_name(index)}, {memory:.0f} GiB)"
 
@@ -53,6 +61,19 @@ def _threads() -> int:
 
 def _best(cuda: bool) -> str:
     return "cuda:0" if cuda else "cpu"
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether this very device multiplies bfloat16 faster than float32.
+
+    torch.cuda.is_bf16_supported() asks the current device, and says yes to cards that only emulate
+    bfloat16 (before compute capability 8.0).
+    """
+    import torch
+
+    if device.type == "cuda":
+        return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cpu" and bool(torch.cpu._is_amx_tile_supported())
 
 
 def memory_of(device: str) -> Memory | None:

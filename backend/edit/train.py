@@ -16,6 +16,7 @@ from torch import Tensor
 
 from backend.checkpoint import Checkpoint, State
 from backend.clip.model import TextImageModel
+from backend.device import computes_bfloat16
 from backend.edit import resume
 from backend.edit.config import EditConfig, EditTexts
 from backend.edit.criterion import Criterion, Example
@@ -207,8 +208,4 @@ def _preview_is_due(done: int, config: EditConfig) -> bool:
 
 def uses_bfloat16(config: EditConfig, device: torch.device) -> bool:
     """Whether the config wants bfloat16 and this device computes it faster than float32."""
-    if config.precision != "bfloat16":
-        return False
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    return device.type == "cpu" and bool(torch.cpu._is_amx_tile_supported())
+    return config.precision == "bfloat16" and computes_bfloat16(device)

@@ -12,7 +12,7 @@ import pytest
 
 from backend import device as devices
 from backend.context import Context
-from backend.device import MEMORY_STEP, find_device, memory_of
+from backend.device import MEMORY_STEP, computes_bfloat16, find_device, memory_of
 from backend.executors.base import Note, Previewed, Step
 from backend.methods import dispatch
 from backend.methods.dispatch import with_defaults, with_places
@@ -153,6 +153,44 @@ def test_the_device_is_the_requested_one_or_an_error():
     with pytest.raises(JobError) as why:
         find_device("cuda:99")
     assert why.value.problem.code == "no_cuda"
+
+
+class Cards:
+    """Three CUDA cards, as torch.cuda shows them: a V100, an A100 and a T4."""
+
+    capabilities = ((7, 0), (8, 0), (7, 5))
+
+    def __init__(self, monkeypatch):
+        torch = pytest.importorskip("torch")
+        self.current = None
+        for name, stand_in in {
+            "is_available": lambda: True,
+            "device_count": lambda: len(self.capabilities),
+            "get_device_capability": lambda device: self.capabilities[torch.device(device).index],
+            "get_device_properties": lambda index: types.SimpleNamespace(total_memory=2**34),
+            "get_device_name": lambda index: f"card {index}",
+            "set_device": lambda index: setattr(self, "current", index),
+            "is_bf16_supported": lambda: True,
+        }.items():
+            monkeypatch.setattr(torch.cuda, name, stand_in)
+
+
+def test_a_cuda_worker_makes_its_card_the_current_one(monkeypatch):
+    cards = Cards(monkeypatch)
+    assert find_device("cuda:1") == ("cuda:1", "cuda:1 (card 1, 16 GiB)")
+    assert cards.current == 1
+    assert find_device("cuda")[0] == "cuda:0"
+    assert cards.current == 0
+
+
+def test_bfloat16_is_for_the_cards_that_compute_it(monkeypatch):
+    torch = pytest.importorskip("torch")
+    Cards(monkeypatch)
+    cards = [torch.device("cuda", index) for index in range(3)]
+    assert [computes_bfloat16(card) for card in cards] == [False, True, False]
+    monkeypatch.setattr(torch.version, "hip", "6.2")
+    assert computes_bfloat16(cards[0])
+    assert not computes_bfloat16(torch.device("mps"))
 
 
 def test_a_job_runs_by_its_kind(context, monkeypatch):
