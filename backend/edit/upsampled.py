@@ -60,7 +60,9 @@ def plain_convolution(
 ) -> Tensor:
     """The same, computed in the written order, for GPUs and other devices."""
     height, width = skip_BSHW.shape[-2:]
-    upsampled_BCHW = F.interpolate(x_BChw, scale_factor=2, mode="bilinear", align_corners=False)
+    # CUDA's autocast would upsample in float32, and all that follows at full size with it.
+    with torch.autocast(x_BChw.device.type, enabled=False):
+        upsampled_BCHW = F.interpolate(x_BChw, scale_factor=2, mode="bilinear", align_corners=False)
     both_BCHW = torch.cat([upsampled_BCHW[..., :height, :width], skip_BSHW], dim=1)
     made: Tensor = convolution(norm(both_BCHW))
     return made

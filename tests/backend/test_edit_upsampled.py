@@ -79,3 +79,19 @@ def test_upsampling_is_torchs_bilinear():
     x = torch.rand(1, 1, 7, generator=torch.Generator().manual_seed(0))
     wanted = F.interpolate(x, scale_factor=2, mode="linear", align_corners=False)[0, 0, :13]
     torch.testing.assert_close(upsampling(7, 13) @ x[0, 0], wanted)
+
+
+def test_under_autocast_the_decoders_full_size_tensors_stay_in_bfloat16(monkeypatch):
+    """CUDA's autocast lists interpolation among what runs in float32; a stand-in does the same."""
+    x, skip, norm, conv = (one.to(torch.bfloat16) for one in made(3, 4, 6, 8))
+    interpolate, seen = F.interpolate, []
+
+    def as_on_cuda(image, *args, **kwargs):
+        wide = torch.is_autocast_enabled("cpu")
+        return interpolate(image.float() if wide else image, *args, **kwargs)
+
+    monkeypatch.setattr(F, "interpolate", as_on_cuda)
+    norm.register_forward_pre_hook(lambda _, given: seen.append(given[0].dtype))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        plain_convolution(x, skip, norm, conv)
+    assert seen == [torch.bfloat16]
