@@ -44,7 +44,7 @@ def send(x: Tensor, device: torch.device) -> Tensor:
 @lru_cache(maxsize=64)
 def constant(values: tuple[float, ...], device: torch.device) -> Tensor:
     """Numbers that never change, float32 [N], copied to the device once. Do not write to it."""
-    return torch.tensor(values, dtype=torch.float32, device=device)
+    return send(torch.tensor(values, dtype=torch.float32), device)
 
 
 # --- sizes ---------------------------------------------------------------------------------------
