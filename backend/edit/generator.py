@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from backend.edit.reflection import ReflectedConvolution
 from backend.edit.upsampled import normalised_convolution, plain_convolution
 from backend.progress import Tick, nothing
 
@@ -126,12 +127,10 @@ def _conv(inputs: int, outputs: int, kernel: int, *, stride: int = 1) -> nn.Sequ
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    """Same-size convolution with reflection padding."""
+    """1×1 or 3×3 convolution, with reflection padding."""
     if kernel == 1:
         return Pointwise(inputs, outputs, 1)
-    return nn.Conv2d(
-        inputs, outputs, kernel, stride=stride, padding=kernel // 2, padding_mode="reflect"
-    )
+    return ReflectedConvolution(inputs, outputs, stride=stride)
 
 
 def _activation(channels: int) -> tuple[nn.Module, ...]:
