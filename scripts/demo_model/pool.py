@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from functools import lru_cache
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -30,11 +30,13 @@ class Pool:
     def __init__(self, folder: Path, world: World) -> None:
         self.folder, self.world = folder, world
         folder.mkdir(parents=True, exist_ok=True)
-        self._open = lru_cache(maxsize=None)(self._load)
+        self._opened: dict[int, NDArray[np.uint8]] = {}
 
     def shard(self, number: int) -> NDArray[np.uint8]:
         """`[SHARD, 97, 96, 4]` uint8: RGB and matte; the last row holds the facts + 1."""
-        return self._open(number)
+        if number not in self._opened:
+            self._opened[number] = self._load(number)
+        return self._opened[number]
 
     def scene(self, number: int) -> Scene:
         """Scene `number` of all shards."""
@@ -50,6 +52,11 @@ class Pool:
         """A scene of the first `shards` shards."""
         return self.scene(int(rng.integers(shards * SHARD)))
 
+    def drawn(self, number: int) -> int:
+        """Draw a shard unless it is there; its number. Runs in a process of its own."""
+        self._load(number)
+        return number
+
     def _load(self, number: int) -> NDArray[np.uint8]:
         path = self.folder / f"shard_{self.world.name}_{number:04d}.npy"
         if not path.exists():
@@ -59,6 +66,11 @@ class Pool:
             partial.replace(path)
         pages: NDArray[np.uint8] = np.load(path, mmap_mode="r")
         return pages
+
+
+def world_of(seed: int, photos: PhotoBank | None) -> World:
+    """The world of a seed; with photographs, fewer things in plain colours on plain grounds."""
+    return World(seed) if photos is None else World(seed, icons=0.15, photos=photos)
 
 
 def draw_shard(world: World, number: int) -> NDArray[np.uint8]:
@@ -77,15 +89,16 @@ def main() -> None:
     parser.add_argument("--pool", type=Path, required=True, help="folder of the shards")
     parser.add_argument("--shards", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0, help="seed of the world")
+    parser.add_argument("--jobs", type=int, default=1, help="shards that are drawn at a time")
     parser.add_argument("--photos", type=Path, help="folder of material photographs")
     parser.add_argument("--frames", type=Path, help="folder of clips, with --photos")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     bank = PhotoBank.read(options.photos, options.frames) if options.photos else None
-    pool = Pool(options.pool, World(seed=options.seed, photos=bank))
-    for number in range(options.shards):
-        pool.shard(number)
-        print(f"shard {number + 1} of {options.shards}", flush=True)
+    pool = Pool(options.pool, world_of(options.seed, bank))
+    with ProcessPoolExecutor(options.jobs) as jobs:
+        for number in jobs.map(pool.drawn, range(options.shards)):
+            print(f"shard {number + 1} of {options.shards}", flush=True)
 
 
 if __name__ == "__main__":

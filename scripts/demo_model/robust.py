@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from open_clip.model import CLIP
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, Dataset
 
 from backend.clip.load import DEMO_FOLDER
 from scripts.demo_model import losses
@@ -38,14 +38,16 @@ from scripts.demo_model.export import (
     retaught,
 )
 from scripts.demo_model.photo_bank import PhotoBank
-from scripts.demo_model.pool import Pool
+from scripts.demo_model.pool import Pool, world_of
 from scripts.demo_model.renders import read_renders
 from scripts.demo_model.tokens import Tokens
 from scripts.demo_model.tower import encode_text, fastest_dtype, look
 from scripts.demo_model.train import stacked, to_input
 from scripts.demo_model.views import film
-from scripts.demo_model.world import World
+from scripts.demo_model.world import Scene
 
+OPEN_ALL = 0.6
+"""Share of a run after which the whole pool is in use."""
 CLEAN = DEMO_FOLDER
 """The weights that training starts from: scripts.demo_model.train's."""
 NAMES = ("caption", "look", "thing", "background", "effect", "relevancy", "clean", "attacked")
@@ -53,44 +55,61 @@ NAMES = ("caption", "look", "thing", "background", "effect", "relevancy", "clean
 in views as they are and in views at the end of the attack."""
 
 
-class Batches(IterableDataset[tuple[Tensor, ...]]):
-    """Batches from a step on: images, mattes, token rows, seen and said facts, class token rows."""
+class Batches(Dataset[tuple[Tensor, ...]]):
+    """Batch of every step: images, mattes, token rows, seen and said facts, class token rows."""
 
-    def __init__(self, options: argparse.Namespace, start: int) -> None:
-        super().__init__()
-        self.options, self.start = options, start
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
 
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+    def __len__(self) -> int:
+        return int(self.options.steps)
+
+    @cached_property
+    def _sources(self) -> tuple[Pool, Tokens, list[Scene]]:
+        """Opened in the process that draws the views."""
         cv2.setNumThreads(1)
         options = self.options
         bank = PhotoBank.read(Path(options.photos), Path(options.frames))
-        world = World(seed=options.world, photos=bank)
-        pool, tokens = Pool(Path(options.pool), world), Tokens.taught(CONTEXT)
-        renders = read_renders(Path(options.renders)) if options.renders else []
-        for step in range(self.start, options.steps):
-            rng = np.random.default_rng([options.seed, 2, step])
-            images, mattes, captions, seen, told = [], [], [], [], []
-            for _ in range(options.batch):
-                if renders and rng.random() < options.render_share:
-                    scene = renders[rng.integers(len(renders))]
-                else:
-                    scene = pool.random(rng, options.shards)
-                image, matte, facts = film(rng, scene, rng.random() < world.rough)
-                caption, said = say(rng, facts)
-                images.append(image)
-                mattes.append(matte)
-                captions.append(caption)
-                seen.append(facts.row())
-                told.append(said.row())
-            yield stacked(rng, tokens, images, mattes, captions, seen, told)
+        pool = Pool(Path(options.pool), world_of(options.world, bank))
+        renders = [scene for folder in options.renders for scene in read_renders(Path(folder))]
+        return pool, Tokens.taught(CONTEXT), renders
+
+    def __getitem__(self, step: int) -> tuple[Tensor, ...]:
+        options = self.options
+        pool, tokens, renders = self._sources
+        rng = np.random.default_rng([options.seed, 2, step])
+        shards = open_shards(step, options.steps, options.shards)
+        images, mattes, captions, seen, told = [], [], [], [], []
+        for _ in range(options.batch):
+            if renders and rng.random() < options.render_share:
+                scene = renders[rng.integers(len(renders))]
+            else:
+                scene = pool.random(rng, shards)
+            image, matte, facts = film(rng, scene, rng.random() < pool.world.rough)
+            caption, said = say(rng, facts)
+            images.append(image)
+            mattes.append(matte)
+            captions.append(caption)
+            seen.append(facts.row())
+            told.append(said.row())
+        return stacked(rng, tokens, images, mattes, captions, seen, told)
+
+
+def open_shards(step: int, steps: int, shards: int) -> int:
+    """Shards in use at a step: a third at the start, all from OPEN_ALL of the run on.
+
+    So training can begin while the rest of the pool is still being drawn.
+    """
+    first = math.ceil(shards / 3)
+    return first + int(min(1.0, step / (OPEN_ALL * steps)) * (shards - first))
 
 
 def random_start(rng: torch.Generator, like: Tensor, size: float, spared: Tensor) -> Tensor:
     """Changes of the views `[B, 3, S, S]`, of L2 norm up to `size`; none where `spared`."""
-    noise = torch.randn(like.shape, generator=rng)
+    noise = torch.randn(like.shape, generator=rng, device=like.device)
     norm = noise.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
-    far = torch.rand(len(noise), 1, 1, 1, generator=rng)
-    change: Tensor = (noise / norm * size * far).to(like.device)
+    far = torch.rand(len(noise), 1, 1, 1, generator=rng, device=like.device)
+    change: Tensor = noise / norm * size * far
     change[spared] = 0.0
     return change
 
@@ -155,6 +174,7 @@ class Run:
         torch.set_num_threads(options.threads)
         self.options = options
         self.device = torch.device(options.device)
+        torch.set_float32_matmul_precision("high")
         model = build_twin() if options.twin else retaught(Path(options.start))
         self.model = model.to(self.device)
         self.model.train().requires_grad_(True)
@@ -172,15 +192,15 @@ class Run:
             self.averaged, self.step = kept["averaged"], kept["step"]
             print(f"continuing at step {self.step}", flush=True)
 
-    def learn(self, batch: tuple[Tensor, ...]) -> list[float]:
+    def learn(self, batch: tuple[Tensor, ...]) -> Tensor:
         """Use a batch `replays` times, attacking it a step further each time; values of NAMES."""
         options, model = self.options, self.model
-        batch = tuple(t.to(self.device) for t in batch)
+        batch = tuple(t.to(self.device, non_blocking=True) for t in batch)
         views = to_input(batch[0])
         spared = torch.arange(len(views), device=self.device) % 4 == 0
         grown = (self.step + 1) / (0.25 * options.steps if options.twin else 30)
         size = 2 * options.size * min(1.0, grown)  # pixels are -1..1 here
-        rng = torch.Generator().manual_seed(options.seed * 1_000_003 + self.step)
+        rng = torch.Generator(self.device).manual_seed(options.seed * 1_000_003 + self.step)
         change = random_start(rng, views, size, spared)
         for group in self.optimiser.param_groups:
             group["lr"] = options.rate * rate(self.step, options.steps)
@@ -200,17 +220,19 @@ class Run:
             self.optimiser.zero_grad()
             self._average()
         have = batch[3][:, 0] >= 0
-        shares = [right[have & who].float().mean() for who in (spared, ~spared)]
+        shares = [(right & have & who).sum() / (have & who).sum() for who in (spared, ~spared)]
         self.step += 1
-        return [float(v.detach()) for v in (*values, *shares)]
+        return torch.stack([*values, *shares]).detach()
 
     @torch.no_grad()
     def _average(self) -> None:
         self.model.logit_scale.clamp_(0, math.log(60))
-        keep = min(0.995, (1 + self.step) / (10 + self.step))
-        for name, value in self.model.state_dict().items():
-            if value.is_floating_point():
-                self.averaged[name].lerp_(value, 1 - keep)
+        keep = min(self.options.keep, (1 + self.step) / (10 + self.step))
+        state = self.model.state_dict()
+        floats = [name for name, value in state.items() if value.is_floating_point()]
+        torch._foreach_lerp_(
+            [self.averaged[n] for n in floats], [state[n] for n in floats], 1 - keep
+        )
 
     def save(self) -> None:
         kept = {
@@ -228,14 +250,18 @@ class Run:
 
 def train(options: argparse.Namespace) -> None:
     run = Run(options)
-    ahead: dict[str, Any] = {"num_workers": 1, "prefetch_factor": 4} if options.draw_ahead else {}
-    loader = DataLoader(Batches(options, run.step), batch_size=None, **ahead)
+    ahead: dict[str, Any] = (
+        {"num_workers": options.workers, "prefetch_factor": 4} if options.workers else {}
+    )
+    steps = range(run.step, options.steps)
+    pinned = run.device.type == "cuda"
+    loader = DataLoader(Batches(options), None, sampler=steps, pin_memory=pinned, **ahead)
     began = time.monotonic()
-    log: list[list[float]] = []
+    log: list[Tensor] = []
     for batch in loader:
         log.append(run.learn(batch))
         if run.step % options.log_every == 0:
-            means = zip(NAMES, np.nanmean(log, 0), strict=True)
+            means = zip(NAMES, torch.stack(log).nanmean(0).tolist(), strict=True)
             shown = " ".join(f"{name} {mean:.3f}" for name, mean in means)
             print(f"step {run.step} {time.monotonic() - began:.0f}s {shown}", flush=True)
             log.clear()
@@ -255,7 +281,10 @@ def main() -> None:
     parser.add_argument("--pool", required=True, help="folder of the scenes, 38 MB per shard")
     parser.add_argument("--photos", required=True, help="folder of material photographs")
     parser.add_argument("--frames", required=True, help="folder of clips (CLIP/frames/*.jpg)")
-    parser.add_argument("--renders", help="folder of scripts.demo_model.blender_set --training")
+    parser.add_argument(
+        "--renders", nargs="*", default=[],
+        help="folders of scripts.demo_model.blender_set --training",
+    )  # fmt: skip
     parser.add_argument(
         "--render-share", type=float, default=0.12, help="share of renders among the views"
     )
@@ -268,14 +297,16 @@ def main() -> None:
         "--size", type=float, default=1.5, help="L2 norm of the attack, pixels in 0..1"
     )
     parser.add_argument("--rate", type=float, default=3e-4, help="peak learning rate")
+    parser.add_argument(
+        "--keep", type=float, default=0.995, help="share of the running average kept at an update"
+    )
     parser.add_argument("--save-every", type=int, default=25)
     parser.add_argument("--log-every", type=int, default=10)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument(
-        "--no-draw-ahead", dest="draw_ahead", action="store_false",
-        help="draw the views in this process instead of another",
-    )  # fmt: skip
+        "--workers", type=int, default=1, help="processes that draw views; 0: this process does"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of views, captions and attacks")
     train(parser.parse_args())
 

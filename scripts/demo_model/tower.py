@@ -125,5 +125,5 @@ def encode_text(model: CLIP, rows: Tensor, dtype: torch.dtype = torch.bfloat16) 
     mask = text.attn_mask[:length, :length].to(dtype)
     for block in text.transformer.resblocks:
         x = whole_block(block, x, mask)
-    x = x[torch.arange(len(rows)), rows.argmax(-1)]
+    x = x[torch.arange(len(rows), device=rows.device), rows.argmax(-1)]
     return functional.normalize(norm(text.ln_final, x.float()) @ text.text_projection, dim=-1)

@@ -70,7 +70,9 @@ class Scene:
     facts: Facts
 
 
-PHOTO_TEXTURES = 0.6
+PHOTO_LOOKS = 0.25
+"""Share of things and surfaces whose look is drawn by lot among the photographed ones alone."""
+PHOTO_TEXTURES = 0.7
 """Share of photographs among the textures of looks that are both drawn and photographed."""
 PHOTO_GROUNDS = 0.45
 """Share of frames of films among the backgrounds."""
@@ -101,6 +103,14 @@ def paint(
     return np.asarray(canvas * (1 - share) + np.clip(lit, 0, 255) * share, np.float32)
 
 
+def any_look(rng: Rng, world: World) -> int:
+    """A look that the world can show; with photographs, those that were photographed more often."""
+    if world.photos is not None and rng.random() < PHOTO_LOOKS:
+        photographed = sorted(world.photos.tiles)
+        return LOOKS.index(photographed[int(rng.integers(len(photographed)))])
+    return int(rng.integers(len(world.looks)))
+
+
 def flat_body() -> Body:
     """A body that fills the canvas."""
     one = np.ones((CANVAS, CANVAS), np.float32)
@@ -118,7 +128,7 @@ def any_body(rng: Rng, thing: str, smallest: float) -> Body:
 
 def choose_pair(rng: Rng, world: World) -> tuple[int, int]:
     while True:
-        look, thing = int(rng.integers(len(world.looks))), int(rng.integers(len(THINGS)))
+        look, thing = any_look(rng, world), int(rng.integers(len(THINGS)))
         if ((look, thing) in HELD_OUT_PAIRS) == world.held_out:
             return look, thing
 
@@ -181,7 +191,7 @@ def compose_scene(rng: Rng, world: World) -> Scene:
     body = Body(nothing, nothing, nothing, np.zeros((CANVAS, CANVAS, 2), np.float32))
     if kind < 0.11:
         weather = False
-        look = int(rng.integers(len(world.looks)))
+        look = any_look(rng, world)
         black = np.zeros((CANVAS, CANVAS, 3), np.float32)
         canvas = paint(rng, world, LOOKS[look], flat_body(), black, 1.0)
     elif kind < 0.18:

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from scripts.demo_model import legibility, photos, pool, robust
+from scripts.demo_model.blend import TABLE, blend
 from scripts.demo_model.captions import Facts
-from scripts.demo_model.export import build_twin, load_exported, retaught
+from scripts.demo_model.export import build_twin, export, load_exported, retaught
 from scripts.demo_model.looks import DRAWN, LOOKS
 from scripts.demo_model.photo_bank import PhotoBank
 from scripts.demo_model.reflections import METALS, reflect
@@ -170,6 +171,30 @@ def test_new_words_start_beside_the_unknown_one_and_taught_words_stay():
     torch.testing.assert_close(old, new, atol=1e-4, rtol=1e-4)
 
 
+def test_a_blend_lies_between_its_ends_and_new_words_stay_robust(tmp_path):
+    torch.manual_seed(0)
+    robustly = retaught(robust.CLEAN)
+    export({k: v + 0.02 for k, v in robustly.state_dict().items()}, tmp_path / "end")
+    start, taught = load_exported(robust.CLEAN)
+    end, tokens = load_exported(tmp_path / "end")
+    states = [blend(robust.CLEAN, tmp_path / "end", share) for share in (0.0, 0.5, 1.0)]
+    for name, value in start.state_dict().items():
+        if name != TABLE:
+            torch.testing.assert_close(states[0][name], value)
+            torch.testing.assert_close(states[1][name], 0.5 * (value + end.state_dict()[name]))
+    new = next(token for token in tokens.rows if token not in taught.rows)
+    old = next(token for token in tokens.rows if token in taught.rows)
+    assert torch.equal(
+        states[0][TABLE][tokens.rows[new]], end.state_dict()[TABLE][tokens.rows[new]]
+    )
+    torch.testing.assert_close(
+        states[0][TABLE][tokens.rows[old]], start.state_dict()[TABLE][taught.rows[old]]
+    )
+    assert all(torch.equal(states[2][k], v) for k, v in end.state_dict().items())
+    with pytest.raises(ValueError, match="other words"):
+        blend(robust.CLEAN, robust.CLEAN, 0.5)
+
+
 @pytest.mark.slow
 def test_a_stopped_robust_training_ends_in_the_same_weights(library, tmp_path, monkeypatch):
     monkeypatch.setattr(pool, "SHARD", 2)
@@ -179,14 +204,13 @@ def test_a_stopped_robust_training_ends_in_the_same_weights(library, tmp_path, m
         options = argparse.Namespace(
             work=str(tmp_path / name), export=None, start=str(robust.CLEAN), twin=False,
             pool=str(tmp_path / "pool"), photos=str(library / "materials"),
-            frames=str(library / "clips"), renders=None, render_share=0.0, shards=1, world=3,
+            frames=str(library / "clips"), renders=[], render_share=0.0, shards=1, world=3,
             steps=2, batch=2, replays=2, size=1.5, rate=3e-4, save_every=1, log_every=1,
-            threads=1, device="cpu", draw_ahead=False, seed=0,
+            threads=1, device="cpu", workers=0, keep=0.995, seed=0,
         )  # fmt: skip
         if until < options.steps:
-            batches = iter(robust.Batches(options, 0))
             begun = robust.Run(options)
-            begun.learn(next(batches))
+            begun.learn(robust.Batches(options)[0])
             begun.save()
         robust.train(options)
         return torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["averaged"]
