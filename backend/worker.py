@@ -27,6 +27,7 @@ import msgspec
 
 from backend.context import Context
 from backend.device import find_device, free_memory, memory_of
+from backend.device_errors import is_out_of_memory
 from backend.executors.base import (
     Alive,
     AnyReport,
@@ -193,7 +194,7 @@ def problem_of(why: Exception, log: str) -> Problem:
     if isinstance(why, JobError):
         return why.problem
     text = f"{type(why).__name__}: {why}".strip(": ")
-    if isinstance(why, MemoryError) or _is_out_of_memory(why):
+    if is_out_of_memory(why):
         return Problem(
             code="out_of_memory",
             message="The backend's device ran out of memory.",
@@ -204,16 +205,4 @@ def problem_of(why: Exception, log: str) -> Problem:
         code="worker_error",
         message=f"The backend failed on this job: {text[:600]}",
         hint=f"The details are in {log} on the backend's machine.",
-    )
-
-
-def _is_out_of_memory(why: Exception) -> bool:
-    # By name: torch may not be imported here.
-    names = {kind.__name__ for kind in type(why).__mro__}
-    text = str(why)
-    return (
-        "OutOfMemoryError" in names
-        or "out of memory" in text
-        or ("RuntimeError" in names and "not enough memory" in text)
-        or "DefaultCPUAllocator: can't allocate" in text
     )

@@ -20,6 +20,7 @@ from backend.atlas.mlp import config as mlp_config
 from backend.atlas.mlp import resume, train
 from backend.atlas.mlp.model import MlpAtlas
 from backend.checkpoint import Checkpoint
+from backend.device_errors import is_device_broken, is_out_of_memory
 from backend.masks.prompts import MaskPrompts
 from backend.progress import Reporter
 from protocol.layers import one_object_only
@@ -64,8 +65,8 @@ def decompose(
     try:
         return fit.decompose(frames, objects, config, device, report, checkpoint)
     except (KeyError, ValueError, IndexError, TypeError, RuntimeError) as why:
-        # A state that a step was taken from is not the cause; nor is it of too little memory.
-        if not checkpoint.untried or isinstance(why, torch.OutOfMemoryError):
+        # The state is not the cause if a step was taken from it, or if the device failed.
+        if not checkpoint.untried or is_out_of_memory(why) or is_device_broken(why):
             raise
     checkpoint.drop()
     report.note(resume.UNUSABLE)

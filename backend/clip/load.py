@@ -41,6 +41,7 @@ from backend.clip import torchscript
 from backend.clip.model import TextImageModel
 from backend.clip.words import FILE_NAME as WORDS_NAME
 from backend.clip.words import KnownWords
+from backend.device_errors import is_out_of_memory
 from protocol.jobs import ClipModel, JobError
 
 DEMO_FOLDER = Path(__file__).parent / "demo"
@@ -282,6 +283,8 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
             f"Copy or download it again, or save it as .safetensors. {DEMO_HINT}",
         ) from error
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise JobError(
             "weights_broken",

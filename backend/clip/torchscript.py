@@ -19,6 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from backend.device_errors import is_out_of_memory
+
 MAX_DESCRIPTION = 64 * 2**20  # bytes of data.pkl; CLIP's has less than one megabyte
 MAX_RECORDS = 100_000  # modules and tensors
 _DTYPES = {
@@ -63,6 +65,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             except (Refused, OSError, zipfile.BadZipFile):
                 raise
             except Exception as why:  # a damaged description may raise anything
+                if is_out_of_memory(why):
+                    raise
                 raise Refused(str(why).splitlines()[0] if str(why) else repr(why)) from why
     return _tensors_of(module)
 

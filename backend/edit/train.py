@@ -17,6 +17,7 @@ from torch import Tensor
 from backend.checkpoint import Checkpoint, State
 from backend.clip.model import TextImageModel
 from backend.device import computes_bfloat16
+from backend.device_errors import is_out_of_memory
 from backend.edit import resume
 from backend.edit.config import EditConfig, EditTexts
 from backend.edit.criterion import Criterion, Example
@@ -110,8 +111,8 @@ def train(setup: Setup, subject: Subject) -> list[float]:
     """Train the subject's network and keep its weights; returns the loss of every step.
 
     Resumes from the checkpoint if that holds a state, and leaves the last state there: the caller
-    drops it. Raises JobError: "diverged" when the loss is not a number, "out_of_memory" when a
-    GPU's memory is too small even for one view at a time. Lets Cancelled pass.
+    drops it. Raises JobError: "diverged" when the loss is not a number, "out_of_memory" when
+    memory is too small even for one view at a time. Lets Cancelled pass.
     """
     config, report, checkpoint = setup.config, setup.report, setup.checkpoint
     network, random = subject.network, setup.random
@@ -155,7 +156,7 @@ def _forward_backward(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Loss of a step and its terms, detached; the gradient is left in the network's weights.
 
-    Where a GPU's memory runs out, the step is repeated with the same draws and fewer views at once.
+    Where memory runs out, the step is repeated with the same draws and fewer views at once.
     """
     draws = setup.random.get_state()
     while (result := _attempt(setup, subject, optimizer, step)) is None:
@@ -172,7 +173,9 @@ def _attempt(
     try:
         loss, terms = setup.criterion(subject.examples(step), step)
         loss.backward()  # type: ignore[no-untyped-call]
-    except torch.OutOfMemoryError:
+    except (RuntimeError, MemoryError) as why:
+        if not is_out_of_memory(why):
+            raise
         return None
     return loss.detach(), terms
 
@@ -182,12 +185,14 @@ def _halve_views(setup: Setup) -> None:
 
     Raises JobError("out_of_memory") where they are scored one by one already.
     """
+    on_gpu = setup.device.type != "cpu"
     if setup.device.type == "cuda":
         torch.cuda.empty_cache()
+    owner = "The GPU" if on_gpu else "The backend's machine"
     scorer, preset = setup.criterion.scorer, setup.config.preset
     if scorer.halve():
         setup.report.note(
-            "The GPU does not have enough memory for all views at once. From here on "
+            f"{owner} does not have enough memory for all views at once. From here on "
             f"{scorer.at_once} are scored at a time: the result is the same, but it takes longer."
         )
         return
@@ -195,8 +200,8 @@ def _halve_views(setup: Setup) -> None:
     less = f"Use the preset {smaller[-1]}, which needs far less, or c" if smaller else "C"
     raise JobError(
         "out_of_memory",
-        "The GPU does not have enough memory for this edit, even with one view at a time.",
-        f"{less}lose other programs that use the GPU.",
+        f"{owner} does not have enough memory for this edit, even with one view at a time.",
+        f"{less}lose other programs{' that use the GPU' if on_gpu else ''}.",
         retryable=True,
     )
 

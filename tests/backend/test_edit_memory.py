@@ -44,13 +44,14 @@ class SmallModel:
 
     def __init__(self, room: int) -> None:
         self.model, self.room = tiny_model(), room
+        self.error: Exception = torch.OutOfMemoryError("CUDA out of memory.")
         self.passes: list[int] = []
         self._real = self.model.encode_image
         self.model.encode_image = self.encode  # type: ignore[method-assign]
 
     def encode(self, x_BCHW: torch.Tensor) -> torch.Tensor:
         if x_BCHW.requires_grad and len(x_BCHW) > self.room:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
+            raise self.error
         self.passes.append(len(x_BCHW))
         return self._real(x_BCHW)
 
@@ -79,6 +80,23 @@ def test_fewer_views_at_once_give_a_note_and_the_same_losses(
     assert all("result is the same" in note for note in report.notes)
     assert max(small.passes) <= 5
     np.testing.assert_allclose(histories[1], histories[0], rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_a_librarys_failed_allocation_halves_the_views_too(
+    error: RuntimeError,
+) -> None:
+    report, small = Notes(), SmallModel(room=6)
+    small.error = error
+    edit(small.model, report, replace(TINY, steps=1))
+    assert len(report.notes) == 2
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from backend.device_errors import is_out_of_memory
 from backend.masks.segmenters.base import Segmented, SegmenterPrompts, damaged, missing
 from backend.progress import Reporter
 
@@ -91,5 +92,7 @@ def load(path: Path, device: torch.device) -> MaskRcnn:
         model = maskrcnn_resnet50_fpn(weights=None, weights_backbone=None)
         model.load_state_dict(state)
     except Exception as why:  # a damaged file may raise anything
+        if is_out_of_memory(why):
+            raise
         raise damaged(path, why) from why
     return MaskRcnn(model, device)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from backend.device_errors import is_out_of_memory
 from backend.masks.segmenters.base import Segmented, SegmenterPrompts, damaged, missing
 from backend.progress import Reporter
 from protocol.jobs import JobError
@@ -97,5 +98,7 @@ def load(path: Path, device: torch.device) -> Sam2:
     except JobError:
         raise
     except Exception as why:  # a damaged folder may raise anything
+        if is_out_of_memory(why):
+            raise
         raise damaged(path, why) from why
     return Sam2(model, processor, device)
