@@ -27,13 +27,14 @@ import msgspec
 
 from backend.context import Context
 from backend.device import find_device, free_memory, memory_of
-from backend.device_errors import is_out_of_memory
+from backend.device_errors import is_device_broken, is_out_of_memory
 from backend.executors.base import (
     Alive,
     AnyReport,
     Failed,
     Finished,
     FromWorker,
+    Gone,
     Memory,
     Ready,
     Started,
@@ -47,6 +48,7 @@ from protocol.jobs import ClipModel, JobError, JobSpec, Problem, Result
 
 ALIVE_EVERY = 5.0  # seconds between two signs of life
 WATCH_INTERVAL = 5.0  # seconds between two looks at the device's memory and at the log
+DEVICE_BROKEN = 3  # exit code after an error that makes the device refuse this process
 _PR_SET_PDEATHSIG = 1
 
 
@@ -125,7 +127,13 @@ class Worker:
         while True:
             order = self._orders.get()
             assert order.spec is not None
-            self._send(self._run_job(order.job, order.spec, runner, device))
+            report, usable = self._run_job(order.job, order.spec, runner, device)
+            if not usable:
+                self._send(Gone())  # first, so that this worker is given no other job
+                self._send(report)
+                sys.stderr.flush()
+                os._exit(DEVICE_BROKEN)
+            self._send(report)
             self._to_cancel.discard(order.job)
 
     def _listen(self) -> None:
@@ -165,7 +173,8 @@ class Worker:
 
     def _run_job(
         self, job: str, spec: JobSpec, runner: Callable[[JobSpec, Context], Result], device: str
-    ) -> AnyReport:
+    ) -> tuple[AnyReport, bool]:
+        """How the job ended, and whether this process can run another one."""
         self._send(Started(job=job))
         options = self._options
         context = Context(
@@ -177,16 +186,23 @@ class Worker:
             options.model,
             Path(options.models) if options.models else None,
         )
+        report: AnyReport
+        usable = True
         try:
-            return Finished(job=job, result=runner(spec, context))
+            report = Finished(job=job, result=runner(spec, context))
         except Cancelled:
-            return Stopped(job=job)
+            report = Stopped(job=job)
         except Exception as why:
             if not isinstance(why, JobError):
                 traceback.print_exc()
-            return Failed(job=job, problem=problem_of(why, options.log))
-        finally:
+            report = Failed(job=job, problem=problem_of(why, options.log))
+            usable = not is_device_broken(why)
+        try:
             free_memory()
+        except RuntimeError:  # a kernel of the job failed after its last call
+            traceback.print_exc()
+            usable = False
+        return report, usable
 
 
 def problem_of(why: Exception, log: str) -> Problem:
@@ -199,6 +215,15 @@ def problem_of(why: Exception, log: str) -> Problem:
             code="out_of_memory",
             message="The backend's device ran out of memory.",
             hint="Use the preset draft, a smaller or shorter clip, or close other GPU programs.",
+            retryable=True,
+        )
+    if is_device_broken(why):
+        return Problem(
+            code="device_failed",
+            message=f"The GPU failed during this job: {text.splitlines()[0][:600]}",
+            hint="Run the job again: the backend's worker is being restarted. If it fails again, "
+            "update the GPU's driver, or start the backend with --device cpu. The details are in "
+            f"{log} on the backend's machine.",
             retryable=True,
         )
     return Problem(

@@ -41,7 +41,7 @@ class Unusable(Report, frozen=True, kw_only=True, tag="unusable"):
 
 
 class Gone(Report, frozen=True, kw_only=True, tag="gone"):
-    """The worker died; its slot takes no job until it is Ready again."""
+    """The worker died or is about to; its slot takes no job until it is Ready again."""
 
 
 class Started(Report, frozen=True, kw_only=True, tag="started"):

@@ -123,6 +123,8 @@ class OutOfMemoryError(RuntimeError):
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
             "out_of_memory",
         ),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), "out_of_memory"),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), "device_failed"),
         (ValueError("bad shape"), "worker_error"),
         (KeyError(), "worker_error"),
     ],
