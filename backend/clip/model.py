@@ -60,6 +60,7 @@ class TextImageModel:
         self._mean_C11 = torch.tensor(mean, device=device).reshape(3, 1, 1)
         self._std_C11 = torch.tensor(std, device=device).reshape(3, 1, 1)
         self._positions: dict[tuple[int, int], Tensor] = {}
+        self._rounded: list[Any] = []
 
     def configured(self, *, bfloat16: bool = False, tick: Tick | None = None) -> TextImageModel:
         """A view of this model with its own settings; weights and caches are shared.
@@ -69,7 +70,17 @@ class TextImageModel:
         """
         view = copy.copy(self)
         view.bfloat16, view.tick = bfloat16, tick
+        view.visual = self._rounded_visual() if bfloat16 else self.clip.visual
         return view
+
+    def _rounded_visual(self) -> Any:
+        """The image side with its matrices in bfloat16, made once.
+
+        Autocast rounds frozen weights again in every pass; it caches only those that train.
+        """
+        if not self._rounded:
+            self._rounded.append(rounded(self.clip.visual))
+        return self._rounded[0]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -148,10 +159,11 @@ class TextImageModel:
         Gradient × attention of the image-text score, negative parts dropped, averaged over heads
         and rolled out over the last `layers` blocks; the class token's row, on the patch grid,
         bilinear to the image, min-max per image (Chefer et al., ICCV 2021, eqs. 5-6).
-        windows > 1 adds windows×windows overlapping crops, each at the model's own size, and
-        averages: a finer map than one patch grid gives. edges: make the map follow the image's
-        edges within a patch. x: any size. text: one embedding.
+        Always in float32. windows > 1 adds windows×windows overlapping crops, each at the model's
+        own size, and averages: a finer map than one patch grid gives. edges: make the map follow
+        the image's edges within a patch. x: any size. text: one embedding.
         """
+        exact = self.configured(tick=self.tick)
         height, width = x_BCHW.shape[-2:]
         x_BCHW = x_BCHW.detach()
         total_B1HW = torch.zeros_like(x_BCHW[:, :1])
@@ -164,7 +176,7 @@ class TextImageModel:
             )  # fmt: skip
             # Raw relevancies of different windows share one scale; normalising each window on its
             # own would raise noise where the text is absent.
-            raw_B1GG = self._rollout(crop_BCSS, text_D, layers)
+            raw_B1GG = exact._rollout(crop_BCSS, text_D, layers)
             total_B1HW[..., top : top + h, left : left + w] += F.interpolate(
                 raw_B1GG, (h, w), mode="bilinear", align_corners=False
             )
@@ -268,6 +280,26 @@ class TextImageModel:
             r_BLL = r_BLL + (a_BALL.detach() * g_BALL).clamp_min(0).mean(dim=1) @ r_BLL
         rows, columns = x_BCSS.shape[-2] // self.patch, x_BCSS.shape[-1] // self.patch
         return r_BLL[:, 0, 1:].reshape(-1, 1, rows, columns)
+
+
+def rounded(module: nn.Module) -> nn.Module:
+    """A frozen module with its matrices (and their biases) in bfloat16; all else is shared with it.
+
+    What autocast computes in float32 (norms) or does not touch (class token, positions) stays so.
+    """
+    matrices = isinstance(module, nn.Linear | nn.Conv2d | nn.MultiheadAttention)
+
+    def own(name: str, weight: nn.Parameter | None) -> nn.Parameter | None:
+        if weight is None or not (matrices or name == "proj"):
+            return weight
+        return nn.Parameter(weight.to(torch.bfloat16), requires_grad=False)
+
+    made = copy.copy(module)
+    made._parameters = {name: own(name, one) for name, one in module._parameters.items()}
+    made._modules = {
+        name: None if child is None else rounded(child) for name, child in module._modules.items()
+    }
+    return made
 
 
 def explicit_block(block: Any, h_BLE: Tensor, *, watch: bool = False) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from open_clip.transformer import QuickGELU
 from tiny_clip import tiny_model
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from backend.clip.model import explicit_block, fused_block
 
@@ -93,6 +95,73 @@ def test_bfloat16_stays_close_and_gives_float32():
     rough = view.encode_image(x)
     assert rough.dtype == view.tokens(x).dtype == torch.float32
     assert 0 < float((rough - exact).norm() / exact.norm()) < 0.03
+
+
+@pytest.mark.parametrize("vision", [{}, {"pool_type": "avg", "ls_init_value": 0.3}])
+@pytest.mark.parametrize("quick", [True, False])
+def test_weights_rounded_once_give_the_bytes_of_autocast(vision, quick):
+    model = tiny_model(**vision)
+    if quick:
+        for block in model.visual.transformer.resblocks:
+            block.mlp.gelu = QuickGELU()
+    ours, autocast = model.configured(bfloat16=True), model.configured(bfloat16=True)
+    autocast.visual = model.visual
+    gradients = []
+    for view in (ours, autocast):
+        x = pictures().requires_grad_()
+        embedded, tokens = view.encode_image(x), view.tokens(x)
+        (gradient,) = torch.autograd.grad(embedded.square().sum() + tokens.square().sum(), x)
+        gradients.append((embedded, tokens, gradient))
+    assert all(map(torch.equal, *gradients))
+    assert float(gradients[0][2].abs().max()) > 0
+
+
+class Casts(TorchDispatchMode):
+    """Counts the tensors without gradient that are cast to bfloat16, by their size."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten._to_copy.default and kwargs.get("dtype") == torch.bfloat16:
+            self.sizes.append(tuple(args[0].shape))
+        return func(*args, **kwargs)
+
+
+def test_no_pass_in_bfloat16_casts_a_weight():
+    model = tiny_model()
+    view = model.configured(bfloat16=True)
+    weights = {tuple(one.shape) for one in model.visual.parameters()}
+    with Casts() as casts:
+        embedded = view.encode_image(pictures().requires_grad_())
+        embedded.sum().backward()
+    assert casts.sizes
+    assert not weights & set(casts.sizes)
+
+
+def test_the_rounded_copy_is_made_once_and_leaves_the_model_in_float32():
+    model = tiny_model()
+    before = {name: one.clone() for name, one in model.visual.state_dict().items()}
+    views = [model.configured(bfloat16=True) for _ in range(2)]
+    views.append(views[0].configured(bfloat16=True))
+    assert len({id(view.visual) for view in views}) == 1
+    block = views[0].visual.transformer.resblocks[0]
+    assert block.attn.in_proj_weight.dtype == block.mlp.c_fc.bias.dtype == torch.bfloat16
+    assert block.ln_1.weight is model.visual.transformer.resblocks[0].ln_1.weight
+    for name, one in model.visual.state_dict().items():
+        assert torch.equal(one, before[name])
+    assert views[0].fingerprint == tiny_model().fingerprint
+    assert views[0].configured().visual is model.visual
+
+
+def test_relevancy_is_computed_in_float32_even_for_a_training_in_bfloat16():
+    model = tiny_model()
+    x, text = pictures(1, 40), model.encode_text(TEXT)[0]
+    wanted = model.relevancy(x, text, layers=2, windows=2)
+    assert torch.equal(
+        model.configured(bfloat16=True).relevancy(x, text, layers=2, windows=2), wanted
+    )
 
 
 def test_it_ticks_between_blocks_both_ways():
