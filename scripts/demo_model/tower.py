@@ -16,15 +16,15 @@ from open_clip.model import CLIP
 from torch import Tensor
 from torch.nn import functional
 
+from backend.device import computes_bfloat16
+
 MIDDLE = 3
 """Blocks after which the tokens must know figure from ground."""
 
 
 def fastest_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 where the machine multiplies it faster than float32."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else torch.float32
+    return torch.bfloat16 if computes_bfloat16(device) else torch.float32
 
 
 @dataclass(frozen=True)
