@@ -87,10 +87,14 @@ def whole_block(block: Any, x: Tensor, mask: Tensor | None = None) -> Tensor:
     weight, bias = block.attn.in_proj_weight.to(x.dtype), block.attn.in_proj_bias.to(x.dtype)
     joined = functional.linear(norm(block.ln_1, x), weight, bias)
     q, k, v = joined.view(batch, length, 3, heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
-    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
-    if mask is not None:
-        scores = scores + mask
-    mixed = (scores.softmax(-1) @ v).transpose(1, 2).reshape(batch, length, width)
+    if x.is_cuda:
+        mixed = functional.scaled_dot_product_attention(q, k, v, mask)
+    else:
+        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+        if mask is not None:
+            scores = scores + mask
+        mixed = scores.softmax(-1) @ v
+    mixed = mixed.transpose(1, 2).reshape(batch, length, width)
     x = x + linear(block.attn.out_proj, mixed)
     hidden = functional.gelu(linear(block.mlp.c_fc, norm(block.ln_2, x)))
     return x + linear(block.mlp.c_proj, hidden)
