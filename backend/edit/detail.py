@@ -17,7 +17,7 @@ from torch import Tensor
 
 from backend.edit.config import EditConfig
 from backend.edit.generator import finished
-from backend.edit.pixels import constant
+from backend.to_device import constant
 
 LUMA = (0.299, 0.587, 0.114)
 DARKEST = 0.03  # below this luma, and above 1 minus it, differences are noise

@@ -18,8 +18,9 @@ from backend.atlas.layers import BACKGROUND, visibility
 from backend.edit.config import EditConfig
 from backend.edit.crops import MIN_CROP, Extent, Extents, Window, box, crop_span, span
 from backend.edit.detail import Detail
-from backend.edit.pixels import fit_size, resize, send, to_tensor
+from backend.edit.pixels import fit_size, resize, to_tensor
 from backend.progress import Tick, nothing
+from backend.to_device import send
 
 
 @dataclass(frozen=True)

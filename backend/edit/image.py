@@ -22,7 +22,6 @@ from backend.edit.pixels import (
     preview_image,
     resize,
     scale_alpha,
-    send,
     to_image,
     to_tensor,
 )
@@ -30,6 +29,7 @@ from backend.edit.regions import relevancy_map
 from backend.edit.texts import TextTargets
 from backend.edit.train import Setup, train
 from backend.edit.views import Views, crop_matrix, draw_views, homography_grid, jitter_colours
+from backend.to_device import send
 
 
 def edit_image(

@@ -5,8 +5,6 @@ Shapes: B images, C channels, H×W pixels. Layers are RGBA in 0..1.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -32,19 +30,6 @@ def to_image(x_1CHW: Tensor) -> NDArray[np.uint8]:
     rounded = (x_1CHW[0].detach().clamp(0, 1) * 255).round().to(torch.uint8)
     image: NDArray[np.uint8] = np.ascontiguousarray(rounded.permute(1, 2, 0).cpu().numpy())
     return image
-
-
-def send(x: Tensor, device: torch.device) -> Tensor:
-    """Copy a host tensor to the device without blocking (from pinned memory)."""
-    if device.type != "cuda":
-        return x.to(device)
-    return x.pin_memory().to(device, non_blocking=True)
-
-
-@lru_cache(maxsize=64)
-def constant(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """Numbers that never change, float32 [N], copied to the device once. Do not write to it."""
-    return send(torch.tensor(values, dtype=torch.float32), device)
 
 
 # --- sizes ---------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from torch import Tensor
 from backend.clip.model import TextImageModel
 from backend.clip.templates import SCREEN_TEMPLATES, TEMPLATES, draw, embed
 from backend.edit.config import EditTexts
-from backend.edit.pixels import send
+from backend.to_device import send
 from protocol.jobs import JobError
 
 TEMPLATE_TOKENS = 7

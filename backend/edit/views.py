@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from backend.edit.config import ViewConfig
-from backend.edit.pixels import constant, send
+from backend.to_device import constant, send
 
 LUMINANCE = (0.299, 0.587, 0.114)
 # A crop keeps the view's aspect ratio up to this factor. Beyond it, squeezing would distort objects

@@ -31,8 +31,8 @@ def initial_colours(atlas: Atlas, frames: Tensor, kept: Tensor, report: Reporter
     for layer in atlas.layers:
         k, size = prefix(layer), _texels(atlas, layer)
         total = torch.zeros(1, 5, *size, device=atlas.device)
-        for t in _batches(atlas):
-            report.step(PHASE, int(t[0]), atlas.frames)
+        for first, t in _batches(atlas):
+            report.step(PHASE, first, atlas.frames)
             share = visibility(atlas, layer, t, atlas.work)
             weight = share * share * kept[t]
             values = torch.cat([frames[t].float() / 255 * weight, weight, share * kept[t]], 1)
@@ -83,8 +83,9 @@ def pick_images(atlas: Atlas) -> None:
         for t in atlas.tensors[f"{k}_times"].round().long()[:, None]:
             share = visibility(atlas, layer, t, atlas.work)
             found = splat(share, atlas.uv(layer, t, atlas.work), size) > SEEN
-            shown.append(int(found.sum()))
-        best = shown.index(max(shown))
+            shown.append(found.sum())
+        counts = torch.stack(shown).tolist()
+        best = counts.index(max(counts))
         atlas.tensors[f"{k}_image"] = atlas.tensors[f"{k}_keys"][best : best + 1].float()
 
 
@@ -113,8 +114,9 @@ def sweep(
         )
         for layer, k in layers.items()
     }
-    for t in _batches(atlas):
-        report.step(PHASE, int(t[0]), atlas.frames)
+    times = {k: atlas.tensors[f"{k}_times"].cpu() for k in sums if len(sums[k]) > 1}
+    for first, t in _batches(atlas):
+        report.step(PHASE, first, atlas.frames)
         alphas = opacities(atlas, t, atlas.work)
         uv = {layer: atlas.uv(layer, t, atlas.work) for layer in layers}
         light = {layer: atlas.gain(layer, t, atlas.work) for layer in layers}
@@ -126,7 +128,7 @@ def sweep(
             k, weight = layers[layer], share * kept[t]
             lit = weight * light[layer]
             values = [residual * lit, share * light[layer] * lit, weight, share * weight]
-            _collect(atlas, layer, t, torch.cat(values, 1), uv[layer], sums[k])
+            _collect(torch.cat(values, 1), uv[layer], sums[k], first, times.get(k))
             _relight(atlas, k, t, residual, seen[layer], weight)
     for k in layers.values():
         shown = sums[k][:, 4:].sum(0, keepdim=True)
@@ -143,8 +145,10 @@ def sweep(
         atlas.tensors[_colours_of(atlas, k)] = now.clamp(0, 1)
 
 
-def _batches(atlas: Atlas) -> list[Tensor]:
-    return list(torch.split(torch.arange(atlas.frames, device=atlas.device), BATCH))
+def _batches(atlas: Atlas) -> list[tuple[int, Tensor]]:
+    """Number of the first frame of each batch, and the numbers of all of its frames [B]."""
+    frames = torch.arange(atlas.frames, device=atlas.device)
+    return list(zip(range(0, atlas.frames, BATCH), torch.split(frames, BATCH), strict=True))
 
 
 def _colours_of(atlas: Atlas, k: str) -> str:
@@ -168,14 +172,17 @@ def _coverage(squares: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
     return own, -F.max_pool2d(-F.max_pool2d(own, 3, 1, 1), 3, 1, 1)
 
 
-def _collect(atlas: Atlas, layer: str, t: Tensor, values: Tensor, uv: Tensor, sums: Tensor) -> None:
-    """Splat frames t, values [B,C,h,w] at uv [B,h,w,2], into a layer's sums [K or 1,C,Ha,Wa]."""
-    size = _texels(atlas, layer)
-    if len(sums) == 1:
+def _collect(values: Tensor, uv: Tensor, sums: Tensor, first: int, times: Tensor | None) -> None:
+    """Splat frames from number `first` on, values [B,C,h,w] at uv [B,h,w,2], into a layer's sums.
+
+    sums: [K or 1,C,Ha,Wa]. times: the K keyframes, on the host; None for one image.
+    """
+    size = sums.shape[2], sums.shape[3]
+    if times is None:
         sums += splat(values, uv, size)
         return
     each = [splat(v[None], at[None], size)[0] for v, at in zip(values, uv, strict=True)]
-    add_frames(sums, atlas.tensors[f"{prefix(layer)}_times"], t, torch.stack(each))
+    add_frames(sums, times, first + torch.arange(len(values)), torch.stack(each))
 
 
 def _relight(

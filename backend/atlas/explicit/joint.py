@@ -24,6 +24,7 @@ from backend.atlas.sampling import pixel_centres, sample
 from backend.checkpoint import Checkpoint, State
 from backend.motion.flow import Flows
 from backend.progress import Reporter
+from backend.to_device import constant, send_numbers
 
 LATTICE = 4  # pixels between the points where maps are compared along flow
 BETAS = (0.9, 0.99)
@@ -93,7 +94,7 @@ def unwrap(
     count = 12 if atlas.device.type == "cpu" else 48
     for i in range(config.uv_steps):
         report.step("Unwrapping", i, config.uv_steps)
-        batch = _Batch(data, _draw(data.pairs, count, generator), atlas.device)
+        batch = _Batch(data, _draw(data.pairs, count, generator), atlas)
         with torch.no_grad():
             alphas = opacities(atlas, batch.t, size)
             here = {layer: alpha.index_select(0, batch.here) for layer, alpha in alphas.items()}
@@ -103,7 +104,7 @@ def unwrap(
             }
         loss = _map_losses(atlas, batch, here, there, config, config.w_flow_alone)
         torch.autograd.backward(loss)
-        optimiser.step(_rows(atlas, batch.t, names), _geometric((1.0, 0.1), i / config.uv_steps))
+        optimiser.step(_rows(batch, names), _geometric((1.0, 0.1), i / config.uv_steps))
     _freeze(atlas, names)
 
 
@@ -138,11 +139,11 @@ class JointFit:
             optimiser.restore(saved.tensors)
         for i in range(first if saved is None else saved.step, last):
             self.report.step("Fitting the atlas", i, total)
-            batch = _Batch(self.data, _draw(self.data.pairs, count, self.generator), atlas.device)
+            batch = _Batch(self.data, _draw(self.data.pairs, count, self.generator), atlas)
             torch.autograd.backward(self._loss(batch, phase, i / max(1, total - 1)))
             self._mask_colour_gradients()
             factor = _geometric(decay, (i - first) / max(1, last - first))
-            optimiser.step(_rows(atlas, batch.t, names), factor)
+            optimiser.step(_rows(batch, names), factor)
             with torch.no_grad():
                 for layer in atlas.layers:
                     atlas.image(layer).clamp_(0, 1)
@@ -212,17 +213,29 @@ class JointFit:
 
 
 class _Batch:
-    """Frames of one step and where each one's partner is in the batch."""
+    """Frames of one step and where each one's partner is in the batch.
 
-    def __init__(self, data: FitData, drawn: list[int], device: torch.device) -> None:
+    t [B]; here, there [P]: places of a pair's frames in t; near [P]: 1 for neighbouring frames;
+    knots: rows of the background's temporal knots that the frames use, by level. All of them are
+    known to the host, and go to the device in one copy.
+    """
+
+    def __init__(self, data: FitData, drawn: list[int], atlas: Atlas) -> None:
         pairs = [data.pairs[i] for i in drawn]
         numbers = sorted({t for pair in pairs for t in pair})
         place = {t: i for i, t in enumerate(numbers)}
         both = pairs + [(b, a) for a, b in pairs]
-        self.t = torch.tensor(numbers, device=device)
-        self.here = torch.tensor([place[a] for a, _ in both], device=device)
-        self.there = torch.tensor([place[b] for _, b in both], device=device)
-        self.near = torch.tensor([float(abs(a - b) <= 2) for a, b in both], device=device)
+        self.t, self.here, self.there, near, *self.knots = send_numbers(
+            [
+                numbers,
+                [place[a] for a, _ in both],
+                [place[b] for _, b in both],
+                [int(abs(a - b) <= 2) for a, b in both],
+                *(atlas.time_knots(numbers, level) for level in range(len(atlas.bg_every))),
+            ],
+            atlas.device,
+        )
+        self.near = near.float()
         self.flow = torch.stack([data.flow[key][0] for key in both])
         self.sure = torch.stack([data.flow[key][1] for key in both])
         points = data.points[None]
@@ -261,12 +274,12 @@ def _fitted(atlas: Atlas, kinds: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in names if name in atlas.tensors)
 
 
-def _rows(atlas: Atlas, t: Tensor, names: tuple[str, ...]) -> dict[str, Tensor | None]:
-    """Rows of tensors that frames touch; None for all of them."""
-    rows: dict[str, Tensor | None] = dict.fromkeys(names, t)
+def _rows(batch: _Batch, names: tuple[str, ...]) -> dict[str, Tensor | None]:
+    """Rows of tensors that a step touches; None for all of them."""
+    rows: dict[str, Tensor | None] = dict.fromkeys(names, batch.t)
     for name in names:
         if name.startswith("bg_knots"):
-            rows[name] = torch.unique(atlas.time_rows(t, int(name[-1]))[0])
+            rows[name] = batch.knots[int(name[-1])]
         elif name.endswith("image"):
             rows[name] = None
     return rows
@@ -323,7 +336,7 @@ def _magnification(atlas: Atlas, layer: str, t: Tensor) -> Tensor:
     """How much a base map enlarges at the frame's centre, [B]."""
     m = atlas.tensors[f"{layer}_base"][t]
     h, w = atlas.work
-    centre = m.new_tensor([w / 2, h / 2, 1.0])
+    centre = constant((w / 2, h / 2, 1.0), m.device).to(m.dtype)
     depth = m[:, 2] @ centre
     area: Tensor = torch.linalg.det(m).abs() / depth.abs().pow(3)
     return area.sqrt().clamp(0.05, 20)

@@ -34,7 +34,10 @@ def bracket(times: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def add_frames(sums: Tensor, times: Tensor, t: Tensor, images: Tensor) -> None:
-    """Add frames' images [B,C,H,W] to the sums [K,C,H,W] of the two keyframes around each."""
+    """Add frames' images [B,C,H,W] to the sums [K,C,H,W] of the two keyframes around each.
+
+    times [K] and t [B] are on the host: reading them from a GPU would wait for it.
+    """
     for before, share, image in zip(
         *(one.tolist() for one in bracket(times, t)), images, strict=True
     ):

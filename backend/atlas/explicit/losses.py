@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from backend.to_device import constant
+
 
 class _Colour(torch.autograd.Function):
     """The gradient is only signs and shifts; written out, it costs a third of autograd's."""
@@ -99,7 +101,7 @@ def rigidity(flat: Tensor, scale: Tensor, spacing: tuple[float, float]) -> Tenso
 
 def look_up(flat: Tensor, points: Tensor, extent: tuple[int, int]) -> Tensor:
     """A map or an opacity at arbitrary pixels: [B,C,H,W] and [B,h,w,2] in pixels → [B,C,h,w]."""
-    size = points.new_tensor([extent[1], extent[0]])
+    size = constant((float(extent[1]), float(extent[0])), points.device).to(points.dtype)
     return F.grid_sample(
         flat, points * (2 / size) - 1, mode="bilinear", padding_mode="border", align_corners=False
     )

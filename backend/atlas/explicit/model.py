@@ -7,6 +7,7 @@ base map (homography or similarity) plus cubic B-splines: formulas, exact at any
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -94,12 +95,20 @@ class Atlas:
 
     def time_rows(self, t: Tensor, level: int) -> tuple[Tensor, Tensor]:
         """Temporal knots of the background at frames: rows [B,4] long and their weights [B,4]."""
-        every = self.bg_every[level]
-        cells = time_cells(self.frames, every)
+        every, cells = self.bg_every[level], self._time_cells(level)
         weights = basis(t.to(torch.float32) / every, cells)
         first = (t // every).clamp(max=cells - 1)
         rows = first[:, None] + torch.arange(4, device=t.device)
         return rows, weights.gather(1, rows)
+
+    def time_knots(self, numbers: Sequence[int], level: int) -> list[int]:
+        """The rows that `time_rows` gives for any of these frames, sorted, without the device."""
+        every, last = self.bg_every[level], self._time_cells(level) - 1
+        firsts = {min(number // every, last) for number in numbers}
+        return sorted({first + i for first in firsts for i in range(4)})
+
+    def _time_cells(self, level: int) -> int:
+        return time_cells(self.frames, self.bg_every[level])
 
     def normalise(self, layer: str, flat: Tensor) -> Tensor:
         """Reference pixels [B,2,H,W] → grid_sample coordinates [B,H,W,2]."""

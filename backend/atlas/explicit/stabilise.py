@@ -60,24 +60,25 @@ def _mean(atlas: Atlas, layer: str, masks: Tensor, known: Tensor, report: Report
     known: bool, false where another object is in front.
     """
     report.step(PHASE, 0, 2 * atlas.frames)
-    times = keyframe_times(atlas.frames, MOST, EVERY).to(masks.device)
+    host_times = keyframe_times(atlas.frames, MOST, EVERY)
+    times = host_times.to(masks.device)
     if len(times) < 2:
         return masks
     image = atlas.image(layer)
     size = (image.shape[2], image.shape[3])
     total = torch.zeros(len(times), 2, *size, device=masks.device)
     frames = torch.arange(atlas.frames, device=masks.device)[:, None]
-    for t in frames:
-        report.step(PHASE, int(t), 2 * atlas.frames)
+    for number, t in enumerate(frames):
+        report.step(PHASE, number, 2 * atlas.frames)
         both = torch.cat([masks[t] * known[t], known[t].float()], 1)
         here = splat(both, atlas.uv(layer, t, atlas.work), size)
-        add_frames(total, times, t, here)
+        add_frames(total, host_times, torch.tensor([number]), here)
     total = spread(total)
     mean = total[:, :1] / total[:, 1:].clamp(min=1e-6)
     out = torch.zeros_like(masks)
     reach = atlas.tensors[f"{prefix(layer)}_reach"]
-    for t in frames:
-        report.step(PHASE, atlas.frames + int(t), 2 * atlas.frames)
+    for number, t in enumerate(frames):
+        report.step(PHASE, atlas.frames + number, 2 * atlas.frames)
         before, share = bracket(times, t)
         outline = torch.lerp(mean[before], mean[before + 1], share[:, None, None, None])
         near = atlas.distance(layer, t, atlas.work) < reach[t][:, None, None, None]
