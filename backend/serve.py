@@ -61,8 +61,11 @@ def parser() -> argparse.ArgumentParser:
     )
     add(
         "--device",
+        type=_devices,
         default="auto",
-        help="auto, cpu, cuda or cuda:N; auto is CUDA where torch finds it (default: %(default)s)",
+        metavar="DEVICE[,DEVICE...]",
+        help="auto, cpu, cuda or cuda:N; auto is the first CUDA device, or else the CPU. Several, "
+        "such as cuda:0,cuda:1, each run one job at a time (default: %(default)s)",
     )
     add(
         "--model",
@@ -130,6 +133,17 @@ def parser() -> argparse.ArgumentParser:
         help="for tests: run no model; make tinted layers, or fail in one of the known ways",
     )
     return result
+
+
+def _devices(text: str) -> tuple[str, ...]:
+    devices = tuple(name.strip() for name in text.split(","))
+    if "" in devices:
+        raise argparse.ArgumentTypeError(f"a device has no name in {text!r}")
+    if len({"cuda:0" if name == "cuda" else name for name in devices}) < len(devices):
+        raise argparse.ArgumentTypeError(f"a device is named twice in {text!r}")
+    if "auto" in devices and len(devices) > 1:
+        raise argparse.ArgumentTypeError("auto is one device; name them all, as in cuda:0,cuda:1")
+    return devices
 
 
 def _folder(text: str) -> Path:
@@ -267,9 +281,7 @@ def _executor(options: argparse.Namespace, data: Path) -> LocalExecutor:
     if model.checkpoint and Path(model.checkpoint).expanduser().exists():
         place = Path(model.checkpoint).expanduser().absolute()  # otherwise in the models folder
         model = msgspec.structs.replace(model, checkpoint=str(place))
-    return LocalExecutor(
-        data, (options.device,), model=model, models=models, restart_after=patience
-    )
+    return LocalExecutor(data, options.device, model=model, models=models, restart_after=patience)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def add_clip_options(
     backend.add_argument(
         "--device",
         default="auto",
-        help="device of the backend to start: auto, cpu or cuda:N (default: %(default)s)",
+        help="device of the backend to start: auto, cpu, cuda or cuda:N (default: %(default)s)",
     )
 
 

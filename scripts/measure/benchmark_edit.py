@@ -164,7 +164,7 @@ class Meter:
     def begin(self) -> None:
         """Start a block."""
         if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats()
+            torch.cuda.reset_peak_memory_stats(self.device)
         elif Path("/proc/self/clear_refs").exists():
             Path("/proc/self/clear_refs").write_text("5")
         self._since = self._now()
@@ -177,12 +177,12 @@ class Meter:
     def _now(self) -> tuple[float, float]:
         if self.device.type == "cpu":
             return time.process_time(), time.perf_counter()
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(self.device)
         return time.perf_counter(), time.perf_counter()
 
     def _peak(self) -> float:
         if self.device.type == "cuda":
-            return torch.cuda.max_memory_allocated() / 1e9
+            return torch.cuda.max_memory_allocated(self.device) / 1e9
         status = Path("/proc/self/status")
         if not status.exists():
             return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6

@@ -46,12 +46,12 @@ class Clock:
     """Seconds of work, without pauses. CPU time on a CPU, wall time on a GPU."""
 
     def __init__(self, device: torch.device) -> None:
-        self.cuda = device.type == "cuda"
+        self.device = device
         self.spent, self.since = 0.0, self._now()
 
     def _now(self) -> float:
-        if self.cuda:
-            torch.cuda.synchronize()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
             return time.perf_counter()
         return time.process_time()
 
@@ -372,7 +372,9 @@ def compare(source: str, args: argparse.Namespace, device: torch.device) -> tupl
     for name in args.variants:
         print(f"networks, {name}", flush=True)
         runs.append(run_networks(frames, keys, name, judge, args))
-    kind = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU {platform.machine()}"
+    kind = (
+        torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU {platform.machine()}"
+    )
     clock = "wall time" if device.type == "cuda" else "CPU time of one thread"
     head = (
         f"{len(frames)} frames, worked at {size[1]}×{size[0]}; "

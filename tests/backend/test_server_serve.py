@@ -174,6 +174,21 @@ def test_a_real_worker_names_its_device(tmp_path):
     assert end(process)[0] == 0
 
 
+def test_several_devices_have_a_worker_each(tmp_path):
+    options = parser().parse_args(["--device", "cuda:0, cuda:1"])
+    assert options.device == ("cuda:0", "cuda:1")
+    executor = serve._executor(options, tmp_path)
+    assert executor.slots() == ["worker-0", "worker-1"]
+    assert parser().parse_args([]).device == ("auto",)
+
+
+@pytest.mark.parametrize("wrong", ["cuda:0,", "", "cuda:1,cuda:1", "cuda,cuda:0", "auto,cuda:1"])
+def test_lists_of_devices_that_make_no_sense_are_usage_errors(wrong, capsys):
+    with pytest.raises(SystemExit):
+        parser().parse_args(["--device", wrong])
+    assert "argument --device:" in capsys.readouterr().err
+
+
 def test_all_addresses_are_reached_by_loopback():
     assert reachable("tcp://0.0.0.0:5599") == "tcp://127.0.0.1:5599"
     assert reachable("tcp://[::]:5599") == "tcp://[::1]:5599"

@@ -71,12 +71,14 @@ class Meter:
     """Measures the cost of work in this process."""
 
     def __init__(self, device: str) -> None:
-        self.cuda = device.startswith("cuda")
+        self.device, self.cuda = device, device.startswith("cuda")
+        if self.cuda:
+            torch.cuda.reset_peak_memory_stats(self.device)
         self.start = self._now()
 
     def _now(self) -> float:
         if self.cuda:
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(self.device)
             return time.perf_counter()
         return time.process_time()
 
@@ -84,7 +86,7 @@ class Meter:
         """The cost since this meter was made."""
         seconds = self._now() - self.start
         if self.cuda:
-            peak = torch.cuda.max_memory_allocated() / 1e6
+            peak = torch.cuda.max_memory_allocated(self.device) / 1e6
         else:
             units = 1.0 if sys.platform == "darwin" else 1024.0
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * units / 1e6
