@@ -171,7 +171,6 @@ def main(argv: list[str] | None = None) -> int:
         with profile(activities=[ProfilerActivity.CPU]) as seen:
             decompose(frames, given, short, CPU, Silent())
         _print_operations(seen)
-        short = replace(short, pairs=config.pairs_cuda)  # a GPU takes more pairs a step
         counting = Phases()
         with Traffic(counting) as traffic:
             decompose(frames, given, short, CPU, counting)

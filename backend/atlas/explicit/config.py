@@ -62,10 +62,10 @@ class AtlasConfig:
     edge_free: float = 1.5
     """Pixels closer to the mask's edge than this are free of the mask loss."""
 
+    uv_pairs: int = 12
+    """Frame pairs per step of the maps alone."""
     pairs: int = 2
-    """Frame pairs per joint step on a CPU."""
-    pairs_cuda: int = 4
-    """Frame pairs per joint step on a GPU."""
+    """Frame pairs per joint step."""
     sweeps: int = 3
     """Linear colour sweeps after the splat and after each joint phase."""
     sweep_gain: float = 1.2

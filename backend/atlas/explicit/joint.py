@@ -91,10 +91,9 @@ def unwrap(
     names = _fitted(atlas, MAPS)
     optimiser = _optimiser(atlas, names, config)
     size = _lattice(atlas.work)
-    count = 12 if atlas.device.type == "cpu" else 48
     for i in range(config.uv_steps):
         report.step("Unwrapping", i, config.uv_steps)
-        batch = _Batch(data, _draw(data.pairs, count, generator), atlas)
+        batch = _Batch(data, _draw(data.pairs, config.uv_pairs, generator), atlas)
         with torch.no_grad():
             alphas = opacities(atlas, batch.t, size)
             here = {layer: alpha.index_select(0, batch.here) for layer, alpha in alphas.items()}
@@ -132,14 +131,13 @@ class JointFit:
         total = config.half_steps + config.full_steps
         first, last = (0, config.half_steps) if phase == HALF else (config.half_steps, total)
         decay = config.half_decay if phase == HALF else config.full_decay
-        count = config.pairs if atlas.device.type == "cpu" else config.pairs_cuda
         names = _fitted(atlas, ALL)
         optimiser = _optimiser(atlas, names, config)
         if saved is not None:
             optimiser.restore(saved.tensors)
         for i in range(first if saved is None else saved.step, last):
             self.report.step("Fitting the atlas", i, total)
-            batch = _Batch(self.data, _draw(self.data.pairs, count, self.generator), atlas)
+            batch = _Batch(self.data, _draw(self.data.pairs, config.pairs, self.generator), atlas)
             torch.autograd.backward(self._loss(batch, phase, i / max(1, total - 1)))
             self._mask_colour_gradients()
             factor = _geometric(decay, (i - first) / max(1, last - first))

@@ -99,7 +99,7 @@ class MlpConfig:
     chunk: int = 200
     """Rays per pass on a CPU; gradients of the passes add up to one step."""
     chunk_cuda: int = 10_000
-    """The same on a GPU."""
+    """The same on a GPU; a step has the same rays on either."""
 
     def weights(self, step: int) -> dict[str, float]:
         """Weight of every loss at a step, by its name in `losses`; 0 for one that has ended."""
