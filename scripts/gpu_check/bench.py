@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import torch
 from backend.atlas.interface import LayeredAtlas
 from backend.clip.load import load_clip
 from backend.clip.model import TextImageModel
-from backend.edit.config import EditTexts
+from backend.edit.config import EditConfig, EditTexts
 from protocol.jobs import ClipModel
 from scripts.gpu_check.footage import CLIP_FILE, Footage, wait_for_footage
 from scripts.make_clip import SyntheticClip, make_clip
@@ -131,6 +132,12 @@ class Bench:
     def footage(self) -> Footage:
         """The clip of the large items, which another process renders meanwhile."""
         return wait_for_footage(self.scratch / CLIP_FILE)
+
+
+def tiny(config: EditConfig) -> EditConfig:
+    """An edit of a size that a CPU trains quickly."""
+    views = replace(config.views, count=1)
+    return replace(config, size=64, atlas_limit=96, channels=4, scales=3, views=views)
 
 
 def where_raised(why: BaseException) -> str:

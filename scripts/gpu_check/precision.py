@@ -18,7 +18,7 @@ from backend.edit.train import Setup, train
 from backend.masks.prompts import MaskPrompts
 from backend.media import write_png
 from backend.progress import Silent
-from scripts.gpu_check.bench import TEXTS, Bench
+from scripts.gpu_check.bench import TEXTS, Bench, tiny
 from scripts.measure.compare_precision import PRECISIONS, smoothed
 
 
@@ -58,6 +58,8 @@ def check_repeat(bench: Bench) -> str:
     fit = replace(
         atlas_config.preset("draft"), long_side=160, uv_steps=20, half_steps=20, full_steps=10
     )
+    if bench.quick:
+        fit = replace(fit, uv_steps=4, half_steps=4, full_steps=4)
     prompts = MaskPrompts("all", dict(enumerate(bench.shot.masks())))
     images = [
         decompose(bench.shot.frames, [prompts], fit, bench.device, Silent()).image("foreground")
@@ -76,7 +78,7 @@ def check_repeat(bench: Bench) -> str:
 def _config(bench: Bench, steps: int) -> EditConfig:
     config = preset("draft", video=False, layer="background")
     if bench.quick:
-        return replace(config, steps=10, size=64, channels=4, scales=3, bootstrap_steps=10)
+        return tiny(replace(config, steps=8, bootstrap_steps=8))
     return replace(config, steps=steps)
 
 

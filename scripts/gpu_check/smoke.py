@@ -18,7 +18,7 @@ from backend.context import Context
 from backend.edit import config as edit_config
 from backend.methods.dispatch import run_job
 from protocol.jobs import AtlasJob, Clip, EditJob, JobSpec, KeyMask, Masks, PaintJob, Result
-from scripts.gpu_check.bench import Bench
+from scripts.gpu_check.bench import Bench, tiny
 
 
 def check_smoke(bench: Bench) -> str:
@@ -26,7 +26,7 @@ def check_smoke(bench: Bench) -> str:
     jobs = Jobs(bench, bench.scratch / "smoke")
     frames = bench.shot.frames
     done = []
-    with short_presets(edit_steps=3 if bench.quick else 20, quick=bench.quick):
+    with short_presets(edit_steps=2 if bench.quick else 20, quick=bench.quick):
         with bench.attempt("still"):
             layer = jobs.layer(jobs.edit(1))
             bench.put("still.alpha", _mean_alpha(layer))
@@ -53,13 +53,13 @@ def check_smoke(bench: Bench) -> str:
 def short_presets(edit_steps: int, quick: bool) -> Iterator[None]:
     """The product's presets with few steps; with quick also small."""
     edit, atlas, mlp = edit_config.preset, atlas_config.preset, mlp_config.preset
-    small: dict[str, Any] = {"channels": 4, "scales": 3, "size": 64} if quick else {}
+    shrink = tiny if quick else lambda config: config
     fit: dict[str, Any] = {"uv_steps": 4, "half_steps": 4, "full_steps": 3} if quick else {}
     with (
         mock.patch.object(
             edit_config,
             "preset",
-            lambda *a, **k: replace(edit(*a, **k), steps=edit_steps, **small),
+            lambda *a, **k: shrink(replace(edit(*a, **k), steps=edit_steps)),
         ),
         mock.patch.object(atlas_config, "preset", lambda *a, **k: replace(atlas(*a, **k), **fit)),
         mock.patch.object(

@@ -13,7 +13,7 @@ from backend.edit.config import EditConfig, preset
 from backend.edit.train import Setup, Subject, train
 from backend.edit.video import ClipLayer
 from backend.progress import EDIT_PHASE, Silent
-from scripts.gpu_check.bench import TEXTS, Bench
+from scripts.gpu_check.bench import TEXTS, Bench, tiny
 from scripts.gpu_check.traces import started_profile, traced
 from scripts.measure.benchmark_edit import FlatAtlas, prepare
 
@@ -66,10 +66,7 @@ def _time_layer(bench: Bench, atlas: LayeredAtlas, layer: str) -> str:
 
 def _config(bench: Bench, *, video: bool, layer: str) -> EditConfig:
     config = preset("final", video=video, layer=layer)
-    if bench.quick:
-        views = replace(config.views, count=2)
-        config = replace(config, size=64, atlas_limit=96, channels=8, scales=3, views=views)
-    return config
+    return tiny(config) if bench.quick else config
 
 
 class StepClock(Silent):

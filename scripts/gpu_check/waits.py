@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import TextIO
 
 import torch
 
@@ -27,7 +27,7 @@ from backend.edit.train import Setup
 from backend.edit.video import edit_atlas
 from backend.masks.prompts import MaskPrompts
 from backend.progress import EDIT_PHASE, Silent
-from scripts.gpu_check.bench import TEXTS, Bench
+from scripts.gpu_check.bench import TEXTS, Bench, tiny
 
 ROOT = Path(__file__).resolve().parents[2]
 WARM = 3  # first steps of a phase, whose waits are not counted as those of a step
@@ -64,8 +64,8 @@ def check_waits(bench: Bench) -> str:
 
 def _config(bench: Bench, *, video: bool) -> EditConfig:
     config = preset("draft", video=video, layer="foreground")
-    small: dict[str, Any] = {"channels": 4, "scales": 3, "size": 64} if bench.quick else {}
-    return replace(config, steps=EDIT_STEPS, preview_every=1000, **small)
+    config = replace(config, steps=EDIT_STEPS, preview_every=1000)
+    return tiny(replace(config, steps=6)) if bench.quick else config
 
 
 class WaitLog(Silent):
