@@ -43,11 +43,13 @@ from scripts.demo_model.renders import read_renders
 from scripts.demo_model.tokens import Tokens
 from scripts.demo_model.tower import encode_text, fastest_dtype, look
 from scripts.demo_model.train import stacked, to_input
-from scripts.demo_model.views import film
+from scripts.demo_model.views import SIZE, film
 from scripts.demo_model.world import Scene
 
 OPEN_ALL = 0.6
 """Share of a run after which the whole pool is in use."""
+WHOLE_AT_LAST = 0.25
+"""Share of a run, at its end, that sees whole views; before, --patches of each."""
 CLEAN = DEMO_FOLDER
 """The weights that training starts from: scripts.demo_model.train's."""
 NAMES = ("caption", "look", "thing", "background", "effect", "relevancy", "clean", "attacked")
@@ -124,8 +126,26 @@ def pushed(change: Tensor, gradient: Tensor, size: float, spared: Tensor) -> Ten
     return change
 
 
+def some_patches(rng: torch.Generator, count: int, share: float, device: torch.device) -> Tensor:
+    """Numbers `[count, K]` of a random share of the patches of each view."""
+    order = torch.rand(count, losses.GRID**2, generator=rng, device=device).argsort(1)
+    return order[:, : round(share * losses.GRID**2)].sort(1).values
+
+
+def pixels_of(kept: Tensor) -> Tensor:
+    """1 where a view's patches are kept, else 0: float32 `[B, 1, S, S]`."""
+    cells = torch.zeros(len(kept), losses.GRID**2, device=kept.device).scatter(1, kept, 1.0)
+    cells = cells.view(-1, 1, losses.GRID, losses.GRID)
+    return functional.interpolate(cells, scale_factor=SIZE // losses.GRID)
+
+
 def loss_of(
-    model: CLIP, views: Tensor, batch: tuple[Tensor, ...], encoded: Tensor, spared: Tensor
+    model: CLIP,
+    views: Tensor,
+    batch: tuple[Tensor, ...],
+    encoded: Tensor,
+    spared: Tensor,
+    kept: Tensor | None = None,
 ) -> tuple[Tensor, list[Tensor], Tensor]:
     """The weighted sum, its parts (NAMES without the last two), and which looks are named rightly.
 
@@ -136,7 +156,7 @@ def loss_of(
     visual: Any = model.visual
     view = None
     if isinstance(visual, VisionTransformer):
-        view = look(model, views, fastest_dtype(views.device))
+        view = look(model, views, fastest_dtype(views.device), kept)
         image = functional.normalize(view.feature, dim=-1)
     else:
         image = functional.normalize(visual(views), dim=-1)
@@ -152,7 +172,7 @@ def loss_of(
         things = words[losses.COUNTS[0] : losses.COUNTS[0] + losses.COUNTS[1]]
         watched = seen.clone()
         watched[~spared, 1] = -1
-        where = losses.relevancy(view, image, things, matte, watched)
+        where = losses.relevancy(view, image, things, matte, watched, kept)
         loss = loss + 0.3 * where
     right = logits[:, : losses.COUNTS[0]].argmax(1) == seen[:, 0]
     return loss, [main, *classes, where], right
@@ -201,7 +221,14 @@ class Run:
         grown = (self.step + 1) / (0.25 * options.steps if options.twin else 30)
         size = 2 * options.size * min(1.0, grown)  # pixels are -1..1 here
         rng = torch.Generator(self.device).manual_seed(options.seed * 1_000_003 + self.step)
+        kept = None
+        if self.step < (1 - WHOLE_AT_LAST) * options.steps and options.patches < 1:
+            kept = some_patches(rng, len(views), options.patches, self.device)
+            views = views * pixels_of(kept)
+            size *= math.sqrt(options.patches)  # as strong where it can be seen
         change = random_start(rng, views, size, spared)
+        if kept is not None:
+            change = change * pixels_of(kept)
         for group in self.optimiser.param_groups:
             group["lr"] = options.rate * rate(self.step, options.steps)
         # The texts are the same in every replay: they are encoded, and trained, in the first.
@@ -210,7 +237,7 @@ class Run:
         values: list[Tensor] = []
         for _ in range(options.replays):
             shown = (views + change).requires_grad_()
-            loss, values, right = loss_of(model, shown, batch, encoded, spared)
+            loss, values, right = loss_of(model, shown, batch, encoded, spared, kept)
             loss.backward()  # type: ignore[no-untyped-call]
             assert shown.grad is not None
             change = pushed(change, shown.grad, size, spared)
@@ -293,6 +320,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000, help="batches")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--replays", type=int, default=3, help="updates a batch")
+    parser.add_argument(
+        "--patches", type=float, default=1.0, help="share of each view's patches that is looked at"
+    )
     parser.add_argument(
         "--size", type=float, default=1.5, help="L2 norm of the attack, pixels in 0..1"
     )
