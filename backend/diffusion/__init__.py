@@ -1,0 +1,1 @@
+"""A small text-conditional diffusion model in pixel space: network, noise schedule, sampling."""
