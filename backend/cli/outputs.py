@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 from backend import media
@@ -44,14 +46,36 @@ def write_outputs(
     if removed:
         print_notes([f"{removed} frames of an earlier run were removed from {out.path}."])
 
-    picked = sorted({0, len(frames) // 3, 2 * len(frames) // 3, len(frames) - 1})
+    shot = Shown(frames, composites, layer, pictures, parts)
+    media.write_png(out.path / "sheet.png", contact_sheet(title, rows_of(shot)))
 
-    def row(label: str, images: list[Pixels]) -> tuple[str, list[Pixels]]:
-        return label, [images[i] for i in picked]
 
-    rows: list[tuple[str, list[Pixels]]] = [row("Source", list(frames))]
-    if pictures:
-        rows.append((", ".join(pictures).replace("_", " ").capitalize(), list(pictures.values())))
-    rows += [row(f"{name.capitalize()} (RGBA)", images) for name, images in parts.items()]
-    rows += [row("Layer (RGBA)", layer), row("Layer over source", composites)]
-    media.write_png(out.path / "sheet.png", contact_sheet(title, rows))
+@dataclass(frozen=True)
+class Shown:
+    """What the sheet of a shot is made of: its frames, and what came back for them."""
+
+    frames: Sequence[Pixels]
+    composites: Sequence[Pixels]
+    layer: Sequence[Pixels]
+    pictures: Mapping[str, Pixels]
+    parts: Mapping[str, Sequence[Pixels]]
+
+
+def rows_of(shot: Shown) -> list[tuple[str, list[Pixels]]]:
+    """Rows of the contact sheet: a frame before and after, then what it is made of, then others."""
+    count = len(shot.frames)
+    middle = count // 2
+    rows = [("Source, layer over source", [shot.frames[middle], shot.composites[middle]])]
+    named = {name.replace("_", " "): image for name, image in shot.pictures.items()}
+    made = {**named, "layer (RGBA)": shot.layer[middle]}
+    rows.append((", ".join(made).capitalize().replace("rgba", "RGBA"), list(made.values())))
+    for name, images in shot.parts.items():
+        rows.append((f"{name.capitalize()} (RGBA)", [images[i] for i in spread(count)]))
+    if count > 1:
+        rows.append(("Layer over source", [shot.composites[i] for i in spread(count)]))
+    return rows
+
+
+def spread(count: int) -> list[int]:
+    """Up to four frames from first to last."""
+    return sorted({0, count // 3, 2 * count // 3, count - 1})

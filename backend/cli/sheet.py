@@ -12,6 +12,8 @@ Pixels = NDArray[np.uint8]
 MARGIN = 14
 LABEL = 30
 CELL = 10
+TALLEST = 0.6
+"""Height of a row's images, at most, as a share of their width."""
 PAPER = (24, 24, 27)
 INK = (228, 228, 231)
 
@@ -38,27 +40,32 @@ def fit(image: Pixels, width: int, height: int) -> Pixels:
 
 
 def contact_sheet(
-    title: str, rows: Sequence[tuple[str, Sequence[Pixels]]], width: int = 384, height: int = 216
+    title: str, rows: Sequence[tuple[str, Sequence[Pixels]]], width: int = 1606
 ) -> Pixels:
-    """Lay out rows of RGB or RGBA images under their labels → [H,W,3] uint8.
+    """Lay out rows of RGB or RGBA images under their labels → [H,width,3] uint8.
 
-    Rows may differ in length. RGBA images are shown over a checkerboard.
+    Each row fills the width: the fewer images, the larger they are. RGBA images are shown over a
+    checkerboard.
     """
-    columns = max(len(images) for _, images in rows)
-    sheet_w = MARGIN + columns * (width + MARGIN)
-    sheet_h = 56 + len(rows) * (LABEL + height + MARGIN)
-    sheet = np.full((sheet_h, sheet_w, 3), PAPER, np.uint8)
-    _text(sheet, title, MARGIN, 38, 0.85)
-    for r, (label, images) in enumerate(rows):
-        y = 56 + r * (LABEL + height + MARGIN)
-        _text(sheet, label, MARGIN, y + 20, 0.55)
-        for c, image in enumerate(images):
-            x = MARGIN + c * (width + MARGIN)
-            scale = min(width / image.shape[1], height / image.shape[0])
-            cell = max(1, round(CELL / scale))  # squares of one size on the sheet
-            rgb = on_checkerboard(image, cell) if image.shape[2] == 4 else image
-            sheet[y + LABEL : y + LABEL + height, x : x + width] = fit(rgb, width, height)
-    return sheet
+    head = np.full((56, width, 3), PAPER, np.uint8)
+    _text(head, title, MARGIN, 38, 0.85)
+    return np.vstack([head, *(_row(label, images, width) for label, images in rows)])
+
+
+def _row(label: str, images: Sequence[Pixels], width: int) -> Pixels:
+    """A label and its images side by side, [H,width,3]."""
+    across = (width - MARGIN) // len(images) - MARGIN
+    tallest = max(image.shape[0] / image.shape[1] for image in images)
+    height = round(across * min(tallest, TALLEST))
+    band = np.full((LABEL + height + MARGIN, width, 3), PAPER, np.uint8)
+    _text(band, label, MARGIN, 20, 0.55)
+    for number, image in enumerate(images):
+        x = MARGIN + number * (across + MARGIN)
+        scale = min(across / image.shape[1], height / image.shape[0])
+        cell = max(1, round(CELL / scale))  # squares of one size on the sheet
+        rgb = on_checkerboard(image, cell) if image.shape[2] == 4 else image
+        band[LABEL : LABEL + height, x : x + across] = fit(rgb, across, height)
+    return band
 
 
 def _text(sheet: Pixels, text: str, x: int, y: int, scale: float) -> None:

@@ -271,7 +271,7 @@ def pictures(runs: list[Run], judge: Judge) -> Pixels:
         where = f"frames {', '.join(str(s) for s in shown)}"
         rows += [(f"opacity, {where}", alphas), (f"UV checkerboard, {where}", boards),
                  (f"error × 4, {where}", errors)]  # fmt: skip
-    return contact_sheet("One clip, two engines", rows, width=320, height=180)
+    return contact_sheet("One clip, two engines", rows, width=1350)
 
 
 def _board(uv: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
