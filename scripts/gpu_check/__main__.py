@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -52,7 +53,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _visit(visit: Visit) -> int:
-    settings = visit.settings
+    settings, text = visit.settings, ""
     renderer = multiprocessing.get_context("spawn").Process(
         target=render_footage, args=(settings.scratch / CLIP_FILE, settings.quick)
     )
@@ -70,4 +71,5 @@ def _visit(visit: Visit) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that its processes end too
     raise SystemExit(main())

@@ -48,6 +48,10 @@ ITEMS = (
     Item(8, "video", "Speed of a clip's edit", 12, 60, f"{HERE}.steps:check_video"),
     Item(4, "precision", "bfloat16 against float32", 8, 40, f"{HERE}.precision:check_precision"),
     Item(13, "repeat", "Two runs of one seed", 8, 40, f"{HERE}.precision:check_repeat"),
+    Item(10, "still", "A whole still", 35, 100, f"{HERE}.whole:check_whole_still"),
+    Item(11, "memory", "What fits smaller cards", 25, 80, f"{HERE}.memory:check_memory"),
+    Item(12, "survival", "Killed and cancelled jobs", 50, 120, f"{HERE}.survival:check_survival"),
+    Item(14, "clip", "A whole clip's foreground", 90, 200, f"{HERE}.whole:check_whole_clip"),
 )
 
 

@@ -15,8 +15,9 @@ from typing import Any
 
 from scripts.gpu_check.items import Item
 
-START_LIMIT_S = 90.0
-QUICK_PATIENCE = 3  # a busy CPU gets this many times an item's limit
+START_LIMIT_S = 180.0
+QUICK_PATIENCE = 6  # a busy CPU gets this many times an item's limit
+PID_FILE = "server.pid"  # in the scratch folder; written by an item that starts a server
 RESERVE_S = 2.0  # of the budget, for the last files
 
 
@@ -62,6 +63,7 @@ class Worker:
     """A process that holds the device and runs one item after another."""
 
     def __init__(self, settings: Settings) -> None:
+        self._scratch = settings.scratch
         self.pipe, end = multiprocessing.Pipe()
         context = multiprocessing.get_context("spawn")
         self.process = context.Process(target=work, args=(end, settings))
@@ -110,6 +112,8 @@ class Worker:
                 os.killpg(self.process.pid, signal.SIGKILL)
         self.process.kill()
         self.process.join(10)
+        with contextlib.suppress(OSError, ValueError):  # a server has a group of its own
+            os.kill(int((self._scratch / PID_FILE).read_text()), signal.SIGKILL)
         self.pipe.close()
 
 
