@@ -54,7 +54,7 @@ class Bench:
         self._send(name, _plain(value))
 
     def problem(self, text: str) -> None:
-        """Say that a check failed; the item goes on."""
+        """Report that a check failed; the item goes on."""
         self._send("", text)
 
     @contextmanager

@@ -42,7 +42,7 @@ def check_memory(bench: Bench) -> str:
         "foreground, final": partial(_clip, bench, "final", "foreground"),
         "background, final": partial(_clip, bench, "final", "background"),
     }
-    said = []
+    parts = []
     for limit in LIMITS_GB if bench.on_cuda else (0,):
         fits = 0
         for name, run in cases.items():
@@ -50,8 +50,8 @@ def check_memory(bench: Bench) -> str:
                 result = _outcome(bench, f"{name} in {limit} GB", run)
             bench.put(f"{limit} GB.{name}", result)
             fits += result.startswith("fits")
-        said.append(f"{fits} of {len(cases)} fit {limit} GB" if limit else f"{fits} ran")
-    return ", ".join(said)
+        parts.append(f"{fits} of {len(cases)} fit {limit} GB" if limit else f"{fits} ran")
+    return ", ".join(parts)
 
 
 def _outcome(bench: Bench, name: str, run: Callable[[], Notes]) -> str:

@@ -30,7 +30,7 @@ def check_image(bench: Bench) -> str:
     bench.sync()
     bench.put("set_up_s", time.perf_counter() - since)
     train(ready.setup, ready)
-    return clock.told(total)
+    return clock.summary(total)
 
 
 def check_video(bench: Bench) -> str:
@@ -40,13 +40,13 @@ def check_video(bench: Bench) -> str:
     if atlas is None:
         bench.put("atlas", "a flat one, as the item atlas did not give one")
         atlas = FlatAtlas(footage.frames, bench.device)
-    said = []
+    parts = []
     for layer in ("foreground", "background"):
         if isinstance(atlas, FlatAtlas) and layer == "foreground":
             continue
         with bench.attempt(layer):
-            said.append(f"{layer} {_time_layer(bench, atlas, layer)}")
-    return "; ".join(said)
+            parts.append(f"{layer} {_time_layer(bench, atlas, layer)}")
+    return "; ".join(parts)
 
 
 def _time_layer(bench: Bench, atlas: LayeredAtlas, layer: str) -> str:
@@ -61,7 +61,7 @@ def _time_layer(bench: Bench, atlas: LayeredAtlas, layer: str) -> str:
     bench.put(f"{layer}.set_up_s", time.perf_counter() - since)
     bench.put(f"{layer}.set_up_peak_gb", bench.peak_gb())
     train(setup, subject)
-    return clock.told(total)
+    return clock.summary(total)
 
 
 def _config(bench: Bench, *, video: bool, layer: str) -> EditConfig:
@@ -134,7 +134,7 @@ class StepClock(Silent):
     def _put(self, name: str, value: Any) -> None:
         self.bench.put(self.prefix + name, value)
 
-    def told(self, total: int) -> str:
+    def summary(self, total: int) -> str:
         """What was measured, in a few words. total: steps of the whole preset."""
         self._put("extrapolated_s", self.seconds * total)
         kernels = ""

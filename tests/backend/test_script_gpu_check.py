@@ -59,7 +59,7 @@ def visit(folder: Path, *items: Item, budget: float = 0) -> Visit:
 
 
 @pytest.mark.slow
-def test_no_failure_stops_the_visit_and_each_is_told(tmp_path: Path) -> None:
+def test_no_failure_stops_the_visit_and_each_is_reported(tmp_path: Path) -> None:
     real = chosen("machine,micro,7", "")
     made = visit(tmp_path, *real, *map(item, (wrong, breaks, dies, good)), item(hangs, limit=1))
     states = [one.state for one in made.outcomes]
