@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backend.atlas.mlp.config import MlpConfig
+from backend.to_device import constant
 
 ALPHA_SCALE, ALPHA_FLOOR = 0.99, 0.001
 SHIFT = {"fg": 0.5, "bg": -0.5}
@@ -125,7 +126,7 @@ class Frame:
 
         span: side whose half becomes 1, by default the longer one.
         """
-        centre = xy.new_tensor([self.size[1] / 2, self.size[0] / 2])
+        centre = constant((self.size[1] / 2, self.size[0] / 2), xy.device)
         place = (xy - centre) * (2 / (span or self.longer))
         time = t.to(xy.dtype) * (2 / max(1, self.frames - 1)) - 1
         return torch.cat([place, time[:, None]], 1)

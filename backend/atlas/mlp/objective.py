@@ -12,6 +12,7 @@ from backend.atlas.mlp import losses
 from backend.atlas.mlp.config import PAPER_SIDE, MlpConfig
 from backend.atlas.mlp.networks import Frame, Networks
 from backend.atlas.mlp.rays import Rays
+from backend.to_device import constant
 
 
 def terms(
@@ -21,7 +22,7 @@ def terms(
 
     far: whether to compute (E9).
     """
-    xy, t, one = rays.xy, rays.t, rays.xy.new_tensor([1.0, 0.0])
+    xy, t, one = rays.xy, rays.t, constant((1.0, 0.0), rays.xy.device)
     beside = [frame.points(xy + step, t) for step in (one, one.flip(0))]
     span = frame.size[1] if config.gradient_span == "width" else frame.longer
     near = beside

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.motion.flow import Flows
+from backend.to_device import send
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class RaySampler:
         """Random pixels, of one frame if given. generator: on the CPU, so devices draw alike."""
         area = self.height * self.width
         total = area if frame is not None else area * self.count
-        index = torch.randint(total, (count,), generator=generator).to(self.device)
+        index = send(torch.randint(total, (count,), generator=generator), self.device)
         t = torch.full_like(index, frame) if frame is not None else index // area
         return self.at(t, index % area)
 
