@@ -46,7 +46,7 @@ def write_outputs(
     if removed:
         print_notes([f"{removed} frames of an earlier run were removed from {out.path}."])
 
-    shot = Shown(frames, composites, layer, pictures, parts)
+    shot = Shown(list(frames), composites, layer, pictures, parts)
     media.write_png(out.path / "sheet.png", contact_sheet(title, rows_of(shot)))
 
 

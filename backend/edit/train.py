@@ -29,7 +29,7 @@ from backend.edit.weights import load_weights, save_weights
 from backend.progress import EDIT_PHASE, Reporter
 from protocol.jobs import PRESETS, JobError
 
-VERSION = "edit-9"
+VERSION = "edit-10"
 """Raise it when the same settings train differently: edits under way then start over."""
 
 

@@ -1,6 +1,6 @@
 """Make the demo CLIP robust: python -m scripts.demo_model.robust --work DIR --pool POOL ...
 
-Starts from the clean weights (those of the embedded model) and trains on adversarial views of drawn
+Starts from the clean weights (by scripts.demo_model.train) and trains on adversarial views of drawn
 scenes, photographs and renders, so that the gradients an edit follows show what the words mean
 (Santurkar et al. 2019; CLIPAG, Ganz and Elad 2023). The attack costs nothing extra: every batch is
 used several times, and the gradient that trains the weights also moves the views ("free"
@@ -26,7 +26,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from backend.clip.load import DEMO_FOLDER
 from scripts.demo_model import losses
 from scripts.demo_model.captions import say
 from scripts.demo_model.export import (
@@ -50,7 +49,7 @@ OPEN_ALL = 0.6
 """Share of a run after which the whole pool is in use."""
 WHOLE_AT_LAST = 0.25
 """Share of a run, at its end, that sees whole views; before, --patches of each."""
-CLEAN = DEMO_FOLDER
+CLEAN = Path(__file__).parent / "clean"
 """The weights that training starts from: scripts.demo_model.train's."""
 NAMES = ("caption", "look", "thing", "background", "effect", "relevancy", "clean", "attacked")
 """What the log shows: means since the last line. The last two are shares of looks named rightly,
