@@ -3,7 +3,7 @@
 On a few frames, moving pieces and unions of colours are proposed, and scored for motion and colours
 unlike the surroundings, a clear edge, distance from the frame's border, closeness to its centre, a
 plausible size, and a match on the other frames where its motion takes it. The best is refined as if
-the artist had drawn a box around it, and carried through the clip. Its score becomes the mask's
+the artist had drawn a box around it, and tracked through the clip. Its score becomes the mask's
 confidence.
 """
 
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from backend.masks import by_motion, by_text, proposals
 from backend.masks.boxes import Boxed, from_box
-from backend.masks.carry import carry
 from backend.masks.prompts import Relevancy
+from backend.masks.tracker.track import Tracked, Tracker
 from backend.motion import fields
 from backend.motion.fields import signed_distance
 from backend.motion.flow import F32, Flows, Mask, pull
@@ -61,9 +61,13 @@ class _Cues:
 
 
 def suggest(
-    frames: NDArray[np.uint8], flows: Flows, report: Reporter, relevancy: Relevancy | None = None
-) -> tuple[NDArray[np.bool_], F32]:
-    """Masks bool [T,h,w] of the likeliest object, and their confidence, float32 [T] 0..1.
+    frames: NDArray[np.uint8],
+    flows: Flows,
+    report: Reporter,
+    relevancy: Relevancy | None,
+    tracker: Tracker,
+) -> tuple[Tracked, F32]:
+    """The likeliest object, tracked, and the confidence of its mask, float32 [T] 0..1.
 
     JobError no_foreground where nothing moves and there is no text.
     """
@@ -102,7 +106,7 @@ def suggest(
     ]
     best = every[int(np.argmax(worth))]
     boxed = _as_boxed(best, frames, flows, partial(report.step, PHASE, 0, len(frames)))
-    hard = carry(frames, {best.frame: boxed.mask}, flows, report)
+    tracked = tracker.track(frames, {best.frame: boxed.mask}, flows, report)
     likely = min(1.0, max(worth) / SURE)
     if best.moves < 2 * STILL:
         report.note(
@@ -111,7 +115,7 @@ def suggest(
     elif likely < 1:
         report.note(f"The object was found by its motion, but with low confidence. {HELP}")
     sure = np.full(count, likely * boxed.sure, np.float32)
-    return np.stack([hard[t] for t in range(count)]), sure
+    return tracked, sure
 
 
 def _as_boxed(one: Proposal, frames: NDArray[np.uint8], flows: Flows, tick: Tick) -> Boxed:

@@ -39,7 +39,8 @@ class Judgement:
     steady: overlap with the neighbours' masks moved here. apart: share of pixels near the edge that
     look like their own side. flow: share of trusted flow at the edge. size: how little the area
     jumps. source: confidence of the mask's source, 1 if it gives none. lost: bool [T], the object
-    was lost and not found again.
+    was lost and not found again. expected: overlap with the true masks that the tracker expects;
+    where it is known, it replaces the measures.
     """
 
     steady: F32
@@ -48,10 +49,13 @@ class Judgement:
     size: F32
     source: F32
     lost: NDArray[np.bool_]
+    expected: F32 | None = None
 
     @property
     def confidence(self) -> F32:
         """Of each frame: float32 [T], 0..1."""
+        if self.expected is not None:
+            return self.expected * self.source
         each = self.evidence * self.source
         return np.where(self.lost, np.minimum(each, LOST), each)
 
@@ -82,11 +86,13 @@ def judge(
     source: F32 | None = None,
     hidden: NDArray[np.bool_] | None = None,
     given: Collection[int] = (),
+    expected: F32 | None = None,
 ) -> Judgement:
     """Judge masks bool [T,h,w] of frames uint8 [T,h,w,3]. source: its confidence, [T].
 
     hidden: bool [T,h,w], what is in front of the object: only the visible part is judged. given:
     the frames whose masks the others were carried from, if any; what a mask should look like.
+    expected: overlap with the true masks, from the tracker, [T].
     """
     count = len(frames)
     front = np.zeros(masks.shape, np.bool_) if hidden is None else hidden
@@ -109,10 +115,11 @@ def judge(
         flow[t] = _trust_at_edge(t, count, mask, flows)
     own = np.ones(count, np.float32) if source is None else np.clip(source, 0, 1)
     judged = Judgement(
-        steady, apart, flow, _size(masks, front), own.astype(np.float32), np.zeros(count, np.bool_)
-    )
+        steady, apart, flow, _size(masks, front), own.astype(np.float32), np.zeros(count, np.bool_),
+        expected,
+    )  # fmt: skip
     doubtful = judged.evidence < DOUBTFUL
-    if not given or not doubtful.any():
+    if expected is not None or not given or not doubtful.any():
         return judged
     return replace(judged, lost=lost_frames(frames, masks, doubtful, front, given, report))
 

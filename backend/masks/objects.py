@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from backend.masks import occlusion
 from backend.masks.prompts import MaskPrompts
-from backend.masks.resolve import resolve_masks
+from backend.masks.resolve import TRACKER, resolve_masks
+from backend.masks.tracker.track import Tracker
 from backend.motion.flow import F32, Flows
 from backend.progress import Reporter
 from protocol.jobs import JobError
@@ -36,7 +37,11 @@ class _ObjectReporter:
 
 
 def resolve_objects(
-    frames: NDArray[np.uint8], objects: Sequence[MaskPrompts], flows: Flows, report: Reporter
+    frames: NDArray[np.uint8],
+    objects: Sequence[MaskPrompts],
+    flows: Flows,
+    report: Reporter,
+    tracker: Tracker = TRACKER,
 ) -> tuple[list[F32], dict[str, float]]:
     """The visible part of each object, front to back, and measures of the masks.
 
@@ -58,7 +63,7 @@ def resolve_objects(
             prompts = replace(one, hidden=front if front.any() else None)
         try:
             reporter = _ObjectReporter(report, number, count)
-            resolved = resolve_masks(frames, prompts, flows, reporter)
+            resolved = resolve_masks(frames, prompts, flows, reporter, tracker)
         except JobError as why:
             raise error_of_object(why, number, count) from why
         whole.append(resolved.masks)

@@ -1,4 +1,4 @@
-"""Where an object is on every frame: given, carried from a few frames, or found.
+"""Where an object is on every frame: given, tracked from a few frames, or found.
 
 The mask decides the layer: the fit sharpens its edge but cannot recover a missing part. So masks
 of every source are judged, and doubtful ones are reported and previewed.
@@ -7,7 +7,7 @@ of every source are judged, and doubtful ones are reported and previewed.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import cv2
@@ -27,17 +27,19 @@ from backend.masks.boxes import (
 from backend.masks.carry import carry
 from backend.masks.prompts import MaskPrompts
 from backend.masks.segmenters.base import Click, SegmenterPrompts
+from backend.masks.tracker.track import Tracked, Tracker
 from backend.motion.flow import F32, Flows, Mask
 from backend.progress import Reporter
 from protocol.jobs import JobError
 
 PHASE = "Finding the object"
-VERSION = "masks-6"
+VERSION = "masks-7"
 """Part of an atlas's identity: raise it when the same prompts give other masks or measures."""
+TRACKER = Tracker()
+"""The one used unless another is given: draft, on the CPU."""
 MODES = ("auto", "key", "all", "text", "segment")
 
 BLUR = 0.7  # pixels; a hard edge becomes about one pixel soft
-FAR = 25  # frames; a mask carried further has often drifted
 UNCLEAR = 0.45  # agreement of relevancy and mask below which a note warns about the text
 
 
@@ -54,11 +56,12 @@ def resolve_masks(
     prompts: MaskPrompts,
     flows: Flows,
     report: Reporter,
+    tracker: Tracker = TRACKER,
 ) -> ResolvedMasks:
     """Rough masks of one object on every frame, and measures of them.
 
     frames: uint8 [T,h,w,3] at the working size. Modes: ``all``: one mask per frame; a missing one
-    is carried over from its neighbours, and a note says so. ``key``: carried from some
+    is tracked from its neighbours, and a note says so. ``key``: tracked from some
     frames' masks, boxes or strokes. ``text``, ``segment``, ``auto``: found. A note names doubtful
     frames, and the worst is previewed. JobError no_foreground, mask_missing, mask_frame, mask_mode,
     mask_text, and those of a segmenter.
@@ -73,18 +76,22 @@ def resolve_masks(
     source: F32 | None = None
     key_frames: Collection[int] = ()
     if prompts.mode == "auto":
-        hard, source = suggest(frames, flows, report, prompts.relevancy)
+        tracked, source = suggest(frames, flows, report, prompts.relevancy, tracker)
     elif prompts.mode == "text":
-        hard, source = _from_text(frames, prompts, flows, report)
+        tracked, source = _from_text(frames, prompts, flows, report, tracker)
     elif prompts.mode == "segment":
-        hard, source = _segmented(frames, prompts, flows, report)
+        masks, source = _segmented(frames, prompts, flows, report)
+        tracked = Tracked(masks, None)
     else:
-        given, sure = _given(frames, prompts, flows, report)
+        given, sure = _given(frames, prompts, flows, report, tracker)
         source = _nearest(sure, count)
         key_frames = given
-        hard = _carried(frames, given, prompts, flows, report)
+        tracked = _tracked(frames, given, prompts, flows, report, tracker)
     report.step(PHASE, count, count)
-    judgement = confidence.judge(frames, hard, flows, report, source, prompts.hidden, key_frames)
+    hard = tracked.masks
+    judgement = confidence.judge(
+        frames, hard, flows, report, source, prompts.hidden, key_frames, tracked.expected
+    )
     if prompts.mode != "all":  # masks for every frame are the artist's own
         confidence.report_doubtful(frames, hard, judgement, report, prompts.first_frame)
     soft = np.stack([cv2.GaussianBlur(one, (0, 0), BLUR) for one in hard.astype(np.float32)])
@@ -96,6 +103,7 @@ def _given(
     prompts: MaskPrompts,
     flows: Flows,
     report: Reporter,
+    tracker: Tracker,
 ) -> tuple[dict[int, Mask], dict[int, float]]:
     """Masks, boxes and strokes as masks at the working size, by frame; confidence of each, 0..1."""
     size = flows.size
@@ -122,7 +130,7 @@ def _given(
             "Give a mask or a stroke on at least one frame that shows the object.",
         )
     if background:
-        given = _with_background_strokes(frames, given, background, prompts, flows, report)
+        given = _with_background_strokes(frames, given, background, prompts, flows, report, tracker)
     return given, {t: sure.get(t, 1.0) for t in given}
 
 
@@ -139,50 +147,56 @@ def _with_background_strokes(
     prompts: MaskPrompts,
     flows: Flows,
     report: Reporter,
+    tracker: Tracker,
 ) -> dict[int, Mask]:
-    """The given masks, and carried ones on frames that have only background strokes.
+    """The given masks, and tracked ones on frames that have only background strokes.
 
     Those are refined outside the strokes: a background stroke removes a wrong piece; it does not
     mean that the object is gone.
     """
-    carried = carry(frames, given, flows, report, prompts.hidden)
+    tracked = tracker.track(frames, given, flows, report, prompts.hidden).masks
     out = dict(given)
     for t, strokes in background.items():
-        if carried[t].any():
+        if tracked[t].any():
             tick = partial(report.step, PHASE, t, len(frames))
-            found = refine_mask(t, frames, flows, carried[t] & ~strokes, ~strokes, tick=tick)
+            found = refine_mask(t, frames, flows, tracked[t] & ~strokes, ~strokes, tick=tick)
             out[t] = found & ~strokes
     return out
 
 
-def _carried(
+def _tracked(
     frames: NDArray[np.uint8],
     given: dict[int, Mask],
     prompts: MaskPrompts,
     flows: Flows,
     report: Reporter,
-) -> NDArray[np.bool_]:
+    tracker: Tracker,
+) -> Tracked:
     count = len(frames)
     missing = [t for t in range(count) if t not in given]
-    if prompts.mode == "all" and missing:
+    if not missing:
+        masks = np.stack([given[t] for t in range(count)])
+        if prompts.mode == "all":
+            masks = _without_gaps(frames, masks, prompts, flows, report)
+        return Tracked(masks, None)
+    if prompts.mode == "all":
         report.note(
-            f"{len(missing)} of {count} frames have no mask: theirs were carried over from "
+            f"{len(missing)} of {count} frames have no mask: theirs were tracked from "
             "the nearest frames that have one."
         )
-    distance, furthest = max((min(abs(t - k) for k in given), t) for t in range(count))
-    if distance > FAR:
-        report.note(
-            f"The mask was carried over up to {distance} frames. If its outline drifts, add a "
-            f"mask on frame {prompts.first_frame + furthest + 1}."
-        )
-    hard = carry(frames, given, flows, report, prompts.hidden) if missing else given
-    masks = np.stack([hard[t] for t in range(count)])
-    return _without_gaps(frames, masks, prompts, flows, report) if prompts.mode == "all" else masks
+    tracked = tracker.track(frames, given, flows, report, prompts.hidden)
+    if prompts.mode == "all":
+        return replace(tracked, masks=_without_gaps(frames, tracked.masks, prompts, flows, report))
+    return tracked
 
 
 def _from_text(
-    frames: NDArray[np.uint8], prompts: MaskPrompts, flows: Flows, report: Reporter
-) -> tuple[NDArray[np.bool_], F32]:
+    frames: NDArray[np.uint8],
+    prompts: MaskPrompts,
+    flows: Flows,
+    report: Reporter,
+    tracker: Tracker,
+) -> tuple[Tracked, F32]:
     if prompts.relevancy is None:
         raise JobError(
             "mask_text",
@@ -201,9 +215,9 @@ def _from_text(
             "The text-image model cannot locate the object clearly. "
             "Check the mask, or give a mask or a box on one frame."
         )
-    hard = carry(frames, {match.frame: match.mask}, flows, report, prompts.hidden)
+    key = {match.frame: match.mask}
     own = np.full(len(frames), min(1.0, match.score / 0.7), np.float32)
-    return np.stack([hard[t] for t in range(len(frames))]), own
+    return tracker.track(frames, key, flows, report, prompts.hidden), own
 
 
 def _segmented(

@@ -228,15 +228,13 @@ def test_key_masks_are_carried_both_ways(
 
 
 @pytest.mark.slow
-def test_a_mask_carried_far_gets_a_note(clip: SyntheticClip) -> None:
-    still = np.repeat(clip.frames[:1], 30, 0)
+def test_a_mask_tracked_far_on_a_still_stays_and_is_not_doubtful(clip: SyntheticClip) -> None:
+    still = np.repeat(clip.frames[:1], 12, 0)
     flows = flow.estimate(still, (1,), 1.0, Silent())
     notes = Notes()
     out = resolve.resolve_masks(still, MaskPrompts("key", {1: clip.masks()[0]}), flows, notes).masks
-    assert _overlap(out[29] > 0.5, clip.alpha[0] > 0.5) > 0.95
-    assert len(notes.texts) == 1
-    assert "28 frames" in notes.texts[0]
-    assert "frame 30" in notes.texts[0], "the artist's first frame is 1"
+    assert _overlap(out[11] > 0.5, clip.alpha[0] > 0.5) > 0.9
+    assert notes.texts == []
 
 
 @pytest.mark.slow
@@ -269,7 +267,7 @@ def test_missing_masks_of_mode_all_are_carried_with_a_note(
     out = resolve.resolve_masks(clip.frames, MaskPrompts("all", given), flows, notes).masks
     assert _overlap(out[4] > 0.5, clip.alpha[4] > 0.5) > 0.95
     assert notes.texts == [
-        "1 of 10 frames have no mask: theirs were carried over from the nearest frames that have "
+        "1 of 10 frames have no mask: theirs were tracked from the nearest frames that have "
         "one."
     ]
 

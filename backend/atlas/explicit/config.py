@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from backend.masks.tracker.config import DRAFT, FINE, TrackerConfig
 from protocol.validate import check_preset
 
 
@@ -21,6 +22,9 @@ class AtlasConfig:
     """Joint steps on working-size frames."""
     seed: int = 0
     """Seed of the frames drawn at each step and of the held-out blocks."""
+
+    tracker: TrackerConfig = DRAFT
+    """How masks are tracked from key frames."""
 
     gaps: tuple[int, ...] = (1, 2, 4, 8)
     """Frame distances at which optical flow is measured; each is twice the one before."""
@@ -114,8 +118,10 @@ class AtlasConfig:
 
 _PRESETS = {
     "draft": AtlasConfig(long_side=320, uv_steps=60, half_steps=100, full_steps=60),
-    "preview": AtlasConfig(long_side=384, uv_steps=120, half_steps=350, full_steps=250),
-    "final": AtlasConfig(long_side=768, uv_steps=160, half_steps=400, full_steps=120),
+    "preview": AtlasConfig(
+        long_side=384, uv_steps=120, half_steps=350, full_steps=250, tracker=FINE
+    ),
+    "final": AtlasConfig(long_side=768, uv_steps=160, half_steps=400, full_steps=120, tracker=FINE),
 }
 
 

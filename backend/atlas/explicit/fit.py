@@ -27,6 +27,7 @@ from backend.atlas.report import examine, verdict
 from backend.checkpoint import Checkpoint, State
 from backend.masks.objects import resolve_objects
 from backend.masks.prompts import MaskPrompts
+from backend.masks.tracker.track import Tracker
 from backend.motion import flow
 from backend.motion.base_maps import base_maps
 from backend.progress import Reporter
@@ -97,7 +98,8 @@ def _first_guess(
 
     size: frames, height, width of the clip. small: its frames at the working size.
     """
-    masks, numbers = resolve_objects(small, objects, flows, report)
+    tracker = Tracker(config.tracker, data.frames.device)
+    masks, numbers = resolve_objects(small, objects, flows, report, tracker)
     bg_base, bases = base_maps(flows, masks, report)
     for number in range(1, len(bases)):  # the object in front is never hidden
         bases[number] = reacquire(small, masks[number] > 0.5, bases[number], report)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from backend.masks.tracker.config import DRAFT, FINE, TrackerConfig
 from protocol.validate import check_preset
 
 PAPER_SIDE = 768
@@ -89,6 +90,8 @@ class MlpConfig:
     """Forward and backward flow agree when a round trip ends within this many pixels."""
     carry_gaps: tuple[int, ...] = (1, 2, 4, 8)
     """Gaps of the flow that carries masks to frames without one; the losses use gap 1 only."""
+    tracker: TrackerConfig = FINE
+    """How masks are tracked from key frames."""
     gradient_span: Literal["longer", "width"] = "longer"
     """What turns a neighbour's pixel into coordinates in (E6). ``longer``: the longer side, as
     everywhere. ``width``: the width, as in the released code; on portrait clips the neighbour is
@@ -132,7 +135,7 @@ _PRESETS = {
         TUNED, long_side=160, steps=600, rays=500, mask_steps=250, global_steps=150,
         map_width=64, alpha_width=64, atlas_width=64, alpha_layers=5, atlas_layers=5,
         atlas_skips=(3,), fg_layers=4, bg_layers=3, atlas_frequencies=7, warm_passes=10, bake=250,
-        chunk=500,
+        chunk=500, tracker=DRAFT,
     ),
     "preview": replace(TUNED, long_side=384, bake=600),
     "final": PAPER,

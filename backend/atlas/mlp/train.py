@@ -24,6 +24,7 @@ from backend.atlas.row_adam import RowAdam
 from backend.checkpoint import Checkpoint, State
 from backend.masks.objects import resolve_objects
 from backend.masks.prompts import MaskPrompts
+from backend.masks.tracker.track import Tracker
 from backend.motion import flow
 from backend.progress import Reporter
 
@@ -190,7 +191,8 @@ def prepare(
     complete = prompts.mode == "all" and len(prompts.keys) == len(frames)
     gaps = (1,) if complete else config.carry_gaps
     flows = flow.estimate(small, gaps, config.consistent, report)
-    (masks,), numbers = resolve_objects(small, objects, flows, report)
+    tracker = Tracker(config.tracker, device)
+    (masks,), numbers = resolve_objects(small, objects, flows, report, tracker)
     generator = torch.Generator().manual_seed(config.seed)
     kept = held_out_blocks((len(small), *size), config.held_out, generator)
     return RaySampler(small, masks, flows, kept, device), numbers

@@ -1,0 +1,1 @@
+"""Track an object by its looks: a small head on frozen features, trained on the key masks."""
