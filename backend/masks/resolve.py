@@ -81,7 +81,7 @@ def resolve_masks(
         tracked, source = _from_text(frames, prompts, flows, report, tracker)
     elif prompts.mode == "segment":
         masks, source = _segmented(frames, prompts, flows, report)
-        tracked = Tracked(masks, None)
+        tracked = Tracked(masks)
     else:
         given, sure = _given(frames, prompts, flows, report, tracker)
         source = _nearest(sure, count)
@@ -178,7 +178,7 @@ def _tracked(
         masks = np.stack([given[t] for t in range(count)])
         if prompts.mode == "all":
             masks = _without_gaps(frames, masks, prompts, flows, report)
-        return Tracked(masks, None)
+        return Tracked(masks)
     if prompts.mode == "all":
         report.note(
             f"{len(missing)} of {count} frames have no mask: theirs were tracked from "

@@ -8,13 +8,15 @@ import pytest
 import torch
 
 from backend.masks.tracker import crops, track
-from backend.masks.tracker.certainty import Judge
+from backend.masks.tracker.certainty import Cues, Judge
 from backend.masks.tracker.config import SHORT, TrackerConfig
 from backend.masks.tracker.copies import Copier, Example
 from backend.masks.tracker.edges import sharpened
 from backend.masks.tracker.features import ClipFeatures, tracker_size
 from backend.masks.tracker.head import new_head
 from backend.masks.tracker.network import CHANNELS, network
+from backend.masks.tracker.rescue import promise
+from backend.masks.tracker.shot import Result
 from backend.masks.tracker.track import Tracker
 from backend.motion import flow
 from backend.progress import Cancelled, Silent
@@ -173,12 +175,28 @@ def test_crops_follow_the_object_and_are_pasted_back() -> None:
 
 
 def test_crops_win_unless_whole_frames_promise_clearly_more() -> None:
-    whole = np.full(12, 0.7, np.float32)
-    crop = whole.copy()
-    crop[6:] = 0.4
-    better = track._better(crop, whole)
-    assert better[:3].all()
-    assert not better[8:].any()
+    none = np.zeros((12, 1, 1), np.float32)
+
+    def result(*colours: float) -> Result:
+        return Result(none, tuple(Cues(0.7, 0.7, 0.7, one) for one in colours), none)
+
+    whole = result(*(0.7,) * 12)
+    crop = result(*(0.7,) * 6, *(0.0,) * 6)
+    more = promise(crop, whole)
+    assert (more[:4] > -track.CLEARLY).all()
+    assert (more[8:] < -track.CLEARLY).all()
+
+
+@pytest.mark.slow
+def test_flow_rescues_what_the_head_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames, truth = scene(SHORT + 6, step=2)
+    flows = flow.estimate(frames, (1, 2, 4), 1.0, Silent())
+    unknowing = TrackerConfig(long_side=192, copies=2, steps=1)
+    monkeypatch.setattr("backend.masks.tracker.follow.GAIN", -1.0)  # it finds everything but that
+    found = Tracker(unknowing).track(frames, {0: truth[0]}, flows, Silent())
+    assert min(overlap(a, b) for a, b in zip(found.masks, truth, strict=True)) > 0.8
+    assert found.expected is not None
+    assert found.expected[1:].max() < 0.9
 
 
 def test_an_edge_moves_to_the_edge_of_the_image() -> None:

@@ -7,6 +7,7 @@ known masks; docs/tracking.md has the figures.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -32,7 +33,7 @@ class Cues:
     agreement: soft overlap with the head that sees no last mask. sharpness: how far the mask is
     from undecided. returned: overlap of the key mask with this mask propagated to the key frame.
     colours: overlap of the colour histograms. empty: neither the mask nor the head sees an object,
-    1, or only the mask is empty, 0; None for others.
+    1, or only the mask is empty or the object was lost, 0; None for others.
     """
 
     agreement: float
@@ -53,6 +54,15 @@ class Cues:
             return MISSED + (ABSENT - MISSED) * self.empty
         weighted = float(np.dot(WEIGHTS, self.values)) + OFFSET
         return float(np.clip(weighted, 0, 1))
+
+
+CERTAIN = Cues(1, 1, 1, 1)
+"""Of a given mask."""
+
+
+def expected_of(cues: Iterable[Cues]) -> F32:
+    """The expected overlap of each, [T]."""
+    return np.array([one.expected for one in cues], np.float32)
 
 
 class Judge:

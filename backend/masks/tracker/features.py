@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from backend.masks.tracker.network import CHANNELS, Network
+from backend.motion.flow import F32, Mask
 
 KEPT_BYTES = 2**30  # of the maps that are kept; others are computed again when needed
 COARSE = 112  # channels of the last block at stride 16, which label propagation compares
@@ -91,3 +92,9 @@ def resized(frames: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint
     how = cv2.INTER_AREA if size[0] <= frames.shape[1] else cv2.INTER_LINEAR
     return np.stack([np.asarray(cv2.resize(one, size[::-1], interpolation=how), np.uint8)
                      for one in frames])  # fmt: skip
+
+
+def to_size(mask: Mask, size: tuple[int, int]) -> F32:
+    """A mask bool [h,w] at another size, by area: 0..1."""
+    out = cv2.resize(mask.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(out, np.float32)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.masks.tracker.certainty import Judge
+from backend.masks.tracker.certainty import CERTAIN, Cues, Judge, expected_of
 from backend.masks.tracker.config import TrackerConfig
 from backend.masks.tracker.copies import Example
 from backend.masks.tracker.edges import sharpened
@@ -15,12 +15,14 @@ from backend.masks.tracker.features import ClipFeatures
 from backend.masks.tracker.follow import Found, MotionOf, follow, sigmoid
 from backend.masks.tracker.head import Head
 from backend.masks.tracker.learn import Pool, learn, learn_own, pool_of
+from backend.motion import fields
 from backend.motion.flow import F32
 from backend.progress import Tick
 
 OWN = 16  # most frames whose own masks are learned from
 AGREED = 0.55  # least agreement of the members on such a frame
 AGREED_SHARE = 0.35  # share of the frames, those with the least agreement, that never count
+BORDER = 2  # pixels; an object this close to the border may leave the frame
 SURE = 0.25  # distance from 0.5 of a pixel that is learned from
 
 
@@ -45,10 +47,16 @@ class Shot:
 
 @dataclass(frozen=True)
 class Result:
-    """masks: float32 [T,h,w], 0..1. expected: overlap with the true masks, float32 [T], 0..1."""
+    """masks: float32 [T,h,w], 0..1. cues: of each frame's mask. heads: the head's own masks."""
 
     masks: F32
-    expected: F32
+    cues: tuple[Cues, ...]
+    heads: NDArray[np.float16]
+
+    @property
+    def expected(self) -> F32:
+        """Overlap with the true masks to be expected, [T]."""
+        return expected_of(self.cues)
 
 
 def work(config: TrackerConfig, count: int, keys: int) -> int:
@@ -70,21 +78,62 @@ def track_shot(shot: Shot, config: TrackerConfig, tick: Tick) -> Result:
     if config.own_steps and _add_own(shot, pool, found, rng):
         head = learn_own(head, pool, config.own_steps, rng, network.device, tick)
         found = _both_ways(shot, head, tick)
+    return _judged(shot, found, tick)
+
+
+def _judged(shot: Shot, found: dict[int, Found], tick: Tick) -> Result:
+    """What was found, with the key masks, and how good it is."""
     judge = Judge(shot.features, shot.keys)
     empty = np.zeros(shot.features.frames.shape[1:3], np.float32)
-    masks, expected = [], []
+    heads = np.zeros(shot.features.frames.shape[:3], np.float16)
+    masks: list[F32] = []
+    cues: list[Cues] = []
     for t in range(shot.count):
         tick()
         if t in shot.keys:
             masks.append(shot.keys[t])
-            expected.append(1.0)
+            cues.append(CERTAIN)
         elif t in found:
             masks.append(found[t].mask)
-            expected.append(judge.cues(t, found[t].mask, found[t].head).expected)
+            heads[t] = found[t].head
+            cues.append(judge.cues(t, found[t].mask, found[t].head))
         else:  # the object is said to be absent
             masks.append(empty)
-            expected.append(1.0)
-    return Result(np.stack(masks), np.array(expected, np.float32))
+            cues.append(CERTAIN)
+    every = np.stack(masks)
+    hidden = _unexplained(every > 0.5, shot)
+    cues = [replace(one, empty=0.0) if t in hidden and one.empty else one
+            for t, one in enumerate(cues)]  # fmt: skip
+    return Result(every, tuple(cues), heads)
+
+
+def _unexplained(masks: NDArray[np.bool_], shot: Shot) -> set[int]:
+    """Empty frames whose object neither left the frame nor went behind another one.
+
+    Its last mask, seen from the nearest key frame, is away from the border and what is in front.
+    """
+    out: set[int] = set()
+    for t in np.flatnonzero(~masks.any((1, 2))):
+        key = min(shot.keys, key=lambda k: (abs(k - t), k))
+        way = range(int(t), key, 1 if key > t else -1)
+        last = next((k for k in way if masks[k].any()), key)
+        towards = last + (1 if key < t else -1)
+        covered = (
+            shot.fronts is not None
+            and (
+                fields.dilate(masks[last], 2) & shot.fronts[min(max(towards, 0), shot.count - 1)]
+            ).any()
+        )
+        if masks[last].any() and not (covered or _at_border(masks[last])):
+            out.add(int(t))
+    return out
+
+
+def _at_border(mask: NDArray[np.bool_]) -> bool:
+    return bool(
+        mask[:BORDER].any() or mask[-BORDER:].any()
+        or mask[:, :BORDER].any() or mask[:, -BORDER:].any()
+    )  # fmt: skip
 
 
 def _example(shot: Shot, t: int) -> Example:

@@ -11,30 +11,33 @@ import torch
 from numpy.typing import NDArray
 
 from backend.masks.carry import PHASE, carry
+from backend.masks.tracker.certainty import Cues, expected_of
 from backend.masks.tracker.config import DRAFT, LEAST, SHORT, TrackerConfig
-from backend.masks.tracker.crops import around
+from backend.masks.tracker.crops import Crops, around
 from backend.masks.tracker.edges import sharpened
-from backend.masks.tracker.features import ClipFeatures, resized, tracker_size
+from backend.masks.tracker.features import ClipFeatures, resized, to_size, tracker_size
 from backend.masks.tracker.network import network
-from backend.masks.tracker.shot import Shot, track_shot, work
+from backend.masks.tracker.rescue import needs_rescue, promise, rescued
+from backend.masks.tracker.shot import Result, Shot, track_shot, work
 from backend.masks.tracker.working import WorkingMotion
 from backend.motion.flow import F32, Flows, Mask
-from backend.progress import Reporter
+from backend.progress import Reporter, Silent
 
 LARGER = 1.2  # times the tracker's frames: from there on, edges are sharpened at working size too
-WHILE = 2  # frames on each side over which the promise of crops and whole frames is averaged
 CLEARLY = 0.05  # by how much whole frames must promise more to be chosen
 
 
 @dataclass(frozen=True)
 class Tracked:
-    """masks: bool [T,h,w]. expected: overlap with the true masks to be expected, float32 [T].
-
-    expected is None where flow alone carried the masks: it does not know.
-    """
+    """masks: bool [T,h,w]. cues: of each frame's mask, None if flow alone carried the masks."""
 
     masks: NDArray[np.bool_]
-    expected: F32 | None
+    cues: tuple[Cues, ...] | None = None
+
+    @property
+    def expected(self) -> F32 | None:
+        """Overlap with the true masks to be expected, [T]; None where flow does not know."""
+        return None if self.cues is None else expected_of(self.cues)
 
 
 @dataclass(frozen=True)
@@ -62,41 +65,53 @@ class Tracker:
         near = all(min(abs(t - key) for key in given) <= SHORT for t in range(count))
         if near or not any(mask.any() for mask in given.values()):
             masks = carry(frames, given, flows, report, hidden)
-            return Tracked(np.stack([masks[t] for t in range(count)]), None)
+            return Tracked(np.stack([masks[t] for t in range(count)]))
         size = tracker_size(*flows.size, self.config.long_side, LEAST)
         motion = WorkingMotion(flows)
+        fronts = None if hidden is None else np.stack([to_size(one, size) > 0.5 for one in hidden])
         shot = Shot(
             ClipFeatures(resized(frames, size), network(str(self.device))),
-            {t: _to_size(mask, size) for t, mask in given.items()},
+            {t: to_size(mask, size) for t, mask in given.items()},
             partial(motion.at, size),
-            None if hidden is None else np.stack([_to_size(one, size) > 0.5 for one in hidden]),
+            fronts,
         )
         once = work(self.config, count, len(given))
         progress = _Progress(report, 2 * once if self.config.crops else once)
         result = track_shot(shot, self.config, progress.tick)
-        masks_THW = [_at_working_size(mask, frames[t]) for t, mask in enumerate(result.masks)]
-        expected = result.expected
+        if needs_rescue(result):
+            masks = carry(frames, given, flows, _Still(progress), hidden)
+            carried = np.stack([to_size(masks[t], size) for t in range(count)])
+            result = rescued(result, carried, shot)
+        full = _Full([_at_working_size(*pair) for pair in zip(result.masks, frames, strict=True)],
+                     list(result.cues))  # fmt: skip
         crops = around(result.masks, flows.size) if self.config.crops else None
         if crops is not None:
             progress.done = once
             closer = crops.shot(frames, given, motion, shot.features.network, hidden)
             second = track_shot(closer, self.config, progress.tick)
-            for t in np.flatnonzero(_better(second.expected, expected)):
-                pasted = crops.paste(int(t), second.masks[t])
-                coarse = crops.maps[t, 0, 0] * LARGER < 1
-                masks_THW[t] = sharpened(pasted, frames[t]) if coarse else pasted
-                expected[t] = second.expected[t]
-        hard = np.stack([mask > 0.5 for mask in masks_THW])
+            better = promise(second, result) > -CLEARLY
+            for t in range(count):
+                if better[t]:
+                    full.replace(t, crops, second, frames[t])
+        hard = np.stack([mask > 0.5 for mask in full.masks])
         for t, mask in given.items():
             hard[t] = mask
-        return Tracked(hard, expected)
+        return Tracked(hard, tuple(full.cues))
 
 
-def _better(crops: F32, whole: F32) -> NDArray[np.bool_]:
-    """On which frames crops are chosen: where whole frames do not clearly promise more."""
-    kernel = np.ones(2 * WHILE + 1) / (2 * WHILE + 1)
-    gain = np.convolve(np.pad(crops - whole, WHILE, mode="edge"), kernel, "valid")
-    return np.asarray(gain > -CLEARLY)
+@dataclass
+class _Full:
+    """Masks at the working size, 0..1, and their cues."""
+
+    masks: list[F32]
+    cues: list[Cues]
+
+    def replace(self, t: int, crops: Crops, found: Result, frame: NDArray[np.uint8]) -> None:
+        """Take what was found in frame t's crop."""
+        pasted = crops.paste(t, found.masks[t])
+        coarse = crops.maps[t, 0, 0] * LARGER < 1
+        self.masks[t] = sharpened(pasted, frame) if coarse else pasted
+        self.cues[t] = found.cues[t]
 
 
 @dataclass
@@ -106,13 +121,22 @@ class _Progress:
     done: int = 0
 
     def tick(self) -> None:
-        self.report.step(PHASE, min(self.done, self.total), self.total)
+        self.again()
         self.done += 1
 
+    def again(self) -> None:
+        self.report.step(PHASE, min(self.done, self.total), self.total)
 
-def _to_size(mask: Mask, size: tuple[int, int]) -> F32:
-    out = cv2.resize(mask.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
-    return np.asarray(out, np.float32)
+
+class _Still(Silent):
+    """Passes cancellation on from work that the progress does not count."""
+
+    def __init__(self, progress: _Progress) -> None:
+        self._progress = progress
+
+    def step(self, phase: str, done: int, total: int) -> None:
+        """Report the progress so far once more."""
+        self._progress.again()
 
 
 def _at_working_size(mask: F32, frame: NDArray[np.uint8]) -> F32:
