@@ -267,8 +267,7 @@ def test_missing_masks_of_mode_all_are_carried_with_a_note(
     out = resolve.resolve_masks(clip.frames, MaskPrompts("all", given), flows, notes).masks
     assert _overlap(out[4] > 0.5, clip.alpha[4] > 0.5) > 0.95
     assert notes.texts == [
-        "1 of 10 frames have no mask: theirs were tracked from the nearest frames that have "
-        "one."
+        "1 of 10 frames have no mask: theirs were tracked from the nearest frames that have one."
     ]
 
 
