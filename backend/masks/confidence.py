@@ -26,6 +26,7 @@ PHASE = "Checking the mask"
 
 DOUBTFUL = 0.5  # confidence below which a note is sent
 LOST = 0.3  # most confidence of a frame after a loss
+HELPS = 10.0  # frames over which a further mask helps
 NAMED = 4  # most runs of frames that a note names
 SAMPLES = 700  # pixels per side whose colours are compared
 PREVIEW = 512  # longest side of a preview, pixels
@@ -222,10 +223,18 @@ def report_doubtful(
     report.note(
         f"The mask is doubtful on frame{'s' if len(doubtful) > 1 else ''} {named}{more} "
         f"(confidence {each[order[0]]:.2f} on frame {first_frame + int(order[0]) + 1}, "
-        f"{each.mean():.2f} on average). Check the preview, and add a mask or a box on those "
-        "frames."
+        f"{each.mean():.2f} on average). Check the preview, and add a mask or a box there: "
+        f"on frame {first_frame + most_helpful(each) + 1} it helps most."
     )
     report.preview(outlined(frames[order[0]], masks[order[0]]))
+
+
+def most_helpful(confidence: F32) -> int:
+    """The frame whose mask would help most: amid the most doubt of its neighbourhood. [T]."""
+    doubt = np.clip(DOUBTFUL - confidence, 0, None).astype(np.float64)
+    frames = np.arange(len(doubt))
+    near = np.exp(-np.abs(frames[:, None] - frames) / HELPS)
+    return int((near @ doubt).argmax())
 
 
 def _runs(frames: Sequence[int]) -> list[tuple[int, int]]:

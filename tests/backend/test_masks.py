@@ -313,9 +313,17 @@ def test_doubt_names_frames_and_shows_the_worst(scene) -> None:
     assert int(judged.confidence.argmin()) == 3
     confidence.report_doubtful(frames, wrong, judged, diary, first_frame=20)
     assert "on frame 24," in diary.notes[0], "counted from 1, over the whole clip"
+    assert "on frame 24 it helps most" in diary.notes[0]
     assert diary.pictures[0].shape == (H, W, 3)
     good = confidence.judge(frames, truth, flows, Silent())
     assert good.confidence.min() > judged.confidence.min() + 0.2
+
+
+def test_a_mask_helps_most_amid_the_doubt() -> None:
+    each = np.full(60, 0.9, np.float32)
+    each[5] = 0.1
+    each[30:51] = 0.3
+    assert 36 <= confidence.most_helpful(each) <= 44
 
 
 @pytest.mark.slow
