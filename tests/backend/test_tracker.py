@@ -85,7 +85,7 @@ def test_the_weights_are_those_of_the_package() -> None:
 def test_small_frames_are_enlarged_and_large_ones_reduced(
     size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
-    assert tracker_size(*size, 432, 192) == expected
+    assert tracker_size(size, 432) == expected
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from backend.masks.tracker.config import LEAST
 from backend.masks.tracker.network import CHANNELS, Network
 from backend.motion.flow import F32, Mask
 
@@ -81,10 +82,14 @@ def _key(maps: list[Tensor]) -> Tensor:
     return F.normalize(both, dim=1)[0].flatten(1)
 
 
-def tracker_size(height: int, width: int, long_side: int, least: int) -> tuple[int, int]:
-    """Rows and columns of the tracker's frames: multiples of 16, of about the same shape."""
-    scale = min(long_side, max(least, height, width)) / max(height, width)
-    return tuple(max(48, 16 * round(side * scale / 16)) for side in (height, width))  # type: ignore[return-value]
+def tracker_size(shape: tuple[int, int], long_side: int) -> tuple[int, int]:
+    """Rows and columns of the tracker's frames: multiples of 16, of about the same shape.
+
+    shape: of the working frames.
+    """
+    scale = min(long_side, max(LEAST, *shape)) / max(shape)
+    rows, columns = (max(48, 16 * round(side * scale / 16)) for side in shape)
+    return rows, columns
 
 
 def resized(frames: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -7,14 +7,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.masks.tracker.certainty import CERTAIN, Judge
+from backend.masks.tracker.certainty import CERTAIN, MISSED, Judge
 from backend.masks.tracker.shot import Result, Shot
 from backend.motion.flow import F32
 
 DOUBT = 0.5  # expected overlap below which a frame is doubtful
 HARD = 0.25  # share of doubtful frames from which on flow is tried
 SHARPNESS = 0.6  # that stands for a carried mask's, which is sharp wherever it is
-MORE = 0.1  # by how much flow must promise more to be chosen
 WHILE = 2  # frames on each side over which a promise is averaged
 
 
@@ -24,7 +23,7 @@ def needs_rescue(found: Result) -> bool:
 
 
 def rescued(found: Result, carried: F32, shot: Shot) -> Result:
-    """The masks found, or carried by flow [T,h,w] where those promise clearly more."""
+    """The masks found, or carried by flow [T,h,w] where those promise more."""
     judge = Judge(shot.features, shot.keys)
     cues = []
     for t, mask in enumerate(carried):
@@ -34,7 +33,8 @@ def rescued(found: Result, carried: F32, shot: Shot) -> Result:
         one = judge.cues(t, mask, found.heads[t].astype(np.float32))
         cues.append(replace(one, sharpness=SHARPNESS) if one.empty is None else one)
     other = Result(carried, tuple(cues), found.heads)
-    take = promise(other, found) > MORE
+    lost = np.array([one.empty == 0 for one in found.cues])
+    take = (promise(other, found) > 0) | (lost & (other.expected > MISSED))
     return Result(
         np.where(take[:, None, None], carried, found.masks),
         tuple(b if use else a for a, b, use in zip(found.cues, cues, take, strict=True)),

@@ -19,6 +19,7 @@ from backend.motion import fields
 from backend.motion.flow import F32
 from backend.progress import Tick
 
+MOST_KEYS = 24  # key frames that are learned from
 OWN = 16  # most frames whose own masks are learned from
 AGREED = 0.55  # least agreement of the members on such a frame
 AGREED_SHARE = 0.35  # share of the frames, those with the least agreement, that never count
@@ -70,9 +71,10 @@ def track_shot(shot: Shot, config: TrackerConfig, tick: Tick) -> Result:
     """Learn the object from the key frames, follow it, and judge the masks."""
     rng = np.random.default_rng(0)
     network = shot.features.network
-    pool = pool_of(
-        [_example(shot, t) for t in sorted(shot.keys)], config.copies, network, rng, tick
-    )
+    order = sorted(shot.keys)
+    step = -(-len(order) // MOST_KEYS)
+    keys = [_example(shot, t) for t in order[::step]]
+    pool = pool_of(keys, config.copies, network, rng, tick)
     head = learn(pool, config.steps, rng, network.device, tick)
     found = _both_ways(shot, head, tick)
     if config.own_steps and _add_own(shot, pool, found, rng):

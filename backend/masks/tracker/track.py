@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from backend.masks.carry import PHASE, carry
 from backend.masks.tracker.certainty import Cues, expected_of
-from backend.masks.tracker.config import DRAFT, LEAST, SHORT, TrackerConfig
+from backend.masks.tracker.config import DRAFT, SHORT, TrackerConfig
 from backend.masks.tracker.crops import Crops, around
 from backend.masks.tracker.edges import sharpened
 from backend.masks.tracker.features import ClipFeatures, resized, to_size, tracker_size
@@ -66,7 +66,7 @@ class Tracker:
         if near or not any(mask.any() for mask in given.values()):
             masks = carry(frames, given, flows, report, hidden)
             return Tracked(np.stack([masks[t] for t in range(count)]))
-        size = tracker_size(*flows.size, self.config.long_side, LEAST)
+        size = tracker_size(flows.size, self.config.long_side)
         motion = WorkingMotion(flows)
         fronts = None if hidden is None else np.stack([to_size(one, size) > 0.5 for one in hidden])
         shot = Shot(
