@@ -24,7 +24,7 @@ from backend.progress import Reporter
 
 PHASE = "Checking the mask"
 
-DOUBTFUL = 0.5  # confidence below which a note is sent
+DOUBTFUL = 0.55  # confidence below which a note is sent
 LOST = 0.3  # most confidence of a frame after a loss
 HELPS = 10.0  # frames over which a further mask helps
 NAMED = 4  # most runs of frames that a note names

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-DOUBTFUL = 0.5  # mask confidence
+DOUBTFUL = 0.55  # mask confidence
 EXPLAINED_DB = 24.0  # PSNR of held-out blocks
 SLIP_PX = 1.5  # within eight frames
 FOLDS = 0.01  # fraction of the object
