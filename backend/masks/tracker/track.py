@@ -18,7 +18,7 @@ from backend.masks.tracker.edges import sharpened
 from backend.masks.tracker.features import ClipFeatures, resized, to_size, tracker_size
 from backend.masks.tracker.network import network
 from backend.masks.tracker.rescue import needs_rescue, promise, rescued
-from backend.masks.tracker.shot import Result, Shot, track_shot, work
+from backend.masks.tracker.shot import Result, Shot, ShotTracker, work
 from backend.masks.tracker.working import WorkingMotion
 from backend.motion.flow import F32, Flows, Mask
 from backend.progress import Reporter, Silent
@@ -66,37 +66,50 @@ class Tracker:
         if near or not any(mask.any() for mask in given.values()):
             masks = carry(frames, given, flows, report, hidden)
             return Tracked(np.stack([masks[t] for t in range(count)]))
-        size = tracker_size(flows.size, self.config.long_side)
         motion = WorkingMotion(flows)
-        fronts = None if hidden is None else np.stack([to_size(one, size) > 0.5 for one in hidden])
-        shot = Shot(
-            ClipFeatures(resized(frames, size), network(str(self.device))),
-            {t: to_size(mask, size) for t, mask in given.items()},
-            partial(motion.at, size),
-            fronts,
-        )
+        shot = self._shot(frames, given, motion, flows.size, hidden)
         once = work(self.config, count, len(given))
         progress = _Progress(report, 2 * once if self.config.crops else once)
-        result = track_shot(shot, self.config, progress.tick)
+        tracker = ShotTracker(shot, self.config, progress.tick)
+        result = tracker.track()
+        crops = around(result.masks, flows.size) if self.config.crops else None
+        if crops is None:  # a rough mask is enough to place crops
+            result = tracker.improve() or result
         if needs_rescue(result):
             masks = carry(frames, given, flows, _Still(progress), hidden)
+            size = (result.masks.shape[1], result.masks.shape[2])
             carried = np.stack([to_size(masks[t], size) for t in range(count)])
             result = rescued(result, carried, shot)
+            crops = around(result.masks, flows.size) if self.config.crops else None
         full = _Full([_at_working_size(*pair) for pair in zip(result.masks, frames, strict=True)],
                      list(result.cues))  # fmt: skip
-        crops = around(result.masks, flows.size) if self.config.crops else None
         if crops is not None:
             progress.done = once
             closer = crops.shot(frames, given, motion, shot.features.network, hidden)
-            second = track_shot(closer, self.config, progress.tick)
-            better = promise(second, result) > -CLEARLY
-            for t in range(count):
-                if better[t]:
-                    full.replace(t, crops, second, frames[t])
-        hard = np.stack([mask > 0.5 for mask in full.masks])
+            tracker = ShotTracker(closer, self.config, progress.tick)
+            second = tracker.track()
+            second = tracker.improve() or second
+            full.replace(promise(second, result) > -CLEARLY, crops, second, frames)
         for t, mask in given.items():
-            hard[t] = mask
-        return Tracked(hard, tuple(full.cues))
+            full.masks[t] = mask.astype(np.float32)
+        return Tracked(np.stack([mask > 0.5 for mask in full.masks]), tuple(full.cues))
+
+    def _shot(
+        self,
+        frames: NDArray[np.uint8],
+        given: dict[int, Mask],
+        motion: WorkingMotion,
+        working_size: tuple[int, int],
+        hidden: NDArray[np.bool_] | None,
+    ) -> Shot:
+        """The shot at the tracker's size."""
+        size = tracker_size(working_size, self.config.long_side)
+        return Shot(
+            ClipFeatures(resized(frames, size), network(str(self.device))),
+            {t: to_size(mask, size) for t, mask in given.items()},
+            partial(motion.at, size),
+            None if hidden is None else np.stack([to_size(one, size) > 0.5 for one in hidden]),
+        )
 
 
 @dataclass
@@ -106,12 +119,20 @@ class _Full:
     masks: list[F32]
     cues: list[Cues]
 
-    def replace(self, t: int, crops: Crops, found: Result, frame: NDArray[np.uint8]) -> None:
-        """Take what was found in frame t's crop."""
-        pasted = crops.paste(t, found.masks[t])
-        coarse = crops.maps[t, 0, 0] * LARGER < 1
-        self.masks[t] = sharpened(pasted, frame) if coarse else pasted
-        self.cues[t] = found.cues[t]
+    def replace(
+        self,
+        where: NDArray[np.bool_],
+        crops: Crops,
+        found: Result,
+        frames: NDArray[np.uint8],
+    ) -> None:
+        """Take what was found in the crops of some frames, bool [T]."""
+        for t in range(len(where)):
+            if where[t]:
+                pasted = crops.paste(t, found.masks[t])
+                coarse = crops.maps[t, 0, 0] * LARGER < 1
+                self.masks[t] = sharpened(pasted, frames[t]) if coarse else pasted
+                self.cues[t] = found.cues[t]
 
 
 @dataclass
