@@ -120,6 +120,27 @@ def test_further_key_masks_help_and_an_empty_one_ends_the_object() -> None:
     assert overlap(found.masks[T - 3], truth[T - 3]) > 0.7
 
 
+@pytest.mark.slow
+def test_a_second_look_in_crops_follows_the_object_behind_another_one() -> None:
+    frames, truth = scene(SHORT + 4, step=5)
+    post = np.zeros(truth.shape, bool)
+    post[:, :, 60:66] = True
+    frames[post] = (40, 160, 60)
+    flows = gap_one(frames)
+    config = TrackerConfig(long_side=192, copies=6, steps=30, own_steps=5, crops=True)
+    seen: list[tuple[int, int]] = []
+
+    class Steps(Silent):
+        def step(self, phase: str, done: int, total: int) -> None:
+            seen.append((done, total))
+
+    found = Tracker(config).track(frames, {0: truth[0]}, flows, Steps(), hidden=post)
+    assert seen == sorted(seen), "progress never goes back"
+    assert all(done <= total for done, total in seen)
+    each = [overlap(a & ~post[0], b & ~post[0]) for a, b in zip(found.masks, truth, strict=True)]
+    assert min(each) > 0.6
+
+
 def test_short_gaps_are_carried_by_flow() -> None:
     frames, truth = scene(SHORT + 1, step=1)
     flows = gap_one(frames)
