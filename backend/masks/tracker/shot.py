@@ -61,38 +61,26 @@ class Result:
 
 
 def work(config: TrackerConfig, count: int, keys: int) -> int:
-    """How often a `ShotTracker` calls its tick at most, for progress."""
+    """How often `track_shot` calls its tick at most, for progress."""
     walked = count if keys == 1 else 2 * count
-    own = config.own_steps + walked + count if config.own_steps else 0
+    own = config.own_steps + walked if config.own_steps else 0
     return keys + config.copies + config.steps + walked + count + own
 
 
-class ShotTracker:
-    """Learns the object from the key frames, and follows it."""
-
-    def __init__(self, shot: Shot, config: TrackerConfig, tick: Tick) -> None:
-        self._shot, self._config, self._tick = shot, config, tick
-        self._rng = np.random.default_rng(0)
-
-    def track(self) -> Result:
-        """Learn from the key frames and copies, follow the object, and judge the masks."""
-        network = self._shot.features.network
-        order = sorted(self._shot.keys)
-        step = -(-len(order) // MOST_KEYS)
-        keys = [_example(self._shot, t) for t in order[::step]]
-        self._pool = pool_of(keys, self._config.copies, network, self._rng, self._tick)
-        self._head = learn(self._pool, self._config.steps, self._rng, network.device, self._tick)
-        self._found = _both_ways(self._shot, self._head, self._tick)
-        return _judged(self._shot, self._found, self._tick)
-
-    def improve(self) -> Result | None:
-        """Learn from its own best masks too, and follow again; None if none are good enough."""
-        steps = self._config.own_steps
-        if not steps or not _add_own(self._shot, self._pool, self._found, self._rng):
-            return None
-        device = self._shot.features.network.device
-        head = learn_own(self._head, self._pool, steps, self._rng, device, self._tick)
-        return _judged(self._shot, _both_ways(self._shot, head, self._tick), self._tick)
+def track_shot(shot: Shot, config: TrackerConfig, tick: Tick) -> Result:
+    """Learn the object from the key frames, follow it, and judge the masks."""
+    rng = np.random.default_rng(0)
+    network = shot.features.network
+    order = sorted(shot.keys)
+    step = -(-len(order) // MOST_KEYS)
+    keys = [_example(shot, t) for t in order[::step]]
+    pool = pool_of(keys, config.copies, network, rng, tick)
+    head = learn(pool, config.steps, rng, network.device, tick)
+    found = _both_ways(shot, head, tick)
+    if config.own_steps and _add_own(shot, pool, found, rng):
+        head = learn_own(head, pool, config.own_steps, rng, network.device, tick)
+        found = _both_ways(shot, head, tick)
+    return _judged(shot, found, tick)
 
 
 def _judged(shot: Shot, found: dict[int, Found], tick: Tick) -> Result:

@@ -18,7 +18,7 @@ from backend.masks.tracker.edges import sharpened
 from backend.masks.tracker.features import ClipFeatures, resized, to_size, tracker_size
 from backend.masks.tracker.network import network
 from backend.masks.tracker.rescue import needs_rescue, promise, rescued
-from backend.masks.tracker.shot import Result, Shot, ShotTracker, work
+from backend.masks.tracker.shot import Result, Shot, track_shot, work
 from backend.masks.tracker.working import WorkingMotion
 from backend.motion.flow import F32, Flows, Mask
 from backend.progress import Reporter, Silent
@@ -70,25 +70,19 @@ class Tracker:
         shot = self._shot(frames, given, motion, flows.size, hidden)
         once = work(self.config, count, len(given))
         progress = _Progress(report, 2 * once if self.config.crops else once)
-        tracker = ShotTracker(shot, self.config, progress.tick)
-        result = tracker.track()
-        crops = around(result.masks, flows.size) if self.config.crops else None
-        if crops is None:  # a rough mask is enough to place crops
-            result = tracker.improve() or result
+        result = track_shot(shot, self.config, progress.tick)
         if needs_rescue(result):
             masks = carry(frames, given, flows, _Still(progress), hidden)
             size = (result.masks.shape[1], result.masks.shape[2])
             carried = np.stack([to_size(masks[t], size) for t in range(count)])
             result = rescued(result, carried, shot)
-            crops = around(result.masks, flows.size) if self.config.crops else None
         full = _Full([_at_working_size(*pair) for pair in zip(result.masks, frames, strict=True)],
                      list(result.cues))  # fmt: skip
+        crops = around(result.masks, flows.size) if self.config.crops else None
         if crops is not None:
             progress.done = once
             closer = crops.shot(frames, given, motion, shot.features.network, hidden)
-            tracker = ShotTracker(closer, self.config, progress.tick)
-            second = tracker.track()
-            second = tracker.improve() or second
+            second = track_shot(closer, self.config, progress.tick)
             full.replace(promise(second, result) > -CLEARLY, crops, second, frames)
         for t, mask in given.items():
             full.masks[t] = mask.astype(np.float32)
