@@ -33,7 +33,7 @@ from backend.masks.prompts import MaskPrompts
 from backend.progress import Silent
 from scripts.make_clip import SyntheticClip, make_clip
 
-CLIPS = Path(__file__).resolve().parents[2] / "shared" / "clips"
+CLIPS = Path(__file__).resolve().parents[3] / "shared" / "clips"
 JITTER, COARSE = 2.0, 12  # distance by which edges move, and between independent moves, pixels
 AHEAD = 25  # frames over which a painted point is followed
 LIGHT = 0.2  # how much brighter and darker the drifting light makes a clip

@@ -26,7 +26,7 @@ from backend.progress import Silent
 from protocol.jobs import JobError
 from scripts.make_clip import make_clip
 
-CLIPS = Path(__file__).resolve().parents[2] / "shared" / "clips"
+CLIPS = Path(__file__).resolve().parents[3] / "shared" / "clips"
 FRAMES, SIZE = 41, (216, 384)
 SOURCES = ("key", "box", "auto")
 SHOWN = 8  # frames in a row of the contact sheet

@@ -33,7 +33,7 @@ from scripts.measure.evaluate.metrics import Pixels
 from scripts.measure.evaluate.report import Row
 from scripts.measure.evaluate.variants import OURS, VARIANTS
 
-CLIPS = Path(__file__).resolve().parents[3] / "shared" / "clips"
+CLIPS = Path(__file__).resolve().parents[4] / "shared" / "clips"
 SOURCE = "source"
 SHOWS_TEXT = (
     "similarity", "direction", "named", "structure", "edges", "fine_edges", "coverage", "density",
