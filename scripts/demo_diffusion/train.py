@@ -26,6 +26,7 @@ from backend.diffusion.schedule import TIMESTEPS, Schedule
 from scripts.demo_diffusion.sheet import draw_sheet
 from scripts.demo_diffusion.views import Batches
 from scripts.demo_model.export import CONTEXT, retaught
+from scripts.demo_model.sources import add_source_arguments
 from scripts.demo_model.tokens import Tokens
 from scripts.demo_model.train import to_input
 
@@ -236,18 +237,7 @@ def main() -> None:
         default=str(DEMO_FOLDER),
         help="folder of the CLIP whose text encoder to start from",
     )
-    parser.add_argument("--pool", required=True, help="folder of the scenes, 38 MB per shard")
-    parser.add_argument("--photos", required=True, help="folder of material photographs")
-    parser.add_argument("--frames", required=True, help="folder of clips (CLIP/frames/*.jpg)")
-    parser.add_argument(
-        "--renders", nargs="*", default=[],
-        help="folders of scripts.demo_model.blender_set --training",
-    )  # fmt: skip
-    parser.add_argument(
-        "--render-share", type=float, default=0.12, help="share of renders among the views"
-    )
-    parser.add_argument("--shards", type=int, default=16, help="shards of 1024 scenes to use")
-    parser.add_argument("--world", type=int, default=0, help="seed of the drawn scenes")
+    add_source_arguments(parser)
     parser.add_argument("--steps", type=int, default=4000, help="batches")
     parser.add_argument(
         "--seconds", type=float, default=math.inf,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 from functools import cached_property
-from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,13 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from scripts.demo_model.captions import Facts, say
-from scripts.demo_model.export import CONTEXT
 from scripts.demo_model.noise import Rng
-from scripts.demo_model.photo_bank import PhotoBank
-from scripts.demo_model.pool import Pool, world_of
-from scripts.demo_model.renders import read_renders
-from scripts.demo_model.robust import open_shards
-from scripts.demo_model.tokens import Tokens
+from scripts.demo_model.sources import Sources
 from scripts.demo_model.views import CLOSE_UPS, close_up, photograph
 from scripts.demo_model.world import Scene
 
@@ -50,27 +43,17 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
         return int(self.options.steps)
 
     @cached_property
-    def _sources(self) -> tuple[Pool, Tokens, list[Scene]]:
+    def _sources(self) -> Sources:
         """Opened in the process that draws the views."""
-        cv2.setNumThreads(1)
-        options = self.options
-        bank = PhotoBank.read(Path(options.photos), Path(options.frames))
-        pool = Pool(Path(options.pool), world_of(options.world, bank))
-        renders = [scene for folder in options.renders for scene in read_renders(Path(folder))]
-        return pool, Tokens.taught(CONTEXT), renders
+        return Sources.open(self.options)
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         options = self.options
-        pool, tokens, renders = self._sources
+        sources = self._sources
         rng = np.random.default_rng([options.seed, 3, step])
-        shards = open_shards(step, options.steps, options.shards)
         images, captions = [], []
         for _ in range(options.batch):
-            if renders and rng.random() < options.render_share:
-                scene = renders[rng.integers(len(renders))]
-            else:
-                scene = pool.random(rng, shards)
-            image, facts = view(rng, scene)
+            image, facts = view(rng, sources.scene(rng, options, step))
             images.append(image)
             captions.append(say(rng, facts)[0])
-        return torch.from_numpy(np.stack(images)), tokens(captions)
+        return torch.from_numpy(np.stack(images)), sources.tokens(captions)

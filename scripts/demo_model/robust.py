@@ -17,7 +17,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from open_clip.model import CLIP
@@ -29,24 +28,17 @@ from torch.utils.data import DataLoader, Dataset
 from scripts.demo_model import losses
 from scripts.demo_model.captions import say
 from scripts.demo_model.export import (
-    CONTEXT,
     MODEL_CFG,
     TWIN_CFG,
     build_twin,
     export,
     retaught,
 )
-from scripts.demo_model.photo_bank import PhotoBank
-from scripts.demo_model.pool import Pool, world_of
-from scripts.demo_model.renders import read_renders
-from scripts.demo_model.tokens import Tokens
+from scripts.demo_model.sources import Sources, add_source_arguments
 from scripts.demo_model.tower import encode_text, fastest_dtype, look
 from scripts.demo_model.train import stacked, to_input
 from scripts.demo_model.views import SIZE, film
-from scripts.demo_model.world import Scene
 
-OPEN_ALL = 0.6
-"""Share of a run after which the whole pool is in use."""
 WHOLE_AT_LAST = 0.25
 """Share of a run, at its end, that sees whole views; before, --patches of each."""
 CLEAN = Path(__file__).parent / "clean"
@@ -66,43 +58,25 @@ class Batches(Dataset[tuple[Tensor, ...]]):
         return int(self.options.steps)
 
     @cached_property
-    def _sources(self) -> tuple[Pool, Tokens, list[Scene]]:
+    def _sources(self) -> Sources:
         """Opened in the process that draws the views."""
-        cv2.setNumThreads(1)
-        options = self.options
-        bank = PhotoBank.read(Path(options.photos), Path(options.frames))
-        pool = Pool(Path(options.pool), world_of(options.world, bank))
-        renders = [scene for folder in options.renders for scene in read_renders(Path(folder))]
-        return pool, Tokens.taught(CONTEXT), renders
+        return Sources.open(self.options)
 
     def __getitem__(self, step: int) -> tuple[Tensor, ...]:
         options = self.options
-        pool, tokens, renders = self._sources
+        sources = self._sources
         rng = np.random.default_rng([options.seed, 2, step])
-        shards = open_shards(step, options.steps, options.shards)
         images, mattes, captions, seen, told = [], [], [], [], []
         for _ in range(options.batch):
-            if renders and rng.random() < options.render_share:
-                scene = renders[rng.integers(len(renders))]
-            else:
-                scene = pool.random(rng, shards)
-            image, matte, facts = film(rng, scene, rng.random() < pool.world.rough)
+            scene = sources.scene(rng, options, step)
+            image, matte, facts = film(rng, scene, rng.random() < sources.pool.world.rough)
             caption, said = say(rng, facts)
             images.append(image)
             mattes.append(matte)
             captions.append(caption)
             seen.append(facts.row())
             told.append(said.row())
-        return stacked(rng, tokens, images, mattes, captions, seen, told)
-
-
-def open_shards(step: int, steps: int, shards: int) -> int:
-    """Shards in use at a step: a third at the start, all from OPEN_ALL of the run on.
-
-    So training can begin while the rest of the pool is still being drawn.
-    """
-    first = math.ceil(shards / 3)
-    return first + int(min(1.0, step / (OPEN_ALL * steps)) * (shards - first))
+        return stacked(rng, sources.tokens, images, mattes, captions, seen, told)
 
 
 def random_start(rng: torch.Generator, like: Tensor, size: float, spared: Tensor) -> Tensor:
@@ -304,18 +278,7 @@ def main() -> None:
         "--twin", action="store_true",
         help="train the judge: a convolutional network, from scratch; give it other seeds",
     )  # fmt: skip
-    parser.add_argument("--pool", required=True, help="folder of the scenes, 38 MB per shard")
-    parser.add_argument("--photos", required=True, help="folder of material photographs")
-    parser.add_argument("--frames", required=True, help="folder of clips (CLIP/frames/*.jpg)")
-    parser.add_argument(
-        "--renders", nargs="*", default=[],
-        help="folders of scripts.demo_model.blender_set --training",
-    )  # fmt: skip
-    parser.add_argument(
-        "--render-share", type=float, default=0.12, help="share of renders among the views"
-    )
-    parser.add_argument("--shards", type=int, default=16, help="shards of 1024 scenes to use")
-    parser.add_argument("--world", type=int, default=0, help="seed of the drawn scenes")
+    add_source_arguments(parser)
     parser.add_argument("--steps", type=int, default=1000, help="batches")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--replays", type=int, default=3, help="updates a batch")

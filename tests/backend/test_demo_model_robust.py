@@ -13,12 +13,13 @@ import torch
 from scripts.demo_model import legibility, photos, pool, robust
 from scripts.demo_model.blend import TABLE, blend
 from scripts.demo_model.captions import Facts
-from scripts.demo_model.export import build_twin, export, load_exported, retaught
+from scripts.demo_model.export import CONTEXT, build_twin, export, load_exported, retaught
 from scripts.demo_model.looks import DRAWN, LOOKS
 from scripts.demo_model.photo_bank import PhotoBank
 from scripts.demo_model.reflections import METALS, reflect
 from scripts.demo_model.renders import read_renders
 from scripts.demo_model.things import THINGS
+from scripts.demo_model.tokens import Tokens
 from scripts.demo_model.views import SIZE, film
 from scripts.demo_model.world import CANVAS, HELD_OUT_PAIRS, Scene, World, compose_scene
 
@@ -164,7 +165,7 @@ def test_new_words_start_beside_the_unknown_one_and_taught_words_stay():
     model, before = load_exported(robust.CLEAN)
     again = retaught(robust.CLEAN)
     text = ["a golden swan in the snow"]
-    now = robust.Tokens.taught(robust.CONTEXT)
+    now = Tokens.taught(CONTEXT)
     with torch.no_grad():
         old = model.encode_text(before(text), normalize=True)
         new = again.encode_text(now(text), normalize=True)
@@ -239,7 +240,7 @@ def test_pixels_move_towards_the_words(monkeypatch):
 
 def test_the_twin_is_another_kind_of_network_on_the_same_losses():
     model = build_twin()
-    tokens = robust.Tokens.taught(robust.CONTEXT)
+    tokens = Tokens.taught(CONTEXT)
     rows = tokens(["a golden swan", "a red car"])
     words = tokens(robust.losses.class_texts(np.random.default_rng(0)))
     facts = torch.tensor([[LOOKS.index("gold"), THINGS.index("swan"), -1, -1], [0, 13, -1, -1]])
