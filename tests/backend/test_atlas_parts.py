@@ -229,11 +229,11 @@ def test_key_masks_are_carried_both_ways(
 
 @pytest.mark.slow
 def test_a_mask_tracked_far_on_a_still_stays_and_is_not_doubtful(clip: SyntheticClip) -> None:
-    still = np.repeat(clip.frames[:1], 12, 0)
+    still = np.repeat(clip.frames[:1], 30, 0)
     flows = flow.estimate(still, (1,), 1.0, Silent())
     notes = Notes()
     out = resolve.resolve_masks(still, MaskPrompts("key", {1: clip.masks()[0]}), flows, notes).masks
-    assert _overlap(out[11] > 0.5, clip.alpha[0] > 0.5) > 0.9
+    assert _overlap(out[29] > 0.5, clip.alpha[0] > 0.5) > 0.95
     assert notes.texts == []
 
 

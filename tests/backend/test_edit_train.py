@@ -257,12 +257,10 @@ def test_learning_rate_falls_to_its_floor(monkeypatch):
 # --- a model that jobs share ---------------------------------------------------------------------
 
 
-CACHES = ("_positions", "_rounded", "fingerprint")
-
-
 def settings_of(model):
     """All of a model's state except its caches and its weights, which have tests of their own."""
-    return {k: v for k, v in vars(model).items() if k not in CACHES}
+    caches = ("_positions", "_rounded", "fingerprint")
+    return {k: v for k, v in vars(model).items() if k not in caches}
 
 
 def test_a_training_leaves_the_shared_model_as_it_was(monkeypatch):

@@ -328,19 +328,28 @@ def test_a_mask_helps_most_amid_the_doubt() -> None:
 
 @pytest.mark.slow
 @pytest.mark.clips
-@pytest.mark.parametrize(("name", "box", "auto"), [("blackswan", 0.78, 0.8),
-                                                   ("car-roundabout", 0.79, 0.74)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "source", "least"),
+    [
+        ("blackswan", "box", 0.78),
+        ("blackswan", "auto", 0.8),
+        ("car-roundabout", "auto", 0.78),
+        pytest.param(
+            "car-roundabout", "box", 0.83,
+            marks=pytest.mark.xfail(strict=True, reason="rigid objects lose a little: .817"),
+        ),
+    ],
+)  # fmt: skip
 def test_real_objects_are_found_from_one_box_and_from_nothing(
-    name: str, box: float, auto: float
+    name: str, source: str, least: float
 ) -> None:
     if not (masks.CLIPS / name).exists():
         pytest.skip(f"the real clips are not in {masks.CLIPS}")
     frames, truth = masks.read(name, masks.CLIPS)
     flows = flow.estimate(frames, (1, 2, 4, 8), 1.0, Silent())
-    for source, least in (("box", box), ("auto", auto)):
-        prompts = masks.given(source, truth)
-        out = resolve.resolve_masks(frames, prompts, flows, Silent()).masks > 0.5
-        assert np.mean([overlap(a, b) for a, b in zip(out, truth, strict=True)]) > least, source
+    prompts = masks.given(source, truth)
+    out = resolve.resolve_masks(frames, prompts, flows, Silent()).masks > 0.5
+    assert np.mean([overlap(a, b) for a, b in zip(out, truth, strict=True)]) > least
 
 
 def test_a_long_round_of_grabcut_can_be_cancelled(scene, monkeypatch) -> None:
