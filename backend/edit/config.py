@@ -228,7 +228,7 @@ def _like_a_still(config: EditConfig) -> EditConfig:
     """For drafts of an object in a clip: what serves stills, and a coarse atlas.
 
     With the clip's own settings the learning rate is still high at step 100, and a golden swan has
-    dark patches (demo clip, seeds 0 and 1, seen by eye). The footage gives the fine detail.
+    dark patches (demo clip, seed 0, seen by eye). The footage gives the fine detail.
     """
     views = replace(config.views, fill=1.0)
     return replace(config, decay=0.98, structure=2.0, atlas_limit=112, views=views)
