@@ -23,8 +23,6 @@ from scripts.demo_model.world import HELD_OUT_PAIRS
 COUNTS = (len(LOOKS), len(THINGS), len(BACKGROUNDS), len(EFFECT_NAMES))
 WEIGHTS = torch.tensor([1.6, 0.8, 0.25, 0.25])
 """Weights of the facets' losses: look, thing, background, effect."""
-GRID = 8
-"""Patches in a row of a picture."""
 CELLS = 4
 """The matte is asked for in CELLS × CELLS cells of every patch."""
 UNDRAWN = torch.zeros(len(LOOKS), len(THINGS), dtype=torch.bool)
@@ -125,27 +123,18 @@ def patches(heads: Heads, tokens: Tensor, matte: Tensor, seen: Tensor) -> Tensor
     return facets(heads.patch(tokens.float()).flatten(0, 1), target.flatten(0, 1))
 
 
-def relevancy(
-    view: Seen,
-    image: Tensor,
-    words: Tensor,
-    matte: Tensor,
-    seen: Tensor,
-    kept: Tensor | None = None,
-) -> Tensor:
+def relevancy(view: Seen, image: Tensor, words: Tensor, matte: Tensor, seen: Tensor) -> Tensor:
     """1 − Dice between the relevancy of the thing's word and the thing's place.
 
     Relevancy is gradient × attention of the last block, negative parts dropped, averaged over
     heads (Chefer et al. 2021, eq. 5), divided by its highest value. `words` are the things'
-    embeddings `[things, D]`. kept: numbers `[B, K]` of the patches in view; None: all.
+    embeddings `[things, D]`.
     """
     have = seen[:, 1] >= 0
     score = (image * words.detach()[seen[:, 1].clamp_min(0)]).sum(-1)[have].sum()
     (gradient,) = torch.autograd.grad(score, view.attention, create_graph=True)
     found = (view.attention * gradient).clamp_min(0).mean(1)[have, 0, 1:]
     found = found / found.amax(1, keepdim=True).clamp_min(1e-9)
-    truth = coverage(matte[have], GRID).flatten(1)
-    if kept is not None:
-        truth = truth.gather(1, kept[have])
+    truth = coverage(matte[have], round(found.shape[1] ** 0.5)).flatten(1)
     both = (found * truth).sum(1)
     return (1 - 2 * both / (found.square().sum(1) + truth.square().sum(1) + 1e-6)).mean()

@@ -37,10 +37,8 @@ from scripts.demo_model.export import (
 from scripts.demo_model.sources import Sources, add_source_arguments
 from scripts.demo_model.tower import encode_text, fastest_dtype, look
 from scripts.demo_model.train import stacked, to_input
-from scripts.demo_model.views import SIZE, film
+from scripts.demo_model.views import film
 
-WHOLE_AT_LAST = 0.25
-"""Share of a run, at its end, that sees whole views; before, --patches of each."""
 CLEAN = Path(__file__).parent / "clean"
 """The weights that training starts from: scripts.demo_model.train's."""
 NAMES = ("caption", "look", "thing", "background", "effect", "relevancy", "clean", "attacked")
@@ -99,26 +97,8 @@ def pushed(change: Tensor, gradient: Tensor, size: float, spared: Tensor) -> Ten
     return change
 
 
-def some_patches(rng: torch.Generator, count: int, share: float, device: torch.device) -> Tensor:
-    """Numbers `[count, K]` of a random share of the patches of each view."""
-    order = torch.rand(count, losses.GRID**2, generator=rng, device=device).argsort(1)
-    return order[:, : round(share * losses.GRID**2)].sort(1).values
-
-
-def pixels_of(kept: Tensor) -> Tensor:
-    """1 where a view's patches are kept, else 0: float32 `[B, 1, S, S]`."""
-    cells = torch.zeros(len(kept), losses.GRID**2, device=kept.device).scatter(1, kept, 1.0)
-    cells = cells.view(-1, 1, losses.GRID, losses.GRID)
-    return functional.interpolate(cells, scale_factor=SIZE // losses.GRID)
-
-
 def loss_of(
-    model: CLIP,
-    views: Tensor,
-    batch: tuple[Tensor, ...],
-    encoded: Tensor,
-    spared: Tensor,
-    kept: Tensor | None = None,
+    model: CLIP, views: Tensor, batch: tuple[Tensor, ...], encoded: Tensor, spared: Tensor
 ) -> tuple[Tensor, list[Tensor], Tensor]:
     """The weighted sum, its parts (NAMES without the last two), and which looks are named rightly.
 
@@ -129,7 +109,7 @@ def loss_of(
     visual: Any = model.visual
     view = None
     if isinstance(visual, VisionTransformer):
-        view = look(model, views, fastest_dtype(views.device), kept)
+        view = look(model, views, fastest_dtype(views.device))
         image = functional.normalize(view.feature, dim=-1)
     else:
         image = functional.normalize(visual(views), dim=-1)
@@ -145,7 +125,7 @@ def loss_of(
         things = words[losses.COUNTS[0] : losses.COUNTS[0] + losses.COUNTS[1]]
         watched = seen.clone()
         watched[~spared, 1] = -1
-        where = losses.relevancy(view, image, things, matte, watched, kept)
+        where = losses.relevancy(view, image, things, matte, watched)
         loss = loss + 0.3 * where
     right = logits[:, : losses.COUNTS[0]].argmax(1) == seen[:, 0]
     return loss, [main, *classes, where], right
@@ -194,14 +174,7 @@ class Run:
         grown = (self.step + 1) / (0.25 * options.steps if options.twin else 30)
         size = 2 * options.size * min(1.0, grown)  # pixels are -1..1 here
         rng = torch.Generator(self.device).manual_seed(options.seed * 1_000_003 + self.step)
-        kept = None
-        if self.step < (1 - WHOLE_AT_LAST) * options.steps and options.patches < 1:
-            kept = some_patches(rng, len(views), options.patches, self.device)
-            views = views * pixels_of(kept)
-            size *= math.sqrt(options.patches)  # as strong where it can be seen
         change = random_start(rng, views, size, spared)
-        if kept is not None:
-            change = change * pixels_of(kept)
         for group in self.optimiser.param_groups:
             group["lr"] = options.rate * rate(self.step, options.steps)
         # The texts are the same in every replay: they are encoded, and trained, in the first.
@@ -210,7 +183,7 @@ class Run:
         values: list[Tensor] = []
         for _ in range(options.replays):
             shown = (views + change).requires_grad_()
-            loss, values, right = loss_of(model, shown, batch, encoded, spared, kept)
+            loss, values, right = loss_of(model, shown, batch, encoded, spared)
             loss.backward()  # type: ignore[no-untyped-call]
             assert shown.grad is not None
             change = pushed(change, shown.grad, size, spared)
@@ -282,9 +255,6 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000, help="batches")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--replays", type=int, default=3, help="updates a batch")
-    parser.add_argument(
-        "--patches", type=float, default=1.0, help="share of each view's patches that is looked at"
-    )
     parser.add_argument(
         "--size", type=float, default=1.5, help="L2 norm of the attack, pixels in 0..1"
     )

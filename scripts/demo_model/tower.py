@@ -42,13 +42,8 @@ class Seen:
     attention: Tensor
 
 
-def look(
-    model: CLIP, images: Tensor, dtype: torch.dtype = torch.bfloat16, kept: Tensor | None = None
-) -> Seen:
-    """Run normalised pictures `[B, 3, S, S]` through the tower.
-
-    kept: numbers `[B, K]` of the patches that it sees; None: all of them.
-    """
+def look(model: CLIP, images: Tensor, dtype: torch.dtype = torch.bfloat16) -> Seen:
+    """Run normalised pictures `[B, 3, S, S]` through the tower."""
     visual: Any = model.visual
     side, patch = images.shape[-1], visual.conv1.kernel_size[0]
     grid = side // patch
@@ -59,12 +54,8 @@ def look(
         .reshape(len(images), grid * grid, -1)
     )
     x = functional.linear(patches, visual.conv1.weight.flatten(1).to(dtype))
-    place = visual.positional_embedding.to(dtype)
-    x = x + place[1:]
-    if kept is not None:
-        x = x.gather(1, kept[..., None].expand(-1, -1, x.shape[-1]))
-    first = (visual.class_embedding.to(dtype) + place[0]).expand(len(x), 1, -1)
-    x = torch.cat([first, x], 1)
+    first = visual.class_embedding.to(dtype).expand(len(x), 1, -1)
+    x = torch.cat([first, x], 1) + visual.positional_embedding.to(dtype)
     x = norm(visual.ln_pre, x)
     *blocks, last = visual.transformer.resblocks
     middle = x

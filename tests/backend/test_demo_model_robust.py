@@ -207,7 +207,7 @@ def test_a_stopped_robust_training_ends_in_the_same_weights(library, tmp_path, m
             pool=str(tmp_path / "pool"), photos=str(library / "materials"),
             frames=str(library / "clips"), renders=[], render_share=0.0, shards=1, world=3,
             steps=2, batch=2, replays=2, size=1.5, rate=3e-4, save_every=1, log_every=1,
-            threads=1, device="cpu", workers=0, keep=0.995, seed=0, patches=0.5,
+            threads=1, device="cpu", workers=0, keep=0.995, seed=0,
         )  # fmt: skip
         if until < options.steps:
             begun = robust.Run(options)
