@@ -30,17 +30,13 @@ def find_device(wanted: str) -> tuple[str, str]:
     try:
         device = torch.device(wanted if wanted != "auto" else _best(torch.cuda.is_available()))
     except RuntimeError as why:
-        raise JobError(
-            "bad_device", f"There is no device {wanted!r}.", "Use auto, cpu, cuda or cuda:0."
-        ) from why
+        raise JobError("bad_device", f"There is no device {wanted!r}.", _advice(wanted)) from why
     if device.type == "cpu":
         torch.set_num_threads(_threads())
         threads = torch.get_num_threads()
         return "cpu", f"cpu ({threads} thread{'' if threads == 1 else 's'})"
     if device.type != "cuda":
-        raise JobError(
-            "bad_device", f"The device {wanted!r} is not supported.", "Use auto, cpu or cuda:0."
-        )
+        raise JobError("bad_device", f"The device {wanted!r} is not supported.", _advice(wanted))
     index = device.index or 0
     if not torch.cuda.is_available() or index >= torch.cuda.device_count():
         raise JobError(
@@ -51,6 +47,16 @@ def find_device(wanted: str) -> tuple[str, str]:
     torch.cuda.set_device(index)  # for calls that take no device, such as a kernel's set-up
     memory = torch.cuda.get_device_properties(index).total_memory / 2**30
     return f"cuda:{index}", f"cuda:{index} ({torch.cuda.get_device_name(index)}, {memory:.0f} GiB)"
+
+
+def _advice(wanted: str) -> str:
+    """What to use instead of a device that cannot be used."""
+    kind = wanted.partition(":")[0].lower()
+    if kind == "mps":
+        return "A Mac's GPU is not supported: use cpu, or a backend on another machine."
+    if kind in ("hip", "rocm"):
+        return "With PyTorch for ROCm, AMD cards are named cuda:0, cuda:1 and so on."
+    return "Use auto, cpu, cuda or cuda:0."
 
 
 def _threads() -> int:

@@ -5,6 +5,8 @@ Shapes: T frames, C channels, H×W frame, Ha×Wa atlas, h×w crop.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 
@@ -18,6 +20,8 @@ from backend.atlas.layers import BACKGROUND, visibility
 from backend.edit.config import EditConfig
 from backend.edit.crops import MIN_CROP, Extent, Extents, Window, box, crop_span, span
 from backend.edit.detail import Detail
+from backend.edit.frame_stack import FrameStack
+from backend.edit.memory_plan import FRAME_BYTES, frames_stay_on_host
 from backend.edit.pixels import fit_size, resize, to_tensor
 from backend.progress import Tick, nothing
 from backend.to_device import send
@@ -25,9 +29,9 @@ from backend.to_device import send
 
 @dataclass(frozen=True)
 class Region:
-    """A soft mask 0..1 of every frame [T,1,h,w], and the same in the layer's atlas [1,1,Ha,Wa]."""
+    """A soft mask 0..1 of every frame [1,1,h,w], and the same in the layer's atlas [1,1,Ha,Wa]."""
 
-    frames: Tensor
+    frames: FrameStack
     atlas: Tensor
 
 
@@ -64,11 +68,11 @@ class View:
 class Footage:
     """The clip at working size with its frozen atlas: all a step needs, computed once.
 
-    frames [T,3,h,w], uv [T,2,h,w] in −1..1, opacity [T,1,h,w] of the layer where no other layer
-    covers it, atlas [1,3,Ha,Wa] scaled so that its pixels are about as large as the frames',
-    coverage [1,1,Ha,Wa], detail of the atlas, details of the frames ([1,1,h,w] each), extents: the
-    parts of the atlas that the frames show, middles: frames with both neighbours that show the
-    layer (all of them if none does). tick: called for every frame.
+    Per frame: frames [1,3,h,w], uv [1,2,h,w] in −1..1, opacity [1,1,h,w] of the layer where no
+    other layer covers it, details [1,1,h,w]. atlas [1,3,Ha,Wa] scaled so that its pixels are about
+    as large as the frames', coverage [1,1,Ha,Wa], detail of the atlas. extents: the parts of the
+    atlas that the frames show. middles: frames with both neighbours that show the layer (all of
+    them if none does). tick: called for every frame.
     """
 
     def __init__(
@@ -81,30 +85,41 @@ class Footage:
         tick: Tick = nothing,
     ) -> None:
         count, height, width = frames.shape[:3]
-        self.config, self.foreground = config, layer != BACKGROUND
+        self.config, self.foreground, self.device = config, layer != BACKGROUND, device
         self.size = self._working_size(atlas, layer, height, width, count, device)
         self.neighbours = min(config.neighbours, (count - 1) // 2)
-        shown, maps, opacities, details = [], [], [], []
+        self.on_host = frames_stay_on_host(device, count, self.size)
+        self.frames, self.uv, self.opacity, self.details = (self.stack(()) for _ in range(4))
         self.extents = Extents()
         with torch.no_grad():
             for t in range(count):
                 tick()
                 index = torch.tensor([t], device=device)
-                shown.append(resize(to_tensor(frames[t], device), self.size))
-                maps.append(atlas.uv(layer, index, self.size).permute(0, 3, 1, 2).float())
-                opacities.append(visibility(atlas, layer, index, self.size).float())
-                details.append(Detail(shown[-1], opacities[-1], config).map)
-                self.extents.add(maps[-1], opacities[-1])
-            self.frames, self.uv = torch.cat(shown), torch.cat(maps)
-            self.opacity, self.details = torch.cat(opacities), details
+                frame = resize(to_tensor(frames[t], device), self.size)
+                uv = atlas.uv(layer, index, self.size).permute(0, 3, 1, 2).float()
+                opacity = visibility(atlas, layer, index, self.size).float()
+                self.frames.add(frame)
+                self.uv.add(uv)
+                self.opacity.add(opacity)
+                self.details.add(Detail(frame, opacity, config).map)
+                self.extents.add(uv, opacity)
             image, coverage = _full_atlas(atlas, layer, device)
             size = self._atlas_size((image.shape[-2], image.shape[-1]))
             self.atlas, self.coverage = resize(image, size), resize(coverage, size)
             self.detail = Detail(self.atlas, self.coverage, config)
             self._whole = self._scaled(config.atlas_whole_scale)
-        self.boxes = [box(self.opacity[t, 0] > 0.5) for t in range(count)]
+        self.boxes = [box(opacity[0, 0] > 0.5) for opacity in self.opacity]
         middles = range(self.neighbours, count - self.neighbours)
         self.middles = [t for t in middles if (self.opacity[t] > 0.5).any()] or list(middles)
+
+    def stack(self, maps: Iterable[Tensor]) -> FrameStack:
+        """Maps of the frames, kept where the clip's own are."""
+        return FrameStack.of(maps, self.device, on_host=self.on_host)
+
+    @property
+    def nbytes(self) -> int:
+        """What the frames take of the device's memory."""
+        return 0 if self.on_host else len(self.frames) * math.prod(self.size) * FRAME_BYTES
 
     def _working_size(
         self,
@@ -155,13 +170,13 @@ class Footage:
         left, right = crop_span(area.left, area.right, keep, width, random)
         window = Window(top, left, bottom, right)
         return View(
-            window.cut(self.frames[t : t + 1]),
-            window.cut(self.uv[t : t + 1]),
-            window.cut(self.opacity[t : t + 1]),
+            self.frames.cut(t, window),
+            self.uv.cut(t, window),
+            self.opacity.cut(t, window),
             self.extents.of(t, window),
-            window.cut((regions.wanted.frames if regions else self.opacity)[t : t + 1]),
-            window.cut(regions.avoid.frames[t : t + 1]) if regions and regions.avoid else None,
-            window.cut(self.details[t]),
+            (regions.wanted.frames if regions else self.opacity).cut(t, window),
+            regions.avoid.frames.cut(t, window) if regions and regions.avoid else None,
+            self.details.cut(t, window),
         )
 
     def atlas_window(self, views: list[View]) -> Window:
@@ -211,10 +226,13 @@ class Footage:
 
     def _atlas_size(self, full: tuple[int, int]) -> tuple[int, int]:
         """Atlas size at which its pixels are as large as the frames', within the limit."""
-        uv, visible = self.uv, self.opacity[..., 1:, 1:] > 0.5
-        across = (uv[..., 1:, 1:] - uv[..., 1:, :-1]).norm(dim=1, keepdim=True)[visible]
-        down = (uv[..., 1:, 1:] - uv[..., :-1, 1:]).norm(dim=1, keepdim=True)[visible]
-        steps = torch.cat([across, down])
+        found = []
+        for uv, opacity in zip(self.uv, self.opacity, strict=True):
+            visible = opacity[..., 1:, 1:] > 0.5
+            across = (uv[..., 1:, 1:] - uv[..., 1:, :-1]).norm(dim=1, keepdim=True)[visible]
+            down = (uv[..., 1:, 1:] - uv[..., :-1, 1:]).norm(dim=1, keepdim=True)[visible]
+            found += [one.cpu() for one in (across, down)]
+        steps = torch.cat(found)
         wanted = 2 / max(float(steps.median()), 1e-6) if len(steps) else float(max(full))
         longest = min(wanted, self.config.atlas_limit, 2 * max(full))
         factor = longest / max(full)

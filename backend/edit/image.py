@@ -5,6 +5,8 @@ Shapes: C channels, H×W pixels.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -15,6 +17,7 @@ from backend.clip.model import TextImageModel
 from backend.edit.config import EditConfig
 from backend.edit.criterion import Example
 from backend.edit.detail import Detail
+from backend.edit.memory_plan import plan_memory
 from backend.edit.pixels import (
     composite,
     fit_size,
@@ -62,6 +65,12 @@ class Still:
         self.dataset = InternalDataset(source, inside, setup.targets, setup.clip, config)
         smallest = int(min(size) * config.internal_scale[0] * config.internal_crop[0])
         self.network = setup.generator(max(8, smallest))
+        largest = config.internal_scale[1] * config.internal_crop[1] if config.internal else 0.0
+        pixels = round(math.prod(size) * (1 + largest**2))
+        plan_memory(
+            setup, self.network, pixels, 2 if config.internal else 1, self.image.nbytes,
+            on_host=False,
+        )  # fmt: skip
 
     def examples(self, step: int) -> list[Example]:
         """A random crop, and at regular intervals the whole image."""

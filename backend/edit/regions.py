@@ -57,9 +57,12 @@ def find_regions(
     }
     frames, atlas = footage.opacity, footage.coverage
     if "wanted" in found:
-        frames, atlas = frames * found["wanted"].frames, atlas * found["wanted"].atlas
+        both = zip(frames, found["wanted"].frames, strict=True)
+        frames = footage.stack(opacity * wanted for opacity, wanted in both)
+        atlas = atlas * found["wanted"].atlas
     level = config.bootstrap_level
-    return EditRegions(Region(frames * level, atlas * level), found.get("avoid"))
+    frames = footage.stack(one * level for one in frames)
+    return EditRegions(Region(frames, atlas * level), found.get("avoid"))
 
 
 def _region(
@@ -75,9 +78,9 @@ def _region(
     for number, t in enumerate(chosen):
         report.step(PHASE, number, len(chosen))
         area = footage.area(t)
-        found = relevancy_map(clip, area.cut(footage.frames[t : t + 1]), text_D, config)
-        shown = area.cut(footage.opacity[t : t + 1])
-        uv = area.cut(footage.uv[t : t + 1]).permute(0, 2, 3, 1)
+        found = relevancy_map(clip, footage.frames.cut(t, area), text_D, config)
+        shown = footage.opacity.cut(t, area)
+        uv = footage.uv.cut(t, area).permute(0, 2, 3, 1)
         total += splat(torch.cat([found * shown, shown], dim=1), uv, size)
     report.step(PHASE, len(chosen), len(chosen))
     weight = total[:, 1:]
@@ -88,8 +91,8 @@ def _region(
         low, high = seen.min(), seen.max()
         mean = ((mean - low) / (high - low).clamp_min(1e-6)).clamp(0, 1)
     atlas = push_pull(mean * known, known.float())
-    maps = [sample(atlas, uv[None].permute(0, 2, 3, 1)) for uv in footage.uv]
-    return Region(torch.cat(maps), atlas)
+    maps = (sample(atlas, uv.permute(0, 2, 3, 1)) for uv in footage.uv)
+    return Region(footage.stack(maps), atlas)
 
 
 def _spread_frames(footage: Footage, most: int) -> list[int]:

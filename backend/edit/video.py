@@ -8,6 +8,7 @@ Shapes: T frames, C channels, H×W frame, Ha×Wa atlas, h×w crop.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +21,7 @@ from backend.atlas.sampling import sample
 from backend.edit.criterion import Example
 from backend.edit.crops import MIN_CROP
 from backend.edit.footage import Footage, View
+from backend.edit.memory_plan import plan_memory
 from backend.edit.pixels import matte_levels, over, premultiply, preview_image, scale_alpha
 from backend.edit.regions import find_regions
 from backend.edit.train import Setup, train
@@ -50,6 +52,8 @@ class ClipLayer:
         self.regions = find_regions(self.footage, setup.targets, setup.clip, config, setup.report)
         smallest = min(MIN_CROP, *self.footage.size, *self.footage.atlas.shape[-2:])
         self.network = setup.generator(smallest)
+        footage, pixels, count = self.footage, *self._largest_step()
+        plan_memory(setup, self.network, pixels, count, footage.nbytes, on_host=footage.on_host)
 
     def examples(self, step: int) -> list[Example]:
         """Neighbouring frames through the atlas, one frame directly, at times the whole atlas."""
@@ -63,6 +67,15 @@ class ClipLayer:
         if step % self.config.whole_every == 0:
             examples.append(self._whole_atlas())
         return examples
+
+    def _largest_step(self) -> tuple[int, int]:
+        """Pixels that the generator sees in the largest step, and that step's examples."""
+        footage, atlas = self.footage, self.footage.atlas.shape
+        areas = [footage.area(t) for t in range(len(footage.frames))]
+        frame = max((one.bottom - one.top) * (one.right - one.left) for one in areas)
+        whole = footage.whole()[0].shape
+        pixels = math.prod(atlas[-2:]) + math.prod(whole[-2:]) + self.config.direct * frame
+        return pixels, 1 + (3 if footage.neighbours else 1) + self.config.direct
 
     def _through_the_atlas(self, views: list[View]) -> list[Example]:
         """One pass over the atlas crop that covers the views, sampled back into each of them."""
@@ -123,10 +136,10 @@ class ClipLayer:
         """The middle frame with the layer so far, and its matte."""
         footage = self.footage
         t = len(footage.frames) // 2
-        uv, opacity = footage.uv[t : t + 1], footage.opacity[t : t + 1]
+        uv, opacity = footage.uv[t], footage.opacity[t]
         layer = premultiply(self._at_working_size())
         seen = sample(layer, uv.permute(0, 2, 3, 1), "zeros") * opacity
-        return preview_image(over(seen, footage.frames[t : t + 1]), seen[:, 3:], self.config)
+        return preview_image(over(seen, footage.frames[t]), seen[:, 3:], self.config)
 
     def edited_atlas(self) -> Tensor:
         """The layer in the atlas, [1,4,Ha,Wa] in 0..1."""

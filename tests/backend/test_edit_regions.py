@@ -13,6 +13,7 @@ from torch import Tensor
 
 from backend.edit.config import EditConfig, EditTexts
 from backend.edit.footage import EditRegions, Footage
+from backend.edit.frame_stack import FrameStack
 from backend.edit.regions import find_regions
 from backend.edit.texts import TextTargets
 from backend.progress import Silent
@@ -48,9 +49,13 @@ def found(texts: EditTexts, layer: str = "background", config: EditConfig = BOOT
     return footage, regions, seer
 
 
+def every(maps: FrameStack) -> torch.Tensor:
+    return torch.cat(list(maps))
+
+
 def test_without_a_text_it_is_the_layers_own_opacity() -> None:
     footage, regions, seer = found(EditTexts(prompt=("x",), source=("swan",)))
-    assert torch.equal(regions.wanted.frames, footage.opacity)
+    assert torch.equal(every(regions.wanted.frames), every(footage.opacity))
     assert torch.equal(regions.wanted.atlas, footage.coverage)
     assert regions.avoid is None
     assert seer.looks == 0
@@ -67,8 +72,9 @@ def test_a_region_stays_on_the_same_part_of_the_wall_in_every_frame() -> None:
         assert regions.wanted.frames[t][right & visible].min() > 0.45
         assert regions.wanted.frames[t][left & visible].max() < 0.05
         assert regions.wanted.frames[t][~visible].max() == 0
-    both = footage.opacity[0, ..., STEP:] * footage.opacity[1, ..., :-STEP]
-    same = regions.wanted.frames[0, ..., STEP:] - regions.wanted.frames[1, ..., :-STEP]
+    both = footage.opacity[0][..., STEP:] * footage.opacity[1][..., :-STEP]
+    wanted = regions.wanted.frames
+    same = wanted[0][..., STEP:] - wanted[1][..., :-STEP]
     assert (same * both).abs().max() < 1e-3
     assert regions.wanted.atlas.max() == pytest.approx(1.0, abs=1e-4)
 
@@ -82,10 +88,10 @@ def test_only_some_frames_are_searched() -> None:
 def test_a_region_to_avoid_is_found_in_the_same_way() -> None:
     _, region, _ = found(EditTexts(prompt=("x",), region=("wing",)))
     footage, regions, _ = found(EditTexts(prompt=("x",), avoid=("wing",)))
-    assert torch.equal(regions.wanted.frames, footage.opacity)
+    assert torch.equal(every(regions.wanted.frames), every(footage.opacity))
     assert regions.avoid is not None
-    product = regions.avoid.frames * footage.opacity
-    torch.testing.assert_close(product, region.wanted.frames)
+    product = every(regions.avoid.frames) * every(footage.opacity)
+    torch.testing.assert_close(product, every(region.wanted.frames))
     smaller = regions.in_atlas((H // 2, W // 2))
     assert [x.shape[-2:] for x in smaller] == [(H // 2, W // 2)] * 2
 
@@ -94,7 +100,7 @@ def test_a_level_asks_for_less() -> None:
     footage, regions, _ = found(
         EditTexts(prompt=("x",)), config=replace(BOOTSTRAP, bootstrap_level=0.5)
     )
-    assert torch.equal(regions.wanted.frames, footage.opacity * 0.5)
+    assert torch.equal(every(regions.wanted.frames), every(footage.opacity) * 0.5)
 
 
 def test_no_bootstrap_looks_for_nothing() -> None:

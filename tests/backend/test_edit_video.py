@@ -58,7 +58,7 @@ def test_atlas_pixels_are_as_large_as_the_frames():
     assert footage().atlas.shape == (1, 3, H, W + STEP * (T - 1))
     assert footage(atlas=Panning(factor=2), frames=Panning().clip()).atlas.shape[-1] == 100
     half = footage(config=replace(TINY, size=40))
-    assert half.frames.shape == (T, 3, 30, 40)
+    assert [one.shape for one in half.frames] == [(1, 3, 30, 40)] * T
     assert half.atlas.shape[-1] == 50
     assert max(footage(config=replace(TINY, atlas_limit=64)).atlas.shape) == 64
 
@@ -304,7 +304,8 @@ def test_outside_the_object_the_frame_shows_and_the_screen_is_green(monkeypatch)
 def test_the_background_stays_behind_the_object():
     made, object_ = footage("background"), footage("foreground", replace(TINY, size=400))
     assert object_.size == made.size
-    torch.testing.assert_close(made.opacity, 1 - object_.opacity)
+    for here, there in zip(made.opacity, object_.opacity, strict=True):
+        torch.testing.assert_close(here, 1 - there)
 
 
 def test_a_bootstrap_starts_where_the_layer_may_be(monkeypatch):
@@ -344,8 +345,11 @@ def test_cancel_works_while_the_clip_is_prepared():
 @pytest.mark.slow
 def test_every_example_of_a_step_knows_where_the_layer_should_and_should_not_be(monkeypatch):
     def find_regions(made, *_):
-        wanted = Region(made.opacity * 0.25, made.coverage * 0.25)
-        return EditRegions(wanted, Region(made.opacity * 0.75, made.coverage * 0.75))
+        wanted, avoid = (
+            Region(made.stack(one * share for one in made.opacity), made.coverage * share)
+            for share in (0.25, 0.75)
+        )
+        return EditRegions(wanted, avoid)
 
     monkeypatch.setattr("backend.edit.video.find_regions", find_regions)
     examples = examples_of(monkeypatch, "background")[0]

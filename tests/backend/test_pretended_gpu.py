@@ -24,7 +24,7 @@ from backend.atlas.mlp.train import decompose_mlp as train_networks
 from backend.atlas.render import render_layer
 from backend.checkpoint import Checkpoint
 from backend.clip.model import TextImageModel
-from backend.edit import image, texts, train, video
+from backend.edit import footage, image, texts, train, video
 from backend.edit.config import EditConfig, EditTexts, ViewConfig
 from backend.edit.pixels import to_image, to_tensor
 from backend.edit.train import Setup
@@ -115,6 +115,17 @@ def test_a_clip_is_edited_and_an_interrupted_edit_resumes(
     assert path.exists()
     made = video.edit_atlas(FRAMES, Noise(), "foreground", setup(Checkpoint(path)))
     assert isinstance(made, OnGpu)
+    assert waits == []
+
+
+def test_frames_that_stay_on_the_host_are_copied_without_a_wait(
+    gpu: Gpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = watch_steps(gpu, monkeypatch)
+    monkeypatch.setattr(footage, "frames_stay_on_host", lambda *_: True)
+    subject = video.ClipLayer(FRAMES, Noise(), "foreground", made := setup())
+    train.train(made, subject)
+    assert not any(isinstance(one, OnGpu) for one in subject.footage.frames._maps)
     assert waits == []
 
 

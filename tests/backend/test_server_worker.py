@@ -148,10 +148,11 @@ def test_the_device_is_the_requested_one_or_an_error():
     chosen, text = find_device("auto")
     assert chosen == ("cuda:0" if torch.cuda.is_available() else "cpu")
     assert text.startswith(chosen)
-    for wrong in ("banana", "mps"):
+    for wrong, use in (("banana", "auto"), ("mps", "a Mac's GPU"), ("rocm", "cuda:0")):
         with pytest.raises(JobError) as why:
             find_device(wrong)
         assert why.value.problem.code == "bad_device"
+        assert use.lower() in why.value.problem.hint.lower()
     with pytest.raises(JobError) as why:
         find_device("cuda:99")
     assert why.value.problem.code == "no_cuda"

@@ -90,7 +90,7 @@ class Frames:
         self._frames, self._atlas, self._layer = frames, atlas, layer
         self.footage = Footage(frames, atlas, layer, config, setup.device, setup.progress.tick)
         self.regions = find_regions(self.footage, setup.targets, setup.clip, config, setup.report)
-        seen = (self.footage.opacity > 0.5).flatten(1).any(1)
+        seen = torch.stack([(one > 0.5).any() for one in self.footage.opacity])
         self.shown = [t for t in range(len(frames)) if seen[t]] or [*range(len(frames))]
         self.network = setup.generator(min(MIN_CROP, *self.footage.size))
 
@@ -126,8 +126,8 @@ class Frames:
         """The middle frame with the layer so far, and its matte."""
         footage, t = self.footage, len(self._frames) // 2
         made = resize(self._finished(t), footage.size)
-        seen = premultiply(made) * footage.opacity[t : t + 1]
-        return preview_image(over(seen, footage.frames[t : t + 1]), seen[:, 3:], self.config)
+        seen = premultiply(made) * footage.opacity[t]
+        return preview_image(over(seen, footage.frames[t]), seen[:, 3:], self.config)
 
     def layer(self, t: int) -> NDArray[np.uint8]:
         """The layer of a frame at its own size, [H,W,4]."""
@@ -138,13 +138,13 @@ class Frames:
     def _finished(self, t: int) -> Tensor:
         """The layer of a frame, made where training looked: on the object and its margin."""
         footage = self.footage
-        frame, area = footage.frames[t : t + 1], footage.area(t)
+        frame, area = footage.frames[t], footage.area(t)
         logits = frame.new_full((1, 4, *footage.size), TRANSPARENT)
         area.cut(logits).copy_(self.network.logits(area.cut(frame)))
         if not self.config.detail:
             return matte_levels(logits.sigmoid(), self.config)
         full = to_tensor(self._frames[t], self.setup.device)
-        detail = Detail(frame, footage.opacity[t : t + 1], self.config)
+        detail = Detail(frame, footage.opacity[t], self.config)
         return matte_levels(detail.finest(logits, full, self._opacity(t)), self.config)
 
     def _opacity(self, t: int) -> Tensor:
