@@ -47,6 +47,23 @@ def make_folder(folder: Path) -> None:
     refuse_link(folder)
 
 
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+_NO_LINK: int = getattr(os, "O_NOFOLLOW", 0)
+
+
+def append(path: str, data: bytes | memoryview) -> None:
+    """Append to a file (0600), which is made if it is missing; never through a symbolic link."""
+    if not _NO_LINK:
+        refuse_link(Path(path))
+    handle = os.open(path, _APPEND | _NO_LINK, 0o600)
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(handle, left) :]
+    finally:
+        os.close(handle)
+
+
 def refuse_link(path: Path) -> None:
     """Raise OSError for a symbolic link, which may lead out of the data folder."""
     if path.is_symlink():
@@ -58,10 +75,13 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="sync")
 
 
-def together(action: Callable[[Path], None], paths: dict[str, Path]) -> dict[str, OSError]:
+def together(
+    action: Callable[[Path], None], paths: dict[str, Path], *, in_turn: bool = False
+) -> dict[str, OSError]:
     """Do something to several files at once, so that the disk syncs once for all; the failures.
 
-    Each path is handled once, even if several keys share it.
+    Each path is handled once, even if several keys share it. in_turn: one after another, for what
+    the first call does for all.
     """
     distinct = list(dict.fromkeys(paths.values()))
     failures: dict[Path, OSError] = {}
@@ -72,7 +92,7 @@ def together(action: Callable[[Path], None], paths: dict[str, Path]) -> dict[str
         except OSError as why:
             failures[path] = why
 
-    if len(distinct) < 2:
+    if in_turn or len(distinct) < 2:
         for path in distinct:
             attempt(path)
     else:

@@ -12,16 +12,25 @@ import os
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from backend.disk import (
+    append,
     disk_problem,
     make_folder,
-    refuse_link,
     sync_folder,
     sync_or_delete,
     together,
 )
 from protocol.jobs import JobError, ObjectRef
+
+
+class _Part(NamedTuple):
+    """A part that this process writes: its bytes, and their hash as an image of this shape."""
+
+    held: int
+    shape: tuple[int, ...]
+    hash: hashlib._Hash
 
 
 class Parts:
@@ -30,22 +39,27 @@ class Parts:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        # Of parts: bytes hashed, the shape that they are hashed with, the hash.
-        self._hashes: dict[str, tuple[int, tuple[int, ...], hashlib._Hash]] = {}
+        self._place = str(folder)
+        self._parts: dict[str, _Part] = {}  # by digest; those on the disk may be more
+        self._folders: set[str] = set()  # that exist and are no links, by their first two digits
 
     def path(self, digest: str) -> Path:
         """The path of a digest's blob, whether or not it exists."""
-        return self.folder / digest[:2] / f"{digest[2:]}.blob"
+        return Path(f"{self._place}/{digest[:2]}/{digest[2:]}.blob")
+
+    def _part_name(self, digest: str) -> str:
+        return f"{self._place}/{digest[:2]}/{digest[2:]}.part"
 
     def _part(self, digest: str) -> Path:
-        return self.path(digest).with_suffix(".part")
+        return Path(self._part_name(digest))
 
     def has(self, ref: ObjectRef) -> bool:
         """Whether the complete object is here."""
-        try:
-            return self.path(ref.digest).stat().st_size == ref.nbytes
+        try:  # called for every chunk: os.stat of a string is the fastest way
+            size = os.stat(f"{self._place}/{ref.digest[:2]}/{ref.digest[2:]}.blob").st_size
         except FileNotFoundError:
             return False
+        return size == ref.nbytes
 
     def held(self, ref: ObjectRef, *others: ObjectRef) -> int:
         """How many bytes of the object are here, complete or not.
@@ -69,8 +83,10 @@ class Parts:
         return self._part_size(refs[0].digest) >= min(ref.nbytes for ref in refs)
 
     def _part_size(self, digest: str) -> int:
+        if digest in self._parts:
+            return self._parts[digest].held
         try:
-            return self._part(digest).stat().st_size
+            return os.stat(self._part_name(digest)).st_size
         except FileNotFoundError:
             return 0
 
@@ -89,13 +105,15 @@ class Parts:
         otherwise call `finish`. Raises JobError: ``bad_crc``, ``wrong_offset``, ``too_long``,
         ``wrong_digest`` (the part is deleted), ``disk_full``, ``disk_error``.
         """
-        held = ref.nbytes if self.has(ref) else self._part_size(ref.digest)
+        written = ref.digest in self._parts
+        held = ref.nbytes if not written and self.has(ref) else self._part_size(ref.digest)
         if offset + len(data) > held:
             _check_chunk(ref, held, offset, crc, data)
             try:
                 self._append(ref, held, data)
             except OSError as why:
-                self._hashes.pop(ref.digest, None)
+                self._parts.pop(ref.digest, None)
+                self._folders.discard(ref.digest[:2])
                 raise disk_problem(why, self.folder) from why
             held += len(data)
         if finish and held >= ref.nbytes and not self.has(ref):
@@ -105,25 +123,25 @@ class Parts:
         return held
 
     def _append(self, ref: ObjectRef, held: int, data: bytes | memoryview) -> None:
-        part = self._part(ref.digest)
-        make_folder(part.parent)
+        part = self._part_name(ref.digest)
+        if ref.digest[:2] not in self._folders:
+            make_folder(self.path(ref.digest).parent)
+            self._folders.add(ref.digest[:2])
         running = self._running_hash(ref, held)
         try:
-            refuse_link(part)
-            with part.open("ab") as file:
-                file.write(data)
+            append(part, data)
         except OSError:
             with contextlib.suppress(OSError):  # half a chunk must not count as held
                 os.truncate(part, held)
             raise
         running.update(data)
-        self._hashes[ref.digest] = (held + len(data), ref.shape, running)
+        self._parts[ref.digest] = _Part(held + len(data), ref.shape, running)
 
     def _running_hash(self, ref: ObjectRef, held: int) -> hashlib._Hash:
         """The hash of the bytes held: kept from the last chunk, or computed from the part."""
-        at, shape, running = self._hashes.pop(ref.digest, (-1, (), hashlib.sha256()))
-        if at == held and shape == ref.shape:
-            return running
+        known = self._parts.get(ref.digest)
+        if known is not None and (known.held, known.shape) == (held, ref.shape):
+            return known.hash
         running = start_hash(ref)
         if held:
             with self._part(ref.digest).open("rb") as file:
@@ -166,7 +184,7 @@ class Parts:
 
     def drop_part(self, digest: str) -> None:
         """Delete what was uploaded of an object that nobody waits for."""
-        self._hashes.pop(digest, None)
+        self._parts.pop(digest, None)
         with contextlib.suppress(OSError):
             self._part(digest).unlink(missing_ok=True)
 
@@ -183,10 +201,15 @@ class Parts:
     def _publish(self, refs: list[ObjectRef]) -> dict[str, ObjectRef | JobError | None]:
         """Sync verified parts and give them their names; what was published, and what failed."""
         outcomes: dict[str, ObjectRef | JobError | None] = {ref.digest: ref for ref in refs}
+        for ref in refs:  # from now on the disk decides
+            self._parts.pop(ref.digest, None)
 
-        def step(action: Callable[[Path], None], path: Callable[[str], Path]) -> None:
+        def step(
+            action: Callable[[Path], None], path: Callable[[str], Path], *, in_turn: bool = False
+        ) -> None:
             left = [digest for digest, one in outcomes.items() if isinstance(one, ObjectRef)]
-            for digest, why in together(action, {digest: path(digest) for digest in left}).items():
+            paths = {digest: path(digest) for digest in left}
+            for digest, why in together(action, paths, in_turn=in_turn).items():
                 outcomes[digest] = disk_problem(why, self.folder)
 
         step(sync_or_delete, self._part)
@@ -196,7 +219,8 @@ class Parts:
                     self._part(digest).replace(self.path(digest))
             except OSError as why:
                 outcomes[digest] = disk_problem(why, self.folder)
-        step(sync_folder, lambda digest: self.path(digest).parent)
+        # The first folder's sync commits the names in all others, too.
+        step(sync_folder, lambda digest: self.path(digest).parent, in_turn=True)
         return outcomes
 
 

@@ -72,12 +72,12 @@ class Receiving:
             )
         data = memoryview(buffers[0])
         held = self._store.write(refs[0], message.offset, message.crc, data, finish=False)
-        if self._store.has(refs[0]):
-            self._scheduler.arrived(refs[0])
-            return m.Ack(digest=message.digest, held=held, complete=True)
         if self._store.is_full(refs):
             self._full[message.digest] = _Full(route, packet.id, refs, held)
             return None
+        if held >= refs[0].nbytes and self._store.has(refs[0]):
+            self._scheduler.arrived(refs[0])
+            return m.Ack(digest=message.digest, held=held, complete=True)
         return m.Ack(digest=message.digest, held=held, complete=False)
 
     def finish(self) -> None:

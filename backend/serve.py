@@ -18,6 +18,7 @@ from backend.disk import disk_problem
 from backend.executors.local import LocalExecutor
 from backend.housekeeping import Policy
 from backend.logs import log_server
+from backend.memory import reuse_buffers
 from backend.server import Server
 from protocol.jobs import JobError, Problem
 from protocol.keys import Connection, keypair, local_proof, write_connection_file
@@ -29,6 +30,7 @@ if sys.platform != "win32":
     import resource
 
 MAX_FILES = 65536  # open files that the backend asks the system for
+KEPT_BUFFERS = 64 * 2**20  # bytes of freed memory that the server keeps for the next messages
 _log = logging.getLogger("backend.serve")
 MOCKS = ("ok", "fail", "bug", "stall", "deaf", "half", "crash", "die")
 
@@ -196,6 +198,7 @@ def serve(options: argparse.Namespace) -> Problem | None:
     prepare(data, fix=options.fix_permissions)
     file = connection_file(data)
     _allow_many_files()
+    reuse_buffers(KEPT_BUFFERS)
     unwritten: list[Problem] = []
     try:
         log_server(data / "logs" / "server.log")

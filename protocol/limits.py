@@ -39,7 +39,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     clicks: int = 256
     path: int = 1024
     chunk: int = MIB
-    window: int = 16
+    window: int = 32
 
 
 LIMITS = Limits()

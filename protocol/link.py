@@ -138,8 +138,9 @@ class Link:
     def _send(self, channel: Channel, message: AnyMessage, buffers: Sequence[Bytes] = ()) -> str:
         id = new_id()
         with contextlib.suppress(zmq.Again):  # without an answer, the link counts as lost
+            # Large buffers are not copied: they must not change until they are sent.
             self._sockets[channel].send_multipart(
-                encode(message, id=id, buffers=buffers), zmq.DONTWAIT
+                encode(message, id=id, buffers=buffers), zmq.DONTWAIT, copy=False
             )
         return id
 

@@ -34,6 +34,7 @@ class _Upload:
     job: str
     refs: dict[str, ObjectRef]
     source: Source
+    total: int  # bytes of all objects
     todo: deque[tuple[ObjectRef, int]] = field(default_factory=deque)
     asking: int = 0
     sent: int = 0
@@ -41,10 +42,6 @@ class _Upload:
     reported: float = 0.0
     tries: int = 0
     not_before: float = 0.0
-
-    @property
-    def total(self) -> int:
-        return sum(ref.nbytes for ref in self.refs.values())
 
 
 class Uploads:
@@ -64,7 +61,8 @@ class Uploads:
     def add(self, job: str, refs: dict[str, ObjectRef], source: Source) -> None:
         """Send the objects that the backend lacks."""
         if all(upload.job != job for upload in self._queue):
-            self._queue.append(_Upload(job, refs, source))
+            total = sum(ref.nbytes for ref in refs.values())
+            self._queue.append(_Upload(job, refs, source, total))
 
     def drop(self, job: str) -> None:
         """Stop sending for this job."""

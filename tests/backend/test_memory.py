@@ -13,7 +13,7 @@ from backend import memory
 {first}
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(10):
-    bytearray(2**25)
+    bytearray({size})
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 HELD_AFTERWARDS = """
@@ -37,8 +37,16 @@ def printed(script):
 
 
 def test_a_freed_block_is_used_again():
-    anew = printed(PAGES_OF_TEN_BLOCKS.format(first=""))
-    kept = printed(PAGES_OF_TEN_BLOCKS.format(first="assert memory.keep_freed()"))
+    anew = printed(PAGES_OF_TEN_BLOCKS.format(first="", size=2**25))
+    kept = printed(PAGES_OF_TEN_BLOCKS.format(first="assert memory.keep_freed()", size=2**25))
+    assert kept < anew / 5
+
+
+def test_a_buffer_of_a_message_is_used_again():
+    first = "memory._glibc().mallopt(memory._MMAP_THRESHOLD, 2**19)"  # or glibc adapts by itself
+    anew = printed(PAGES_OF_TEN_BLOCKS.format(first=first, size=2**20))
+    first = "assert memory.reuse_buffers(2**26)"
+    kept = printed(PAGES_OF_TEN_BLOCKS.format(first=first, size=2**20))
     assert kept < anew / 5
 
 

@@ -116,9 +116,18 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
 
     def limited(self, mode="r", *rest, **named):
         file = ordinary(self, mode, *rest, **named)
-        return FullDisk(file, room) if mode in ("ab", "xb") else file
+        return FullDisk(file, room) if mode == "xb" else file
+
+    ordinary_write = os.write
+
+    def write(handle: int, data: memoryview) -> int:
+        written = ordinary_write(handle, data[:room])
+        if written < len(data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return written
 
     monkeypatch.setattr(Path, "open", limited)
+    monkeypatch.setattr(os, "write", write)
 
 
 def test_a_full_disk_during_an_upload_leaves_no_half_chunk(store, monkeypatch):

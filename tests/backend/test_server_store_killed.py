@@ -30,16 +30,20 @@ class Steps:
     def __init__(self, patch: pytest.MonkeyPatch, at: Callable[[int, str], None]) -> None:
         self.count = 0
         self._at = at
-        self._files: dict[str, object] = {}
         for owner, name in ((os, "fsync"), (Path, "replace"), (Path, "unlink"), (Path, "mkdir")):
             patch.setattr(owner, name, self._wrapped(getattr(owner, name), name))
-        ordinary = Path.open
+        patch.setattr(os, "write", self._in_halves(os.write))
 
-        def opened(path: Path, mode: str = "r", *rest: object, **named: object) -> object:
-            file = ordinary(path, mode, *rest, **named)
-            return _Half(file, self) if mode == "ab" else file
+    def _in_halves(self, ordinary: Callable[..., int]) -> Callable[..., int]:
+        """A chunk is written in two halves."""
 
-        patch.setattr(Path, "open", opened)
+        def write(handle: int, data: memoryview) -> int:
+            middle = len(data) // 2
+            for half in (data[:middle], data[middle:]):
+                self.around("write", lambda half=half: ordinary(handle, half))
+            return len(data)
+
+        return write
 
     def around(self, name: str, action: Callable[[], object]) -> object:
         self.count += 1
@@ -54,26 +58,6 @@ class Steps:
             return self.around(name, lambda: ordinary(*arguments, **named))
 
         return step
-
-
-class _Half:
-    """A file that writes a chunk in two halves."""
-
-    def __init__(self, file, steps: Steps) -> None:
-        self._file, self._steps = file, steps
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._file.close()
-
-    def write(self, data):
-        middle = len(data) // 2
-        for half in (data[:middle], data[middle:]):
-            self._steps.around(
-                "write", lambda half=half: (self._file.write(half), self._file.flush())
-            )
 
 
 def upload(store: Store) -> None:
