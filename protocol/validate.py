@@ -98,7 +98,7 @@ def check(spec: JobSpec, limits: Limits = LIMITS) -> None:
             "job_too_large",
             f"The clip and its masks take {total / GIB:.1f} GiB; "
             f"a job can have {limits.job_bytes / GIB:.1f} GiB.",
-            "Use fewer or smaller frames.",
+            "Trim the strip, or set Largest Side in the add-on's preferences.",
         )
 
 

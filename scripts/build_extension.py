@@ -1,16 +1,19 @@
 """Build the Blender extension: one zip per platform, with the protocol and all wheels inside.
 
     python -m scripts.build_extension [--platforms linux-x64 ...] [--out dist] [--legacy]
+        [--website https://...] [--contact "Name <name@example.org>"]
 
 A zip installs offline in Blender 4.2 to 5.2: Blender picks the wheels for its own Python (3.11 up
 to 5.0, 3.13 from 5.1 on). --legacy also builds add-ons for Blender before 4.2 (Python 3.10 up to
-4.0, 3.11 in 4.1), with the packages unpacked inside.
+4.0, 3.11 in 4.1), with the packages unpacked inside. --website and --contact go into the manifest:
+the repository does not know where it is published.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import re
 import shutil
 import subprocess
@@ -24,6 +27,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 ADDON = REPOSITORY / "blender_addon"
 PROTOCOL = REPOSITORY / "protocol"
 MANIFEST = "blender_manifest.toml"
+LICENSE = REPOSITORY / "LICENSE"
 PACKAGES = ("pyzmq", "msgpack", "msgspec")
 PYTHONS = ("3.11", "3.13")
 LEGACY_PYTHONS = ("3.10", "3.11")
@@ -42,13 +46,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     for platform in options.platforms:
-        _report(build(platform, options.out))
+        _report(build(platform, options.out, options.website, options.contact))
         if options.legacy:
             _report(build_legacy(platform, options.out))
     return 0
 
 
-def build(platform: str, out: Path) -> Path:
+def build(platform: str, out: Path, website: str = "", contact: str = "") -> Path:
     """Build the extension for one platform; Blender's own tool validates it if bpy is installed."""
     with tempfile.TemporaryDirectory(prefix="text2live-build-") as scratch:
         source = Path(scratch) / "text2live"
@@ -56,7 +60,8 @@ def build(platform: str, out: Path) -> Path:
         wheels = download_wheels(platform, PYTHONS, source / "wheels")
         check_wheels(wheels, PYTHONS)
         manifest = source / MANIFEST
-        manifest.write_text(manifest_for(platform, wheels, manifest.read_text("utf-8")), "utf-8")
+        text = published(manifest.read_text("utf-8"), website, contact)
+        manifest.write_text(manifest_for(platform, wheels, text), "utf-8")
         tool = blender_tool()
         if tool is None:
             print("Not validated: there is no bpy module, here or in .venv-blender.")
@@ -87,8 +92,9 @@ def build_legacy(platform: str, out: Path) -> Path:
 
 
 def copy_sources(target: Path) -> None:
-    """Copy the add-on, with the protocol inside."""
+    """Copy the add-on, with the protocol and the licence inside."""
     shutil.copytree(ADDON, target, ignore=_LEFT_OUT)
+    shutil.copy(LICENSE, target)
     shutil.copytree(PROTOCOL, target / "protocol", ignore=_LEFT_OUT)
 
 
@@ -114,6 +120,19 @@ def check_wheels(names: Sequence[str], pythons: Sequence[str]) -> None:
                 for tag, abi in tags
             ):
                 raise SystemExit(f"{package} has no wheel for Python {python}: {names}")
+
+
+def published(text: str, website: str, contact: str) -> str:
+    """The manifest with a website, and a contact in place of the maintainer; empty: left out."""
+    if contact:
+        text, count = re.subn(
+            r"^maintainer = .*$", f"maintainer = {json.dumps(contact)}", text, flags=re.MULTILINE
+        )
+        if count != 1:
+            raise SystemExit(f"{MANIFEST} must have exactly one line that starts with maintainer.")
+    if website:
+        text = text.replace("\ntype = ", f"\nwebsite = {json.dumps(website)}\ntype = ", 1)
+    return text
 
 
 def manifest_for(platform: str, wheels: list[str], text: str) -> str:
@@ -169,6 +188,10 @@ def _parser() -> argparse.ArgumentParser:
         default=REPOSITORY / "dist",
         metavar="DIR",
         help="folder for the zips (default: dist/)",
+    )
+    result.add_argument("--website", default="", metavar="URL", help="for the manifest")
+    result.add_argument(
+        "--contact", default="", metavar="TEXT", help='for the manifest: "Name <mail address>"'
     )
     result.add_argument(
         "--legacy", action="store_true", help="also build add-ons for Blender before 4.2"

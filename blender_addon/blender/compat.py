@@ -177,6 +177,33 @@ def show_progress(layout: Any, fraction: float, text: str) -> None:
         layout.label(text=f"{text}  {fraction * 100:.0f} %")
 
 
+def prop_with_hint(layout: Any, owner: Any, name: str, hint: str) -> None:
+    """A text field without a label, with a hint while it is empty (since 4.2)."""
+    known = bpy.types.UILayout.bl_rna.functions["prop"].parameters
+    layout.prop(owner, name, text="", **({"placeholder": hint} if "placeholder" in known else {}))
+
+
+def confirm(context: Any, operator: Any, event: Any, title: str, message: str) -> set[str]:
+    """Ask before an operator runs; before 4.1 the question is the operator's name."""
+    manager = context.window_manager
+    known = manager.bl_rna.functions["invoke_confirm"].parameters
+    words = {"title": title, "message": message, "confirm_text": "Allow"}
+    return set(manager.invoke_confirm(operator, event, **(words if "title" in known else {})))
+
+
+def redraw_status_bar() -> None:
+    """Redraw the status bar, unless another operator shows its keys there.
+
+    Only setting its text redraws it. Before 4.2 Blender does not tell whether an operator is
+    running, so the status bar is redrawn when the pointer enters another region.
+    """
+    window = bpy.context.window
+    if bpy.app.background or window is None or not hasattr(window, "modal_operators"):
+        return
+    if not window.modal_operators:
+        bpy.context.workspace.status_text_set_internal(None)
+
+
 def flat_shader() -> Any:
     """Blender's shader for lines of one colour (renamed in 4.0)."""
     import gpu

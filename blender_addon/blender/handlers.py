@@ -35,6 +35,7 @@ def on_timer() -> float:
         # An exception would stop the timer for good and leave every job hanging.
         traceback.print_exc()
         changed = True
+    notify(state.notices.poll(state.jobs))
     _Redraw.wanted |= changed
     if _Redraw.wanted and time.monotonic() >= _Redraw.next_at:
         _Redraw.wanted, _Redraw.next_at = False, time.monotonic() + REDRAW_EVERY_S
@@ -42,12 +43,26 @@ def on_timer() -> float:
     return state.interval()
 
 
-def redraw() -> None:
-    """Redraw every Sequencer."""
+def notify(texts: list[str]) -> None:
+    """Show notices as Blender's own reports; there is no window in background mode."""
+    if bpy.app.background or bpy.context.window is None:
+        return
+    for text in texts:
+        bpy.ops.text2live.notify("INVOKE_DEFAULT", text=text)
+
+
+def redraw(*kinds: str) -> None:
+    """Redraw the sidebars of the Sequencers and Image Editors, and the status bar.
+
+    kinds: regions of the Sequencers to redraw too, for example PREVIEW, WINDOW.
+    """
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type == "SEQUENCE_EDITOR":
-                area.tag_redraw()
+            shown = {"SEQUENCE_EDITOR": {"UI", *kinds}, "IMAGE_EDITOR": {"UI"}}.get(area.type, ())
+            for region in area.regions:
+                if region.type in shown:
+                    region.tag_redraw()
+    compat.redraw_status_bar()
 
 
 @persistent

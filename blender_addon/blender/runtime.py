@@ -16,6 +16,7 @@ import bpy
 from ..core import jobs as phases
 from ..core.history import History
 from ..core.jobs import Job
+from ..core.notices import Notices
 from ..core.session import Session
 from ..core.settings import Settings
 from ..wire import client as wire_client
@@ -39,7 +40,7 @@ class Runtime:
         self.connector = Connector(self.session)
         self.problem: jobs.Problem | None = None
         self.history = History(Path(compat.user_folder(PACKAGE)) / HISTORY)
-        self.bakes, self.image_jobs = Bakes(), ImageJobs()
+        self.bakes, self.image_jobs, self.notices = Bakes(), ImageJobs(), Notices()
         self._readings: dict[str, Reading] = {}
         self._saved_ids: set[str] = set()  # jobs that may be saved in the file
         self._mover = folders.Mover(folders.user_folder(PACKAGE))

@@ -87,7 +87,7 @@ class ConnectionStatus:
     @property
     def queue(self) -> str:
         """How busy the backend is."""
-        return "Queue: " + {0: "empty", 1: "1 job"}.get(self.jobs, f"{self.jobs} jobs")
+        return "Queue: " + {0: "empty", 1: "1 job running"}.get(self.jobs, f"{self.jobs} jobs")
 
     @property
     def icon(self) -> str:

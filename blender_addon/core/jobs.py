@@ -51,6 +51,9 @@ _STATE_TEXTS = {
 }
 
 
+EDIT_PHASE = "edit"
+"""What the backend calls the training of an edit."""
+
 SINGLE_LAYER = ("",)
 
 
@@ -205,6 +208,8 @@ class Job:
         """The current step, with its progress if known: ``Fitting the atlas 40/100``."""
         if self.cancelling and not self.ended:
             return "Cancelling"
+        if self.work == EDIT_PHASE:
+            return f"Painting the layer, step {self.done} of {self.total}"
         name = self.work[:1].upper() + self.work[1:] if self.work else _PHASE_TEXTS[self.phase]
         return f"{name} {self.done}/{self.total}" if self.total else name
 

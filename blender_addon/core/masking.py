@@ -19,6 +19,8 @@ def mask_sources(settings: Settings, start: int, frames: int) -> list[tuple[int,
     the clip's length.
     """
     mode = settings.mask_mode
+    if mode == "text":
+        _check_chosen(settings)
     if mode in ("box", "image", "key"):
         _check_chosen(settings)
         index = _index(settings, start, frames)
@@ -93,6 +95,10 @@ def _check_chosen(settings: Settings) -> None:
             "no_mask_image",
             "No painted mask is chosen.",
             "Press Paint Mask on This Frame and paint over the object, or choose another way.",
+        )
+    if mode == "text" and not settings.mask_texts:
+        raise jobs.JobError(
+            "no_mask_text", "No text names the object.", 'Fill in "Called": what is the object?'
         )
     if mode in ("mask", "strip") and not settings.mask_name:
         what = "Blender mask" if mode == "mask" else "mask strip"

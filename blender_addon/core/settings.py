@@ -18,14 +18,14 @@ from ..wire import jobs, models, painters
 LAYER_WORDS = {"foreground": "object", "background": "background"}
 """What the artist calls the layers."""
 
-Kind = Literal["edit", "atlas", "paint"]
+Kind = Literal["edit", "atlas", "mask", "paint"]
 MaskMode = Literal["box", "image", "text", "auto", "key", "mask", "strip", "all", "none"]
 Choice = tuple[str, str, str]
 """A choice's identifier, label and description."""
 
 LAYERS: tuple[Choice, ...] = (
     ("foreground", "Object", "Change the object in front"),
-    ("background", "Behind", "Change the background behind the object"),
+    ("background", "Background", "Change the background behind the object"),
     ("both", "Both", "Change the object and the background in one job"),
 )
 PRESETS: tuple[Choice, ...] = (

@@ -32,6 +32,13 @@ def subject(context: Any) -> Any:
         return strip
 
 
+def require(operator: Any, condition: object, reason: str) -> bool:
+    """Whether an operator's button can be pressed; if not, its tooltip gives the reason."""
+    if not condition:
+        operator.poll_message_set(reason)
+    return bool(condition)
+
+
 Outcome = set[str]
 """What an operator returns: FINISHED, CANCELLED, RUNNING_MODAL."""
 

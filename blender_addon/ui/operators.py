@@ -12,7 +12,7 @@ from ..blender.extract import check_source
 from ..blender.timeline import layers
 from ..core.jobs import Job
 from ..core.settings import Kind
-from .base import reports_problems, subject
+from .base import reports_problems, require, subject
 from .preferences import longest
 
 
@@ -34,10 +34,8 @@ class NeedsStrip:
     def poll(cls: Any, context: Any) -> bool:
         """A movie or image strip is active."""
         strip = subject(context)
-        if strip is None or strip.type not in compat.SOURCE_TYPES:
-            cls.poll_message_set("Make a movie or image strip active first")
-            return False
-        return True
+        usable = strip is not None and strip.type in compat.SOURCE_TYPES
+        return require(cls, usable, "Make a movie or image strip active first")
 
 
 class StartsJob(NeedsStrip):
@@ -85,7 +83,12 @@ class T2L_OT_analyse(StartsJob, bpy.types.Operator):
 
 
 class JobOperator:
-    """An operator on one job: the one with `job_id`, or the newest candidate."""
+    """An operator on one job: the one with `job_id`, or the newest candidate.
+
+    needs: what its button says while there is no such job.
+    """
+
+    needs = "There is no such job"
 
     job_id: StringProperty(  # type: ignore[valid-type]
         name="Job",
@@ -101,21 +104,27 @@ class JobOperator:
     @classmethod
     def poll(cls, _context: Any) -> bool:
         """There is a job to use it on."""
-        return bool(cls.candidates())
+        return require(cls, cls.candidates(), cls.needs)
 
     def act(self, context: Any, job: Job) -> set[str] | None:
         """Use it on a job; returns the outcome unless it has finished. Raises JobError."""
         raise NotImplementedError
 
     @reports_problems
-    def execute(self, context: Any) -> set[str] | None:
+    def execute(self: Any, context: Any) -> set[str] | None:
         """Find the job and use it on that."""
         found = [job for job in self.candidates() if not self.job_id or job.id == self.job_id]
-        return self.act(context, found[-1]) if found else {"CANCELLED"}
+        if not found:
+            self.report({"WARNING"}, f"{self.needs}. The list of jobs has changed.")
+            return {"CANCELLED"}
+        outcome: set[str] | None = self.act(context, found[-1])
+        return outcome
 
 
 class OnFinishedLayer(JobOperator):
     """An operator on a job whose layer is finished."""
+
+    needs = "No layer is finished yet"
 
     @classmethod
     def candidates(cls) -> list[Job]:
@@ -127,7 +136,9 @@ class T2L_OT_cancel(JobOperator, bpy.types.Operator):
     """Cancel the job, here and at the backend"""
 
     bl_idname = "text2live.cancel"
-    bl_label = "Cancel"
+    bl_label = "Cancel Job"
+    bl_options = {"INTERNAL"}
+    needs = "No job is running"
 
     @classmethod
     def candidates(cls) -> list[Job]:
@@ -144,6 +155,7 @@ class T2L_OT_insert(OnFinishedLayer, bpy.types.Operator):
 
     bl_idname = "text2live.insert"
     bl_label = "Insert Layer"
+    bl_options = {"INTERNAL"}
 
     def act(self, _context: Any, job: Job) -> None:
         """Place its layers."""

@@ -6,17 +6,17 @@ from typing import Any
 
 import bpy
 
-from ..blender import runtime
+from ..blender import compat, runtime
 from ..blender.backends import PACKAGE
 from ..wire import jobs
-from .base import reports_problems
+from .base import reports_problems, require
 
 
 class T2L_OT_connect(bpy.types.Operator):
     """Connect to the backend chosen in the add-on's preferences"""
 
     bl_idname = "text2live.connect"
-    bl_label = "Connect"
+    bl_label = "Connect to Backend"
 
     @reports_problems
     def execute(self, _context: Any) -> None:
@@ -28,12 +28,12 @@ class T2L_OT_disconnect(bpy.types.Operator):
     """Disconnect. The backend keeps working on its jobs; connect again to follow them"""
 
     bl_idname = "text2live.disconnect"
-    bl_label = "Disconnect"
+    bl_label = "Disconnect from Backend"
 
     @classmethod
     def poll(cls, _context: Any) -> bool:
         """There is a connection."""
-        return runtime.current().session.connected
+        return require(cls, runtime.current().session.connected, "There is no connection")
 
     @reports_problems
     def execute(self, _context: Any) -> None:
@@ -46,11 +46,18 @@ class T2L_OT_allow_online(bpy.types.Operator):
 
     bl_idname = "text2live.allow_online"
     bl_label = "Allow Online Access"
+    bl_options = {"INTERNAL"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:
         """This Blender has the setting."""
-        return hasattr(context.preferences.system, "use_online_access")
+        known = hasattr(context.preferences.system, "use_online_access")
+        return require(cls, known, "This Blender has no such setting: it is always online")
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """Ask first: the setting is for all of Blender."""
+        message = "This allows every add-on in Blender to access the internet."
+        return compat.confirm(context, self, event, "Allow Online Access?", message)
 
     @reports_problems
     def execute(self, context: Any) -> None:
@@ -87,7 +94,8 @@ class T2L_OT_stop_local(bpy.types.Operator):
     def poll(cls, _context: Any) -> bool:
         """It is running."""
         local = runtime.current().connector.local
-        return local is not None and local.running
+        running = local is not None and local.running
+        return require(cls, running, "No backend was started here")
 
     @reports_problems
     def execute(self, _context: Any) -> None:
@@ -100,6 +108,7 @@ class T2L_OT_preferences(bpy.types.Operator):
 
     bl_idname = "text2live.preferences"
     bl_label = "Open Preferences"
+    bl_options = {"INTERNAL"}
 
     def execute(self, _context: Any) -> set[str]:
         """Show the page."""
@@ -112,6 +121,7 @@ class T2L_OT_dismiss(bpy.types.Operator):
 
     bl_idname = "text2live.dismiss"
     bl_label = "Dismiss"
+    bl_options = {"INTERNAL"}
 
     @reports_problems
     def execute(self, _context: Any) -> None:

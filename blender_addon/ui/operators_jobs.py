@@ -9,12 +9,14 @@ import bpy
 from ..blender import compat, runtime
 from ..blender.timeline import layers
 from ..core.jobs import Job
-from .base import reports_problems
+from .base import reports_problems, require
 from .operators import JobOperator
 
 
 class OnEndedJob(JobOperator):
     """An operator on an ended job whose settings are known."""
+
+    needs = "No job has ended yet"
 
     @classmethod
     def candidates(cls) -> list[Job]:
@@ -27,6 +29,7 @@ class T2L_OT_retry(OnEndedJob, bpy.types.Operator):
 
     bl_idname = "text2live.retry"
     bl_label = "Retry"
+    bl_options = {"INTERNAL"}
 
     def act(self, _context: Any, job: Job) -> None:
         """Start it again; the ended one leaves the list."""
@@ -38,6 +41,8 @@ class T2L_OT_resume(JobOperator, bpy.types.Operator):
 
     bl_idname = "text2live.resume"
     bl_label = "Resume"
+    bl_options = {"INTERNAL"}
+    needs = "No job was interrupted by a fault of this backend"
 
     @classmethod
     def candidates(cls) -> list[Job]:
@@ -55,6 +60,8 @@ class T2L_OT_remove(JobOperator, bpy.types.Operator):
 
     bl_idname = "text2live.remove"
     bl_label = "Remove from List"
+    bl_options = {"INTERNAL"}
+    needs = "No job has ended yet"
 
     @classmethod
     def candidates(cls) -> list[Job]:
@@ -71,7 +78,7 @@ class T2L_OT_reuse(OnEndedJob, bpy.types.Operator):
 
     bl_idname = "text2live.reuse"
     bl_label = "Reuse Settings"
-    bl_options = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER", "UNDO", "INTERNAL"}
 
     def act(self, context: Any, job: Job) -> set[str] | None:
         """Copy them."""
@@ -87,7 +94,8 @@ class T2L_OT_refine(OnEndedJob, bpy.types.Operator):
 
     bl_idname = "text2live.refine"
     bl_label = "Refine"
-    bl_options = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER", "UNDO", "INTERNAL"}
+    needs = "No edit is finished yet"
 
     @classmethod
     def candidates(cls) -> list[Job]:
@@ -109,7 +117,7 @@ class T2L_OT_start_afresh(bpy.types.Operator):
 
     bl_idname = "text2live.start_afresh"
     bl_label = "Start From Scratch"
-    bl_options = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER", "UNDO", "INTERNAL"}
 
     def execute(self, context: Any) -> set[str]:
         """Clear the earlier edit."""
@@ -123,18 +131,19 @@ class T2L_OT_show_version(JobOperator, bpy.types.Operator):
 
     bl_idname = "text2live.show_version"
     bl_label = "Solo This Version"
-    bl_options = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER", "UNDO", "INTERNAL"}
 
     @classmethod
     def poll(cls, _context: Any) -> bool:
-        """Always: its button is drawn only beside versions."""
-        return True
+        """There are layers on the timeline."""
+        return require(cls, layers.all_layers(), "There is no layer on the timeline")
 
     @reports_problems
     def execute(self, _context: Any) -> set[str] | None:
         """Mute the others."""
         chosen = layers.find_layer(self.job_id)
         if chosen is None:
+            self.report({"WARNING"}, "This version is no longer on the timeline.")
             return {"CANCELLED"}
         for layer in layers.layers_of_strip(str(chosen[layers.LAYER_OF])):
             layer.mute = layer.get(layers.JOB) != self.job_id

@@ -8,7 +8,7 @@ import bpy
 
 from ..blender import compat, runtime, scripting
 from ..blender.timeline import layers, versions
-from .base import reports_problems
+from .base import reports_problems, require
 from .preferences import longest
 
 
@@ -19,10 +19,8 @@ class OnLayer:
     def poll(cls: Any, context: Any) -> bool:
         """A layer strip is active."""
         strip = compat.active_strip(context)
-        if strip is None or layers.JOB not in strip:
-            cls.poll_message_set("Make a layer strip active first")
-            return False
-        return True
+        is_layer = strip is not None and layers.JOB in strip
+        return require(cls, is_layer, "Make a layer strip active first")
 
     @reports_problems
     def execute(self, context: Any) -> None:
@@ -84,6 +82,7 @@ class T2L_OT_cancel_bake(OnLayer, bpy.types.Operator):
 
     bl_idname = "text2live.cancel_bake"
     bl_label = "Cancel Baking"
+    bl_options = {"INTERNAL"}
 
     def act(self, _context: Any, _scene: Any, layer: Any) -> None:
         """Stop it, if it is still under way."""

@@ -41,7 +41,7 @@ class T2L_OT_draw_box(NeedsStrip, bpy.types.Operator):
             )
         self._start: tuple[float, float] | None = None
         context.window.cursor_modal_set("CROSSHAIR")
-        context.workspace.status_text_set("Drag a box around the object; Esc: cancel")
+        context.workspace.status_text_set_internal("Drag a box around the object; Esc: cancel")
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
@@ -69,8 +69,8 @@ class T2L_OT_draw_box(NeedsStrip, bpy.types.Operator):
     def _end(self, context: Any, outcome: str) -> set[str]:
         box_overlay.show_drag(None)
         context.window.cursor_modal_restore()
-        context.workspace.status_text_set(None)
-        handlers.redraw()
+        context.workspace.status_text_set_internal(None)
+        handlers.redraw("PREVIEW")
         return {outcome}
 
 
@@ -111,12 +111,14 @@ class T2L_OT_open_report(NeedsStrip, bpy.types.Operator):
 
     bl_idname = "text2live.open_report"
     bl_label = "Open Report"
+    bl_options = {"INTERNAL"}
 
     def execute(self, context: Any) -> set[str]:
         """Show it."""
         scene, strip = compat.sequencer_scene(context), subject(context)
         found = analyses.find(strip, scene.text2live.collect(longest(context), "atlas"))
         if found is None or "report" not in found.pictures:
+            self.report({"WARNING"}, "The report is not on disk. Analyse the shot again.")
             return {"CANCELLED"}
         image = bpy.data.images.load(str(found.pictures["report"]), check_existing=True)
         image_editor.show(image, paint=False)

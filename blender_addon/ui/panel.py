@@ -1,4 +1,4 @@
-"""The panel in the Sequencer's sidebar: the last problem, and the panels below it."""
+"""The panel in the Sequencer's sidebar: the prompt, the main button and running jobs, on top."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from ..blender import runtime
+from ..blender import compat, runtime
 from . import (
     panel_connection,
     panel_edit,
@@ -17,6 +17,7 @@ from . import (
     text_layout,
 )
 from .base import PARENT, InSequencer
+from .panel_now import draw_outlook, draw_running
 
 
 class T2L_PT_sequencer(InSequencer, bpy.types.Panel):
@@ -26,11 +27,20 @@ class T2L_PT_sequencer(InSequencer, bpy.types.Panel):
     bl_label = "Text2LIVE"
 
     def draw(self, context: Any) -> None:
-        """The last problem, until the artist dismisses it."""
+        """The prompt, the button, what it will do, running jobs; the last problem."""
+        layout, width = self.layout, text_layout.line_length(context)
+        scene = compat.sequencer_scene(context)
+        if scene is not None:
+            compat.prop_with_hint(layout, scene.text2live, "prompt", "What the shot should show")
+            row = layout.row()
+            row.scale_y = 1.4
+            row.operator("text2live.edit", icon="SHADERFX")
+            draw_outlook(layout, context, "edit", width)
+        draw_running(layout)
         problem = runtime.current().problem
         if problem is not None:
-            box = self.layout.box()
-            text_layout.draw_problem(box, problem, text_layout.line_length(context))
+            box = layout.box()
+            text_layout.draw_problem(box, problem, width)
             box.operator("text2live.dismiss", icon="CHECKMARK")
 
 

@@ -14,7 +14,7 @@ from .base import PARENT, InSequencer
 
 _FIXED_IN_PREFERENCES = ("wrong_key", "not_allowed", "not_a_backend", "bad_address", "no_answer")
 
-OTHERS_SHOWN = 3  # jobs from elsewhere that are named
+OTHERS_SHOWN = 3  # jobs of other users that are named
 
 
 class T2L_PT_connection(InSequencer, bpy.types.Panel):
@@ -52,7 +52,7 @@ def draw_state(layout: Any, status: ConnectionStatus, width: int) -> None:
             if text:
                 column.label(text=text, icon="BLANK1")
         for text in status.others[:OTHERS_SHOWN]:
-            text_layout.draw_paragraph(column, f"Elsewhere: {text}", width, "USER")
+            text_layout.draw_paragraph(column, f"Other user: {text}", width, "USER")
         if len(status.others) > OTHERS_SHOWN:
             column.label(text=f"and {len(status.others) - OTHERS_SHOWN} more", icon="BLANK1")
     elif status.problem is not None:
@@ -89,6 +89,8 @@ def draw_local(
             layout.operator(
                 "text2live.preferences", text="Set Up a Local Backend", icon="PREFERENCES"
             )
+            needs = "Needs Python 3.11 or newer with PyTorch (about 6 GB)."
+            text_layout.draw_paragraph(layout, needs, width)
 
 
 CLASSES = (T2L_PT_connection,)

@@ -1,4 +1,4 @@
-"""The Edit panel: texts, choices, and the button."""
+"""The Edit panel: texts and choices."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from typing import Any
 
 import bpy
 
-from ..blender import compat, runtime
-from ..core.jobs import duration
-from ..core.settings import Kind, painter_declarations
-from .base import PARENT, InSequencer, subject
-from .preferences import longest
+from ..blender import compat
+from ..core.settings import painter_declarations
+from .base import PARENT, InSequencer
 from .properties import painter_choices, painter_property
-from .text_layout import field
+from .text_layout import form
 
 
 class T2L_PT_edit(InSequencer, bpy.types.Panel):
@@ -23,7 +21,7 @@ class T2L_PT_edit(InSequencer, bpy.types.Panel):
     bl_parent_id = PARENT
 
     def draw(self, context: Any) -> None:
-        """Texts, choices, the button, and how long the edit will take."""
+        """Texts and choices; the prompt and the button are at the top of the sidebar."""
         layout = self.layout
         scene = compat.sequencer_scene(context)
         if scene is None:
@@ -32,10 +30,6 @@ class T2L_PT_edit(InSequencer, bpy.types.Panel):
         draw_texts(layout, settings)
         draw_choices(layout, settings)
         draw_start_from(layout, settings)
-        row = layout.row()
-        row.scale_y = 1.4
-        row.operator("text2live.edit", icon="SHADERFX")
-        draw_expected(layout, context, "edit")
 
 
 class T2L_PT_advanced(InSequencer, bpy.types.Panel):
@@ -51,36 +45,35 @@ class T2L_PT_advanced(InSequencer, bpy.types.Panel):
         scene = compat.sequencer_scene(context)
         if scene is None:
             return
-        column, settings = self.layout.column(), scene.text2live
+        column, settings = form(self.layout), scene.text2live
         draw_painter(column, settings, "texts")
         for name in ("region", "avoid"):
-            field(column, settings, name)
+            column.prop(settings, name)
         draw_painter(column, settings, "number", optional=True)
         for name in ("model", "engine"):
-            field(column, settings, name)
+            column.prop(settings, name)
 
 
 def draw_texts(layout: Any, settings: Any) -> None:
-    """What the shot shows after the edit, and now."""
-    column = layout.column()
-    field(column, settings, "prompt")
-    field(column, settings, "source")
+    """What the shot shows now; for an edit of both layers, what the background shows."""
+    column = form(layout)
+    column.prop(settings, "source")
     if settings.layer == "both" and settings.mask_mode != "none":
-        field(column, settings, "background")
-        field(column, settings, "background_source")
+        column.prop(settings, "background")
+        column.prop(settings, "background_source")
 
 
 def draw_choices(layout: Any, settings: Any) -> None:
     """The painter and its choices, layer, quality, the painter's numbers, seed."""
-    column = layout.column()
+    column = form(layout)
     if len(painter_choices()) > 1:
-        field(column, settings, "painter")
+        column.prop(settings, "painter")
     draw_painter(column, settings, "choice")
     if settings.mask_mode != "none":
-        field(column, settings, "layer", expand=True)
-    field(column, settings, "preset", expand=True)
+        column.prop(settings, "layer")
+    column.prop(settings, "preset")
     draw_painter(column, settings, "number")
-    field(column, settings, "seed")
+    column.prop(settings, "seed")
 
 
 def draw_painter(column: Any, settings: Any, kind: str, optional: bool = False) -> None:
@@ -90,9 +83,9 @@ def draw_painter(column: Any, settings: Any, kind: str, optional: bool = False) 
             continue
         name = painter_property(settings.painter, one.name)
         if optional:
-            field(column, settings, f"{name}_auto")
+            column.prop(settings, f"{name}_auto")
         if not optional or not getattr(settings, f"{name}_auto"):
-            field(column, settings, name, expand=kind == "choice", slider=kind == "number")
+            column.prop(settings, name, slider=kind == "number")
 
 
 def draw_start_from(layout: Any, settings: Any) -> None:
@@ -102,18 +95,6 @@ def draw_start_from(layout: Any, settings: Any) -> None:
         title = settings.after_title or f"job {settings.after[:8]}"
         row.label(text=f"Starting from {title}", icon="FORWARD")
         row.operator("text2live.start_afresh", text="", icon="X")
-
-
-def draw_expected(layout: Any, context: Any, kind: Kind) -> None:
-    """How long such jobs took on this server; nothing if that is not known."""
-    strip = subject(context)
-    if strip is None or strip.type not in compat.SOURCE_TYPES:
-        return
-    settings = compat.sequencer_scene(context).text2live.collect(longest(context), kind)
-    seconds = runtime.current().expected_seconds(strip, settings)
-    if seconds is not None:
-        text = f"Estimated {duration(seconds)} (from earlier jobs on this server)"
-        layout.label(text=text, icon="TIME")
 
 
 CLASSES = (T2L_PT_edit, T2L_PT_advanced)

@@ -8,8 +8,8 @@ import bpy
 
 from ..blender import compat
 from .base import PARENT, InSequencer
-from .panel_edit import draw_expected
-from .text_layout import field
+from .panel_now import draw_outlook
+from .text_layout import form, line_length
 
 
 class T2L_PT_paint(InSequencer, bpy.types.Panel):
@@ -31,14 +31,14 @@ class T2L_PT_paint(InSequencer, bpy.types.Panel):
         for layer, name in (("foreground", "Object Atlas"), ("background", "Background Atlas")):
             row.operator("text2live.open_atlas", text=name, icon="IMAGE_DATA").layer = layer
         layout.operator("text2live.paint_frame", icon="BRUSH_DATA")
-        column = layout.column()
-        field(column, settings, "paint_image")
-        field(column, settings, "paint_onto", expand=True)
+        column = form(layout)
+        column.prop(settings, "paint_image")
+        column.prop(settings, "paint_onto")
         if settings.paint_onto == "frame":
-            field(column, settings, "paint_frame")
-        field(column, settings, "paint_layer", expand=True)
+            column.prop(settings, "paint_frame")
+        column.prop(settings, "paint_layer")
         layout.operator("text2live.map_paint", icon="MOD_UVPROJECT")
-        draw_expected(layout, context, "paint")
+        draw_outlook(layout, context, "paint", line_length(context))
 
 
 CLASSES = (T2L_PT_paint,)

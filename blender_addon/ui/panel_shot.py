@@ -10,9 +10,9 @@ from ..blender import analyses, compat, runtime
 from ..core.quality import verdicts
 from . import text_layout, thumbs
 from .base import PARENT, InSequencer, subject
-from .panel_edit import draw_expected
+from .panel_now import draw_outlook
 from .preferences import longest
-from .text_layout import field
+from .text_layout import form
 
 
 class T2L_PT_shot(InSequencer, bpy.types.Panel):
@@ -55,8 +55,8 @@ def draw_strip(layout: Any, strip: Any, width: int) -> bool:
 
 def draw_object(layout: Any, scene: Any, settings: Any, width: int) -> None:
     """How to find the object."""
-    column = layout.column()
-    field(column, settings, "mask_mode")
+    column = form(layout)
+    column.prop(settings, "mask_mode")
     mode = settings.mask_mode
     if mode == "box":
         column.operator("text2live.draw_box", icon="SELECT_SET")
@@ -64,28 +64,28 @@ def draw_object(layout: Any, scene: Any, settings: Any, width: int) -> None:
             text = "No box yet: press Draw Box and drag one, or enter its corner and size."
             text_layout.draw_paragraph(column, text, width, "INFO")
         for name in ("mask_corner", "mask_size", "mask_frame"):
-            field(column, settings, name)
+            column.prop(settings, name)
     elif mode == "image":
         column.operator("text2live.paint_mask", icon="BRUSH_DATA")
-        field(column, settings, "mask_image")
-        field(column, settings, "mask_frame")
+        column.prop(settings, "mask_image")
+        column.prop(settings, "mask_frame")
     elif mode in ("text", "auto"):
-        field(column, settings, "mask_text")
+        column.prop(settings, "mask_text")
     elif mode == "mask":
-        field(column, settings, "mask_data")
+        column.prop(settings, "mask_data")
     elif mode == "strip" and scene.sequence_editor is not None:
         editor = scene.sequence_editor
         strips = "strips_all" if hasattr(editor, "strips_all") else "sequences_all"
         column.prop_search(settings, "mask_strip", editor, strips, text="Mask Strip")
     elif mode == "key":
-        field(column, settings, "mask_file")
-        field(column, settings, "mask_frame")
+        column.prop(settings, "mask_file")
+        column.prop(settings, "mask_frame")
     elif mode == "all":
-        field(column, settings, "mask_folder")
+        column.prop(settings, "mask_folder")
     if mode in ("mask", "strip"):
-        field(column, settings, "mask_every")
+        column.prop(settings, "mask_every")
         if not settings.mask_every:
-            field(column, settings, "mask_frame")
+            column.prop(settings, "mask_frame")
 
 
 def draw_analysis(layout: Any, context: Any, strip: Any, width: int) -> None:
@@ -93,13 +93,11 @@ def draw_analysis(layout: Any, context: Any, strip: Any, width: int) -> None:
     running = [job for job in runtime.current().running if job.kind == "atlas"]
     settings = compat.sequencer_scene(context).text2live.collect(longest(context), "atlas")
     found = analyses.find(strip, settings)
-    for job in running:
-        compat.show_progress(layout, job.fraction, job.progress_text())
-    if running:
+    if running:  # shown at the top, with its progress
         return
     if found is None:
         layout.operator("text2live.analyse", icon="VIEWZOOM")
-        draw_expected(layout, context, "atlas")
+        draw_outlook(layout, context, "atlas", width)
         return
     box = layout.box()
     box.label(text="Shot analysed. Further edits reuse it.", icon="CHECKMARK")

@@ -68,15 +68,19 @@ class T2L_PG_settings(bpy.types.PropertyGroup):
     """Settings of the next job."""
 
     after_title: StringProperty(  # type: ignore[valid-type]
-        name="Start From", description="Title of the finished edit to start from"
+        options=set(), name="Start From", description="Title of the finished edit to start from"
     )
     mask_mode: EnumProperty(  # type: ignore[valid-type]
-        name="Object", description="How to find the object", items=MASKS
+        options=set(), name="Object", description="How to find the object", items=MASKS
     )
     mask_frame: IntProperty(  # type: ignore[valid-type]
-        name="On Frame", description="The timeline frame that the box or mask is for", default=1
+        options=set(),
+        name="On Frame",
+        description="The timeline frame that the box or mask is for",
+        default=1,
     )
     mask_corner: IntVectorProperty(  # type: ignore[valid-type]
+        options=set(),
         name="Corner",
         description="Upper left corner of the box, in pixels from the left and the top of the "
         "strip's frame",
@@ -85,6 +89,7 @@ class T2L_PG_settings(bpy.types.PropertyGroup):
         update=_set_mask_frame,
     )
     mask_size: IntVectorProperty(  # type: ignore[valid-type]
+        options=set(),
         name="Size",
         description="Width and height of the box, in pixels of the strip's frame",
         size=2,
@@ -92,6 +97,7 @@ class T2L_PG_settings(bpy.types.PropertyGroup):
         update=_set_mask_frame,
     )
     mask_image: PointerProperty(  # type: ignore[valid-type]
+        options=set(),
         name="Image",
         description="A copy of the frame with the object painted over, or an image that is "
         "transparent around the object",
@@ -99,38 +105,51 @@ class T2L_PG_settings(bpy.types.PropertyGroup):
         update=_set_mask_frame,
     )
     mask_data: PointerProperty(  # type: ignore[valid-type]
+        options=set(),
         name="Mask",
         description="A mask in this file, drawn over the shot's whole frame",
         type=bpy.types.Mask,
     )
     mask_strip: StringProperty(  # type: ignore[valid-type]
-        name="Mask Strip", description="A mask strip on the timeline"
+        options=set(), name="Mask Strip", description="A mask strip on the timeline"
     )
     mask_file: StringProperty(  # type: ignore[valid-type]
+        options=set(),
         name="Image",
         description="The object on one frame, white on black, at the size of the shot",
         subtype="FILE_PATH",
         update=_set_mask_frame,
     )
     mask_folder: StringProperty(  # type: ignore[valid-type]
+        options=set(),
         name="Folder",
         description="Masks for every visible frame, white on black, named in order",
         subtype="DIR_PATH",
     )
     paint_image: PointerProperty(  # type: ignore[valid-type]
+        options=set(),
         name="Image",
         description="The image to map to the shot: an atlas or a frame that was painted on, or any "
         "image with transparency",
         type=bpy.types.Image,
     )
     paint_layer: EnumProperty(  # type: ignore[valid-type]
-        name="Attach To", description="The layer whose motion the paint follows", items=PAINT_LAYERS
+        options=set(),
+        name="Attach To",
+        description="The layer whose motion the paint follows",
+        items=PAINT_LAYERS,
     )
     paint_onto: EnumProperty(  # type: ignore[valid-type]
-        name="Painted On", description="What the image was painted over", items=PAINTED_ON
+        options=set(),
+        name="Painted On",
+        description="What the image was painted over",
+        items=PAINTED_ON,
     )
     paint_frame: IntProperty(  # type: ignore[valid-type]
-        name="Frame", description="The timeline frame that was painted over", default=1
+        options=set(),
+        name="Frame",
+        description="The timeline frame that was painted over",
+        default=1,
     )
 
     def collect(self, longest: int = 0, kind: Kind = "edit") -> Settings:
@@ -218,7 +237,10 @@ def _declared_properties() -> dict[str, Any]:
     """Properties for the declared settings of a job, and for those of every painter."""
     made = {name: _property(default, one) for name, (default, one) in shown_fields().items()}
     made["painter"] = EnumProperty(
-        name="Painter", description="How to paint the layer", items=painter_choices()
+        name="Painter",
+        description="How to paint the layer",
+        items=painter_choices(),
+        options=set(),
     )
     for painter in painters.PAINTER_SETTINGS:
         for one in painter_declarations(painter):
@@ -229,6 +251,7 @@ def _declared_properties() -> dict[str, Any]:
                     name=f"Auto {one.title}",
                     description=f"Use the default for {one.title}. Off: set it here",
                     default=one.default is None,
+                    options=set(),
                 )
     return made
 
@@ -246,7 +269,7 @@ def painter_property(painter: str, name: str) -> str:
 
 
 def _property(default: Any, one: Shown) -> Any:
-    words = {"name": one.title, "description": one.description}
+    words = {"name": one.title, "description": one.description, "options": set()}
     if one.choices:
         return EnumProperty(items=one.choices, default=default, **words)
     if isinstance(default, bool):
@@ -257,7 +280,7 @@ def _property(default: Any, one: Shown) -> Any:
 
 
 def _painter_property(one: painters.Setting) -> Any:
-    words = {"name": one.title, "description": one.description}
+    words = {"name": one.title, "description": one.description, "options": set()}
     if one.kind == "choice":
         items = [(name, name.capitalize(), text) for name, text in one.choices.items()]
         return EnumProperty(items=items, default=one.default, **words)

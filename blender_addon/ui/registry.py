@@ -1,4 +1,4 @@
-"""Registers the user interface: settings, preferences, operators, overlays and panels."""
+"""Registers the user interface: settings, operators, overlays, panels and menus."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import bpy
 from . import (
     box_overlay,
     erased_overlay,
+    menus,
     operators,
     operators_connection,
     operators_jobs,
@@ -16,10 +17,12 @@ from . import (
     panel,
     preferences,
     properties,
+    status_bar,
     thumbs,
 )
 
 _MODULES = (properties, preferences, thumbs, box_overlay, erased_overlay)
+_ADDED_TO_BLENDER = (menus, status_bar)
 _CLASSES = (
     *operators.CLASSES,
     *operators_connection.CLASSES,
@@ -27,6 +30,8 @@ _CLASSES = (
     *operators_layer.CLASSES,
     *operators_paint.CLASSES,
     *operators_jobs.CLASSES,
+    *status_bar.CLASSES,
+    *menus.CLASSES,
     *panel.CLASSES,
 )
 
@@ -37,10 +42,14 @@ def register() -> None:
         module.register()
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
+    for module in _ADDED_TO_BLENDER:
+        module.register()
 
 
 def unregister() -> None:
     """Unregister everything in reverse order."""
+    for module in _ADDED_TO_BLENDER:
+        module.unregister()
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)
     for module in reversed(_MODULES):

@@ -1,4 +1,4 @@
-"""Text in panels: labels in front of properties, and wrapped paragraphs."""
+"""Text in panels: columns of labelled properties, and wrapped paragraphs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ from ..wire import jobs
 _PIXELS_PER_CHARACTER = 6.3
 
 
-def field(layout: Any, owner: Any, name: str, **options: Any) -> None:
-    """A property with its label in front, which leaves it more space than Blender's own split."""
-    split = layout.split(factor=0.33)
-    left = split.row()
-    left.alignment = "RIGHT"
-    left.label(text=owner.bl_rna.properties[name].name)
-    shown = {} if options.get("expand") else {"text": ""}
-    split.row(align=True).prop(owner, name, **shown, **options)
+def form(layout: Any) -> Any:
+    """A column of properties with their labels in front, as in Blender's own panels."""
+    column = layout.column()
+    column.use_property_split, column.use_property_decorate = True, False
+    return column
 
 
 def line_length(context: Any) -> int:

@@ -49,6 +49,9 @@ class Recorder:
         assert icon_value
         self.lines.append(f"(picture {scale:g})")
 
+    def menu(self, name: str, **_options: Any) -> None:
+        assert hasattr(bpy.types, name)
+
     def separator(self) -> None:
         pass
 

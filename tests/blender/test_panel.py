@@ -13,13 +13,19 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 
 from recorder import Recorder, drawn  # noqa: E402
 
-from blender_addon.blender import compat, runtime  # noqa: E402
+from blender_addon.blender import compat, handlers, runtime  # noqa: E402
 from blender_addon.blender.timeline import layers  # noqa: E402
 from blender_addon.core import jobs as phases  # noqa: E402
 from blender_addon.core.connection import ConnectionStatus  # noqa: E402
 from blender_addon.core.history import History, JobTime  # noqa: E402
 from blender_addon.core.jobs import Job  # noqa: E402
-from blender_addon.ui import operators, thumbs  # noqa: E402
+from blender_addon.ui import (  # noqa: E402
+    menus,
+    operators,
+    operators_connection,
+    status_bar,
+    thumbs,
+)
 from blender_addon.wire import jobs  # noqa: E402
 from scripts.blender import studio  # noqa: E402
 
@@ -42,18 +48,21 @@ def strip(scene: Any, movie: Path) -> Any:
 
 def test_disconnected_and_without_a_strip(scene: Any) -> None:
     seen = drawn(scene)
+    assert seen.lines[:3] == ["[Prompt]", "<Make Layer>", "Select a movie or image strip first."]
+    seen = drawn(scene, "T2L_PT_connection")
     assert seen.lines[:3] == ["Not connected", "Not connected", "<Connect>"]
-    assert "Click a movie or image strip" in seen
-    assert "<Make Layer>" in seen
+    assert "Click a movie or image strip" in drawn(scene, "T2L_PT_shot")
 
 
 def test_ready_with_a_strip(scene: Any, state: Any, strip: Any) -> None:
     state.session.status = ConnectionStatus(
         state="ready", address="tcp://127.0.0.1:5599", device="cpu"
     )
-    seen = drawn(scene)
+    seen = drawn(scene, "T2L_PT_connection")
     assert seen.lines[:2] == ["Connected", "Connected to 127.0.0.1:5599"]
     assert "cpu" in seen.lines
+    seen = drawn(scene)
+    assert "Analyses the shot, then paints 8 frames." in seen
     assert "shot, 8 frames" in seen
     assert "Frames 1 to 8, 96 × 64" in seen
     for name in (
@@ -76,11 +85,11 @@ def test_the_backend_says_how_busy_it_is(scene: Any, state: Any) -> None:
     seen = drawn(scene, "T2L_PT_connection")
     assert "1.5 of 4.0 GiB free" in seen
     assert "Queue: 2 jobs" in seen
-    assert "Elsewhere" not in seen
+    assert "Other user" not in seen
     others = tuple(f"a boat {number} (waiting)" for number in range(5))
     state.session.status = ConnectionStatus(state="ready", jobs=5, others=others)
     seen = drawn(scene, "T2L_PT_connection")
-    assert "Elsewhere: a boat 2 (waiting)" in seen
+    assert "Other user: a boat 2 (waiting)" in seen
     assert "boat 3" not in seen
     assert "and 2 more" in seen
 
@@ -361,3 +370,102 @@ def test_the_sequencers_scene_may_be_another_than_the_active_one(scene: Any, mov
         assert compat.sequencer_scene(bpy.context) == other
         assert bpy.ops.text2live.edit.poll()
         assert compat.active_strip(bpy.context).name == "shot"
+
+
+def test_the_main_button_and_running_jobs_come_first(
+    scene: Any, strip: Any, tmp_path: Path
+) -> None:
+    for number in range(5):
+        job = a_job(scene, strip, tmp_path, phase=phases.WORKING)
+        runtime.current().session.jobs[str(number)] = job
+    top = drawn(scene, "T2L_PT_sequencer")
+    assert top.lines[:2] == ["[Prompt]", "<Make Layer>"]
+    assert top.lines.count("<text2live.cancel>") == 3
+    assert "and 3 more jobs" in top
+
+
+def test_the_status_bar_shows_the_running_job_and_then_that_it_is_done(
+    scene: Any, state: Any, strip: Any, tmp_path: Path
+) -> None:
+    def shown() -> Recorder:
+        recorder = Recorder()
+        status_bar.draw(types.SimpleNamespace(layout=recorder), bpy.context)
+        return recorder
+
+    assert shown().lines == []
+    job = a_job(scene, strip, tmp_path, phase=phases.WORKING)
+    handlers.on_timer()
+    assert "a red car: Working" in shown()
+    assert "<text2live.cancel>" in shown()
+    job.enter(phases.DONE)
+    handlers.on_timer()
+    assert shown().lines == ["Text2LIVE: a red car is done."]
+
+
+def test_a_notice_is_reported_at_the_next_event(scene: Any) -> None:
+    said: list[Any] = []
+    operator = types.SimpleNamespace(
+        text="Text2LIVE: v1 failed. No memory.",
+        report=lambda level, text: said.append((level, text)),
+    )
+    context = types.SimpleNamespace(
+        window=None,
+        window_manager=types.SimpleNamespace(
+            event_timer_add=lambda _s, window: "timer",
+            event_timer_remove=said.append,
+            modal_handler_add=lambda _operator: None,
+        ),
+    )
+    notify = status_bar.T2L_OT_notify
+    assert notify.invoke(operator, context, None) == {"RUNNING_MODAL"}
+    assert notify.modal(operator, context, types.SimpleNamespace(type="A")) == {"PASS_THROUGH"}
+    assert notify.modal(operator, context, types.SimpleNamespace(type="TIMER")) == {"FINISHED"}
+    assert said == ["timer", ({"WARNING"}, "Text2LIVE: v1 failed. No memory.")]
+
+
+def test_settings_of_the_next_job_cannot_be_keyframed(scene: Any) -> None:
+    for prop in scene.text2live.bl_rna.properties:
+        if prop.identifier not in {"rna_type", "name"}:
+            assert not prop.is_animatable, prop.identifier
+
+
+def test_operators_that_need_a_job_are_not_in_the_search(scene: Any) -> None:
+    for name in ("cancel", "dismiss", "retry", "remove", "resume", "reuse", "refine", "insert"):
+        kind = getattr(bpy.types, f"TEXT2LIVE_OT_{name}")
+        assert "INTERNAL" in kind.bl_options, name
+
+
+def test_every_poll_that_fails_says_why(scene: Any) -> None:
+    for name in dir(bpy.ops.text2live):
+        reasons: list[str] = []
+        with studio.sequencer(scene):
+            if not getattr(bpy.ops.text2live, name).poll():
+                with pytest.raises(RuntimeError) as raised:
+                    getattr(bpy.ops.text2live, name)()
+                reasons.append(str(raised.value))
+        assert all("poll() failed, context is incorrect" not in text for text in reasons), name
+
+
+def test_the_strip_menus_offer_the_main_operators(scene: Any, strip: Any) -> None:
+    def offered() -> Recorder:
+        recorder = Recorder()
+        with studio.sequencer(scene):
+            menus.T2L_MT_strip.draw(types.SimpleNamespace(layout=recorder), bpy.context)
+        return recorder
+
+    assert offered().lines[:2] == ["<Make Layer>", "<Analyse Shot>"]
+    strip[layers.JOB] = "j"
+    assert offered().lines[0] == "<Make Again Here>"
+
+
+def test_online_access_is_asked_for(scene: Any) -> None:
+    asked: list[Any] = []
+    functions = bpy.types.WindowManager.bl_rna.functions
+    manager = types.SimpleNamespace(
+        bl_rna=types.SimpleNamespace(functions=functions),
+        invoke_confirm=lambda *_args, **words: asked.append(words) or {"RUNNING_MODAL"},
+    )
+    context = types.SimpleNamespace(window_manager=manager)
+    allow = operators_connection.T2L_OT_allow_online
+    assert allow.invoke(None, context, None) == {"RUNNING_MODAL"}
+    assert "every add-on" in asked[0].get("message", "every add-on")

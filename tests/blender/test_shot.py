@@ -200,7 +200,7 @@ def test_a_box_is_dragged_in_the_preview(
             window=types.SimpleNamespace(
                 cursor_modal_set=said.append, cursor_modal_restore=lambda: said.append("back")
             ),
-            workspace=types.SimpleNamespace(status_text_set=said.append),
+            workspace=types.SimpleNamespace(status_text_set_internal=said.append),
             window_manager=types.SimpleNamespace(modal_handler_add=said.append),
         )
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from studio import CONNECTION, REASON, Studio, layers_of
 
+from backend.progress import EDIT_PHASE
 from blender_addon.core import jobs as phases
 from blender_addon.core import png
 from blender_addon.core.delivery import read_record
@@ -50,6 +51,8 @@ def test_a_job_walks_through_its_phases(studio: Studio) -> None:
     studio.tell(kind="progress", phase="fitting the atlas", done=40, total=100, eta_s=130.0)
     assert studio.job.status_text() == "Fitting the atlas 40/100"
     assert studio.job.eta_text() == "2 min left"
+    studio.tell(kind="progress", phase=EDIT_PHASE, done=49, total=100)
+    assert studio.job.status_text() == "Painting the layer, step 49 of 100"
     studio.tell(kind="note", text="No mask was given.")
     assert studio.job.note == "No mask was given."
     layers = layers_of(3)

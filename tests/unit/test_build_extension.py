@@ -17,6 +17,7 @@ def test_sources_hold_the_add_on_and_the_protocol(tmp_path: Path) -> None:
     names = {path.relative_to(tmp_path / "text2live").as_posix() for path in tmp_path.rglob("*.py")}
     assert {"__init__.py", "wire.py", "ui/panel.py", "protocol/client.py"} <= names
     assert not any("__pycache__" in str(path) for path in tmp_path.rglob("*"))
+    assert "GNU GENERAL PUBLIC LICENSE" in (tmp_path / "text2live" / "LICENSE").read_text("utf-8")
 
 
 def test_nothing_in_the_zip_imports_the_checkout() -> None:
@@ -40,6 +41,16 @@ def test_manifest_names_the_platform_and_its_wheels() -> None:
     assert manifest["id"] == "text2live"
     assert len(manifest["tagline"]) <= 64
     assert set(tomllib.loads(text)["platforms"]) == set(build.TAGS)
+
+
+def test_a_website_and_a_contact_go_into_the_manifest() -> None:
+    tomllib = pytest.importorskip("tomllib")
+    text = (build.ADDON / build.MANIFEST).read_text("utf-8")
+    assert build.published(text, "", "") == text
+    contact = 'A "B" <a@example.org>'
+    manifest = tomllib.loads(build.published(text, "https://example.org/x", contact))
+    assert (manifest["website"], manifest["maintainer"]) == ("https://example.org/x", contact)
+    assert manifest["copyright"]
 
 
 def test_versions_agree() -> None:
