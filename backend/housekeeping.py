@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from backend.inbox import Inbox
 from backend.journal import Journal
 from backend.store import Store, evict
 from protocol.jobs import JobError
@@ -44,8 +45,16 @@ class Policy:
 class Housekeeping:
     """Sweeps a data folder. Its methods are called in the server's thread."""
 
-    def __init__(self, data: Path, store: Store, journal: Journal, policy: Policy) -> None:
+    def __init__(
+        self,
+        data: Path,
+        store: Store,
+        journal: Journal,
+        policy: Policy,
+        inbox: Inbox | None = None,
+    ) -> None:
         self._data, self._store, self._journal, self._policy = data, store, journal, policy
+        self._inbox = inbox
         self._due = 0.0
         self._thread: threading.Thread | None = None
         self._clock = time.time() - time.monotonic()
@@ -142,6 +151,8 @@ class Housekeeping:
             self._data / "atlases", policy.atlas_bytes, older=expired, newest=newest,
             lacking=max(0, lacking - freed),
         )  # fmt: skip
+        if self._inbox is not None:
+            self._inbox.sweep()
         if freed:
             _log.info("deleted %.2f GiB that were not used for long", freed / GIB)
         return freed

@@ -7,8 +7,10 @@ length is verified and finished, or dropped, by whatever meets it next.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
+import stat
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -61,17 +63,18 @@ class Parts:
             return False
         return size == ref.nbytes
 
-    def held(self, ref: ObjectRef, *others: ObjectRef) -> int:
+    def held(self, ref: ObjectRef, *others: ObjectRef, finish: bool = True) -> int:
         """How many bytes of the object are here, complete or not.
 
-        Finishes an upload that was interrupted after its last byte. others: further references to
-        the same digest, with other shapes. Raises JobError ``disk_full``, ``disk_error``.
+        finish: complete an upload that was interrupted after its last byte. others: further
+        references to the same digest, with other shapes. Raises JobError ``disk_full``,
+        ``disk_error``.
         """
         refs = (ref, *others)
         complete = [one.nbytes for one in refs if self.has(one)]
         if complete:
             return complete[0]
-        if not self.is_full(refs):
+        if not finish or not self.is_full(refs):
             return self._part_size(ref.digest)
         outcome = self.finish([refs])[ref.digest]
         if isinstance(outcome, JobError) and outcome.problem.code != "wrong_digest":
@@ -145,9 +148,29 @@ class Parts:
         running = start_hash(ref)
         if held:
             with self._part(ref.digest).open("rb") as file:
-                for block in iter(lambda: file.read(1 << 20), b""):
-                    running.update(block)
+                hashlib.file_digest(file, lambda: running)
         return running
+
+    def adopt(self, digest: str, file: Path) -> None:
+        """Make a file in the data folder the part of a digest, in place of what is there.
+
+        Raises JobError ``not_placed``, ``disk_full``, ``disk_error``.
+        """
+        self._parts.pop(digest, None)
+        try:
+            if not stat.S_ISREG(file.lstat().st_mode):  # a link may lead anywhere
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            make_folder(self.path(digest).parent)
+            file.replace(self._part(digest))
+        except FileNotFoundError as why:
+            raise JobError(
+                "not_placed",
+                "An object is not in the backend's inbox.",
+                "It is sent again by itself.",
+                retryable=True,
+            ) from why
+        except OSError as why:
+            raise disk_problem(why, self.folder) from why
 
     def finish(
         self, uploads: Iterable[Sequence[ObjectRef]]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from backend.scheduler import Scheduler
 from backend.store import Store
 from protocol import messages as m
 from protocol.codec import BadMessage, Packet
+from protocol.inbox import is_placed_name
 from protocol.jobs import JobError, ObjectRef
 from protocol.limits import LIMITS, MAX_DIGESTS
 
@@ -27,11 +30,13 @@ class _Full(NamedTuple):
 class Receiving:
     """The uploads of all clients. Objects that become full together are synced together.
 
-    answer: sends the answer to a request that was not answered at once.
+    inbox: the folder for whole objects. answer: sends the answer to a request that was not answered
+    at once.
     """
 
-    def __init__(self, store: Store, scheduler: Scheduler, answer: Answer) -> None:
+    def __init__(self, store: Store, inbox: Path, scheduler: Scheduler, answer: Answer) -> None:
         self._store = store
+        self._inbox = inbox
         self._scheduler = scheduler
         self._answer = answer
         self._full: dict[str, _Full] = {}  # by digest
@@ -61,24 +66,49 @@ class Receiving:
             raise BadMessage("bad_message", f"A chunk must carry 1 to {LIMITS.chunk} bytes.")
         if message.offset < 0:
             raise BadMessage("bad_message", "A chunk's offset cannot be negative.")
-        if message.digest in self._full:
+        refs = self._wanted(message.digest)
+        data = memoryview(buffers[0])
+        held = self._store.write(refs[0], message.offset, message.crc, data, finish=False)
+        return self._written(route, packet, refs, held)
+
+    def place(self, route: bytes, packet: Packet, message: m.Place) -> m.Ack | None:
+        """Take an object from the inbox. The answer comes as that to its last chunk would."""
+        if not is_placed_name(message.name):
+            raise BadMessage("bad_message", "This is not the name of an object in the inbox.")
+        file = self._inbox / message.name
+        try:
+            refs = self._wanted(message.digest)
+            if not self._store.has(refs[0]):
+                self._store.adopt(message.digest, file)
+        finally:
+            with contextlib.suppress(OSError):
+                file.unlink(missing_ok=True)
+        return self._written(route, packet, refs, self._store.held(*refs, finish=False))
+
+    def _wanted(self, digest: str) -> tuple[ObjectRef, ...]:
+        if digest in self._full:
             self.finish()
-        refs = self._scheduler.wanted(message.digest)
+        refs = self._scheduler.wanted(digest)
         if not refs:
             raise JobError(
                 "not_wanted",
                 "No waiting job needs this object.",
                 "Submit the job first, unless it is cancelled or already complete.",
             )
-        data = memoryview(buffers[0])
-        held = self._store.write(refs[0], message.offset, message.crc, data, finish=False)
+        return refs
+
+    def _written(
+        self, route: bytes, packet: Packet, refs: tuple[ObjectRef, ...], held: int
+    ) -> m.Ack | None:
+        """Acknowledge what was written, at once unless it may complete the object."""
+        digest = refs[0].digest
         if self._store.is_full(refs):
-            self._full[message.digest] = _Full(route, packet.id, refs, held)
+            self._full[digest] = _Full(route, packet.id, refs, held)
             return None
-        if held >= refs[0].nbytes and self._store.has(refs[0]):
+        complete = held >= refs[0].nbytes and self._store.has(refs[0])
+        if complete:
             self._scheduler.arrived(refs[0])
-            return m.Ack(digest=message.digest, held=held, complete=True)
-        return m.Ack(digest=message.digest, held=held, complete=False)
+        return m.Ack(digest=digest, held=held, complete=complete)
 
     def finish(self) -> None:
         """Verify and sync the objects whose last chunk has been written, and acknowledge them."""

@@ -23,6 +23,7 @@ from backend.data_folder import MODELS
 from backend.endpoint import Endpoint, Unreachable
 from backend.executors.base import AnyReport, Executor, Ready
 from backend.housekeeping import Housekeeping, Policy
+from backend.inbox import Inbox
 from backend.journal import JobRecord, Journal
 from backend.receiving import Receiving
 from backend.redact import Redactor
@@ -95,12 +96,15 @@ class Server:
         self._stopping = False
         self._journal = Journal(data / "journal.sqlite")
         self.store = Store(data / "objects")
-        self._housekeeping = Housekeeping(data, self.store, self._journal, policy)
+        self._inbox = Inbox(data / "inbox", self.epoch)
+        self._housekeeping = Housekeeping(data, self.store, self._journal, policy, self._inbox)
         self._scheduler = Scheduler(
             self._journal, self.store, executor, self._changed.add, self._housekeeping
         )
         self._housekeeping.sweep(self._scheduler.pinned(), time.time(), leftovers=True)
-        self._receiving = Receiving(self.store, self._scheduler, self._answer_later)
+        self._receiving = Receiving(
+            self.store, self._inbox.folder, self._scheduler, self._answer_later
+        )
         self._waker = Waker()
         try:
             self._endpoint = Endpoint(address, keys, allowed)
@@ -186,6 +190,10 @@ class Server:
                 return self._receiving.have(message), ()
             case m.Chunk():
                 return self._receiving.chunk(route, packet, message), ()
+            case m.Place():
+                if not peer.same_user:
+                    raise BadMessage("bad_message", "Only the backend's own user has an inbox.")
+                return self._receiving.place(route, packet, message), ()
             case m.Fetch():
                 return self._fetch(message)
             case m.Attach():
@@ -225,6 +233,7 @@ class Server:
             features=(m.NO_CRC,),
             device=self._device(),
             model=self._model,
+            inbox=str(self._inbox.folder) if same_user else "",
         )
 
     def _pong(self) -> m.Pong:

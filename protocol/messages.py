@@ -31,7 +31,10 @@ class Hello(Message, frozen=True, kw_only=True, tag="hello"):
 
 
 class Welcome(Message, frozen=True, kw_only=True, tag="welcome"):
-    """Answer to hello. epoch: changes with every start of the backend. device: as in pong."""
+    """Answer to hello. epoch: changes with every start of the backend. device: as in pong.
+
+    inbox: a folder for `place`; only for clients that run as the backend's user on its machine.
+    """
 
     protocol: int
     server: str
@@ -40,6 +43,7 @@ class Welcome(Message, frozen=True, kw_only=True, tag="welcome"):
     features: tuple[str, ...] = ()
     device: str = ""
     model: str = ""
+    inbox: str = ""
 
 
 class Ping(Message, frozen=True, kw_only=True, tag="ping"):
@@ -107,8 +111,15 @@ class Chunk(Message, frozen=True, kw_only=True, tag="chunk"):
     crc: int | None = None
 
 
+class Place(Message, frozen=True, kw_only=True, tag="place"):
+    """An object that the client has written into the inbox, whole, under this name."""
+
+    digest: str
+    name: str
+
+
 class Ack(Message, frozen=True, kw_only=True, tag="ack"):
-    """Answer to chunk, sent once it is written: credit for one more chunk.
+    """Answer to chunk, sent once it is written: credit for one more chunk. Also to place.
 
     held: bytes of the object that the backend now holds. complete: stored, with its digest
     verified.
@@ -210,7 +221,8 @@ class Error(Message, frozen=True, kw_only=True, tag="error"):
 
 
 AnyMessage = (
-    Hello | Welcome | Ping | Pong | Submit | Accepted | Have | Need | Chunk | Ack
+    Hello | Welcome | Ping | Pong | Submit | Accepted | Have | Need | Chunk
+    | Place | Ack
     | Attach | News | Cancel | Requeue | Forget | ListJobs | Jobs | Fetch | Data | Ok | Error
 )  # fmt: skip
 

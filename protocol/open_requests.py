@@ -13,6 +13,7 @@ from typing import Any
 
 from .codec import BadMessage, Bytes, Packet, pack, unpack_as
 from .events import ClientEvent, JobAccepted, JobEvent, JobList, RequestFailed
+from .inbox import inbox_of
 from .jobs import FINAL_STATES, Event, JobError, JobSpec, ObjectRef, Problem
 from .limits import LIMITS, Limits
 from .link import Link
@@ -146,9 +147,11 @@ class OpenRequests:
         """Repeat open requests on a new link, and advance the transfers."""
         if self._link.state != "ready":
             return
+        welcome = self._link.welcome
         if self._round != self._link.round:
             self._round = self._link.round
             self._uploads.restart()
+            self._uploads.share(inbox_of(welcome) if welcome is not None else None)
             self._downloads.restart()
             for job, tracked in list(self._jobs.items()):
                 if tracked.spec is not None:
@@ -157,7 +160,6 @@ class OpenRequests:
                     self._attach(job, tracked)
             for (what, job), (message, accepted) in list(self._unanswered.items()):
                 self._repeat(what, job, message, accepted)
-        welcome = self._link.welcome
         crc = welcome is None or NO_CRC not in welcome.features
         self._uploads.pump(now, self._limits, crc=crc)
         self._downloads.pump(self._limits)

@@ -1,6 +1,7 @@
 """Uploads and downloads of objects: only what is missing, in chunks, within the window.
 
-No sockets and no threads here: OpenRequests drives both classes, and they send through `ask`.
+Where client and backend share a folder, uploads go through it as whole files instead. No sockets
+and no threads here: OpenRequests drives both classes, and they send through `ask`.
 """
 
 from __future__ import annotations
@@ -9,15 +10,17 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .codec import Bytes, Packet
 from .events import ClientEvent, Fetched, RequestFailed, Uploading
+from .inbox import put
 from .jobs import ObjectRef, Problem, reference
 from .limits import MAX_DIGESTS, Limits
-from .messages import Ack, AnyMessage, Channel, Chunk, Data, Error, Fetch, Have, Need
+from .messages import Ack, AnyMessage, Channel, Chunk, Data, Error, Fetch, Have, Need, Place
 
 Source = Callable[[str], Any]  # digest -> the array, or its bytes
 Ask = Callable[[Channel, AnyMessage, Callable[[Packet], None], Sequence[Bytes]], None]
@@ -56,6 +59,7 @@ class Uploads:
         self._started = False
         self._now = 0.0
         self._crc = True
+        self._inbox: Path | None = None
         self._loaded: tuple[str, memoryview] | None = None
 
     def add(self, job: str, refs: dict[str, ObjectRef], source: Source) -> None:
@@ -70,6 +74,10 @@ class Uploads:
             self._next()
         else:
             self._queue = deque(upload for upload in self._queue if upload.job != job)
+
+    def share(self, inbox: Path | None) -> None:
+        """Put whole objects into this folder from now on; None: send chunks."""
+        self._inbox = inbox
 
     def restart(self) -> None:
         """Ask again what is missing, on a new link."""
@@ -96,7 +104,7 @@ class Uploads:
                     return
                 self._next()
                 continue
-            if self._in_flight >= limits.window or not self._send_chunk(upload, limits.chunk):
+            if self._in_flight >= limits.window or not self._send_next(upload, limits.chunk):
                 return
 
     def _start(self, upload: _Upload) -> None:
@@ -147,10 +155,11 @@ class Uploads:
         if upload.todo:
             self._emit(Uploading(upload.job, upload.sent, upload.total))
 
-    def _send_chunk(self, upload: _Upload, size: int) -> bool:
+    def _send_next(self, upload: _Upload, size: int) -> bool:
+        """Send the next chunk or object; False if its content cannot be had."""
         ref, offset = upload.todo[0]
         try:
-            data = self._bytes(upload, ref)[offset : offset + size]
+            whole = self._bytes(upload, ref)
         except Exception as why:  # whatever the source raises, the link stays alive
             self._give_up(
                 Problem(
@@ -160,25 +169,53 @@ class Uploads:
                 )
             )
             return False
+        name = self._put(ref, whole)
+        if name:
+            upload.todo.popleft()
+            credit = -(-len(whole) // size)  # as many as its chunks would have taken
+            place = Place(digest=ref.digest, name=name)
+            self._request_ack(upload, place, len(whole) - offset, credit)
+            return True
+        data = whole[offset : offset + size]
         upload.todo.popleft()
         if offset + len(data) < ref.nbytes:
             upload.todo.appendleft((ref, offset + len(data)))
         crc = zlib.crc32(data) if self._crc else None
         chunk = Chunk(digest=ref.digest, offset=offset, crc=crc)
-        self._in_flight += 1
-        length = len(data)
+        self._request_ack(upload, chunk, len(data), 1, (data,))
+        return True
+
+    def _put(self, ref: ObjectRef, data: memoryview) -> str:
+        """Put an object into the shared folder; its name there, empty if that is not possible."""
+        if self._inbox is None:
+            return ""
+        try:
+            return put(self._inbox, ref.digest, data)
+        except OSError:  # a full disk, perhaps: the backend answers chunks with the reason
+            self._inbox = None
+            return ""
+
+    def _request_ack(
+        self,
+        upload: _Upload,
+        message: Chunk | Place,
+        length: int,
+        credit: int,
+        buffers: Sequence[Bytes] = (),
+    ) -> None:
+        """Send a part of an upload: so many bytes, which take up so much of the window."""
+        self._in_flight += credit
 
         def acknowledged(upload: _Upload, message: AnyMessage) -> None:
             if not isinstance(message, Ack):
                 return
-            self._in_flight -= 1
+            self._in_flight -= credit
             upload.sent += length
             if self._now - upload.reported >= REPORT_EVERY or upload.sent == upload.total:
                 upload.reported = self._now
                 self._emit(Uploading(upload.job, upload.sent, upload.total))
 
-        self._request(upload, "bulk", chunk, acknowledged, (data,))
-        return True
+        self._request(upload, "bulk", message, acknowledged, buffers)
 
     def _bytes(self, upload: _Upload, ref: ObjectRef) -> memoryview:
         if self._loaded is None or self._loaded[0] != ref.digest:
@@ -196,6 +233,8 @@ class Uploads:
             self.restart()
             upload.not_before = self._now + BUSY_DELAY
             return
+        if problem.code == "not_placed":  # something empties the folder: send chunks
+            self._inbox = None
         upload.tries += 1
         full = problem.code in ("disk_full", "disk_error")
         again = problem.retryable or problem.code == "not_wanted"

@@ -98,7 +98,9 @@ class Campaign:
         assert self._backend is not None
         connection = read_connection_file(self._backend.connection_file)
         address = f"tcp://127.0.0.1:{self._proxy.port}"
-        client = Client(msgspec.structs.replace(connection, address=address), name="chaos")
+        proof = connection.proof if self._chance.random() < 0.5 else ""  # without: has no inbox
+        connection = msgspec.structs.replace(connection, address=address, proof=proof)
+        client = Client(connection, name="chaos")
         client.start()
         return client
 

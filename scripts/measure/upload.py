@@ -1,10 +1,12 @@
 """Frames to a backend on this machine, against plain TCP: ``python -m scripts.measure.upload``.
 
 The unit is plain TCP in the same run: the same bytes through one loopback connection, received
-into memory. Each round measures both, in turn. The upload is encrypted, hashed, written and synced.
-Prints, per round and as medians: megabytes a second, their ratio, and CPU seconds per gigabyte of
-the sender and the receiver (user and system). With other programs running, only the CPU seconds
-and the ratio of two alternated runs mean anything.
+into memory. Each round measures all ways in turn: plain TCP; the socket, as a client on another
+machine sends (encrypted, hashed, written and synced); and the inbox, as one of the same user on
+this machine does (hashed, written and synced). Prints, per round and as medians: megabytes a
+second, and CPU seconds per gigabyte of the sender and the receiver (user and system); at the end,
+the ratio to plain TCP. With other programs running, only the CPU seconds and the ratio of two
+alternated runs mean anything.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ import numpy as np
 
 from protocol.client import Client, JobEvent, new_job_id
 from protocol.jobs import Clip, EditJob, reference
-from protocol.keys import read_connection_file
+from protocol.keys import Connection, read_connection_file
 from protocol.local import BackendProcess
 
 GB = 1e9
@@ -99,10 +101,15 @@ def by_client(client: Client, backend: int, frames: Sequence[np.ndarray]) -> Sen
     return sent
 
 
+def ways(connection: Connection) -> dict[str, Connection]:
+    """The connections of a client on another machine, and of one on this machine."""
+    return {"socket": msgspec.structs.replace(connection, proof=""), "inbox": connection}
+
+
 def describe(name: str, sent: Sent, size: int) -> str:
     """One line about a transfer."""
     return (
-        f"{name:8} {size / sent.seconds / 1e6:7.0f} MB/s   CPU-s/GB: "
+        f"{name:14} {size / sent.seconds / 1e6:7.0f} MB/s   CPU-s/GB: "
         f"sender {sent.sender / size * GB:5.2f}, receiver {sent.receiver / size * GB:5.2f}"
     )
 
@@ -116,35 +123,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     height, width = (int(number) for number in options.frame.split("x"))
     plain: list[Sent] = []
-    ours: list[Sent] = []
+    ours: dict[str, list[Sent]] = {}
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
         started = BackendProcess(data, ["--mock", "stall"], stdout=subprocess.DEVNULL)
+        backend = started.process.pid
         try:
             while not started.ready:
                 time.sleep(0.05)
-            with Client(read_connection_file(started.connection_file)) as client:
-                for number in range(options.rounds):
-                    frames = clip_of(options.megabytes * 10**6, height, width, number)
-                    size = sum(frame.nbytes for frame in frames)
-                    plain.append(by_tcp(frames))
-                    ours.append(by_client(client, started.process.pid, frames))
-                    print(
-                        describe("TCP", plain[-1], size),
-                        describe("upload", ours[-1], size),
-                        sep="\n",
-                    )
+            connections = ways(read_connection_file(started.connection_file))
+            for number in range(-1, options.rounds):
+                # The first round, a small one, only gets both programs going.
+                wanted = options.megabytes * 10**6 if number >= 0 else 1
+                frames = clip_of(wanted, height, width, number + 1)
+                size = sum(frame.nbytes for frame in frames)
+                tcp = by_tcp(frames)
+                for name, connection in connections.items():
+                    with Client(connection) as client:
+                        sent = by_client(client, backend, frames)
+                    if number >= 0:
+                        ours.setdefault(name, []).append(sent)
+                        print(describe(name, sent, size), flush=True)
+                    frames = [~frame for frame in frames]  # the backend has the others
+                if number >= 0:
+                    plain.append(tcp)
+                    print(describe("plain TCP", tcp, size), flush=True)
         finally:
             started.process.terminate()
             started.process.wait()
-    ratios = [a.seconds / b.seconds for a, b in zip(plain, ours, strict=True)]
-    medians = Sent(
-        *(
-            statistics.median(values)
-            for values in zip(*map(msgspec.structs.astuple, ours), strict=True)
+    for name, sent_all in ours.items():
+        ratios = [a.seconds / b.seconds for a, b in zip(plain, sent_all, strict=True)]
+        medians = Sent(
+            *(
+                statistics.median(values)
+                for values in zip(*map(msgspec.structs.astuple, sent_all), strict=True)
+            )
         )
-    )
-    print(describe("median", medians, size), f"  {statistics.median(ratios):.2f} x TCP")
+        line = describe(f"median {name}", medians, size)
+        print(f"{line}   {statistics.median(ratios):.2f} x TCP")
     return 0
 
 

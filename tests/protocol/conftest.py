@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from serving import Backend, Diary, RandomClip, Raw
 
@@ -49,11 +50,11 @@ def shot(request: pytest.FixtureRequest) -> Callable[..., RandomClip]:
 
 @pytest.fixture
 def connect() -> Iterator[Callable[[Connection], Diary]]:
-    """Starts clients, and closes them at the end."""
+    """Starts clients as if on another machine (they have no inbox), and closes them at the end."""
     clients: list[Client] = []
 
     def start(connection: Connection) -> Diary:
-        client = Client(connection, name="test")
+        client = Client(msgspec.structs.replace(connection, proof=""), name="test")
         clients.append(client)
         client.start()
         return Diary(client)
