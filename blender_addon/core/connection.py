@@ -14,6 +14,7 @@ from ..wire import jobs, keys, local
 
 State = Literal["off", "connecting", "ready", "lost", "refused"]
 GIB = 2**30
+LOW_DISK = 5 * GIB  # free bytes; a backend refuses new jobs that would leave less than 2 GiB
 ONLINE_OFF = "online_access_off"
 
 _REASONS = {
@@ -40,7 +41,8 @@ class ConnectionStatus:
     """What the panel shows of the connection.
 
     jobs: number of jobs in the backend's queue. others: the ones that this Blender did not send, in
-    words. free_bytes, total_bytes: memory of its device; 0: not known.
+    words. free_bytes, total_bytes: memory of its device; disk_free, disk_total: bytes of its disk;
+    0: not known.
     """
 
     state: State = "off"
@@ -52,6 +54,8 @@ class ConnectionStatus:
     others: tuple[str, ...] = ()
     free_bytes: int = 0
     total_bytes: int = 0
+    disk_free: int = 0
+    disk_total: int = 0
 
     @property
     def short(self) -> str:
@@ -83,6 +87,21 @@ class ConnectionStatus:
         if not self.total_bytes:
             return ""
         return f"{self.free_bytes / GIB:.1f} of {self.total_bytes / GIB:.1f} GiB free"
+
+    @property
+    def disk(self) -> str:
+        """``Disk: 38.5 GiB free``, or empty if not known."""
+        return f"Disk: {self.disk_free / GIB:.1f} GiB free" if self.disk_total else ""
+
+    @property
+    def disk_warning(self) -> str:
+        """What to do before the backend's disk is full; empty while there is space."""
+        if not self.disk_total or self.disk_free >= LOW_DISK:
+            return ""
+        return (
+            f"The backend's disk is nearly full: {self.disk_free / GIB:.1f} GiB are free. "
+            "Remove finished jobs, or free space on it, before it refuses new ones."
+        )
 
     @property
     def queue(self) -> str:

@@ -182,6 +182,8 @@ class Session:
                 others=self.status.others if event.state == "ready" else (),
                 free_bytes=self.status.free_bytes,
                 total_bytes=self.status.total_bytes,
+                disk_free=self.status.disk_free,
+                disk_total=self.status.disk_total,
             )
         elif isinstance(event, wire_client.BackendStatus):
             self.status = dataclasses.replace(
@@ -189,6 +191,8 @@ class Session:
                 jobs=event.jobs,
                 free_bytes=event.free_bytes,
                 total_bytes=event.total_bytes,
+                disk_free=event.disk_free,
+                disk_total=event.disk_total,
             )
             self._ask_for_others(event.jobs)
         elif isinstance(event, wire_client.JobList):

@@ -48,9 +48,11 @@ def draw_state(layout: Any, status: ConnectionStatus, width: int) -> None:
     if status.state == "ready":
         column = layout.column(align=True)
         column.scale_y = 0.8
-        for text in (status.backend, status.memory, status.queue):
+        for text in (status.backend, status.memory, status.disk, status.queue):
             if text:
                 column.label(text=text, icon="BLANK1")
+        if status.disk_warning:
+            text_layout.draw_paragraph(column, status.disk_warning, width, "ERROR")
         for text in status.others[:OTHERS_SHOWN]:
             text_layout.draw_paragraph(column, f"Other user: {text}", width, "USER")
         if len(status.others) > OTHERS_SHOWN:

@@ -86,6 +86,11 @@ def test_the_backend_says_how_busy_it_is(scene: Any, state: Any) -> None:
     assert "1.5 of 4.0 GiB free" in seen
     assert "Queue: 2 jobs" in seen
     assert "Other user" not in seen
+    assert "Disk" not in seen
+    state.session.status = ConnectionStatus(state="ready", disk_free=2**31, disk_total=2**40)
+    seen = drawn(scene, "T2L_PT_connection")
+    assert "Disk: 2.0 GiB free" in seen
+    assert "nearly full" in seen
     others = tuple(f"a boat {number} (waiting)" for number in range(5))
     state.session.status = ConnectionStatus(state="ready", jobs=5, others=others)
     seen = drawn(scene, "T2L_PT_connection")

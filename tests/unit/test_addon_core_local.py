@@ -214,3 +214,13 @@ def test_how_busy_the_backend_is() -> None:
     assert ConnectionStatus(free_bytes=2**30, total_bytes=2**31).memory == "1.0 of 2.0 GiB free"
     queues = [ConnectionStatus(jobs=n).queue for n in (0, 1, 3)]
     assert queues == ["Queue: empty", "Queue: 1 job", "Queue: 3 jobs"]
+
+
+def test_how_much_of_the_backends_disk_is_free() -> None:
+    assert ConnectionStatus().disk == ConnectionStatus().disk_warning == ""
+    roomy = ConnectionStatus(disk_free=40 * 2**30, disk_total=2**40)
+    assert (roomy.disk, roomy.disk_warning) == ("Disk: 40.0 GiB free", "")
+    assert (
+        "3.0 GiB are free" in ConnectionStatus(disk_free=3 * 2**30, disk_total=2**40).disk_warning
+    )
+    assert "0.0 GiB are free" in ConnectionStatus(disk_free=0, disk_total=2**40).disk_warning

@@ -189,10 +189,11 @@ def test_drain_keeps_to_its_budget(studio: Studio) -> None:
 
 def test_the_queue_length_survives_other_events(studio: Studio) -> None:
     studio.begin()
-    studio.say(BackendStatus(3, 5, 9))
+    studio.say(BackendStatus(3, 5, 9, 7, 8))
     studio.say(ConnectionChanged("ready", device="cpu"))
     view = studio.session.status
     assert (view.jobs, view.free_bytes, view.total_bytes, view.device) == (3, 5, 9, "cpu")
+    assert (view.disk_free, view.disk_total) == (7, 8)
     studio.session.disconnect()
     assert studio.session.status.total_bytes == 0
 
