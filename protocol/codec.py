@@ -145,8 +145,7 @@ def unpack_as(data: Bytes, kind: type[T] | Any) -> T:
 
 def pack(value: Any) -> bytes:
     """Encode a Struct, or a tuple of Structs, as plain msgpack."""
-    packed: bytes = msgpack.packb(msgspec.to_builtins(value))
-    return packed
+    return msgspec.msgpack.encode(value)
 
 
 def encode(

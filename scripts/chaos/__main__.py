@@ -4,14 +4,17 @@
 
 One in twenty faults hits the real worker on the CPU, unless --real says otherwise; the rest a
 stand-in that needs no torch. The same seed draws the same faults; when they strike depends on the
-machine. Ends with status 1 if a job was lost, doubled or stuck, or a process orphaned (Linux).
+machine. Ctrl-C ends the faults early and audits what was done. Ends with status 1 if a job was
+lost, doubled or stuck, or a process orphaned (Linux).
 """
 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -33,11 +36,13 @@ def main(argv: list[str] | None = None) -> int:
     real = args.faults // 20 if args.real is None else args.real
     started = time.monotonic()
     total = Report()
+    stop = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: stop.set())
     for count, is_real in ((args.faults - real, False), (real, True)):
-        if count <= 0:
+        if count <= 0 or stop.is_set():
             continue
         with tempfile.TemporaryDirectory() as folder:
-            one = Campaign(Path(folder), args.seed, real=is_real).run(count)
+            one = Campaign(Path(folder), args.seed, real=is_real).run(count, stop.is_set)
         total.faults += one.faults
         total.ended += one.ended
         total.requeued += one.requeued

@@ -8,6 +8,7 @@ import random
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -29,6 +30,7 @@ from scripts.chaos.proxy import Proxy
 IN_FLIGHT, IN_FLIGHT_REAL = 4, 2  # jobs that are not final at any time
 STUCK = 300.0  # seconds without any event after which the last jobs count as stuck
 START = 240.0  # seconds for a backend to start on a busy machine
+REPORT_EVERY = 50  # faults
 GAP = 0.25  # seconds between two faults, on average
 PAUSE = "0.01"  # seconds per step of the stand-in
 
@@ -166,10 +168,17 @@ class Campaign:
 
     # the campaign
 
-    def run(self, count: int) -> Report:
-        """Inject `count` faults, wait for the last jobs, and audit everything."""
+    def run(self, count: int, ended: Callable[[], bool] = lambda: False) -> Report:
+        """Inject `count` faults, wait for the last jobs, and audit everything.
+
+        ended: asked before each fault; once it is true, no more follow.
+        """
         names = list(self._faults)
-        for _ in range(count):
+        for number in range(count):
+            if ended():
+                break
+            if number % REPORT_EVERY == REPORT_EVERY - 1:
+                print(f"{number + 1} of {count} faults", file=sys.stderr, flush=True)
             self._keep_busy()
             name = self._chance.choice(names)
             self._faults[name]()

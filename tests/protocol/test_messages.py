@@ -36,6 +36,7 @@ EVERY_MESSAGE = [
     m.Have(digests=(DIGEST,)),
     m.Need(missing=(m.Missing(digest=DIGEST, offset=3),)),
     m.Chunk(digest=DIGEST, offset=0, crc=2**32 - 1),
+    m.Place(digest=DIGEST, name=f"{DIGEST}-{'0' * 16}"),
     m.Ack(digest=DIGEST, held=5, complete=True),
     m.Attach(job="j", after_seq=7),
     m.News(job="j"),
