@@ -1,33 +1,24 @@
 """The backend's socket: who may connect, how many may wait at the door, how messages leave.
 
-The endpoint belongs to the server's thread. A client key is checked by ZAP (RFC 27). A second
-thread limits the connections that have not authenticated, so they cannot use up the descriptors.
+The endpoint belongs to the server's thread. A client key is checked by ZAP (RFC 27). The
+doorkeeper's thread cuts off peers that would use up the descriptors or the memory.
 """
 
 from __future__ import annotations
 
-import logging
-import socket
-import struct
-import sys
-import threading
-import time
 from collections.abc import Iterator, Mapping
 
 import zmq
 from zmq.utils import z85
 
+from backend import doorkeeper
+from backend.doorkeeper import Doorkeeper
 from protocol.codec import Bytes
 from protocol.jobs import JobError
 from protocol.keys import KeyPair
 from protocol.limits import KIB, MAX_BUFFER, MAX_BUFFERS
 
-HANDSHAKE_S = 5.0  # seconds that a new connection has to authenticate
-MAX_HANDSHAKES = 256  # connections that have not authenticated; the oldest make way for new ones
 _ZAP = "inproc://zeromq.zap.01"
-_BEFORE_INITIATE = 64 + 202  # bytes of ZMTP's greeting and CURVE's HELLO, which any peer can send
-_TCP_INFO = struct.Struct("=128xQ")  # Linux: bytes received, after 128 bytes of other facts
-_log = logging.getLogger(__name__)
 
 
 class Unreachable(Exception):  # noqa: N818  (a fact about a peer, not an error of the program)
@@ -66,7 +57,7 @@ class Endpoint:
         router.ipv6 = ipv6
         router.tcp_keepalive = 1
         router.heartbeat_ivl, router.heartbeat_timeout = 5000, 15000
-        router.handshake_ivl = int(HANDSHAKE_S * 1000)
+        router.handshake_ivl = int(doorkeeper.HANDSHAKE_S * 1000)
         router.curve_server = True
         router.curve_publickey = keys.public.encode()
         router.curve_secretkey = keys.secret.encode()
@@ -109,6 +100,7 @@ class Endpoint:
                 return
             try:
                 user = str(frames[-1].get("User-Id"))
+                self._doorkeeper.took(int(frames[-1].get("__fd")), frames)
             except zmq.ZMQError:
                 continue
             kept = frames[1 : MAX_BUFFERS + 4]
@@ -123,74 +115,6 @@ class Endpoint:
         except zmq.ZMQError as why:
             raise Unreachable(str(why)) from why
         return True
-
-
-class Doorkeeper:
-    """Cuts off the oldest of the connections that do not authenticate, when there are too many.
-
-    libzmq itself cuts them off after HANDSHAKE_S. Only Linux tells how far a connection has come;
-    on other systems that deadline is the only limit.
-    """
-
-    _EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_MONITOR_STOPPED
-
-    def __init__(self, router: zmq.Socket[bytes]) -> None:
-        self._router = router
-        self._monitor = router.get_monitor_socket(self._EVENTS)
-        self._arrived: dict[int, float] = {}  # descriptor -> when its connection was accepted
-        self._warned = -60.0
-        self._thread = threading.Thread(target=self._run, name="doorkeeper", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """End the thread; call it before the socket is closed."""
-        self._router.disable_monitor()
-        self._thread.join(5)
-
-    def _run(self) -> None:
-        while True:
-            event, descriptor = struct.unpack("=HI", self._monitor.recv_multipart()[0])
-            now = time.monotonic()
-            if event == zmq.EVENT_ACCEPTED:
-                self._arrived.pop(descriptor, None)
-                self._arrived[descriptor] = now
-                self._make_way(now)
-            elif event == zmq.EVENT_DISCONNECTED:
-                self._arrived.pop(descriptor, None)
-            else:
-                self._monitor.close()
-                return
-
-    def _make_way(self, now: float) -> None:
-        while self._arrived:
-            oldest, since = next(iter(self._arrived.items()))
-            if len(self._arrived) <= MAX_HANDSHAKES and now - since <= HANDSHAKE_S:
-                return
-            del self._arrived[oldest]
-            if _cut_unless_admitted(oldest) and now - self._warned > 60:
-                self._warned = now
-                _log.warning("many connections do not authenticate; the oldest are cut off")
-
-
-def _cut_unless_admitted(descriptor: int) -> bool:
-    """Shut down a connection whose peer has not yet sent what a client sends to be admitted."""
-    if sys.platform != "linux":
-        return False
-    try:
-        one = socket.socket(fileno=descriptor)
-    except OSError:  # closed meanwhile
-        return False
-    try:
-        info = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
-        (received,) = _TCP_INFO.unpack(info)
-        if received > _BEFORE_INITIATE:
-            return False
-        one.shutdown(socket.SHUT_RDWR)
-    except (OSError, struct.error):
-        return False
-    finally:
-        one.detach()
-    return True
 
 
 def _cannot_listen(address: str, why: zmq.ZMQError) -> JobError:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import zmq
 
-from backend import endpoint
+from backend import doorkeeper
 from backend.endpoint import Endpoint
 from backend.serve import MAX_FILES, _allow_many_files
 from protocol.keys import new_keypair
@@ -22,8 +22,8 @@ SERVER, CLIENT = new_keypair(), new_keypair()
 
 @pytest.fixture
 def door(monkeypatch) -> Iterator[Endpoint]:
-    monkeypatch.setattr(endpoint, "HANDSHAKE_S", 0.5)
-    monkeypatch.setattr(endpoint, "MAX_HANDSHAKES", 8)
+    monkeypatch.setattr(doorkeeper, "HANDSHAKE_S", 0.5)
+    monkeypatch.setattr(doorkeeper, "MAX_HANDSHAKES", 8)
     one = Endpoint("tcp://127.0.0.1:0", SERVER, {CLIENT.public: "local"})
     yield one
     one.close()
@@ -74,7 +74,7 @@ def closed(one: socket.socket) -> bool:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit needs Linux")
 def test_idle_connections_make_way_for_clients(door, monkeypatch):
-    monkeypatch.setattr(endpoint, "HANDSHAKE_S", 60.0)  # the limit alone
+    monkeypatch.setattr(doorkeeper, "HANDSHAKE_S", 60.0)  # the limit alone
     with client(door) as early:
         early.send(b"before")
         serve_until(door, lambda: bool(early.poll(0)))
@@ -107,3 +107,28 @@ def test_the_limit_of_open_files_is_raised():
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == min(MAX_FILES, old[1])
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, old)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit needs Linux")
+def test_a_message_without_end_is_cut_off(door, monkeypatch):
+    monkeypatch.setattr(doorkeeper, "MAX_BACKLOG", 2**20)
+    monkeypatch.setattr(doorkeeper, "LOOK_MS", 20)
+    piece = bytes(2**16)
+    with client(door) as honest, client(door) as hostile:
+        for one in (honest, hostile):
+            one.send(b"in")
+            serve_until(door, lambda one=one: bool(one.poll(0)))
+            one.recv()
+        cut = hostile.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        kept = honest.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        for _ in range(64):  # as much, in messages that the server can take
+            honest.send_multipart([b"x", piece])
+            serve_until(door, lambda: bool(honest.poll(0)))
+            honest.recv_multipart()
+        hostile.send_multipart([piece] * 64)
+        assert cut.poll(20_000), "it is not cut off"  # nothing is taken meanwhile, as of a half one
+        honest.send(b"still here")
+        serve_until(door, lambda: bool(honest.poll(0)))
+        assert not kept.poll(0)
+        for monitor in (cut, kept):
+            monitor.close()
