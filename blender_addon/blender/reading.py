@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from ..core import png
 from ..core.canvas import extract_mask, extract_paint
 from ..core.frames import FrameStore, mask_from_image
-from ..core.masking import mask_sources, masks_for
+from ..core.mask_keys import draw_strokes
+from ..core.masking import MaskSource, mask_sources, masks_for
 from ..core.request import check, check_before_reading, job_spec
 from ..core.settings import Settings
 from ..wire import jobs
-from . import analyses
+from . import analyses, compat
 from .extract import FrameReader, check_source, read_image
 from .image_jobs import CANVAS
+from .mask_keys import content_frame
 from .masks import MaskRenderer, image_pixels, read_mask
 
 T = TypeVar("T")
@@ -43,20 +45,22 @@ class Reading:
         self.reader = FrameReader(scene, strip, self.frames, settings.longest)
         self._settings = settings
         self._keys: list[jobs.KeyMask] = []
+        self._strokes: list[jobs.StrokeKey] = []
+        self._first = content_frame(strip, compat.span(strip)[0])
         self._renderer: MaskRenderer | None = None
         self._image = image
         start, size = self.reader.start, self.reader.sent_size
         try:
-            self._masks = mask_sources(settings, start, self.reader.total)
-            indices = [index for index, _path in self._masks]
-            check_before_reading(settings, size, self.reader.total, indices, self._fps, start)
+            total = self.reader.total
+            self._masks = mask_sources(settings, start, total, self._first)
+            check_before_reading(settings, size, total, self._masks, self._fps, start, self._first)
             # Copied now: the artist may keep painting while frames are read.
             self._painted = image_pixels(image) if image else None
             self._ground = int(bpy.data.images[image].get(CANVAS, 0)) if image else 0
             self._atlas = self._painted_atlas(strip) if self._ground else None
-            if settings.mask_mode == "image":
-                self._mask_image = image_pixels(settings.mask_name)
-            elif settings.mask_mode in ("mask", "strip"):
+            names = {one.key.name for one in self._masks if one.key and one.key.kind == "image"}
+            self._mask_images = {name: image_pixels(name) for name in names}
+            if settings.mask_mode in ("mask", "strip"):
                 self._renderer = MaskRenderer(scene, settings.mask_mode, settings.mask_name, size)
         except jobs.JobError:
             self.abandon()
@@ -68,7 +72,7 @@ class Reading:
     @property
     def done(self) -> int:
         """Number of frames and masks read so far."""
-        return len(self.reader.refs) + len(self._keys)
+        return len(self.reader.refs) + len(self._keys) + len(self._strokes)
 
     @property
     def total(self) -> int:
@@ -95,24 +99,35 @@ class Reading:
             self.reader.read_next(self._wait)
             if not self.reader.done:
                 yield None
-        for index, path in self._masks:
+        for source in self._masks:
             yield None
-            mask = yield from self._mask(index, path)
-            self._keys.append(jobs.KeyMask(frame=index, mask=self.frames.add(mask)))
+            mask = yield from self._mask(source)
+            ref = self.frames.add(mask)
+            if source.key is not None and source.key.kind == "strokes":
+                self._strokes.append(jobs.StrokeKey(frame=source.frame, mask=ref))
+            else:
+                self._keys.append(jobs.KeyMask(frame=source.frame, mask=ref))
         image = None
         if self._painted is not None:
             image = yield from self._on_worker(self._store_paint)
         yield self._job(image)
 
-    def _mask(self, index: int, path: Path | None) -> Steps[NDArray[np.uint8]]:
+    def _mask(self, source: MaskSource) -> Steps[NDArray[np.uint8]]:
+        key, path = source.key, source.path
+        if key is not None and key.kind == "strokes":
+            strokes, scale, size = key.strokes, self._scale, self.reader.size
+            return (yield from self._on_worker(lambda: draw_strokes(strokes, size, scale)))
+        if key is not None and key.kind == "image":
+            painted, name = self._mask_images[key.name], key.name
+            below = self._frame(source.frame)
+            return (yield from self._on_worker(lambda: extract_mask(painted, below, name)))
+        path = Path(key.path) if key is not None else path
         if path is not None:
-            image, size = read_image(path), self.reader.size
-            return (yield from self._on_worker(lambda: mask_from_image(image, size, path.name)))
-        if self._renderer is not None:
-            file = self._renderer.render(self.reader.start + index, self.reader.folder)
-            return (yield from self._on_worker(lambda: read_mask(file)))
-        painted, name = self._mask_image, self._settings.mask_name
-        return (yield from self._on_worker(lambda: extract_mask(painted, self._frame(index), name)))
+            image, size, name = read_image(path), self.reader.size, path.name
+            return (yield from self._on_worker(lambda: mask_from_image(image, size, name)))
+        assert self._renderer is not None
+        file = self._renderer.render(self.reader.start + source.frame, self.reader.folder)
+        return (yield from self._on_worker(lambda: read_mask(file)))
 
     def _store_paint(self) -> jobs.ObjectRef:
         """Put the paint alone into the store; runs on the worker."""
@@ -146,12 +161,16 @@ class Reading:
 
     def _job(self, image: jobs.ObjectRef | None) -> jobs.JobSpec:
         settings, start = self._settings, self.reader.start
-        width, height = self.reader.size
-        scale = (width / self.reader.width, height / self.reader.height)
-        masks = masks_for(settings, tuple(self._keys), start, scale)
+        keys, strokes, total = self._keys, self._strokes, self.reader.total
+        masks = masks_for(settings, keys, strokes, self._first, total, self._scale)
         self.drop_copy()
         self.reader.close()
         return job_spec(settings, tuple(self.reader.refs), masks, self._fps, start, image)
+
+    @property
+    def _scale(self) -> tuple[float, float]:
+        width, height = self.reader.size
+        return width / self.reader.width, height / self.reader.height
 
     def drop_copy(self) -> None:
         """Remove the temporary scenes; they are made again when needed."""

@@ -46,7 +46,7 @@ def _mask(numbers: Mapping[str, float], start: int) -> list[Verdict]:
         Verdict(
             False,
             f"Object mask: doubtful, worst on frame {frame} ({worst:.0%} confident). "
-            "Draw the box or the mask on that frame, and analyse again.",
+            "Add a key frame of the mask there, and analyse again.",
         )
     ]
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from msgspec.structs import fields
 
 from ..wire import jobs, validate
-from .masking import masks_for
+from .masking import MaskSource, masks_for
 from .settings import Settings, alternatives, painter_declarations
 
 JobT = TypeVar("JobT", bound=jobs.ClipJob)
@@ -28,14 +28,15 @@ def check_before_reading(
     settings: Settings,
     size: tuple[int, int],
     frames: int,
-    masks: Sequence[int],
+    masks: Sequence[MaskSource],
     fps: float,
     start: int = 0,
+    first: int = 0,
 ) -> None:
     """Raise JobError for a job that the backend would refuse, before any frame is read.
 
-    size: (W, H) the frames will have. masks: frames that have a mask, counted from 0. start: the
-    clip's first frame on the timeline.
+    size: (W, H) the frames will have. masks: those to read. start: the clip's first frame on the
+    timeline; first: in the strip's content.
     """
     width, height = size
 
@@ -43,10 +44,14 @@ def check_before_reading(
         shape = (height, width, channels)
         return jobs.ObjectRef(digest=f"{index:064x}", dtype="uint8", shape=shape)
 
-    keys = tuple(jobs.KeyMask(frame=n, mask=placeholder(frames + n, 1)) for n in masks)
+    drawn = [one.frame for one in masks if one.key is not None and one.key.kind == "strokes"]
+    others = [one.frame for one in masks if one.frame not in drawn]
+    keys = [jobs.KeyMask(frame=n, mask=placeholder(frames + n, 1)) for n in others]
+    strokes = [jobs.StrokeKey(frame=n, mask=placeholder(frames + n, 1)) for n in drawn]
+    given = masks_for(settings, keys, strokes, first, frames)
     clip = tuple(placeholder(index, 3) for index in range(frames))
     paint = placeholder(2 * frames, 4)
-    validate.check(job_spec(settings, clip, masks_for(settings, keys, start), fps, start, paint))
+    validate.check(job_spec(settings, clip, given, fps, start, paint))
 
 
 def job_spec(

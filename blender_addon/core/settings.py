@@ -11,15 +11,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ..wire import jobs, models, painters
+from .mask_keys import MaskKey
 
 LAYER_WORDS = {"foreground": "object", "background": "background"}
 """What the artist calls the layers."""
 
 Kind = Literal["edit", "atlas", "mask", "paint"]
-MaskMode = Literal["box", "image", "text", "auto", "key", "mask", "strip", "all", "none"]
+MaskMode = Literal["keys", "text", "auto", "mask", "strip", "all", "none"]
 Choice = tuple[str, str, str]
 """A choice's identifier, label and description."""
 
@@ -59,11 +60,10 @@ class Settings:
     """The settings of one job. Alternatives in a text are separated by semicolons.
 
     kind: edit, atlas (analyse the shot) or paint. painter_settings: the painter's own settings by
-    name, as the panel holds them; those left out have their defaults. mask_path: the image (mode
-    key) or the folder of images (mode all). mask_name: an image, mask or mask strip in this file.
-    mask_frame: the timeline frame of the mask or box. mask_box: x, y of its upper left corner,
-    width, height, in pixels of the strip's frame, y down. mask_every: render the mask on every
-    frame, not only on mask_frame. paint_frame: the timeline frame that was painted on; None: the
+    name, as the panel holds them; those left out have their defaults. mask_keys: the key frames
+    (mode keys). mask_path: the folder of images (mode all). mask_name: a mask or mask strip in this
+    file. mask_frame: its timeline frame. mask_every: render the mask on every frame, not only on
+    mask_frame. paint_frame: the timeline frame that was painted on; None: the
     atlas. longest: long side that frames are scaled down to; 0: never. after: id of the edit to
     start from.
     """
@@ -120,10 +120,10 @@ class Settings:
     painter: str = "text2live"
     painter_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     mask_mode: MaskMode = "auto"
+    mask_keys: tuple[MaskKey, ...] = ()
     mask_path: str = ""
     mask_name: str = ""
     mask_frame: int = 0
-    mask_box: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     mask_every: bool = shown(
         True,
         "On Every Frame",
@@ -144,6 +144,8 @@ class Settings:
         """Title in the list of jobs."""
         if self.kind == "atlas":
             return "Analysis"
+        if self.kind == "mask":
+            return "Mask preview"
         if self.kind == "paint":
             if self.paint_frame is not None:
                 return f"Paint on frame {self.paint_frame}"
@@ -174,15 +176,17 @@ class Settings:
         """
         plain = dataclasses.asdict(self)
         painter_settings = plain.pop("painter_settings")
-        return {**plain, **painter_settings, "mask_box": list(self.mask_box)}
+        keys = [key.to_plain() for key in self.mask_keys]
+        return {**plain, **painter_settings, "mask_keys": keys}
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Settings:
-        """From plain values; ignores keys of later versions."""
+        """From plain values; ignores names of later versions, and masks that cannot be read."""
         own = {field.name for field in dataclasses.fields(cls)} - {"painter_settings"}
         kept = {key: value for key, value in plain.items() if key in own}
-        if "mask_box" in kept:
-            kept["mask_box"] = tuple(kept["mask_box"])
+        kept["mask_keys"] = tuple(map(MaskKey.from_plain, kept.get("mask_keys", ())))
+        if kept.get("mask_mode", cls.mask_mode) not in get_args(MaskMode):
+            kept["mask_mode"] = "keys"
         names = {one.name for one in painter_declarations(kept.get("painter", cls.painter))}
         painting = {key: value for key, value in plain.items() if key in names}
         return cls(**kept, painter_settings=painting)
@@ -193,14 +197,14 @@ class Settings:
             name: getattr(self, name)
             for name in ("preset", "seed", "engine", "longest", "mask_mode")
         }
-        if self.mask_mode in ("key", "all"):
+        if self.mask_mode == "all":
             used["path"] = self.mask_path
-        if self.mask_mode in ("image", "mask", "strip"):
+        if self.mask_mode in ("mask", "strip"):
             used |= {"name": self.mask_name, "every": self.mask_every}
-        if self.mask_mode in ("box", "image", "key") or not used.get("every", True):
+        if not used.get("every", True):
             used["frame"] = self.mask_frame
-        if self.mask_mode == "box":
-            used["box"] = list(self.mask_box)
+        if self.mask_mode == "keys":
+            used["keys"] = [key.to_plain() for key in self.mask_keys]
         if self.mask_mode == "text" or (self.mask_mode == "auto" and self.mask_texts):
             used |= {"texts": self.mask_texts, "model": self.model}
         return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()[:16]

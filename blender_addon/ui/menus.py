@@ -27,7 +27,7 @@ class T2L_MT_strip(bpy.types.Menu):
         for name in ("edit", "analyse"):
             layout.operator(f"text2live.{name}")
         layout.separator()
-        for name in ("draw_box", "paint_mask"):
+        for name in ("draw_box", "draw_strokes", "paint_mask", "add_mask_file"):
             layout.operator(f"text2live.{name}")
         layout.separator()
         for name in ("paint_frame", "map_paint"):

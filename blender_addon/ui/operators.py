@@ -23,7 +23,7 @@ def begin(context: Any, kind: Kind = "edit", image: str = "") -> Job:
     """
     scene, strip = compat.sequencer_scene(context), subject(context)
     check_source(strip)
-    settings = scene.text2live.collect(longest(context), kind)
+    settings = scene.text2live.collect(longest(context), kind, strip)
     return runtime.current().start(scene, strip, settings, image)
 
 

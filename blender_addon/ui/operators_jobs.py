@@ -9,7 +9,7 @@ import bpy
 from ..blender import compat, runtime
 from ..blender.timeline import layers
 from ..core.jobs import Job
-from .base import reports_problems, require
+from .base import reports_problems, require, subject
 from .operators import JobOperator
 
 
@@ -85,7 +85,7 @@ class T2L_OT_reuse(OnEndedJob, bpy.types.Operator):
         scene = compat.sequencer_scene(context)
         if job.settings is None or scene is None:
             return {"CANCELLED"}
-        scene.text2live.apply(job.settings)
+        scene.text2live.apply(job.settings, subject(context))
         return None
 
 
@@ -107,7 +107,7 @@ class T2L_OT_refine(OnEndedJob, bpy.types.Operator):
         scene = compat.sequencer_scene(context)
         if job.settings is None or scene is None:
             return {"CANCELLED"}
-        scene.text2live.apply(job.settings)
+        scene.text2live.apply(job.settings, subject(context))
         scene.text2live.after, scene.text2live.after_title = job.id, job.title
         return None
 

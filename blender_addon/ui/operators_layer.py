@@ -41,7 +41,7 @@ class T2L_OT_make_again(OnLayer, bpy.types.Operator):
     def act(self, context: Any, scene: Any, layer: Any) -> None:
         """Start an edit of the layer's source whose result this strip will show."""
         source = layers.source_of_layer(scene, layer)
-        settings = scene.text2live.collect(longest(context))
+        settings = scene.text2live.collect(longest(context), strip=source)
         job = runtime.current().start(scene, source, settings)
         job.replaces, job.in_place_of = str(layer[layers.JOB]), str(layer.get(layers.PART, ""))
 

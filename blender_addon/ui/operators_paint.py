@@ -33,7 +33,7 @@ class T2L_OT_open_atlas(OpenImageOperator, bpy.types.Operator):
     def open(self, context: Any) -> tuple[ImageJob, ImageSetter]:
         """The atlas, for Map to Shot; one that is open already is shown as it is."""
         scene, strip, layer = compat.sequencer_scene(context), subject(context), self.layer
-        settings = scene.text2live.collect(longest(context), "paint")
+        settings = scene.text2live.collect(longest(context), "paint", strip)
         found = analyses.find(strip, settings)
         atlas = found.pictures.get(f"{layer}_atlas") if found else None
         if atlas is None:
@@ -91,7 +91,7 @@ class T2L_OT_map_paint(StartsJob, bpy.types.Operator):
 
 def _check_atlas(context: Any, panel_settings: Any, strip: Any, image: Any) -> None:
     """Raise JobError if the shot is not analysed or the image belongs to another analysis."""
-    settings = panel_settings.collect(longest(context), "paint")
+    settings = panel_settings.collect(longest(context), "paint", strip)
     if analyses.find(strip, settings) is None:
         raise _not_analysed(panel_settings.paint_layer)
     fingerprint = analyses.fingerprint(strip, settings)

@@ -20,7 +20,7 @@ def draw_outlook(layout: Any, context: Any, kind: Kind, width: int) -> None:
     if strip is None or strip.type not in compat.SOURCE_TYPES:
         text_layout.draw_paragraph(layout, "Select a movie or image strip first.", width, "INFO")
         return
-    settings = compat.sequencer_scene(context).text2live.collect(longest(context), kind)
+    settings = compat.sequencer_scene(context).text2live.collect(longest(context), kind, strip)
     start, end = compat.span(strip)
     seconds = runtime.current().expected_seconds(strip, settings)
     analysed = analyses.find(strip, settings) is not None

@@ -7,12 +7,16 @@ from typing import Any
 import bpy
 
 from ..blender import analyses, compat, runtime
+from ..blender.mask_keys import keys_of, timeline_frame
+from ..core.mask_keys import LABELS
 from ..core.quality import verdicts
 from . import text_layout, thumbs
 from .base import PARENT, InSequencer, subject
 from .panel_now import draw_outlook
 from .preferences import longest
 from .text_layout import form
+
+KEYS_SHOWN = 12
 
 
 class T2L_PT_shot(InSequencer, bpy.types.Panel):
@@ -29,7 +33,7 @@ class T2L_PT_shot(InSequencer, bpy.types.Panel):
         if scene is None:
             return
         usable = draw_strip(layout, strip, width)
-        draw_object(layout, scene, scene.text2live, width)
+        draw_object(layout, context, strip, width)
         if usable:
             draw_analysis(layout, context, strip, width)
 
@@ -53,22 +57,15 @@ def draw_strip(layout: Any, strip: Any, width: int) -> bool:
     return True
 
 
-def draw_object(layout: Any, scene: Any, settings: Any, width: int) -> None:
+def draw_object(layout: Any, context: Any, strip: Any, width: int) -> None:
     """How to find the object."""
+    scene = compat.sequencer_scene(context)
+    settings = scene.text2live
     column = form(layout)
     column.prop(settings, "mask_mode")
     mode = settings.mask_mode
-    if mode == "box":
-        column.operator("text2live.draw_box", icon="SELECT_SET")
-        if min(settings.mask_size) < 1:
-            text = "No box yet: press Draw Box and drag one, or enter its corner and size."
-            text_layout.draw_paragraph(column, text, width, "INFO")
-        for name in ("mask_corner", "mask_size", "mask_frame"):
-            column.prop(settings, name)
-    elif mode == "image":
-        column.operator("text2live.paint_mask", icon="BRUSH_DATA")
-        column.prop(settings, "mask_image")
-        column.prop(settings, "mask_frame")
+    if mode == "keys":
+        draw_keys(layout, settings, strip, width)
     elif mode in ("text", "auto"):
         column.prop(settings, "mask_text")
     elif mode == "mask":
@@ -77,9 +74,6 @@ def draw_object(layout: Any, scene: Any, settings: Any, width: int) -> None:
         editor = scene.sequence_editor
         strips = "strips_all" if hasattr(editor, "strips_all") else "sequences_all"
         column.prop_search(settings, "mask_strip", editor, strips, text="Mask Strip")
-    elif mode == "key":
-        column.prop(settings, "mask_file")
-        column.prop(settings, "mask_frame")
     elif mode == "all":
         column.prop(settings, "mask_folder")
     if mode in ("mask", "strip"):
@@ -88,10 +82,38 @@ def draw_object(layout: Any, scene: Any, settings: Any, width: int) -> None:
             column.prop(settings, "mask_frame")
 
 
+def draw_keys(layout: Any, settings: Any, strip: Any, width: int) -> None:
+    """The buttons that add a key frame on the current frame, and the list of key frames."""
+    row = layout.row(align=True)
+    row.operator("text2live.draw_box", text="Box", icon="SELECT_SET")
+    row.operator("text2live.draw_strokes", text="Strokes", icon="GREASEPENCIL")
+    row = layout.row(align=True)
+    row.operator("text2live.paint_mask", text="Paint", icon="BRUSH_DATA")
+    row.operator("text2live.add_mask_file", text="File", icon="FILE_IMAGE")
+    form(layout).prop(settings, "mask_brush")
+    keys = keys_of(strip)
+    if not keys:
+        text = "No key frame yet: go to a frame that shows the object, and draw a box around it."
+        text_layout.draw_paragraph(layout, text, width, "INFO")
+    column = layout.column(align=True)
+    for key in keys[:KEYS_SHOWN]:
+        row = column.row(align=True)
+        start, end = compat.span(strip)
+        frame = timeline_frame(strip, key.frame)
+        text = f"Frame {frame}: {LABELS[key.kind]}"
+        if not start <= frame < end:
+            text += " (outside)"
+        icon = "KEYFRAME_HLT" if frame == strip.id_data.frame_current else "KEYFRAME"
+        row.operator("text2live.go_to_frame", text=text, icon=icon).frame = key.frame
+        row.operator("text2live.remove_key", text="", icon="X").frame = key.frame
+    if len(keys) > KEYS_SHOWN:
+        column.label(text=f"and {len(keys) - KEYS_SHOWN} more")
+
+
 def draw_analysis(layout: Any, context: Any, strip: Any, width: int) -> None:
     """Whether the shot is analysed with these settings, how well, and its atlases."""
     running = [job for job in runtime.current().running if job.kind == "atlas"]
-    settings = compat.sequencer_scene(context).text2live.collect(longest(context), "atlas")
+    settings = compat.sequencer_scene(context).text2live.collect(longest(context), "atlas", strip)
     found = analyses.find(strip, settings)
     if running:  # shown at the top, with its progress
         return

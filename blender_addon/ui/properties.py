@@ -15,39 +15,48 @@ from bpy.props import (
     EnumProperty,
     FloatProperty,
     IntProperty,
-    IntVectorProperty,
     PointerProperty,
     StringProperty,
 )
 
-from ..blender import compat
+from ..blender.mask_keys import keys_of, write_keys
 from ..core.settings import LAYERS, Kind, Settings, Shown, painter_declarations, shown_fields
 from ..wire import painters
 
 PAINT_LAYERS = LAYERS[:2]
-MASKS = [
+MASKS = [  # with numbers, which files keep
     (
-        "box",
-        "Box on One Frame",
-        "Recommended. Drag a box around the object on one frame. Its outline is found in the box "
-        "and tracked through the shot",
+        "keys",
+        "Key Frames",
+        "Recommended. Show the object on one or more frames, by a box, strokes or paint. It is "
+        "tracked through the shot from there",
+        "KEYFRAME",
+        0,
     ),
-    (
-        "image",
-        "Painted on One Frame",
-        "Paint over the object on one frame. The mask is tracked through the shot",
-    ),
-    ("text", "Text", "Name the object. A text-image model finds it"),
+    ("text", "Text", "Name the object. A text-image model finds it", "NONE", 2),
     (
         "auto",
         "Automatic",
         "Find the object by its motion. On difficult shots the result is only a suggestion",
+        "NONE",
+        3,
     ),
-    ("mask", "Blender Mask", "A mask drawn with splines in this file"),
-    ("strip", "Mask Strip", "A mask strip on the timeline"),
-    ("key", "Image File", "A black and white image of the object on one frame"),
-    ("all", "Folder of Images", "Black and white images of the object, one for every frame"),
-    ("none", "None: Whole Frame", "There is no object: the whole frame is one layer"),
+    ("mask", "Blender Mask", "A mask drawn with splines in this file", "NONE", 4),
+    ("strip", "Mask Strip", "A mask strip on the timeline", "NONE", 5),
+    (
+        "all",
+        "Folder of Images",
+        "Black and white images of the object, one for every frame",
+        "NONE",
+        7,
+    ),
+    (
+        "none",
+        "None: Whole Frame",
+        "There is no object: the whole frame is one layer",
+        "NONE",
+        8,
+    ),
 ]
 PAINTED_ON = [
     ("atlas", "Atlas", "The image was painted over the layer's atlas"),
@@ -55,13 +64,6 @@ PAINTED_ON = [
 ]
 TEXT_LENGTH = 2000
 STEP = 5  # of a number when its arrow is clicked, in hundredths
-
-
-def _set_mask_frame(settings: Any, context: Any) -> None:
-    """A mask or box is most likely set on the frame that it is for."""
-    scene = compat.sequencer_scene(context)
-    if scene is not None:
-        settings.mask_frame = scene.frame_current
 
 
 class T2L_PG_settings(bpy.types.PropertyGroup):
@@ -76,33 +78,8 @@ class T2L_PG_settings(bpy.types.PropertyGroup):
     mask_frame: IntProperty(  # type: ignore[valid-type]
         options=set(),
         name="On Frame",
-        description="The timeline frame that the box or mask is for",
+        description="The timeline frame whose mask is tracked through the shot",
         default=1,
-    )
-    mask_corner: IntVectorProperty(  # type: ignore[valid-type]
-        options=set(),
-        name="Corner",
-        description="Upper left corner of the box, in pixels from the left and the top of the "
-        "strip's frame",
-        size=2,
-        min=0,
-        update=_set_mask_frame,
-    )
-    mask_size: IntVectorProperty(  # type: ignore[valid-type]
-        options=set(),
-        name="Size",
-        description="Width and height of the box, in pixels of the strip's frame",
-        size=2,
-        min=0,
-        update=_set_mask_frame,
-    )
-    mask_image: PointerProperty(  # type: ignore[valid-type]
-        options=set(),
-        name="Image",
-        description="A copy of the frame with the object painted over, or an image that is "
-        "transparent around the object",
-        type=bpy.types.Image,
-        update=_set_mask_frame,
     )
     mask_data: PointerProperty(  # type: ignore[valid-type]
         options=set(),
@@ -112,13 +89,6 @@ class T2L_PG_settings(bpy.types.PropertyGroup):
     )
     mask_strip: StringProperty(  # type: ignore[valid-type]
         options=set(), name="Mask Strip", description="A mask strip on the timeline"
-    )
-    mask_file: StringProperty(  # type: ignore[valid-type]
-        options=set(),
-        name="Image",
-        description="The object on one frame, white on black, at the size of the shot",
-        subtype="FILE_PATH",
-        update=_set_mask_frame,
     )
     mask_folder: StringProperty(  # type: ignore[valid-type]
         options=set(),
@@ -152,8 +122,21 @@ class T2L_PG_settings(bpy.types.PropertyGroup):
         default=1,
     )
 
-    def collect(self, longest: int = 0, kind: Kind = "edit") -> Settings:
-        """The settings as plain values. longest: long side frames are scaled down to; 0: never."""
+    mask_brush: IntProperty(  # type: ignore[valid-type]
+        name="Brush",
+        description="Width of strokes drawn in the preview, in pixels of the strip's frame",
+        default=12,
+        min=1,
+        max=500,
+        options=set(),
+    )
+
+    def collect(self, longest: int = 0, kind: Kind = "edit", strip: Any = None) -> Settings:
+        """The settings as plain values.
+
+        longest: long side frames are scaled down to; 0: never. strip: the one with the mask's key
+        frames.
+        """
         values = {name: getattr(self, name) for name in PLAIN}
         if kind == "paint":
             values["layer"] = self.paint_layer
@@ -162,7 +145,7 @@ class T2L_PG_settings(bpy.types.PropertyGroup):
         on_frame = kind == "paint" and self.paint_onto == "frame"
         return Settings(
             **values,
-            **self._collect_mask(),
+            **self._collect_mask(strip),
             kind=kind,
             painter=self.painter,
             painter_settings=self._collect_painter(),
@@ -170,13 +153,18 @@ class T2L_PG_settings(bpy.types.PropertyGroup):
             longest=longest,
         )
 
-    def apply(self, settings: Settings) -> None:
-        """Set the panel to a job's settings; what this file no longer has stays empty."""
+    def apply(self, settings: Settings, strip: Any = None) -> None:
+        """Set the panel to a job's settings; what this file no longer has stays empty.
+
+        strip: the one that gets the mask's key frames, if the job has any.
+        """
         for name in PLAIN:
             setattr(self, name, getattr(settings, name))
         self.after_title = ""
         self._apply_painter(settings)
         self._apply_mask(settings)
+        if strip is not None and settings.mask_keys:
+            write_keys(strip, settings.mask_keys)
 
     def _collect_painter(self) -> dict[str, Any]:
         """The painter's settings; an optional number that is on Auto is None."""
@@ -199,32 +187,27 @@ class T2L_PG_settings(bpy.types.PropertyGroup):
             if value is not None:
                 setattr(self, name, value)
 
-    def _collect_mask(self) -> dict[str, Any]:
-        mode = self.mask_mode
-        path = {"key": self.mask_file, "all": self.mask_folder}.get(mode, "")
-        named = {"image": self.mask_image, "mask": self.mask_data}.get(mode)
-        (x, y), (width, height) = self.mask_corner, self.mask_size
+    def _collect_mask(self, strip: Any) -> dict[str, Any]:
+        mode = self.mask_mode or "keys"  # a file may hold a number that is no longer used
+        path = self.mask_folder if mode == "all" else ""
+        data = self.mask_data.name if mode == "mask" and self.mask_data else ""
         return {
             "mask_mode": mode,
+            "mask_keys": keys_of(strip) if mode == "keys" else (),
             "mask_path": bpy.path.abspath(path) if path else "",
-            "mask_name": self.mask_strip if mode == "strip" else named.name if named else "",
+            "mask_name": self.mask_strip if mode == "strip" else data,
             "mask_frame": self.mask_frame,
-            "mask_box": (float(x), float(y), float(width), float(height)),
         }
 
     def _apply_mask(self, settings: Settings) -> None:
         mode = self.mask_mode = settings.mask_mode
-        if mode in ("key", "all"):
-            setattr(self, {"key": "mask_file", "all": "mask_folder"}[mode], settings.mask_path)
-        elif mode == "image":
-            self.mask_image = bpy.data.images.get(settings.mask_name)
+        if mode == "all":
+            self.mask_folder = settings.mask_path
         elif mode == "mask":
             self.mask_data = bpy.data.masks.get(settings.mask_name)
         elif mode == "strip":
             self.mask_strip = settings.mask_name
-        self.mask_corner = [round(value) for value in settings.mask_box[:2]]
-        self.mask_size = [round(value) for value in settings.mask_box[2:]]
-        self.mask_frame = settings.mask_frame  # last: setting the mask changes it
+        self.mask_frame = settings.mask_frame
 
 
 PLAIN = tuple(shown_fields())

@@ -5,13 +5,14 @@ from __future__ import annotations
 import bpy
 
 from . import (
-    box_overlay,
     erased_overlay,
+    mask_overlay,
     menus,
     operators,
     operators_connection,
     operators_jobs,
     operators_layer,
+    operators_mask,
     operators_paint,
     operators_shot,
     panel,
@@ -21,11 +22,12 @@ from . import (
     thumbs,
 )
 
-_MODULES = (properties, preferences, thumbs, box_overlay, erased_overlay)
+_MODULES = (properties, preferences, thumbs, mask_overlay, erased_overlay)
 _ADDED_TO_BLENDER = (menus, status_bar)
 _CLASSES = (
     *operators.CLASSES,
     *operators_connection.CLASSES,
+    *operators_mask.CLASSES,
     *operators_shot.CLASSES,
     *operators_layer.CLASSES,
     *operators_paint.CLASSES,

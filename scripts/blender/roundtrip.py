@@ -129,7 +129,8 @@ def round_trip(options: argparse.Namespace, backend: studio.Backend, out: Path) 
     settings.mask_mode = "auto"
     if mask is not None:
         scene.frame_set(FIRST_FRAME)
-        settings.mask_mode, settings.mask_file = "key", str(mask)
+        with studio.sequencer(scene):
+            bpy.ops.text2live.add_mask_file(filepath=str(mask))
     print(f"Editing {len(frames)} frames of {frames.shape[2]}x{frames.shape[1]} in Blender")
     job = edit_as_an_artist(scene, options.timeout)
 

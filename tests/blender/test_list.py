@@ -16,11 +16,13 @@ from recorder import drawn  # noqa: E402
 from test_shot import paint  # noqa: E402
 
 from blender_addon.blender import analyses, compat, handlers, masks, runtime  # noqa: E402
+from blender_addon.blender.mask_keys import write_keys  # noqa: E402
 from blender_addon.blender.timeline import layers  # noqa: E402
 from blender_addon.core import jobs as phases  # noqa: E402
 from blender_addon.core import png  # noqa: E402
 from blender_addon.core.history import History  # noqa: E402
 from blender_addon.core.jobs import Job  # noqa: E402
+from blender_addon.core.mask_keys import MaskKey  # noqa: E402
 from blender_addon.ui import operators, operators_paint  # noqa: E402
 from scripts.blender import studio  # noqa: E402
 
@@ -147,20 +149,20 @@ def test_versions_are_compared_side_by_side(table: Table) -> None:
 def test_settings_of_a_job_come_back(table: Table) -> None:
     settings = table.settings
     settings.source, settings.seed, settings.recipe, settings.strength = "a car", 5, "effect", 0.5
-    settings.mask_mode, settings.mask_corner, settings.mask_size = "box", (3, 4), (50, 40)
-    settings.mask_frame = 22
+    settings.mask_mode = "keys"
+    write_keys(table.strip, [MaskKey(frame=2, kind="box", box=(3, 4, 50, 40))])
     settings.detail_auto, settings.detail = False, 0.5
     job = table.finish()
-    asked = settings.collect()
+    asked = settings.collect(strip=table.strip)
     assert asked.painter_settings["detail"] == 0.5
     settings.detail_auto, settings.detail = True, 2.0
     settings.prompt, settings.source, settings.seed, settings.mask_mode = "x", "", 0, "auto"
-    settings.recipe, settings.strength, settings.mask_size = "style", 2.0, (1, 1)
-    settings.mask_frame = 27
-    assert settings.collect() != asked
+    settings.recipe, settings.strength = "style", 2.0
+    write_keys(table.strip, [])
+    assert settings.collect(strip=table.strip) != asked
     with studio.sequencer(table.scene):
         assert bpy.ops.text2live.reuse(job_id=job.id) == {"FINISHED"}
-    assert settings.collect() == asked
+    assert settings.collect(strip=table.strip) == asked
     with studio.sequencer(table.scene):
         assert bpy.ops.text2live.refine(job_id=job.id) == {"FINISHED"}
     assert (settings.after, settings.after_title) == (job.id, "v1 a red car")

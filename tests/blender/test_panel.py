@@ -102,13 +102,11 @@ def test_the_backend_says_how_busy_it_is(scene: Any, state: Any) -> None:
 @pytest.mark.parametrize(
     ("mode", "shown", "hidden"),
     [
-        ("box", "No box yet", "[Folder]"),
-        ("image", "<Paint Mask on This Frame>", "[Folder]"),
+        ("keys", "No key frame yet", "[Folder]"),
         ("text", "[Called]", "[On Frame]"),
         ("auto", "[Called]", "[On Frame]"),
         ("mask", "[On Every Frame]", "[On Frame]"),
         ("strip", "[Mask Strip]", "[On Frame]"),
-        ("key", "[On Frame]", "[Folder]"),
         ("all", "[Folder]", "[On Frame]"),
         ("none", "[Object]", "[Change]"),
     ],
@@ -127,10 +125,6 @@ def test_more_is_shown_where_it_is_needed(scene: Any, strip: Any) -> None:
     assert "[Background Now]" not in drawn(scene)
     settings.layer = "both"
     assert "[Background Now]" in drawn(scene)
-    scene.frame_set(17)
-    settings.mask_size = (9, 9)  # typed
-    assert settings.mask_frame == 17
-    assert "No box yet" not in drawn(scene)
     settings.mask_mode, settings.mask_every = "mask", False
     assert "[On Frame]" in drawn(scene)
     settings.after, settings.after_title = "a" * 32, "v1 a red car"
@@ -302,15 +296,6 @@ def test_another_machine_needs_online_access(
     seen = drawn(scene, "T2L_PT_connection")
     assert "Online access is off" in seen
     assert "<Allow Online Access>" in seen
-
-
-def test_a_mask_is_for_the_frame_it_was_chosen_on(scene: Any, tmp_path: Path) -> None:
-    scene.frame_set(17)
-    scene.text2live.mask_mode = "key"
-    scene.text2live.mask_file = str(tmp_path / "mask.png")
-    settings = scene.text2live.collect()
-    assert (settings.mask_mode, settings.mask_frame) == ("key", 17)
-    assert settings.mask_path == str(tmp_path / "mask.png")
 
 
 def test_every_property_and_operator_has_a_tooltip(scene: Any) -> None:

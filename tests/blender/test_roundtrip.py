@@ -92,7 +92,8 @@ def test_a_key_mask_and_masks_in_a_folder_are_sent(desk: Desk, tmp_path: Path) -
     paths = studio.write_frames(masks, tmp_path / "masks")
     settings = desk.scene.text2live
     desk.scene.frame_set(22)
-    settings.mask_mode, settings.mask_file = "key", str(paths[2])
+    with studio.sequencer(desk.scene):
+        bpy.ops.text2live.add_mask_file(filepath=str(paths[2]))
     first = desk.press()
     desk.until(lambda: first.ended)
     settings.mask_mode, settings.mask_folder = "all", str(tmp_path / "masks")

@@ -13,6 +13,7 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 
 from msgspec import Meta  # noqa: E402
 
+from blender_addon.core.mask_keys import MaskKey, Stroke  # noqa: E402
 from blender_addon.core.request import job_spec  # noqa: E402
 from blender_addon.core.settings import Settings, shown_fields  # noqa: E402
 from blender_addon.wire import jobs, painters  # noqa: E402
@@ -21,11 +22,17 @@ from scripts.blender import studio  # noqa: E402
 # Of the call of collect(), and of the image that was painted.
 NOT_OF_THE_PANEL = {"kind", "longest", "paint_frame", "painter"}
 MASKS = [
-    {"mask_mode": "box", "mask_box": (3.0, 4.0, 50.0, 40.0), "mask_frame": 22},
-    {"mask_mode": "image", "mask_name": "painted", "mask_frame": 7},
+    {
+        "mask_mode": "keys",
+        "mask_keys": (
+            MaskKey(frame=2, kind="box", box=(3.0, 4.0, 50.0, 40.0)),
+            MaskKey(frame=5, kind="strokes", strokes=(Stroke(True, 4.0, ((1.0, 2.0),)),)),
+            MaskKey(frame=7, kind="image", name="painted"),
+            MaskKey(frame=9, kind="file", path="/masks/one.png"),
+        ),
+    },
     {"mask_mode": "mask", "mask_name": "swan", "mask_every": False, "mask_frame": 9},
     {"mask_mode": "strip", "mask_name": "over"},
-    {"mask_mode": "key", "mask_path": "/masks/one.png", "mask_frame": 3},
     {"mask_mode": "all", "mask_path": "/masks"},
     {"mask_mode": "text", "mask_text": "black swan"},
 ]
@@ -39,28 +46,30 @@ def changed(value: Any, choices: tuple[tuple[str, str, str], ...]) -> Any:
 
 
 @pytest.mark.parametrize("mask", MASKS, ids=lambda mask: mask["mask_mode"])
-def test_every_setting_comes_back_as_it_was_collected(scene: Any, mask: dict[str, Any]) -> None:
-    bpy.data.images.new("painted", 4, 4)
+def test_every_setting_comes_back_as_it_was_collected(
+    scene: Any, movie: Path, mask: dict[str, Any]
+) -> None:
+    strip = studio.movie_strip(scene, movie)
     bpy.data.masks.new("swan")
     fields = {name: changed(value, one.choices) for name, (value, one) in shown_fields().items()}
-    fields |= {"mask_frame": 1, "mask_box": (1.0, 2.0, 3.0, 4.0), **mask}
+    fields |= {"mask_frame": 1, **mask}
     painting = {"screen": "rust", "recipe": "effect", "strength": 0.5, "detail": 0.25}
     wanted = Settings(**fields, painter_settings=painting)
     missing = {one.name for one in dataclasses.fields(Settings)} - set(fields) - NOT_OF_THE_PANEL
-    assert missing <= {"painter_settings", "mask_path", "mask_name"}
-    scene.text2live.apply(wanted)
-    assert scene.text2live.collect() == wanted
+    assert missing <= {"painter_settings", "mask_keys", "mask_path", "mask_name"}
+    scene.text2live.apply(wanted, strip)
+    assert scene.text2live.collect(strip=strip) == wanted
     again = Settings.from_plain(wanted.to_plain())
     scene.text2live.apply(Settings())
-    assert scene.text2live.collect() != wanted
-    scene.text2live.apply(again)
-    assert scene.text2live.collect() == wanted
+    assert scene.text2live.collect(strip=strip) != wanted
+    scene.text2live.apply(again, strip)
+    assert scene.text2live.collect(strip=strip) == wanted
 
 
 def test_the_panel_starts_with_the_declared_defaults(scene: Any) -> None:
     settings = scene.text2live.collect()
     fresh = Settings(
-        mask_mode="box",
+        mask_mode="keys",
         mask_frame=1,
         painter_settings={"screen": "", "recipe": "texture", "strength": 1.0, "detail": None},
     )
@@ -72,21 +81,23 @@ def test_properties_keep_the_names_of_saved_files(scene: Any) -> None:
     assert names >= {
         *("prompt", "source", "screen", "region", "avoid", "background", "background_source"),
         *("recipe", "layer", "preset", "strength", "detail", "detail_auto", "seed", "model"),
-        *("engine", "after", "after_title", "mask_mode", "mask_frame", "mask_corner", "mask_size"),
-        *("mask_image", "mask_data", "mask_strip", "mask_every", "mask_text", "mask_file"),
+        *("engine", "after", "after_title", "mask_mode", "mask_frame", "mask_brush"),
+        *("mask_data", "mask_strip", "mask_every", "mask_text"),
         *("mask_folder", "paint_image", "paint_layer", "paint_onto", "paint_frame"),
     }
     choices = {
-        name: [one.identifier for one in scene.text2live.bl_rna.properties[name].enum_items]
+        name: {
+            one.identifier: one.value for one in scene.text2live.bl_rna.properties[name].enum_items
+        }
         for name in ("recipe", "layer", "preset", "engine", "mask_mode", "paint_onto")
     }
     assert choices == {  # a file keeps the number of a choice
-        "recipe": ["texture", "effect", "style"],
-        "layer": ["foreground", "background", "both"],
-        "preset": ["draft", "preview", "final"],
-        "engine": ["explicit", "mlp"],
-        "mask_mode": ["box", "image", "text", "auto", "mask", "strip", "key", "all", "none"],
-        "paint_onto": ["atlas", "frame"],
+        "recipe": {"texture": 0, "effect": 1, "style": 2},
+        "layer": {"foreground": 0, "background": 1, "both": 2},
+        "preset": {"draft": 0, "preview": 1, "final": 2},
+        "engine": {"explicit": 0, "mlp": 1},
+        "mask_mode": {"keys": 0, "text": 2, "auto": 3, "mask": 4, "strip": 5, "all": 7, "none": 8},
+        "paint_onto": {"atlas": 0, "frame": 1},
     }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,14 @@ import pytest
 
 bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy module")
 
+from recorder import drawn  # noqa: E402
+
 from blender_addon.blender import compat, extract, masks, reading  # noqa: E402
+from blender_addon.blender.mask_keys import keys_of, write_keys  # noqa: E402
 from blender_addon.blender.timeline import layers  # noqa: E402
+from blender_addon.core.mask_keys import MaskKey  # noqa: E402
 from blender_addon.core.planning import image_to_canvas  # noqa: E402
-from blender_addon.ui import box_overlay, operators_shot  # noqa: E402
+from blender_addon.ui import mask_overlay, operators_mask  # noqa: E402
 from blender_addon.wire import jobs  # noqa: E402
 from scripts.blender import studio  # noqa: E402
 
@@ -86,7 +92,7 @@ def read(scene: Any, strip: Any, image: str = "", **settings: Any) -> Any:
     for name, value in settings.items():
         setattr(scene.text2live, name, value)
     kind = "paint" if image else "edit"
-    work = reading.Reading(scene, strip, scene.text2live.collect(0, kind), image)
+    work = reading.Reading(scene, strip, scene.text2live.collect(0, kind, strip), image)
     spec = None
     try:
         while spec is None:
@@ -125,9 +131,11 @@ def test_a_painted_copy_of_the_frame_becomes_a_mask(scene: Any, strip: Any, clip
     scene.frame_set(22)
     with studio.sequencer(scene):
         assert bpy.ops.text2live.paint_mask() == {"FINISHED"}
-    image = scene.text2live.mask_image
+    (key,) = keys_of(strip)
+    image = bpy.data.images[key.name]
     assert np.array_equal(masks.image_pixels(image.name)[..., :3], clip[2])
-    assert (scene.text2live.mask_mode, scene.text2live.mask_frame) == ("image", 22)
+    assert (scene.text2live.mask_mode, key.frame, key.kind) == ("keys", 2, "image")
+    assert image.use_fake_user
     with pytest.raises(jobs.JobError, match="Nothing is painted"):
         read(scene, strip)
     paint(image, slice(10, 20), slice(30, 50), (1, 0, 1, 1))
@@ -187,63 +195,140 @@ class Region:
 def test_a_box_is_dragged_in_the_preview(
     scene: Any, strip: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(box_overlay, "preview_region", lambda _context: Region())
     scene.frame_set(23)
-    drag = types.SimpleNamespace(report=None)
-    for name in ("invoke", "modal", "_end"):
-        method = getattr(operators_shot.T2L_OT_draw_box, name)
-        setattr(drag, name, types.MethodType(method, drag))
-    said: list[Any] = []
-    with studio.sequencer(scene):
-        context = types.SimpleNamespace(
-            scene=scene,
-            window=types.SimpleNamespace(
-                cursor_modal_set=said.append, cursor_modal_restore=lambda: said.append("back")
-            ),
-            workspace=types.SimpleNamespace(status_text_set_internal=said.append),
-            window_manager=types.SimpleNamespace(modal_handler_add=said.append),
-        )
-
-        def mouse(type_: str, value: str, x: float, y: float) -> set[str]:
-            event = types.SimpleNamespace(type=type_, value=value, mouse_x=x, mouse_y=y)
-            return drag.modal(context, event)
-
-        assert drag.invoke(context, None) == {"RUNNING_MODAL"}
+    with drawing(scene, operators_mask.T2L_OT_draw_box, monkeypatch) as mouse:
         assert mouse("LEFTMOUSE", "PRESS", 10, 10) == {"PASS_THROUGH"}  # not in the preview
         assert mouse("MOUSEMOVE", "NOTHING", 120, 110) == {"PASS_THROUGH"}
         assert mouse("LEFTMOUSE", "PRESS", 130, 170) == {"RUNNING_MODAL"}
         assert mouse("MOUSEMOVE", "NOTHING", 160, 140) == {"RUNNING_MODAL"}
-        assert box_overlay._drag
+        assert mask_overlay.drawing.points
         assert mouse("LEFTMOUSE", "RELEASE", 170, 120) == {"FINISHED"}
-    assert not box_overlay._drag
-    assert said[-2:] == ["back", None]
-    settings = scene.text2live
+    assert not mask_overlay.drawing.active
     # from (-10, 20) to (10, -5) round the middle (48, 32), y upwards
-    assert tuple(settings.mask_corner) == (38, 12)
-    assert tuple(settings.mask_size) == (20, 25)
-    assert (settings.mask_frame, settings.mask_mode) == (23, "box")
+    (key,) = keys_of(strip)
+    assert key == MaskKey(frame=3, kind="box", box=(38, 12, 20, 25))
+    assert mask_overlay.key_here(scene, strip) == key
     spec, _ = read(scene, strip)
     (box,) = spec.masks.boxes
     assert (box.frame, box.x0, box.y0, box.x1, box.y1) == (3, 38, 12, 58, 37)
 
 
-def test_drawing_a_box_can_be_cancelled(
+@contextlib.contextmanager
+def drawing(scene: Any, kind: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An operator that draws in a preview: a function that sends it events of the mouse."""
+    monkeypatch.setattr(mask_overlay, "preview_region", lambda _context: Region())
+    said: list[Any] = []
+    drag = types.SimpleNamespace(
+        report=lambda _level, text: pytest.fail(text),
+        keys_text=kind.keys_text,
+        draws_box=kind.draws_box,
+    )
+    for name in ("modal", "_drawn", "_end", "execute"):
+        method = getattr(kind, name)
+        setattr(drag, name, types.MethodType(method, drag))
+    if kind is operators_mask.T2L_OT_draw_strokes:  # its _end calls that of its base
+        end = operators_mask.DrawsInPreview._end
+        drag._end = lambda context, _outcome: end(drag, context, {"FINISHED"})
+    context = types.SimpleNamespace(
+        scene=scene,
+        window=types.SimpleNamespace(
+            cursor_modal_set=said.append, cursor_modal_restore=lambda: said.append("back")
+        ),
+        workspace=types.SimpleNamespace(status_text_set_internal=said.append),
+        window_manager=types.SimpleNamespace(modal_handler_add=said.append),
+    )
+
+    def mouse(type_: str, value: str, x: float, y: float, ctrl: bool = False) -> set[str]:
+        event = types.SimpleNamespace(type=type_, value=value, mouse_x=x, mouse_y=y, ctrl=ctrl)
+        outcome: set[str] = drag.modal(context, event)
+        return outcome
+
+    with studio.sequencer(scene):
+        assert kind.invoke(drag, context, None) == {"RUNNING_MODAL"}
+        with pytest.raises(pytest.fail.Exception, match="Esc first"):
+            kind.invoke(drag, context, None)
+        yield mouse
+    assert said[-2:] == ["back", None]
+
+
+def test_strokes_and_clicks_are_drawn_in_the_preview(
     scene: Any, strip: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(box_overlay, "preview_region", lambda _context: None)
+    scene.frame_set(21)
+    scene.text2live.mask_brush = 8
+    with drawing(scene, operators_mask.T2L_OT_draw_strokes, monkeypatch) as mouse:
+        mouse("LEFTMOUSE", "PRESS", 110, 130)
+        mouse("MOUSEMOVE", "NOTHING", 170, 130)
+        assert mouse("LEFTMOUSE", "RELEASE", 190, 130) == {"RUNNING_MODAL"}
+        mouse("LEFTMOUSE", "PRESS", 90, 180, ctrl=True)
+        assert mouse("LEFTMOUSE", "RELEASE", 90, 180, ctrl=True) == {"RUNNING_MODAL"}
+        assert mouse("RET", "PRESS", 0, 0) == {"FINISHED"}
+    (key,) = keys_of(strip)
+    line, click = key.strokes
+    assert (line.inside, line.radius, click.inside) == (True, 4, False)
+    assert (line.points[0], line.points[-1], click.points) == ((28, 32), (68, 32), ((18, 7),))
+    spec, store = read(scene, strip)
+    (sent,) = spec.masks.strokes
+    image = store(sent.mask.digest)[..., 0]
+    assert (sent.frame, image[32, 40], image[7, 18]) == (1, 255, 64)
+
+
+def test_several_key_frames_stay_with_the_footage(scene: Any, strip: Any) -> None:
+    with studio.sequencer(scene):
+        for frame, box in ((21, (1, 2, 30, 20)), (25, (5, 6, 30, 20)), (27, (9, 9, 30, 20))):
+            scene.frame_set(frame)
+            assert bpy.ops.text2live.draw_box(box=box) == {"FINISHED"}
+        assert bpy.ops.text2live.draw_box(box=(7, 7, 30, 20)) == {"FINISHED"}  # drawn again
+        compat.slide(strip, 100)
+        assert bpy.ops.text2live.remove_key(frame=5) == {"FINISHED"}
+        assert bpy.ops.text2live.go_to_frame(frame=7) == {"FINISHED"}
+        assert scene.frame_current == 127
+        scene.frame_set(50)
+        with pytest.raises(RuntimeError, match="outside shot, which covers frames 120 to 127"):
+            bpy.ops.text2live.draw_box(box=(7, 7, 30, 20))
+    spec, _ = read(scene, strip)
+    assert [(box.frame, box.x0) for box in spec.masks.boxes] == [(1, 1), (7, 7)]
+    compat.set_span(strip, 122, 128)
+    spec, _ = read(scene, strip)
+    assert [(box.frame, box.x0) for box in spec.masks.boxes] == [(5, 7)]
+    shown = drawn(scene, "T2L_PT_shot")
+    assert "<Frame 121: Box (outside)>" in shown
+    assert "<Frame 127: Box>" in shown
+
+
+def test_a_mask_file_is_a_key_frame(scene: Any, strip: Any, tmp_path: Path) -> None:
+    square = np.zeros((1, 64, 96, 3), np.uint8)
+    square[0, 10:20, 30:50] = 255
+    (path,) = studio.write_frames(square, tmp_path / "mask")
+    scene.frame_set(24)
+    with studio.sequencer(scene):
+        assert bpy.ops.text2live.add_mask_file(filepath=str(path)) == {"FINISHED"}
+    spec, store = read(scene, strip)
+    (key,) = spec.masks.keys
+    assert key.frame == 4
+    assert np.argwhere(store(key.mask.digest)[..., 0])[[0, -1]].tolist() == [[10, 30], [19, 49]]
+    path.unlink()
+    with pytest.raises(jobs.JobError, match="mask of frame 24 does not exist"):
+        read(scene, strip)
+
+
+def test_drawing_without_a_preview_is_refused(
+    scene: Any, strip: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mask_overlay, "preview_region", lambda _context: None)
     said: list[str] = []
     drag = types.SimpleNamespace(report=lambda _level, text: said.append(text))
+    scene.frame_set(20)
     with studio.sequencer(scene):
-        outcome = operators_shot.T2L_OT_draw_box.invoke(drag, bpy.context, None)
+        outcome = operators_mask.T2L_OT_draw_box.invoke(drag, bpy.context, None)
     assert outcome == {"CANCELLED"}
     assert "No preview is open" in said[0]
 
 
 def test_the_box_is_scaled_with_the_frames(scene: Any, strip: Any) -> None:
     scene.text2live.prompt = "a red car"
-    scene.text2live.mask_corner, scene.text2live.mask_size = (10, 20), (40, 30)
-    scene.text2live.mask_frame = 20
-    work = reading.Reading(scene, strip, scene.text2live.collect(48))
+    write_keys(strip, [MaskKey(frame=0, kind="box", box=(10, 20, 40, 30))])
+    work = reading.Reading(scene, strip, scene.text2live.collect(48, strip=strip))
     spec = None
     while spec is None:
         spec = work.step()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from blender_addon.core import connection, frames, jobs, masking, request
+from blender_addon.core.mask_keys import MaskKey
 from blender_addon.core.planning import (
     OccupiedSpan,
     Placement,
@@ -93,40 +94,42 @@ def test_what_the_backend_would_refuse_is_refused_before_reading(
 
 
 def test_masks_of_every_kind_pass_the_early_check() -> None:
-    for mode, masks in (("auto", []), ("key", [2]), ("all", range(5))):
+    for mode, masks in (("auto", []), ("keys", [2]), ("all", range(5))):
         settings = Settings(prompt="x", mask_mode=mode)  # type: ignore[arg-type]
-        request.check_before_reading(settings, (64, 48), 5, list(masks), 24.0)
+        sources = [masking.MaskSource(frame) for frame in masks]
+        request.check_before_reading(settings, (64, 48), 5, sources, 24.0)
 
 
 def test_a_key_mask_is_for_its_frame(tmp_path: Path) -> None:
     picture = tmp_path / "mask.png"
     picture.write_bytes(b"")
 
-    def at(frame: int) -> list[tuple[int, Path | None]]:
-        settings = Settings(prompt="x", mask_mode="key", mask_path=str(picture), mask_frame=frame)
-        return masking.mask_sources(settings, 20, 8)
+    def at(frame: int) -> list[int]:
+        key = MaskKey(frame=frame, kind="file", path=str(picture))
+        settings = Settings(prompt="x", mask_mode="keys", mask_keys=(key,))
+        return [source.frame for source in masking.mask_sources(settings, 20, 8, 3)]
 
-    assert at(20) == [(0, picture)]
-    assert at(27) == [(7, picture)]
-    for outside in (19, 28):
-        with pytest.raises(JobError, match="frames 20 to 27"):
+    assert at(3) == [0]
+    assert at(10) == [7]
+    for outside in (2, 11):
+        with pytest.raises(JobError, match="No key frame of the mask") as caught:
             at(outside)
+        assert "from 20 to 27" in caught.value.problem.hint
 
 
 def test_masks_in_a_folder_are_counted(tmp_path: Path) -> None:
     for name in ("b.png", "a.PNG", "notes.txt", "c.jpg"):
         (tmp_path / name).write_bytes(b"")
     settings = Settings(prompt="x", mask_mode="all", mask_path=str(tmp_path))
-    names = [path.name if path else None for _index, path in masking.mask_sources(settings, 1, 3)]
+    names = [one.path.name for one in masking.mask_sources(settings, 1, 3) if one.path]
     assert names == ["a.PNG", "b.png", "c.jpg"]
     with pytest.raises(JobError, match="holds 3 masks, but the strip has 4 frames"):
         masking.mask_sources(settings, 1, 4)
 
 
-@pytest.mark.parametrize("mode", ["key", "all"])
 @pytest.mark.parametrize("path", ["", "/nowhere/at/all"])
-def test_a_missing_mask_is_reported(mode: str, path: str) -> None:
-    settings = Settings(prompt="x", mask_mode=mode, mask_path=path)  # type: ignore[arg-type]
+def test_a_missing_folder_of_masks_is_reported(path: str) -> None:
+    settings = Settings(prompt="x", mask_mode="all", mask_path=path)
     with pytest.raises(JobError) as caught:
         masking.mask_sources(settings, 1, 3)
     assert caught.value.problem.hint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from pathlib import Path
 from typing import Annotated
@@ -12,10 +13,21 @@ import pytest
 from msgspec import Meta
 
 from blender_addon.core import canvas, masking, quality
+from blender_addon.core.mask_keys import MaskKey, Stroke, draw_strokes, with_key, with_stroke
 from blender_addon.core.planning import Placement, bounding_box, canvas_to_image, image_to_canvas
 from blender_addon.core.request import check_before_reading, job_spec
 from blender_addon.core.settings import Settings, painter_declarations
-from protocol.jobs import AtlasJob, BoxKey, EditJob, JobError, KeyMask, Masks, ObjectRef, PaintJob
+from protocol.jobs import (
+    AtlasJob,
+    BoxKey,
+    EditJob,
+    JobError,
+    KeyMask,
+    Masks,
+    ObjectRef,
+    PaintJob,
+    StrokeKey,
+)
 from protocol.painters import (
     PAINTER_SETTINGS,
     PainterSettings,
@@ -24,6 +36,7 @@ from protocol.painters import (
 )
 
 START, FRAMES = 20, 8
+FIRST = 5  # the clip starts with this frame of the strip's content
 
 
 def ref(number: int, channels: int = 3) -> ObjectRef:
@@ -38,17 +51,58 @@ def settings(**fields: object) -> Settings:
     return Settings(**{"prompt": "a red car", **fields})  # type: ignore[arg-type]
 
 
+def box(frame: int) -> MaskKey:
+    return MaskKey(frame=frame, kind="box", box=(10, 20, 30, 8))
+
+
 def test_a_box_is_sent_in_the_pixels_of_the_frames_that_are_sent() -> None:
-    box = settings(mask_mode="box", mask_frame=22, mask_box=(10, 20, 30, 8))
-    assert masking.mask_sources(box, START, FRAMES) == []
-    masks = masking.masks_for(box, (), START, (0.5, 0.25))
+    said = settings(mask_mode="keys", mask_keys=(box(7), box(1), box(30)))
+    assert masking.mask_sources(said, START, FRAMES, FIRST) == []
+    masks = masking.masks_for(said, (), (), FIRST, FRAMES, (0.5, 0.25))
     assert masks == Masks(mode="key", boxes=(BoxKey(frame=2, x0=5, y0=5, x1=20, y1=7),))
+
+
+def test_key_frames_of_every_kind_are_sent_together() -> None:
+    drawn = MaskKey(frame=6, kind="strokes", strokes=(Stroke(False, 3, ((1, 2),)),))
+    painted = MaskKey(frame=12, kind="image", name="m")
+    said = settings(mask_mode="keys", mask_keys=(drawn, box(7), painted))
+    sources = masking.mask_sources(said, START, FRAMES, FIRST)
+    assert [(one.frame, one.key) for one in sources] == [(1, drawn), (7, painted)]
+    check_before_reading(said, (64, 48), FRAMES, sources, 24.0, START, FIRST)
+    stroke = StrokeKey(frame=1, mask=ref(98, 1))
+    masks = masking.masks_for(said, KEYS, (stroke,), FIRST, FRAMES)
+    assert (masks.keys, masks.strokes, len(masks.boxes)) == (KEYS, (stroke,), 1)
+
+
+def test_a_key_frame_takes_the_place_of_another_and_strokes_are_added() -> None:
+    keys = with_key((box(3), box(1)), box(2))
+    assert [key.frame for key in keys] == [1, 2, 3]
+    stroke = Stroke(True, 4, ((1, 1), (9, 1)))
+    keys = with_stroke(keys, 2, stroke)
+    assert [key.kind for key in keys] == ["box", "strokes", "box"]
+    assert with_stroke(keys, 2, stroke)[1].strokes == (stroke, stroke)
+    for key in keys:
+        assert MaskKey.from_plain(json.loads(json.dumps(key.to_plain()))) == key
+
+
+def test_strokes_and_clicks_become_an_image() -> None:
+    line = Stroke(True, 2, ((5, 10), (25, 10)))
+    click = Stroke(False, 3, ((15.0, 10.0),))
+    image = draw_strokes((line, click), (32, 20))[..., 0]
+    assert image.dtype == np.uint8
+    assert set(np.unique(image)) == {0, 64, 255}
+    assert image[9, 6] == 255
+    assert image[10, 15] == 64
+    assert image[10, 19] == 255
+    assert not image[:7].any()
+    half = draw_strokes((line,), (16, 10), (0.5, 0.5))[..., 0]
+    assert half[4, 6] == 255
+    assert not draw_strokes((Stroke(True, 2, ((-50, 4),)),), (16, 10)).any()
 
 
 @pytest.mark.parametrize(
     ("fields", "indices", "mode"),
     [
-        ({"mask_mode": "image", "mask_name": "m", "mask_frame": 22}, [2], "key"),
         ({"mask_mode": "mask", "mask_name": "m"}, range(8), "all"),
         ({"mask_mode": "strip", "mask_name": "m"}, range(8), "all"),
         ({"mask_mode": "mask", "mask_name": "m", "mask_every": False, "mask_frame": 27}, [7],
@@ -60,9 +114,9 @@ def test_a_box_is_sent_in_the_pixels_of_the_frames_that_are_sent() -> None:
 def test_masks_that_blender_makes(fields: dict[str, object], indices: object, mode: str) -> None:
     chosen = settings(**fields)
     found = masking.mask_sources(chosen, START, FRAMES)
-    assert found == [(index, None) for index in indices]  # type: ignore[attr-defined]
-    assert masking.masks_for(chosen, KEYS, START).mode == mode
-    assert bool(masking.masks_for(chosen, KEYS, START).keys) == bool(found)
+    assert found == [masking.MaskSource(index) for index in indices]  # type: ignore[attr-defined]
+    assert masking.masks_for(chosen, KEYS).mode == mode
+    assert bool(masking.masks_for(chosen, KEYS).keys) == bool(found)
 
 
 @pytest.mark.parametrize(
@@ -74,16 +128,16 @@ def test_masks_that_blender_makes(fields: dict[str, object], indices: object, mo
     ],
 )
 def test_an_object_found_by_text(fields: dict[str, str], texts: tuple[str, ...]) -> None:
-    masks = masking.masks_for(settings(mask_mode="text", model="ViT-B-32", **fields), (), START)
+    masks = masking.masks_for(settings(mask_mode="text", model="ViT-B-32", **fields))
     assert (masks.mode, masks.texts, masks.model.name) == ("text", texts, "ViT-B-32")
 
 
 def test_a_name_helps_the_automatic_search_and_the_edits_words_do_not() -> None:
     said = settings(mask_mode="auto", model="ViT-B-32", region="the roof", source="a car")
-    masks = masking.masks_for(said, (), START)
+    masks = masking.masks_for(said)
     assert (masks.mode, masks.texts, masks.model.name) == ("auto", (), "")
     called = dataclasses.replace(said, mask_text="a car")
-    masks = masking.masks_for(called, (), START)
+    masks = masking.masks_for(called)
     assert (masks.mode, masks.texts, masks.model.name) == ("auto", ("a car",), "ViT-B-32")
     assert dataclasses.replace(said, source="a van").decomposition() == said.decomposition()
     assert called.decomposition() != said.decomposition()
@@ -92,9 +146,27 @@ def test_a_name_helps_the_automatic_search_and_the_edits_words_do_not() -> None:
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
-        ({"mask_mode": "box"}, "no_box"),
-        ({"mask_mode": "box", "mask_box": (0, 0, 9, 9), "mask_frame": 28}, "mask_frame_outside"),
-        ({"mask_mode": "image"}, "no_mask_image"),
+        ({"mask_mode": "text"}, "no_mask_text"),
+        ({"mask_mode": "keys"}, "no_key_frame"),
+        ({"mask_mode": "keys", "mask_keys": (MaskKey(frame=7, kind="box"),)}, "no_box"),
+        ({"mask_mode": "keys", "mask_keys": (MaskKey(frame=7, kind="image"),)}, "no_mask_image"),
+        (
+            {"mask_mode": "keys", "mask_keys": (MaskKey(frame=7, kind="file", path="/no"),)},
+            "mask_missing",
+        ),
+        (
+            {"mask_mode": "keys", "mask_keys": (MaskKey(frame=13, kind="box", box=(0, 0, 9, 9)),)},
+            "no_key_frame",
+        ),
+        (
+            {
+                "mask_mode": "keys",
+                "mask_keys": (
+                    MaskKey(frame=7, kind="strokes", strokes=(Stroke(False, 3, ((1, 2),)),)),
+                ),
+            },
+            "no_key_frame",
+        ),
         ({"mask_mode": "mask"}, "no_mask_chosen"),
         ({"mask_mode": "strip"}, "no_mask_chosen"),
         ({"mask_mode": "mask", "mask_name": "m", "mask_every": False}, "mask_frame_outside"),
@@ -102,7 +174,7 @@ def test_a_name_helps_the_automatic_search_and_the_edits_words_do_not() -> None:
 )
 def test_a_mask_that_was_not_chosen_is_reported(fields: dict[str, object], code: str) -> None:
     with pytest.raises(JobError) as caught:
-        masking.mask_sources(settings(**fields), START, FRAMES)
+        masking.mask_sources(settings(**fields), START, FRAMES, FIRST)
     assert caught.value.problem.code == code
     assert caught.value.problem.hint
 
@@ -154,7 +226,7 @@ def test_texts_of_the_background_belong_to_an_edit_of_both() -> None:
 
 def test_an_analysis_and_the_edit_after_it_ask_for_the_same_atlas() -> None:
     said = settings(preset="draft", seed=3, engine="mlp", mask_mode="text", source="a car")
-    masks = masking.masks_for(said, (), START)
+    masks = masking.masks_for(said)
     edit = job_spec(said, CLIP, masks, 24.0)
     atlas = job_spec(dataclasses.replace(said, kind="atlas"), CLIP, masks, 24.0)
     assert isinstance(edit, EditJob)
@@ -174,7 +246,7 @@ def test_paint_over_a_frame_is_for_that_frame_of_the_clip() -> None:
 
 def test_settings_are_kept_as_plain_values() -> None:
     said = settings(
-        mask_mode="box", mask_box=(1, 2, 3, 4), paint_frame=5, painter_settings={"strength": 0.5}
+        mask_mode="keys", mask_keys=(box(5),), paint_frame=5, painter_settings={"strength": 0.5}
     )
     assert Settings.from_plain({**said.to_plain(), "of a later version": 1}) == said
     assert Settings.from_plain({"painter": "of a later version"}).painter_settings == {}
@@ -222,15 +294,16 @@ def test_titles() -> None:
 
 
 def test_the_atlas_depends_on_the_shot_and_its_object_not_on_the_prompt() -> None:
-    one = settings(mask_mode="box", mask_box=(1, 2, 3, 4))
+    one = settings(mask_mode="keys", mask_keys=(box(1),))
     same = dataclasses.replace(
         one, prompt="a boat", painter_settings={"strength": 2.0}, mask_text="x", mask_path="/p"
     )
     assert one.decomposition() == same.decomposition()
     for fields in (
-        {"preset": "final"}, {"seed": 1}, {"engine": "mlp"}, {"longest": 5}, {"mask_frame": 3},
-        {"mask_box": (1, 2, 3, 5)}, {"mask_mode": "auto"}, {"mask_mode": "image", "mask_name": "a"},
-        {"mask_mode": "key", "mask_path": "/m"}, {"mask_mode": "text", "mask_text": "swan"},
+        {"preset": "final"}, {"seed": 1}, {"engine": "mlp"}, {"longest": 5},
+        {"mask_keys": (box(3),)}, {"mask_keys": (box(1), box(3))}, {"mask_mode": "auto"},
+        {"mask_mode": "all"},
+        {"mask_mode": "mask", "mask_name": "a"}, {"mask_mode": "text", "mask_text": "swan"},
     ):  # fmt: skip
         other = dataclasses.replace(one, **fields)
         assert other.decomposition() != one.decomposition(), fields

@@ -60,7 +60,7 @@ def analyse(user: SimulatedUser, screenshots: Screenshots, area: Any) -> Story:
     yield from click_strip(user, area, 1)
     yield from screenshots.take(user, "strip", area)
     yield from draw_box(user, area)
-    yield from user.press(area, "preset", columns=(0.4,))  # Draft, the first of three
+    user.window.scene.text2live.preset = "draft"
     yield from screenshots.take(user, "box", region_of(area, "PREVIEW"), side)
     yield from user.press(area, "text2live.analyse(")
     yield lambda: newest().ended or (newest().phase == "working" and newest().fraction > 0.2)
