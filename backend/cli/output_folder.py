@@ -14,7 +14,7 @@ from protocol.jobs import JobError
 
 MANIFEST = "run.json"
 """Lists the frames that the last run wrote, by which the next one knows what it may remove."""
-FRAME = re.compile(r"\d{5,}\.png")
+FRAME = re.compile(r"(?:\d{5,}|-\d{4,})\.png")
 
 
 class OutputFolder:

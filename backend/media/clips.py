@@ -6,7 +6,6 @@ more than the clip.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,14 +13,19 @@ from pathlib import Path
 import numpy as np
 
 from backend.media.compositing import Pixels
-from backend.media.images import Image, decode_image, image_kind, read_bytes
-from backend.media.movies import Movie, animated_webp, not_a_movie, open_movie
+from backend.media.images import (
+    Image,
+    decode_image,
+    image_kind,
+)
+from backend.media.movies import Movie, not_a_movie, open_movie
 from backend.media.sequences import ImageSequence, image_sequence
+from backend.media.webp import AnimatedWebp
 from protocol.jobs import JobError
 from protocol.limits import GIB, LIMITS, Limits
 
 HEAD = 1 << 16  # bytes that tell an image from a movie
-MOVIE_KINDS = ("", "gif", "apng")
+MOVIE_KINDS = ("", "gif", "apng", "animated webp")
 JPEG_MOVIES = (".mjpeg", ".mjpg")
 CLEAR = 0.001  # share of pixels that are not opaque from which alpha is worth a note
 
@@ -54,11 +58,11 @@ def read_clip(path: Path, limits: Limits = LIMITS) -> SourceClip:
     """
     if not path.exists():
         raise JobError("file_missing", f"{path} does not exist.", "Check the path's spelling.")
+    if not (path.is_dir() or path.is_file()):
+        raise JobError("file_missing", f"{path} is neither a file nor a folder.", "Choose a clip.")
     if path.is_dir():
         return _read_images(image_sequence(path), limits)
     kind = kind_of_file(path)
-    if kind == "animated webp":
-        return _read_webp(path, limits)
     if is_movie(kind, path):
         return _read_movie(path, limits)
     return _read_images(ImageSequence((path,), None), limits)
@@ -172,20 +176,58 @@ class FrameArray:
 def _read_images(sequence: ImageSequence, limits: Limits) -> SourceClip:
     files = sequence.files
     array = FrameArray(len(files), limits, files[0].parent.name or str(files[0].parent))
-    linear: list[Path] = []
+    about = _ImageNotes()
     for file in files:
         image = decode_image(file)
+        if image.pixels.dtype == np.int32:
+            raise JobError(
+                "not_an_image",
+                f"{file.name} holds 32-bit integers, which have no defined white.",
+                "Export it again with 8 or 16 bit, or as floating-point values.",
+            )
         array.add(_pixels(image), name=file.name)
-        if image.linear:
-            linear.append(file)
-    notes = [*sequence.notes, *_alpha_notes(array)]
-    if linear:
-        notes.append(
-            f"{linear[0].name} holds floating-point values: they are taken as scene-linear "
-            "Rec.709 and shown through the sRGB curve; values above 1 are clipped."
-        )
+        about.add(file, image)
+    notes = [*sequence.notes, *_alpha_notes(array), *about.notes()]
     numbers = sequence.numbers or tuple(range(len(files)))
     return SourceClip(array.frames, None, numbers, tuple(notes))
+
+
+class _ImageNotes:
+    """Collects what is worth a note about the colours of a clip's images."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, list[str]] = {}
+
+    def add(self, file: Path, image: Image) -> None:
+        if image.profile:
+            self._add(
+                file,
+                f"has the colour profile “{image.profile}”, which is not applied: the values are "
+                "used as sRGB.",
+            )
+        if image.curve:
+            self._add(
+                file, f"is HDR ({image.curve}): its values are used without tone mapping and look "
+                "flat.",
+            )  # fmt: skip
+        if image.linear:
+            self._add(
+                file,
+                "holds floating-point values: they are taken as scene-linear Rec.709 and shown "
+                "through the sRGB curve; values below 0 and above 1 are clipped.",
+            )
+            if np.isnan(image.pixels).any():
+                self._add(file, "holds values that are not numbers (NaN): they become black.")
+
+    def _add(self, file: Path, text: str) -> None:
+        self._found.setdefault(text, []).append(file.name)
+
+    def notes(self) -> list[str]:
+        """A note for each finding, with the first file it is about."""
+        return [
+            f"{names[0]} {text}" + (f" So do {len(names) - 1} more." if len(names) > 1 else "")
+            for text, names in self._found.items()
+        ]
 
 
 def _pixels(image: Image) -> Pixels:
@@ -193,29 +235,19 @@ def _pixels(image: Image) -> Pixels:
 
 
 def _read_movie(path: Path, limits: Limits) -> SourceClip:
-    movie = open_movie(path)
+    movie = any_movie(path)
     array = FrameArray(movie.shown, limits, path.name)
     for pixels, times in movie.frames():
         array.add(pixels, times)
     if not array.count:
         raise not_a_movie(path)
-    return _whole(array, movie.rate, [*movie.notes, *_alpha_notes(array)])
+    notes = (*movie.notes, *_alpha_notes(array))
+    return SourceClip(array.frames, movie.rate, tuple(range(array.count)), notes)
 
 
-def _read_webp(path: Path, limits: Limits) -> SourceClip:
-    array = FrameArray(0, limits, path.name)
-    total = 0
-    for pixels, duration in animated_webp(read_bytes(path), limits.frames + 1):
-        array.add(pixels)
-        total += duration
-    if not array.count:
-        raise not_a_movie(path)
-    rate = Fraction(1000 * array.count, total) if total else Fraction(10)
-    return _whole(array, rate.limit_denominator(1001), _alpha_notes(array))
-
-
-def _whole(array: FrameArray, rate: Fraction, notes: list[str]) -> SourceClip:
-    return SourceClip(array.frames, rate, tuple(range(array.count)), tuple(notes))
+def any_movie(path: Path) -> Movie | AnimatedWebp:
+    """Open a movie or an animated image. Raises JobError ``not_a_movie``, ``file_missing``."""
+    return AnimatedWebp(path) if kind_of_file(path) == "animated webp" else open_movie(path)
 
 
 def _alpha_notes(array: FrameArray) -> list[str]:
@@ -227,16 +259,3 @@ def _alpha_notes(array: FrameArray) -> list[str]:
         "used; the colours under it become footage. To use it as the mask, give the same path "
         "to --masks."
     ]
-
-
-def movie_frames(path: Path) -> Iterable[Pixels]:
-    """The frames of a movie or an animated image one by one, RGB or RGBA, uint8 [H,W,C]."""
-    if kind_of_file(path) == "animated webp":
-        return (pixels for pixels, _ in animated_webp(read_bytes(path), LIMITS.frames + 1))
-    return _shown(open_movie(path))
-
-
-def _shown(movie: Movie) -> Iterator[Pixels]:
-    for pixels, times in movie.frames():
-        for _ in range(times):
-            yield pixels

@@ -1,12 +1,13 @@
 """Read one image of any working format: 8 and 16 bit, float, palette, grey, CMYK, with alpha.
 
 OpenCV reads most formats. FFmpeg (PyAV) reads those that OpenCV cannot read or changes: TGA and
-EXR, TIFF, whose alpha OpenCV multiplies into the colours, and the indices of palette PNGs.
+EXR, TIFF, whose alpha OpenCV multiplies into the colours, the indices of palette PNGs, and the
+transparent value of grey PNGs.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.media.compositing import Pixels
+from backend.media.metadata import Metadata, exr_layer, read_metadata, upright
 from protocol.jobs import JobError
 
 IMAGE_SUFFIXES = frozenset(
@@ -24,7 +26,7 @@ IMAGE_SUFFIXES = frozenset(
 
 CODECS = {"tga": "targa", "tiff": "tiff", "exr": "exr", "palette": "png"}
 HEAD = 1 << 16  # bytes in which the chunks before a PNG's or WebP's pixels are searched
-PNG_COLOUR_TYPE, PALETTE = 25, b"\3"
+PNG_COLOUR_TYPE, GREY, PALETTE = 25, b"\0", b"\3"
 
 # What cannot be read is reported by JobError; OpenCV's own lines would only repeat it.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -34,14 +36,18 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 class Image:
     """A decoded image.
 
-    pixels: uint8, uint16 or float32 [H,W,C]; C is 1 (grey), 3 (RGB) or 4 (RGBA, straight alpha).
-    Integers are display-referred, floats scene-linear. indices: uint8 [H,W], the palette's indices
-    if the file stores some; palette: uint8 [N,3], its colours.
+    pixels: uint8, uint16, int32 or float32 [H,W,C]; C is 1 (grey), 3 (RGB) or 4 (RGBA, straight
+    alpha). 8 and 16 bit are display-referred, floats scene-linear; int32 has no defined white, as
+    in numbered masks. indices: uint8 [H,W], the palette's indices if the file stores some; palette:
+    uint8 [N,3], its colours. profile: name of a colour profile other than sRGB, or ''. curve:
+    of HDR, or ''.
     """
 
     pixels: NDArray[Any]
     indices: Pixels | None = None
     palette: Pixels | None = None
+    profile: str = ""
+    curve: str = ""
 
     @property
     def linear(self) -> bool:
@@ -90,21 +96,84 @@ def read_grey(file: Path) -> Pixels:
 
 
 def decode_image(file: Path) -> Image:
-    """Decode an image file. Raises JobError ``file_missing``, ``not_an_image``."""
+    """Decode an image file.
+
+    Raises JobError ``file_missing``, ``not_an_image``; ``mixed_images`` if it holds several.
+    """
     data = read_bytes(file)
+    if not data:
+        raise JobError(
+            "not_an_image",
+            f"{file.name} cannot be read as an image: it is empty (0 bytes).",
+            "Copy or export it again, or remove it.",
+        )
     kind = image_kind(data, file.suffix)
+    about = read_metadata(data, kind)
+    if about.images > 1:
+        raise JobError(
+            "mixed_images",
+            f"{file.name} holds {about.images} images, but one was expected.",
+            "Save each image as a file of its own. To read an animation, name the file itself as "
+            "the clip.",
+        )
+    if about.colours:
+        raise JobError(
+            "not_an_image",
+            f"{file.name} stores its colours as {about.colours}, which cannot be converted.",
+            "Export it again as RGB.",
+        )
     image: Image | None = None
-    if kind in CODECS:
-        image = _by_ffmpeg(data, CODECS[kind])
+    options = {}
+    if kind == "exr":
+        try:
+            options = {"layer": exr_layer(data)}
+        except ValueError as error:
+            raise JobError(
+                "not_an_image",
+                f"{file.name} {error}.",
+                "Export the image itself as R, G, B.",
+            ) from None
+    if kind in CODECS and not about.jpeg:
+        image = _by_ffmpeg(data, CODECS[kind], options)
     if image is None:
         image = _by_opencv(data, kind)
     if image is None:
-        raise JobError(
-            "not_an_image",
-            f"{file.name} cannot be read as an image.",
-            "Remove the file from the folder, or export it again as PNG or JPEG.",
-        )
-    return image
+        raise not_an_image(file)
+    return _described(image, about)
+
+
+def not_an_image(file: Path) -> JobError:
+    """The error about a file that is no readable image."""
+    return JobError(
+        "not_an_image",
+        f"{file.name} cannot be read as an image.",
+        "Remove the file from the folder, or export it again as PNG or JPEG.",
+    )
+
+
+def _described(image: Image, about: Metadata) -> Image:
+    """An image upright, its alpha straight, with what its file says about its colours."""
+    pixels = image.pixels
+    if about.premultiplied and pixels.shape[2] == 4:
+        pixels = _unpremultiplied(pixels)
+    indices = image.indices
+    return replace(
+        image,
+        pixels=upright(pixels, about.orientation),
+        indices=None if indices is None else upright(indices, about.orientation),
+        profile=about.profile,
+        curve=about.curve,
+    )
+
+
+def _unpremultiplied(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Premultiplied RGBA as straight alpha, of the same type."""
+    top = {"uint8": 255.0, "uint16": 65535.0}.get(pixels.dtype.name)
+    alpha = pixels[..., 3:].astype(np.float32) / (top or 1.0)
+    colours = pixels[..., :3] / np.where(alpha > 0, alpha, 1)
+    if top is not None:
+        colours = np.rint(colours.clip(0, top))
+    return np.concatenate([colours, pixels[..., 3:]], axis=-1).astype(pixels.dtype)
 
 
 def read_bytes(file: Path) -> bytes:
@@ -120,13 +189,17 @@ def read_bytes(file: Path) -> bytes:
 def image_kind(data: bytes, suffix: str = "") -> str:
     """What a file is by its first bytes: ``png``, ``palette``, ``apng``, ``jpeg``, …, or ''.
 
+    ``palette`` is a PNG with a palette, or a grey one with a transparent value.
+
     suffix: the file's, which alone tells a TGA.
     """
     head = data[:HEAD]
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         if 0 < head.find(b"acTL") < (head.find(b"IDAT") % len(head)):
             return "apng"
-        return "palette" if head[PNG_COLOUR_TYPE : PNG_COLOUR_TYPE + 1] == PALETTE else "png"
+        colours = head[PNG_COLOUR_TYPE : PNG_COLOUR_TYPE + 1]
+        clear_grey = colours == GREY and 0 < head.find(b"tRNS") < (head.find(b"IDAT") % len(head))
+        return "palette" if colours == PALETTE or clear_grey else "png"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "animated webp" if b"ANIM" in head[:64] else "webp"
     for start, kind in (
@@ -134,7 +207,12 @@ def image_kind(data: bytes, suffix: str = "") -> str:
         (b"\xff\xd8\xff", "jpeg"),
         (b"II*\0", "tiff"),
         (b"MM\0*", "tiff"),
+        (b"II+\0", "tiff"),
+        (b"MM\0+", "tiff"),
         (b"\x76\x2f\x31\x01", "exr"),
+        (b"#?R", "hdr"),
+        (b"PF\n", "pfm"),
+        (b"Pf\n", "pfm"),
         (b"BM", "bmp"),
     ):
         if head.startswith(start):
@@ -143,9 +221,9 @@ def image_kind(data: bytes, suffix: str = "") -> str:
 
 
 def _by_opencv(data: bytes, kind: str) -> Image | None:
-    # A photograph is turned upright by its EXIF orientation, which excludes reading its alpha.
-    turned = kind == "jpeg" or b"eXIf" in data[:HEAD] or b"EXIF" in data[-HEAD:]
-    flag = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH if turned else cv2.IMREAD_UNCHANGED
+    # OpenCV turns a JPEG upright by its EXIF orientation; other formats it must not turn.
+    photo = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    flag = photo if kind == "jpeg" else cv2.IMREAD_UNCHANGED
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flag) if data else None
     except cv2.error:
@@ -155,19 +233,22 @@ def _by_opencv(data: bytes, kind: str) -> Image | None:
     image = image[..., None] if image.ndim == 2 else image
     order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[image.shape[2]]
     pixels = np.ascontiguousarray(image[..., order])
-    if pixels.dtype not in (np.uint8, np.uint16):
+    if pixels.dtype not in (np.uint8, np.uint16, np.int32):
         pixels = pixels.astype(np.float32)
     return Image(pixels)
 
 
-def _by_ffmpeg(data: bytes, codec: str) -> Image | None:
+def _by_ffmpeg(data: bytes, codec: str, options: dict[str, str]) -> Image | None:
     """An image by one of FFmpeg's decoders; None if it cannot read it as it is stored."""
     try:
         decoder: Any = av.CodecContext.create(codec, "r")
+        decoder.options = options
         frames = [*decoder.decode(av.Packet(data)), *decoder.decode(None)]
     except (av.error.FFmpegError, ValueError):
         return None
-    return _from_frame(frames[0]) if frames else None
+    image = _from_frame(frames[0]) if frames else None
+    # FFmpeg returns the whole numbers of an EXR, which are no colours, as 16-bit values.
+    return None if image is not None and codec == "exr" and not image.linear else image
 
 
 def _from_frame(frame: av.VideoFrame) -> Image | None:
@@ -203,9 +284,7 @@ def _float_planes(frame: av.VideoFrame) -> NDArray[np.float32]:
         planes.append(rows[:, : frame.width].astype(np.float32))
     order = {1: [0], 3: [2, 0, 1], 4: [2, 0, 1, 3]}[len(planes)]
     pixels = np.stack([planes[k] for k in order], -1)
-    if pixels.shape[2] == 4:
-        pixels[..., :3] /= np.where(pixels[..., 3:] > 0, pixels[..., 3:], 1)
-    return pixels
+    return _unpremultiplied(pixels) if pixels.shape[2] == 4 else pixels
 
 
 def _to_8_bits(values: NDArray[Any], *, linear: bool) -> Pixels:

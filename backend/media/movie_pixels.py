@@ -10,7 +10,9 @@ import av
 import av.filter
 import numpy as np
 
+from backend.media.combing import CombDetector
 from backend.media.compositing import Pixels
+from backend.media.metadata import HDR_CURVES, turned
 from protocol.jobs import JobError
 
 MATRICES = {
@@ -21,7 +23,14 @@ MATRICES = {
 RGB, UNSPECIFIED = 0, 2
 FULL = 2  # the number of the full range
 SD_LINES, SD_COLUMNS = 576, 1280  # an unspecified matrix is BT.601 up to here, BT.709 above
-HDR = {16: "PQ", 18: "HLG"}
+CURVES = {
+    8: "stores linear light: its values are used as they are and look dark.",
+    9: "is log-encoded: its values are used as they are and look flat.",
+    10: "is log-encoded: its values are used as they are and look flat.",
+    **{number: f"is HDR ({name}): its values are used without tone mapping and look flat."
+       for number, name in HDR_CURVES.items()},
+}  # fmt: skip
+"""What to say about a transfer curve, by FFmpeg's number."""
 FIELDS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}
 """Which field is shown first, by FFmpeg's number of a stream's field order."""
 CONVERT = "flags=accurate_rnd+full_chroma_int+bilinear:sws_dither=none:out_range=pc"
@@ -41,23 +50,39 @@ class Converter:
         self._graph: Any = None
         self._turn: tuple[int, bool] | None = None
         self._size = (first.width, first.height)
-        name = hdr_name(first)
-        if name:
-            self.notes.append(
-                f"is HDR ({name}): its values are used without tone mapping and look flat."
-            )
+        self._combing = CombDetector()
+        curve = CURVES.get(int(first.color_trc))
+        if curve:
+            self.notes.append(curve)
 
     def push(self, frame: av.VideoFrame | None) -> Iterator[Pixels]:
-        """Give a frame, or None after the last; yields the frames that are ready."""
-        if frame is not None:
-            key = self._settings(frame)
-            if key != self._key:
-                yield from self._pull(end=True)
-                self._start(frame, key)
-            if self._turn is None:
-                self._turn = turn_of(frame)
-            self._graph.push(frame)
-        yield from self._pull(end=frame is None)
+        """Give a frame, or None after the last; yields the frames that are ready.
+
+        Raises JobError ``movie_colours``, ``frame_sizes_differ``.
+        """
+        try:
+            if frame is not None:
+                key = self._settings(frame)
+                if key != self._key:
+                    yield from self._pull(end=True)
+                    self._start(frame, key)
+                if self._turn is None:
+                    self._turn = turn_of(frame)
+                # Otherwise FFmpeg refuses some curves, though it does not convert any.
+                frame.color_trc = frame.color_primaries = UNSPECIFIED
+                self._graph.push(frame)
+            yield from self._pull(end=frame is None)
+        except av.error.FFmpegError as error:
+            raise JobError(
+                "movie_colours",
+                f"The movie's frames cannot be converted: {error.strerror}.",
+                "Export it again as MP4 (H.264), or as a folder of PNG frames.",
+            ) from error
+        if frame is None and self._combing.interlaced:
+            self.notes.append(
+                "looks interlaced, though the file does not say so: its frames are used as they "
+                "are. Deinterlace it first if edges show combs."
+            )
 
     def _settings(self, frame: av.VideoFrame) -> tuple[Any, ...]:
         """What the filters depend on. Raises JobError ``frame_sizes_differ``."""
@@ -127,15 +152,12 @@ class Converter:
                 frame = self._graph.pull()
             except (BlockingIOError, EOFError):
                 break
-            yield self._upright(np.asarray(frame.to_ndarray(), np.uint8))
+            pixels = np.asarray(frame.to_ndarray(), np.uint8)
+            if not self._deinterlace:
+                self._combing.add(pixels)
+            yield turned(pixels, *(self._turn or (0, False)))
         if end:
             self._graph = None
-
-    def _upright(self, pixels: Pixels) -> Pixels:
-        quarter, mirrored = self._turn or (0, False)
-        if mirrored:
-            pixels = pixels[:, ::-1]
-        return np.ascontiguousarray(np.rot90(pixels, quarter))
 
 
 def has_alpha(frame: av.VideoFrame) -> bool:
@@ -145,17 +167,15 @@ def has_alpha(frame: av.VideoFrame) -> bool:
     )
 
 
-def hdr_name(frame: av.VideoFrame) -> str:
-    """The name of a frame's HDR curve, or ''."""
-    return HDR.get(int(frame.color_trc), "")
-
-
 def turn_of(frame: av.VideoFrame) -> tuple[int, bool]:
     """How a frame is turned upright by its display matrix.
 
     Quarter turns anticlockwise, after mirroring left and right if the second is true.
     """
-    data: Any = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        data: Any = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # the frame has side data of a kind that PyAV does not know
+        return round(frame.rotation / 90) % 4, False
     if data is None:
         return 0, False
     a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5] / 65536

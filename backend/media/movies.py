@@ -9,25 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import av
-import cv2
-import numpy as np
 
 from backend.media.compositing import Pixels
+from backend.media.endings import is_cut_off
+from backend.media.images import IMAGE_SUFFIXES, not_an_image
 from backend.media.movie_pixels import Converter
-from backend.media.timing import Timing, timing_of
+from backend.media.timing import Timing, ends_early, timing_of
 from protocol.jobs import JobError
 
-WITH_DURATION = ("matroska", "flv", "asf")
+WITH_DURATION = ("matroska", "flv", "asf", "mxf")
 """Containers whose header states their duration; in others FFmpeg takes it from what is there."""
 SHORT = 0.9  # share of the stated duration below which a movie with sound counts as cut off
 NO_MOVIES = ("tty", "bin", "xbin", "adf", "idf")
 """Text, which FFmpeg would draw as a movie."""
-GIF_END = b"\x3b"
-BATCH = 32  # frames of an animated WebP that are decoded at once
+ATTACHED, DEPENDENT = 0x400, 0x80000  # bits of a stream's disposition: a cover, a tile
 
 
 @dataclass
@@ -76,18 +76,31 @@ class Movie:
 
     def _decoded(self, container: Any, stream: Any) -> Iterator[av.VideoFrame]:
         decoder = _decoder_of(stream)
-        for packet in container.demux(stream):
-            last = packet.size == 0 and packet.dts is None
+        for packet in chain(self.packets(container, stream), (None,)):
             try:
-                found = decoder.decode(None if last else packet)
-            except av.error.InvalidDataError:
-                self.damaged += 1
-                continue
+                found = decoder.decode(packet)
             except EOFError:
                 break
+            except av.error.FFmpegError:
+                self.damaged += 1
+                continue
             for frame in found:
                 self.damaged += bool(frame.is_corrupt)
                 yield frame
+
+    def packets(self, container: Any, stream: Any) -> Iterator[Any]:
+        """The stream's packets, until the end or to where the file cannot be read on."""
+        found = container.demux(stream)
+        while True:
+            try:
+                packet = next(found)
+            except StopIteration:
+                return
+            except av.error.FFmpegError:
+                self.cut_off = True
+                return
+            if packet.size:
+                yield packet
 
     def _sum_up(self, converter: Converter | None) -> None:
         name = self.path.name
@@ -97,37 +110,22 @@ class Movie:
             are = "1 frame is" if self.damaged == 1 else f"{self.damaged} frames are"
             self.notes.append(f"{name}: {are} damaged and may look broken.")
         if self.read < self.promised or self.cut_off:
-            of = f" of {self.promised}" if self.read < self.promised else ""
-            self.notes.append(
-                f"{name} ends early: {self.read}{of} frames could be read. Only these are edited. "
-                "Copy or export the movie again if you need the rest."
-            )
+            self.notes.append(ends_early(name, self.read, self.promised))
         if self._timing.variable:
-            shown = sum(self._timing.repeats.values())
-            dropped = sum(times == 0 for times in self._timing.repeats.values())
-            self.notes.append(
-                f"{name} has a variable frame rate: its {self.read} frames are read as {shown} at "
-                f"{float(self.rate):.4g} frames a second, by their time stamps"
-                + (f" ({dropped} are never shown)." if dropped else ".")
-            )
+            self.notes.append(self._timing.note(name, self.read))
 
 
 def open_movie(path: Path) -> Movie:
     """Look through a movie without decoding it. Raises JobError ``not_a_movie``."""
     with _opened(path) as container:
         stream = container.streams.best("video")
-        if stream is None:
-            raise JobError(
-                "not_a_movie",
-                f"{path.name} has no video, only sound or data.",
-                "Choose a movie or a folder of images.",
-            )
+        _check_stream(path, stream)
         movie = Movie(path)
         stamps: list[int] = []
         durations: dict[int, int] = {}
         discarded = 0
-        for packet in container.demux(stream):
-            if packet.pts is None or packet.size == 0:
+        for packet in movie.packets(container, stream):
+            if packet.pts is None:
                 continue
             if packet.is_discard:
                 discarded += 1
@@ -140,9 +138,14 @@ def open_movie(path: Path) -> Movie:
         timing = timing_of(stamps, last, stream.time_base or Fraction(1), stated)
         movie._timing, movie.rate = timing, timing.rate
         movie.promised = _promised(container, stream, len(stamps), discarded, timing.rate)
-        movie.shown = sum(timing.repeats.values()) or max(movie.promised, len(stamps))
-        if container.format.name == "gif":
-            movie.cut_off = not _tail(path).rstrip(b"\0").endswith(GIF_END)
+        movie.shown = timing.shown or max(movie.promised, len(stamps))
+        movie.cut_off = movie.cut_off or is_cut_off(path, container.format.name)
+        videos = [one for one in container.streams.video if not int(one.disposition) & ATTACHED]
+        if len(videos) > 1:
+            movie.notes.append(
+                f"{path.name} has {len(videos)} video streams: only stream {stream.index}, "
+                f"{stream.width}×{stream.height}, is read."
+            )
         aspect = stream.sample_aspect_ratio
         if aspect and aspect != 1:
             movie.notes.append(
@@ -150,6 +153,28 @@ def open_movie(path: Path) -> Movie:
                 f"ones: its frames are used as they are stored, {stream.width}×{stream.height}."
             )
     return movie
+
+
+def _check_stream(path: Path, stream: Any) -> None:
+    """Raise JobError ``not_a_movie`` if a movie's best video stream cannot be read."""
+    if stream is None:
+        raise JobError(
+            "not_a_movie",
+            f"{path.name} has no video, only sound or data.",
+            "Choose a movie or a folder of images.",
+        )
+    if stream.codec_context is None:
+        raise JobError(
+            "not_a_movie",
+            f"There is no decoder for the video of {path.name}.",
+            "Export it again as MP4 (H.264), or as a folder of PNG frames.",
+        )
+    if int(stream.disposition) & DEPENDENT:
+        raise JobError(
+            "not_a_movie",
+            f"{path.name} is made of tiles, as HEIC photographs are; they cannot be joined.",
+            "Export it again as PNG or JPEG.",
+        )
 
 
 def _promised(container: Any, stream: Any, found: int, discarded: int, rate: Fraction) -> int:
@@ -178,13 +203,6 @@ def _apng_count(path: Path) -> int:
     return int.from_bytes(rest[:4], "big") if mark else 0
 
 
-def _tail(path: Path) -> bytes:
-    """The last bytes of a file."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 64))
-        return file.read()
-
-
 def _opened(path: Path) -> Any:
     """Open a container, without using the network. Raises JobError ``not_a_movie``."""
     try:
@@ -202,7 +220,17 @@ def _opened(path: Path) -> Any:
 
 
 def not_a_movie(path: Path) -> JobError:
-    """The error about a file that is no readable movie."""
+    """The error about a file that is no readable movie, or no image if it is named like one."""
+    named_image = path.suffix.lower() in IMAGE_SUFFIXES
+    if path.stat().st_size == 0:
+        kind = "an image" if named_image else "a movie"
+        return JobError(
+            "not_an_image" if named_image else "not_a_movie",
+            f"{path.name} cannot be read as {kind}: it is empty (0 bytes).",
+            "Copy or export it again.",
+        )
+    if named_image:
+        return not_an_image(path)
     return JobError(
         "not_a_movie",
         f"{path.name} cannot be read as a movie.",
@@ -218,20 +246,3 @@ def _decoder_of(stream: Any) -> Any:
         name = "libvpx-vp9" if codec == "vp9" else "libvpx"
         return av.CodecContext.create(name, "r")
     return stream.codec_context
-
-
-def animated_webp(data: bytes, most: int) -> Iterator[tuple[Pixels, int]]:
-    """Frames of an animated WebP, which FFmpeg cannot read, and how long each is shown, in ms.
-
-    Ends after `most` frames.
-    """
-    buffer = np.frombuffer(data, np.uint8)
-    for start in range(0, most, BATCH):
-        ok, batch = cv2.imdecodeanimation(buffer, start, min(BATCH, most - start))
-        if not ok:
-            return
-        for frame, duration in zip(batch.frames, batch.durations, strict=True):
-            order = [2, 1, 0, 3][: frame.shape[2]]
-            yield np.ascontiguousarray(frame[..., order], np.uint8), int(duration)
-        if len(batch.frames) < BATCH:
-            return

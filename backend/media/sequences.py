@@ -11,6 +11,8 @@ from pathlib import Path
 from backend.media.images import IMAGE_SUFFIXES
 from protocol.jobs import JobError
 
+NUMBER = re.compile(r"(?:(?<=[._])|^)-\d+|\d+")
+"""A number in a name. A minus sign counts after a full stop or an underscore only."""
 NAMED = 5  # most missing numbers that a note names
 
 
@@ -26,7 +28,7 @@ class ImageSequence:
 def image_files(folder: Path) -> list[Path]:
     """The images of a folder in natural order (frame2 before frame10), without hidden files."""
     try:
-        files = [p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")]
+        files = [p for p in folder.iterdir() if not (p.is_dir() or p.name.startswith("."))]
     except OSError as error:
         raise JobError(
             "file_missing",
@@ -41,6 +43,13 @@ def image_files(folder: Path) -> list[Path]:
             f"There are no images in {folder}.",
             f"Image files end in: {kinds}. To read a movie, name the file itself.",
         )
+    missing = [p for p in images if not p.exists()]
+    if missing:
+        raise JobError(
+            "file_missing",
+            f"{missing[0]} is a link to a file that does not exist.",
+            "Restore the file, or remove the link.",
+        )
     return sorted(images, key=_natural)
 
 
@@ -51,7 +60,7 @@ def image_sequence(folder: Path) -> ImageSequence:
     with one number, or one without a number among numbered ones.
     """
     files = image_files(folder)
-    numbers = [_number(file) for file in files]
+    numbers = _numbers(files)
     if len(files) == 1 or not any(number is not None for number in numbers):
         alone = None if numbers[0] is None else (numbers[0],)
         return ImageSequence(tuple(files), alone)
@@ -82,7 +91,7 @@ def image_sequence(folder: Path) -> ImageSequence:
 def _gaps(numbers: Sequence[int], files: dict[int, Path]) -> list[str]:
     """Notes on numbers that are missing."""
     steps = [b - a for a, b in pairwise(numbers)]
-    usual = sorted(steps)[len(steps) // 2]
+    usual = min(set(steps), key=lambda step: (-steps.count(step), step))
     notes = []
     if usual > 1:
         notes.append(
@@ -104,10 +113,15 @@ def _gaps(numbers: Sequence[int], files: dict[int, Path]) -> list[str]:
     return notes
 
 
-def _number(file: Path) -> int | None:
-    """The last number in a file's name, without its suffix."""
-    found = re.findall(r"\d+", file.stem)
-    return int(found[-1]) if found else None
+def _numbers(files: Sequence[Path]) -> list[int | None]:
+    """The frame numbers in the files' names: the one number that differs, or else the last one."""
+    found = [list(NUMBER.finditer(file.stem)) for file in files]
+    if len({NUMBER.sub("#", file.stem) for file in files}) == 1:
+        columns = list(zip(*([int(one[0]) for one in each] for each in found), strict=True))
+        differing = [column for column in columns if len(set(column)) > 1]
+        if len(differing) == 1:
+            return list(differing[0])
+    return [int(each[-1][0]) if each else None for each in found]
 
 
 def _natural(path: Path) -> list[tuple[int, int, str]]:

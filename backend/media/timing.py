@@ -1,4 +1,4 @@
-"""When a movie's frames are shown: its rate, whether it varies, and which frames repeat or drop."""
+"""When a movie's frames are shown: its rate, whether it varies, which frames repeat or drop."""
 
 from __future__ import annotations
 
@@ -35,6 +35,29 @@ class Timing:
     def variable(self) -> bool:
         """Whether the frame rate varies."""
         return bool(self.repeats)
+
+    @property
+    def shown(self) -> int:
+        """How many frames are shown at the constant rate; 0 if the rate does not vary."""
+        return sum(self.repeats.values())
+
+    def note(self, name: str, read: int) -> str:
+        """A note about a variable rate. name: of the movie. read: how many frames were read."""
+        dropped = sum(times == 0 for times in self.repeats.values())
+        return (
+            f"{name} has a variable frame rate: its {read} frames are read as {self.shown} at "
+            f"{float(self.rate):.4g} frames a second, by their time stamps"
+            + (f" ({dropped} are never shown)." if dropped else ".")
+        )
+
+
+def ends_early(name: str, read: int, promised: int) -> str:
+    """The note about a movie of which only some frames could be read. promised: 0 if unknown."""
+    of = f" of {promised}" if read < promised else ""
+    return (
+        f"{name} ends early: {read}{of} frames could be read. Only these are used. Copy or export "
+        "the movie again if you need the rest."
+    )
 
 
 def timing_of(

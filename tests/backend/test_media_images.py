@@ -139,7 +139,44 @@ def test_gaps_in_the_numbers_are_reported_and_the_numbers_kept(tmp_path: Path) -
     assert "no frame 1003, 1004 (after s.1002.png)" in " ".join(clip.notes)
     spaced = media.read_clip(folder(tmp_path / "b", "0.png", "5.png", "10.png"))
     assert "steps of 5" in " ".join(spaced.notes)
+    far = media.read_clip(folder(tmp_path / "d", "img (1).png", "img (2).png", "img (10).png"))
+    assert "no frame 3, 4, 5, 6, 7, … (after img (2).png)" in " ".join(far.notes)
     assert media.read_clip(folder(tmp_path / "c", "a.png", "b.png")).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("names", "numbers"),
+    [
+        (("0008_v2.png", "0009_v2.png", "0010_v2.png"), (8, 9, 10)),
+        (("s_1920x1080_1.png", "s_1920x1080_2.png"), (1, 2)),
+        (("f.-0001.png", "f.0000.png", "f.0001.png"), (-1, 0, 1)),
+        (("sh-1.png", "sh-2.png"), (1, 2)),
+        (("a [1] 50%.png", "a [2] 50%.png"), (1, 2)),
+        (("ё_1.PNG", "ё_2.PNG"), (1, 2)),
+    ],
+)
+def test_the_number_that_counts_is_found_in_a_name(
+    tmp_path: Path, names: tuple[str, ...], numbers: tuple[int, ...]
+) -> None:
+    clip = media.read_clip(folder(tmp_path, *names))
+    assert clip.numbers == numbers
+    assert [int(frame[0, 0, 0]) for frame in clip.frames] == [10 * k for k in range(len(names))]
+    assert clip.notes == ()
+
+
+def test_a_link_to_a_missing_file_is_no_gap(tmp_path: Path) -> None:
+    folder(tmp_path, "1.png", "3.png")
+    (tmp_path / "2.png").symlink_to(tmp_path / "lost.png")
+    with pytest.raises(JobError, match=r"2\.png is a link to a file that does not exist"):
+        media.read_clip(tmp_path)
+
+
+def test_what_is_no_image_in_a_folder_is_ignored(tmp_path: Path) -> None:
+    folder(tmp_path, "1.png", "2.png")
+    for name in ("._1.png", ".DS_Store", "Thumbs.db", "desktop.ini"):
+        (tmp_path / name).write_bytes(b"junk")
+    (tmp_path / "3.png").mkdir()
+    assert media.read_clip(tmp_path).numbers == (1, 2)
 
 
 def test_frames_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:

@@ -124,3 +124,35 @@ def test_empty_masks_are_an_error_with_what_was_found(tmp_path: Path) -> None:
 def test_a_mask_that_is_white_everywhere_is_noted(tmp_path: Path) -> None:
     found = media.read_mask_source(grey(tmp_path / "m.png", np.full((4, 4), 255, np.uint8)))
     assert "white everywhere" in " ".join(found.notes)
+
+
+def test_a_frame_without_the_object_keeps_the_palette_of_its_folder(tmp_path: Path) -> None:
+    for k, label in enumerate((1, 0, 2)):
+        indices = (label * INSIDE).astype(np.uint8)
+        (tmp_path / f"{k}.png").write_bytes(indexed(indices, PALETTE))
+    found = media.read_mask_source(tmp_path)
+    assert [int((mask > 0).sum()) for mask in found.masks] == [INSIDE.sum(), 0, INSIDE.sum()]
+    assert "1.png: the mask is empty" in " ".join(found.notes)
+
+
+def test_a_mask_that_only_seems_empty_beside_the_others_is_named_with_its_brightness(
+    tmp_path: Path,
+) -> None:
+    for k, value in enumerate((255, 1)):
+        grey(tmp_path / f"{k}.png", white(value))
+    notes = " ".join(media.read_mask_source(tmp_path).notes)
+    assert "1.png: the mask is empty. Its brightest value is 1 of 255" in notes
+
+
+def test_a_mask_that_may_be_inverted_is_noted(tmp_path: Path) -> None:
+    assert media.read_mask_source(grey(tmp_path / "a.png", white())).notes == ()
+    found = media.read_mask_source(grey(tmp_path / "b.png", 255 - white()))
+    assert "b.png: the object covers every edge" in " ".join(found.notes)
+
+
+def test_what_was_changed_in_a_movie_of_masks_is_noted(tmp_path: Path) -> None:
+    frames = [white()[..., None].repeat(3, 2)] * 6
+    movie = write_movie(tmp_path / "m.mp4", frames, stamps=[0, 1, 2, 6, 7, 8])
+    found = media.read_mask_source(movie)
+    assert len(found.masks) == 9
+    assert "variable frame rate" in " ".join(found.notes)

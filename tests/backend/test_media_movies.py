@@ -71,6 +71,18 @@ def test_an_animated_webp_is_read_in_full(tmp_path: Path) -> None:
     assert clip.fps == 25
 
 
+def test_an_animated_webp_is_shown_by_its_times(tmp_path: Path) -> None:
+    animation = cv2.Animation()
+    animation.frames = numbered(5)
+    animation.durations = np.array([40, 40, 160, 40, 40])
+    cv2.imwriteanimation(str(tmp_path / "a.webp"), animation)
+    clip = media.read_clip(tmp_path / "a.webp")
+    assert order(clip.frames) == [0, 1, 2, 2, 2, 2, 3, 4]
+    assert "its 5 frames are read as 8 at 25" in " ".join(clip.notes)
+    found = media.read_mask_source(tmp_path / "a.webp")
+    assert len(found.masks) == 8
+
+
 def test_a_gif_with_rounded_times_has_its_true_rate(tmp_path: Path) -> None:
     stamps = [round(k * 100 / 30) for k in range(10)]
     movie = write_movie(tmp_path / "a.gif", numbered(10), "gif", "rgb8", rate=100, stamps=stamps)
@@ -119,12 +131,39 @@ def test_colours_follow_the_streams_own_matrix_and_range(
     np.testing.assert_allclose(middles, COLOURS, atol=2)
 
 
-def test_hdr_is_noted(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("curve", "words"), [(16, "HDR (PQ)"), (18, "HDR (HLG)"), (9, "log-encoded"), (8, "linear")]
+)
+def test_an_unusual_curve_is_noted(tmp_path: Path, curve: int, words: str) -> None:
     def prepare(stream: Any) -> None:
-        stream.codec_context.color_trc = 16
+        stream.codec_context.color_trc = curve
 
-    movie = write_movie(tmp_path / "a.mkv", numbered(2), "ffv1", "yuv420p10le", prepare=prepare)
-    assert "HDR (PQ)" in " ".join(media.read_clip(movie).notes)
+    movie = write_movie(tmp_path / "a.mkv", numbered(3), "ffv1", "yuv420p10le", prepare=prepare)
+    clip = media.read_clip(movie)
+    assert order(clip.frames) == [0, 1, 2]
+    assert words in " ".join(clip.notes)
+
+
+def test_frames_with_unknown_side_data_are_read(tmp_path: Path) -> None:
+    movie = write_movie(tmp_path / "a.mov", numbered(3), "tiff", "rgb24")  # EXIF beside each frame
+    assert order(media.read_frames(movie)) == [0, 1, 2]
+
+
+def test_several_video_streams_are_noted(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "two.mkv"), "w") as out:
+        streams: list[Any] = [out.add_stream("ffv1", rate=25) for _ in range(2)]
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for k, pixels in enumerate(numbered(3)):
+            for stream in streams:
+                frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+                frame.pts, frame.time_base = k, Fraction(1, 25)
+                out.mux(stream.encode(frame.reformat(format="yuv420p")))
+        for stream in streams:
+            out.mux(stream.encode(None))
+    clip = media.read_clip(tmp_path / "two.mkv")
+    assert order(clip.frames) == [0, 1, 2]
+    assert "has 2 video streams: only stream 0, 64×48, is read" in " ".join(clip.notes)
 
 
 def woven(count: int) -> list[np.ndarray]:
@@ -172,6 +211,15 @@ def test_interlaced_frames_are_deinterlaced_and_a_note_says_so(
     assert abs(float(clip.frames.mean()) - float(np.mean(frames))) < 3
     assert combing(clip.frames[2]) < 0.2 * combing(frames[2])
     assert any("interlaced" in note for note in clip.notes)
+
+
+def test_interlaced_frames_without_a_flag_are_noted(tmp_path: Path) -> None:
+    movie = write_movie(tmp_path / "a.mp4", woven(6))
+    assert "looks interlaced" in " ".join(media.read_clip(movie).notes)
+    fields = [frame[::2].repeat(2, 0) for frame in woven(6)]
+    smooth = [cv2.GaussianBlur(frame, (0, 0), 1) for frame in fields]
+    movie = write_movie(tmp_path / "b.mp4", smooth)
+    assert media.read_clip(movie).notes == ()
 
 
 @pytest.mark.parametrize(("degrees", "corner"), [(0, (0, 0)), (90, (-1, 0)), (180, (-1, -1)),
@@ -233,7 +281,10 @@ def noise(count: int) -> list[np.ndarray]:
         ("flv", "flv", "yuv420p", " of 12"),
         ("webm", "libvpx-vp9", "yuv420p", " of 12"),
         ("apng", "apng", "rgb24", " of 12"),
-        ("gif", "gif", "rgb8", ""),  # a GIF does not state its number of frames
+        ("mxf", "mpeg2video", "yuv422p", " of 12"),
+        ("gif", "gif", "rgb8", ""),  # these do not state their number of frames
+        ("mjpeg", "mjpeg", "yuvj420p", ""),
+        ("y4m", "wrapped_avframe", "yuv420p", ""),
     ],
 )
 def test_a_movie_that_is_cut_off_is_reported_with_its_count(
@@ -250,6 +301,35 @@ def test_a_movie_that_is_cut_off_is_reported_with_its_count(
     clip = media.read_clip(movie)
     assert 0 < len(clip.frames) < 12
     assert f"ends early: {len(clip.frames)}{count} frames could be read" in " ".join(clip.notes)
+
+
+def test_a_fragmented_movie_that_is_cut_off_is_reported(tmp_path: Path) -> None:
+    movie = write_movie(
+        tmp_path / "a.mp4", noise(12), options={"g": "1"},
+        container_options={"movflags": "frag_keyframe+empty_moov"},
+    )  # fmt: skip
+    assert media.read_clip(movie).notes == ()
+    movie.write_bytes(movie.read_bytes()[:-900])
+    assert "ends early: 11 frames" in " ".join(media.read_clip(movie).notes)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "pix_fmt"),
+    [("mov", "prores_ks", "yuv422p10le"), ("y4m", "wrapped_avframe", "yuv420p")],
+)
+def test_a_hole_in_a_movie_is_reported(
+    tmp_path: Path, suffix: str, codec: str, pix_fmt: str
+) -> None:
+    options = {"movflags": "faststart"} if suffix == "mov" else {}
+    movie = write_movie(
+        tmp_path / f"a.{suffix}", noise(12), codec, pix_fmt, container_options=options
+    )
+    data = bytearray(movie.read_bytes())
+    data[len(data) // 2 : len(data) * 2 // 3] = bytes(len(data) * 2 // 3 - len(data) // 2)
+    movie.write_bytes(data)
+    clip = media.read_clip(movie)
+    assert 0 < len(clip.frames) < 12
+    assert "ends early" in " ".join(clip.notes)
 
 
 def test_too_many_frames_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
