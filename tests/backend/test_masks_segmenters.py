@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -145,3 +149,53 @@ def test_a_file_that_is_no_mask_rcnn_is_named(tmp_path: Path) -> None:
     with pytest.raises(JobError) as caught:
         load_segmenter("maskrcnn", str(file), CPU)
     assert caught.value.problem.code == "segmenter_weights"
+
+
+class Trap:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, sprung: Path) -> None:
+        self.sprung = sprung
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.sprung),)
+
+
+def test_a_pickle_in_mask_rcnn_weights_is_not_run(tmp_path: Path) -> None:
+    pytest.importorskip("torchvision")
+    sprung, file = tmp_path / "sprung", tmp_path / "trap.pt"
+    torch.save({"x": torch.zeros(1), "y": Trap(sprung)}, file)
+    with pytest.raises(JobError) as caught:
+        load_segmenter("maskrcnn", str(file), CPU)
+    assert caught.value.problem.code == "segmenter_weights"
+    assert not sprung.exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*", "ignore:.*TorchScript.*")
+def test_a_torchscript_archive_as_mask_rcnn_is_not_run(tmp_path: Path, monkeypatch) -> None:
+    pytest.importorskip("torchvision")
+    file = tmp_path / "archive.pt"
+    torch.jit.script(torch.nn.Linear(2, 2)).save(str(file))
+    monkeypatch.setattr(torch.jit, "load", lambda *_, **__: pytest.fail("it is run"))
+    with pytest.raises(JobError) as caught:
+        load_segmenter("maskrcnn", str(file), CPU)
+    assert caught.value.problem.code == "segmenter_weights"
+
+
+@pytest.mark.parametrize("safe", [True, False], ids=["safetensors", "pickle"])
+def test_code_in_a_sam2_folder_is_not_run(sam2_folder: Path, tmp_path: Path, safe: bool) -> None:
+    sprung, folder = tmp_path / "sprung", tmp_path / "sam2"
+    shutil.copytree(sam2_folder, folder)
+    (folder / "evil.py").write_text(f"import os\nos.mkdir({str(sprung)!r})\n")
+    for config in folder.glob("*.json"):
+        fields = json.loads(config.read_text())
+        kinds = ("Config", "Model", "Processor", "ImageProcessor", "VideoProcessor")
+        fields["auto_map"] = {f"Auto{kind}": "evil.Evil" for kind in kinds}
+        config.write_text(json.dumps(fields))
+    if not safe:
+        for weights in folder.glob("*.safetensors"):
+            weights.unlink()
+        torch.save({"x": torch.zeros(1), "y": Trap(sprung)}, folder / "pytorch_model.bin")
+    with contextlib.nullcontext() if safe else pytest.raises(JobError):
+        load_segmenter("sam2", str(folder), CPU)
+    assert not sprung.exists()
