@@ -22,6 +22,7 @@ IMAGES = [
 ]
 REFS = [reference(image) for image in IMAGES]
 STEP = 1000  # bytes of a chunk
+Send = Callable[[Store], None]
 
 
 class Steps:
@@ -68,22 +69,36 @@ def upload(store: Store) -> None:
         while held < ref.nbytes:
             piece = data[held : held + STEP]
             held = store.write(ref, held, zlib.crc32(piece), piece, finish=False)
+    finish(store)
+
+
+def place(store: Store) -> None:
+    """The same for a client of the same user, whose objects are in the inbox."""
+    for ref, image in zip(REFS, IMAGES, strict=True):
+        if store.held(ref) < ref.nbytes:
+            file = store.folder.with_name(f"{store.folder.name}-placed")
+            file.write_bytes(image.tobytes())
+            store.adopt(ref.digest, file)
+    finish(store)
+
+
+def finish(store: Store) -> None:
     full = [(ref,) for ref in REFS if not store.has(ref)]
     for outcome in store.finish(full).values():
         if isinstance(outcome, JobError):
             raise outcome
 
 
-def steps_of_an_upload(folder: Path) -> list[str]:
+def steps_of_an_upload(folder: Path, send: Send = upload) -> list[str]:
     names: list[str] = []
     folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         Steps(patch, lambda _, name: names.append(name))
-        upload(Store(folder))
+        send(Store(folder))
     return names
 
 
-def killed_at(folder: Path, number: int) -> None:
+def killed_at(folder: Path, number: int, send: Send) -> None:
     """Upload in a child process that kills itself at a step."""
     disk._pool.cache_clear()
     child = os.fork()
@@ -91,7 +106,7 @@ def killed_at(folder: Path, number: int) -> None:
         try:
             with pytest.MonkeyPatch.context() as patch:
                 Steps(patch, lambda at, _: at == number and os.kill(os.getpid(), signal.SIGKILL))
-                upload(Store(folder))
+                send(Store(folder))
         except BaseException:
             traceback.print_exc()
         os._exit(1)
@@ -116,19 +131,22 @@ def one_sync_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_kill_at_every_step_leaves_an_upload_that_ends(tmp_path):
-    names = steps_of_an_upload(tmp_path / "whole")
-    assert {"write", "fsync", "replace"} <= set(names)
+@pytest.mark.parametrize("send", [upload, place])
+def test_a_kill_at_every_step_leaves_an_upload_that_ends(tmp_path, send):
+    names = steps_of_an_upload(tmp_path / "whole", send)
+    assert {"fsync", "replace"} <= set(names)
+    assert ("write" in names) == (send is upload)
     for number in range(1, len(names) + 1):
         folder = tmp_path / str(number)
-        killed_at(folder, number)
+        killed_at(folder, number, send)
         store = Store(folder)
-        upload(store)
+        send(store)
         check_complete(store)
 
 
-def test_a_failure_at_every_step_leaves_an_upload_that_ends(tmp_path):
-    for number, name in enumerate(steps_of_an_upload(tmp_path / "whole"), 1):
+@pytest.mark.parametrize("send", [upload, place])
+def test_a_failure_at_every_step_leaves_an_upload_that_ends(tmp_path, send):
+    for number, name in enumerate(steps_of_an_upload(tmp_path / "whole", send), 1):
         if name in ("mkdir", "unlink") or name.startswith("after"):
             continue
         folder = tmp_path / str(number)
@@ -140,11 +158,11 @@ def test_a_failure_at_every_step_leaves_an_upload_that_ends(tmp_path):
         with pytest.MonkeyPatch.context() as patch:
             Steps(patch, fail)
             with pytest.raises(JobError) as why:
-                upload(Store(folder))
+                send(Store(folder))
         assert why.value.problem.code == "disk_full"
         assert why.value.problem.retryable
         store = Store(folder)
-        upload(store)
+        send(store)
         check_complete(store)
 
 
