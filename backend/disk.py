@@ -14,7 +14,7 @@ from protocol.jobs import JobError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
 _BUSY = {errno.EMFILE, errno.ENFILE}
-_SYNC_THREADS = 8
+_THREADS = 8  # for syncing and hashing
 
 
 def disk_problem(why: OSError, folder: Path) -> JobError:
@@ -71,8 +71,9 @@ def refuse_link(path: Path) -> None:
 
 
 @functools.cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="sync")
+def pool() -> ThreadPoolExecutor:
+    """Threads for what does not need Python's own lock: waiting for the disk, and hashing."""
+    return ThreadPoolExecutor(_THREADS, thread_name_prefix="disk")
 
 
 def together(
@@ -96,7 +97,7 @@ def together(
         for path in distinct:
             attempt(path)
     else:
-        list(_pool().map(attempt, distinct))
+        list(pool().map(attempt, distinct))
     return {key: failures[path] for key, path in paths.items() if path in failures}
 
 

@@ -13,6 +13,7 @@ import os
 import stat
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,19 +21,32 @@ from backend.disk import (
     append,
     disk_problem,
     make_folder,
+    pool,
     sync_folder,
     sync_or_delete,
     together,
 )
 from protocol.jobs import JobError, ObjectRef
 
+_HASHED_AT_ONCE = 2**16  # bytes of a chunk from which another thread is worth it
+
 
 class _Part(NamedTuple):
-    """A part that this process writes: its bytes, and their hash as an image of this shape."""
+    """A part that this process writes: its bytes, and their hash as an image of this shape.
+
+    hashing: the last chunk, if it is being hashed in another thread.
+    """
 
     held: int
     shape: tuple[int, ...]
-    hash: hashlib._Hash
+    running: hashlib._Hash
+    hashing: Future[None] | None
+
+    def hash(self) -> hashlib._Hash:
+        """The hash of all bytes held. Waits until it is known."""
+        if self.hashing is not None:
+            self.hashing.result()
+        return self.running
 
 
 class Parts:
@@ -137,14 +151,18 @@ class Parts:
             with contextlib.suppress(OSError):  # half a chunk must not count as held
                 os.truncate(part, held)
             raise
-        running.update(data)
-        self._parts[ref.digest] = _Part(held + len(data), ref.shape, running)
+        hashing = None
+        if len(data) < _HASHED_AT_ONCE:
+            running.update(data)
+        else:
+            hashing = pool().submit(running.update, data)
+        self._parts[ref.digest] = _Part(held + len(data), ref.shape, running, hashing)
 
     def _running_hash(self, ref: ObjectRef, held: int) -> hashlib._Hash:
         """The hash of the bytes held: kept from the last chunk, or computed from the part."""
         known = self._parts.get(ref.digest)
         if known is not None and (known.held, known.shape) == (held, ref.shape):
-            return known.hash
+            return known.hash()
         running = start_hash(ref)
         if held:
             with self._part(ref.digest).open("rb") as file:
@@ -183,22 +201,28 @@ class Parts:
         """
         outcomes: dict[str, ObjectRef | JobError | None] = {}
         verified: list[ObjectRef] = []
-        for refs in uploads:
+        each = list(uploads)
+        # Hashed at the same time: those that were not hashed as they came are read again.
+        for refs, match in zip(each, pool().map(self._matching, each), strict=True):
             digest = refs[0].digest
-            try:
-                match = self._matching(refs)
-                full = self._part_size(digest) >= max(ref.nbytes for ref in refs)
-            except OSError as why:
-                outcomes[digest] = disk_problem(why, self.folder)
-                continue
-            if match is not None:
+            if isinstance(match, OSError):
+                outcomes[digest] = disk_problem(match, self.folder)
+            elif match is not None:
                 verified.append(match)
             else:
+                full = self._part_size(digest) >= max(ref.nbytes for ref in refs)
                 outcomes[digest] = self._drop_part(digest) if full else None
         outcomes.update(self._publish(verified))
         return outcomes
 
-    def _matching(self, refs: Sequence[ObjectRef]) -> ObjectRef | None:
+    def _matching(self, refs: Sequence[ObjectRef]) -> ObjectRef | OSError | None:
+        """The reference that a part's content fits, or why the part cannot be read."""
+        try:
+            return self._match(refs)
+        except OSError as why:
+            return why
+
+    def _match(self, refs: Sequence[ObjectRef]) -> ObjectRef | None:
         size = self._part_size(refs[0].digest)
         for ref in refs:
             if ref.nbytes == size and self._running_hash(ref, size).hexdigest() == ref.digest:

@@ -112,6 +112,8 @@ class Receiving:
 
     def finish(self) -> None:
         """Verify and sync the objects whose last chunk has been written, and acknowledge them."""
+        if not self._full:
+            return
         full, self._full = self._full, {}
         outcomes = self._store.finish([one.refs for one in full.values()])
         for digest, one in full.items():

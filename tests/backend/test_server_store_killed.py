@@ -100,7 +100,7 @@ def steps_of_an_upload(folder: Path, send: Send = upload) -> list[str]:
 
 def killed_at(folder: Path, number: int, send: Send) -> None:
     """Upload in a child process that kills itself at a step."""
-    disk._pool.cache_clear()
+    disk.pool.cache_clear()
     child = os.fork()
     if child == 0:  # pragma: no cover
         try:
@@ -123,10 +123,10 @@ def check_complete(store: Store) -> None:
 @pytest.fixture(autouse=True)
 def one_sync_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Steps come in the same order every time."""
-    disk._pool.cache_clear()  # threads do not survive a fork
-    monkeypatch.setattr(disk, "_SYNC_THREADS", 1)
+    disk.pool.cache_clear()  # threads do not survive a fork
+    monkeypatch.setattr(disk, "_THREADS", 1)
     yield
-    disk._pool.cache_clear()
+    disk.pool.cache_clear()
 
 
 @pytest.mark.slow
