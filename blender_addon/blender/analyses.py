@@ -19,7 +19,7 @@ from ..core.jobs import Job
 from ..core.settings import Settings
 from . import compat
 from .backends import PACKAGE
-from .extract import source_files
+from .sources import source_files
 from .timeline import layers
 from .timeline.folders import folder_for
 

@@ -18,9 +18,9 @@ from ..core.jobs import Job
 from ..core.movie import MovieOrder, MovieWriter
 from ..wire import jobs
 from . import compat, write_movie
-from .extract import source_files
 from .problems import as_error, problem_of
-from .timeline import layers, placing
+from .sources import source_files
+from .timeline import channels, layers
 from .timeline.folders import folder_of, to_blend_path
 
 MOVIE = "layer.mkv"
@@ -38,7 +38,8 @@ class Bake:
 
     def layer(self) -> Any:
         """The layer's strip now; None if it is gone or shows other frames."""
-        for strip in layers.layers_of_job(self.job):
+        copies = layers.layers_of_job(self.job)
+        for strip in sorted(copies, key=lambda strip: strip.name != self.name):
             ours = strip.type == "IMAGE" and strip.get(layers.PART, "") == self.part
             if ours and tuple(source_files(strip)) == self.frames:
                 return strip
@@ -58,7 +59,8 @@ class Bakes:
 
     def begin(self, layer: Any) -> Bake:
         """Start baking a layer; raises JobError."""
-        if self.of(layer) is not None:
+        frames = tuple(source_files(layer)) if layer.type == "IMAGE" else ()
+        if any(one.frames == frames for one in self.under_way):  # a copy of it, perhaps
             raise jobs.JobError(
                 "being_baked", f"{layer.name} is being baked.", "Wait for it, or cancel it."
             )
@@ -205,7 +207,7 @@ def _new_movie_strip(scene: Any, layer: Any, path: Path) -> Any:
         siblings,
         name=f"{layer.name} movie",
         filepath=to_blend_path(path.parent) + path.name,  # setting it later would open it twice
-        channel=placing.free_channel_above(siblings, layer, layer.channel),
+        channel=channels.free_over(channels.owner_of(layer), *compat.span(layer), layer.channel),
         frame_start=round(compat.content_start(layer)),
     )
     _copy_settings(layer, movie)
@@ -218,7 +220,7 @@ def _new_image_strip(scene: Any, movie: Any, paths: tuple[Path, ...]) -> Any:
     strip = siblings.new_image(
         name=f"{movie.name} pictures",
         filepath=to_blend_path(paths[0].parent) + paths[0].name,
-        channel=placing.free_channel_above(siblings, movie, movie.channel),
+        channel=channels.free_over(channels.owner_of(movie), *compat.span(movie), movie.channel),
         frame_start=round(compat.content_start(movie)),
         fit_method="ORIGINAL",
     )

@@ -104,6 +104,21 @@ def saved_as(arguments: tuple[Any, ...]) -> str:
     return named or str(bpy.data.filepath)
 
 
+def strip_type() -> Any:
+    """The base class of all strips."""
+    return getattr(bpy.types, "Strip", None) or bpy.types.Sequence
+
+
+def new_effect(owner: Any, kind: str, source: Any, name: str, channel: int) -> Any:
+    """A new effect strip with one input. owner: a sequence editor or meta strip."""
+    start, end = span(source)
+    length = {"length": end - start} if bpy.app.version >= (5, 0, 0) else {"frame_end": end}
+    word = "seq1" if bpy.app.version < (4, 4, 0) else "input1"
+    return strips(owner).new_effect(
+        name=name, type=kind, channel=channel, frame_start=start, **length, **{word: source}
+    )
+
+
 def parents(strip: Any) -> list[Any]:
     """The meta strips that contain a strip, outermost first."""
     chain: list[Any] = []

@@ -18,14 +18,12 @@ from ..core.jobs import Job
 from ..core.planning import Anchor, Placement, fit
 from ..core.settings import LAYER_WORDS
 from ..wire import jobs
-from . import compat
-from .extract import source_files
+from . import compat, curves
+from .sources import source_files
 from .timeline import layers, versions
 
 COLUMN = 220.0
 FADED = "text2live_faded"  # on a group: its Strength has a copy of the layer's keyframes
-_POINT = ("interpolation", "easing", "amplitude", "back", "period")
-_HANDLES = ("handle_left_type", "handle_right_type", "handle_left", "handle_right")
 
 
 def layers_over(scene: Any, strip: Any, job: Job, start: int) -> list[Any]:
@@ -45,7 +43,7 @@ def layers_over(scene: Any, strip: Any, job: Job, start: int) -> list[Any]:
         )
     _check_plain(strip, source=True)
     for part in job.parts:
-        layer = layers.find_layer(job.id, part)
+        layer = layers.find_layer(job.id, part, strip)
         if layer is not None:
             _check_plain(layer, source=False)
             _check_fade(layer)
@@ -82,7 +80,7 @@ def ignored_settings(strip: Any, job: Job) -> list[str]:
     if strip.blend_alpha != 1.0 or _fade(strip) is not None:
         found.append(f"the opacity of {strip.name}")
     for part in job.parts:
-        layer = layers.find_layer(job.id, part)
+        layer = layers.find_layer(job.id, part, strip)
         if layer is not None:
             found += _changes(layer, fit(layers.get_placement(strip), size, job.layer_size))
             if layer.blend_type != "ALPHA_OVER":
@@ -117,7 +115,7 @@ def _check_fade(layer: Any) -> None:
 
 def _layer_over(scene: Any, strip: Any, job: Job, part: str, start: int) -> Any:
     tree, output = compat.compositor(scene)
-    layer = layers.find_layer(job.id, part)
+    layer = layers.find_layer(job.id, part, strip)
     if layer is not None:  # it may have been moved
         start = round(compat.content_start(layer))
     earlier = [shown.job for shown in versions.earlier(layer)] if layer is not None else []
@@ -160,9 +158,7 @@ def _group_node(tree: Any, job_ids: set[str], layer: str) -> Any:
 
 def _fade(layer: Any) -> Any:
     """The animation curve of a layer's opacity, or None."""
-    path = f'_all["{bpy.utils.escape_identifier(layer.name)}"].blend_alpha'
-    found = (one for one in compat.curves(layer.id_data) if one.data_path.endswith(path))
-    return next((one for one in found if not one.mute and not one.is_empty), None)
+    return curves.curves_of(layer).get(("blend_alpha", 0))
 
 
 def _copy_fade(node: Any, layer: Any) -> None:
@@ -183,25 +179,7 @@ def _copy_fade(node: Any, layer: Any) -> None:
     if fade is not None:
         strength.keyframe_insert("default_value", frame=0)
         curve = next(one for one in compat.curves(tree) if one.data_path == path)
-        _copy_curve(fade, curve, compat.span(layer))
-
-
-def _copy_curve(source: Any, curve: Any, span: tuple[int, int]) -> None:
-    """Copy keyframes to a curve with one keyframe; a curve with modifiers is copied per frame."""
-    points = list(source.keyframe_points)
-    if not points or any(not one.mute for one in source.modifiers):
-        frames = range(*span)
-        curve.keyframe_points.add(len(frames) - 1)
-        for frame, point in zip(frames, curve.keyframe_points, strict=True):
-            point.co, point.interpolation = (frame, source.evaluate(frame)), "LINEAR"
-    else:
-        curve.keyframe_points.add(len(points) - 1)
-        for old, new in zip(points, curve.keyframe_points, strict=True):
-            new.co = old.co
-            for name in (*_POINT, *_HANDLES):
-                setattr(new, name, getattr(old, name))
-        curve.extrapolation, curve.auto_smoothing = source.extrapolation, source.auto_smoothing
-    curve.update()
+        curves.copy_keys(fade, curve, compat.span(layer))
 
 
 def _layer_below(output: Any, job: Job) -> Any:

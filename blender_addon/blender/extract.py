@@ -6,6 +6,7 @@ frame rates, and the artist's scene stays untouched.
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections import deque
@@ -23,21 +24,21 @@ from ..core.frames import FrameStore, TgaError, fill_edges, flatten, read_targa
 from ..core.planning import render_percentage
 from ..wire import jobs
 from . import compat
-from .render_settings import render_exactly
+from .isolate import LATER, TEMPORARY, isolated_copy, render_frame
+from .sources import StripId, check_source, source_size
 
 MAX_PENDING = 3  # frames rendered but not yet in the store
-COPY_NAME = ".text2live_frames"
-TEMPORARY = "text2live_temporary"  # custom property of temporary scenes
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredFrame:
-    """A frame in the store. visible: it is not fully transparent."""
+    """A frame in the store. visible: it is not fully transparent; opaque: it is nowhere so."""
 
     frame: int
     ref: jobs.ObjectRef
     visible: bool
+    opaque: bool
 
 
 class FrameReader:
@@ -45,7 +46,8 @@ class FrameReader:
 
     Blender renders on the main thread; a worker thread reads, hashes and packs what was rendered.
     The copy of the scene is made when needed and can be dropped between any two frames: before
-    the file is saved, undone or closed. Always call close() at the end.
+    the file is saved, undone or closed. Always call close() at the end. transparent: a frame that
+    was read is transparent in places.
     """
 
     def __init__(self, scene: Any, strip: Any, frames: FrameStore, longest: int = 0) -> None:
@@ -54,13 +56,14 @@ class FrameReader:
         self.start, self.end = compat.span(strip)
         self.refs: list[jobs.ObjectRef] = []
         self._scene_name = scene.name
-        self._strip_name = strip.name
+        self._strip = StripId.of(strip)
         self._percentage = render_percentage((self.width, self.height), longest)
         self._fill_edges = self._percentage < 100 and compat.loses_edges()
         self._store = frames
         self._folder = tempfile.TemporaryDirectory(prefix="text2live-", dir=bpy.app.tempdir)
         self._copy_name = ""
         self._any_visible = False
+        self.transparent = False
         self._rendered = 0
         self._closed = False
         self._pending: deque[Future[StoredFrame]] = deque()
@@ -121,6 +124,7 @@ class FrameReader:
                 "Start the edit again, and leave the resolution alone while frames are read.",
             )
         self._any_visible = self._any_visible or stored.visible
+        self.transparent = self.transparent or not stored.opaque
         self.refs.append(stored.ref)
         if self.done and not self._any_visible:
             raise jobs.JobError(
@@ -166,22 +170,23 @@ class FrameReader:
         copy = bpy.data.scenes.get(self._copy_name) if self._copy_name else None
         if copy is None:
             scene = bpy.data.scenes.get(self._scene_name)
-            if scene is None or find_strip(scene, self._strip_name) is None:
+            if scene is None or self._strip.find(scene) is None:
                 raise jobs.JobError(
                     "strip_gone",
-                    f"The strip {self._strip_name} was removed while its frames were read.",
+                    f"The strip {self._strip.name} was removed while its frames were read.",
                     "Undo, or choose another strip, and start the edit again.",
                 )
-            copy = isolated_copy(scene, self._strip_name, (self.width, self.height))
+            copy = isolated_copy(scene, self._strip, (self.width, self.height))
             copy.render.resolution_percentage = self._percentage
             self._copy_name = copy.name
         return copy
 
     def _render(self, copy: Any, frame: int) -> Path:
-        copy.frame_start = copy.frame_end = frame
+        later = frame + int(copy[LATER])
+        copy.frame_start = copy.frame_end = later
         copy.render.filepath = os.path.join(self._folder.name, "####")
         # Never write_still: on a scene that is not active it renders empty frames.
-        path = Path(copy.render.frame_path(frame=frame))
+        path = Path(copy.render.frame_path(frame=later))
         try:
             render_frame(copy)
         except RuntimeError as error:
@@ -192,8 +197,8 @@ class FrameReader:
 def _store_frame(path: Path, frame: int, store: FrameStore, edges: bool) -> StoredFrame:
     """Put a rendered frame into the store and remove its file; runs on the worker."""
     image = _load(path, frame, edges)
-    ref = store.add(flatten(image))
-    return StoredFrame(frame=frame, ref=ref, visible=bool(image[..., 3].any()))
+    ref, alpha = store.add(flatten(image)), image[..., 3] > 0
+    return StoredFrame(frame=frame, ref=ref, visible=bool(alpha.any()), opaque=bool(alpha.all()))
 
 
 def _load(path: Path, frame: int, edges: bool) -> NDArray[np.uint8]:
@@ -209,122 +214,16 @@ def _load(path: Path, frame: int, edges: bool) -> NDArray[np.uint8]:
 def _not_rendered(frame: int, error: Exception) -> jobs.JobError:
     return jobs.JobError(
         "frame_not_rendered",
-        f"Blender did not render frame {frame} of the strip: {error}.",
-        "Free some space in Blender's temporary folder if its disk is full, then try again.",
+        f"Blender did not render frame {frame} of the strip: {str(error).strip()}.",
+        hint_not_rendered(error),
     )
 
 
-def render_frame(copy: Any) -> None:
-    """Render a scene's single frame to disk: the part of reading that is Blender's own."""
-    bpy.ops.render.render(animation=True, scene=copy.name)
-
-
-def remove_leftovers() -> None:
-    """Remove temporary scenes that an undo step or a file brought back."""
-    for scene in [s for s in bpy.data.scenes if TEMPORARY in s]:
-        if len(bpy.data.scenes) > 1:
-            bpy.data.scenes.remove(scene)
-
-
-def find_strip(scene: Any, name: str) -> Any:
-    """A strip of the scene by name, inside metas too; or None."""
-    editor = scene.sequence_editor
-    return compat.all_strips(editor).get(name) if editor else None
-
-
-def isolated_copy(scene: Any, name: str, size: tuple[int, int]) -> Any:
-    """A copy of the scene that shows one strip alone, untransformed. size: (W, H) to render at."""
-    copy = scene.copy()
-    copy.name = COPY_NAME
-    copy[TEMPORARY] = True
-    # The copy shares the artist's keyframes, which would transform the strip again.
-    copy.animation_data_clear()
-    wanted = find_strip(copy, name)
-    path = [meta.name for meta in compat.parents(wanted)] + [name]
-    first, last = compat.span(wanted)
-    owner = copy.sequence_editor
-    for step in path:
-        _keep_only(compat.strips(owner), step)
-        owner = compat.strips(owner)[step]
-        _reset_strip(owner)
-        if step != name:
-            start, end = compat.span(owner)
-            compat.set_span(owner, min(start, first), max(end, last))
-    render_exactly(copy, size)
-    return copy
-
-
-def _keep_only(collection: Any, name: str) -> None:
-    # By name: removing a strip also removes the effects that use it.
-    for other in [strip.name for strip in collection if strip.name != name]:
-        strip = collection.get(other)
-        if strip is not None:
-            collection.remove(strip)
-
-
-def _reset_strip(strip: Any) -> None:
-    """Show a strip opaque, untransformed and without colour changes."""
-    strip.mute = False
-    strip.blend_type = "REPLACE"
-    strip.blend_alpha = strip.color_saturation = strip.color_multiply = 1.0
-    move = strip.transform
-    move.offset_x = move.offset_y = move.rotation = 0
-    move.scale_x = move.scale_y = 1
-    strip.crop.min_x = strip.crop.max_x = strip.crop.min_y = strip.crop.max_y = 0
-    strip.use_flip_x = strip.use_flip_y = False
-    for modifier in strip.modifiers:
-        modifier.mute = True
-
-
-def check_source(strip: Any) -> None:
-    """Raise JobError if a strip cannot be edited."""
-    if strip is None:
-        raise jobs.JobError(
-            "no_active_strip",
-            "No strip is active.",
-            "Click a movie or image strip in the Sequencer.",
-        )
-    if strip.type not in compat.SOURCE_TYPES:
-        raise jobs.JobError(
-            "wrong_strip_type",
-            f"{strip.name} is a {strip.type.lower().replace('_', ' ')} strip.",
-            "Choose a movie or image strip.",
-        )
-    missing = next((path for path in source_files(strip) if not path.exists()), None)
-    if missing is not None:
-        raise jobs.JobError(
-            "media_missing",
-            f"The file of {strip.name} is missing: {missing}.",
-            "Use File > External Data > Find Missing Files, or put the file back.",
-        )
-
-
-def source_files(strip: Any) -> list[Path]:
-    """The media files of a movie or image strip."""
-    if strip.type == "MOVIE":
-        return [Path(bpy.path.abspath(strip.filepath))]
-    folder = Path(bpy.path.abspath(strip.directory))
-    return [folder / element.filename for element in strip.elements]
-
-
-def source_size(strip: Any) -> tuple[int, int]:
-    """Width and height of the strip's media in pixels; raises JobError when unreadable."""
-    element = strip.elements[0] if strip.elements else None
-    if element is not None and element.orig_width > 0 and element.orig_height > 0:
-        return int(element.orig_width), int(element.orig_height)
-    path = source_files(strip)[0]
-    image = bpy.data.images.load(str(path))
-    try:
-        width, height = image.size
-    finally:
-        bpy.data.images.remove(image)
-    if not width or not height:
-        raise jobs.JobError(
-            "media_unreadable",
-            f"Blender cannot read {path}.",
-            "Check that the file plays in the preview.",
-        )
-    return int(width), int(height)
+def hint_not_rendered(error: Exception) -> str:
+    """What to do when Blender did not render a frame or a mask."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "Free some space in Blender's temporary folder (Preferences > File Paths)."
+    return "Check that the preview shows it, then try again. Blender's console may say more."
 
 
 def read_image(path: Path) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from . import compat, runtime
-from .extract import remove_leftovers
+from .isolate import remove_leftovers
 
 REDRAW_EVERY_S = 0.1
 

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from ..core.frames import TgaError, read_targa
 from ..wire import jobs
 from . import compat
-from .extract import TEMPORARY, find_strip, render_frame
+from .extract import hint_not_rendered
+from .isolate import LATER, TEMPORARY, render_frame
 from .render_settings import render_exactly
+from .sources import find_strip
 
 _SCENE_NAME = ".text2live_mask"
 
@@ -34,13 +36,17 @@ class MaskRenderer:
     def render(self, frame: int, folder: Path) -> Path:
         """Render the mask on a timeline frame to a file; read_mask() reads it."""
         scene = self._scene()
-        scene.frame_start = scene.frame_end = frame
+        (strip,) = compat.strips(scene.sequence_editor)
+        later = max(0, -frame)  # no render can start before frame 0
+        compat.slide(strip, later - scene[LATER])
+        scene[LATER] = later
+        scene.frame_start = scene.frame_end = frame + later
         scene.render.filepath = str(folder / "mask_####")
         try:
             render_frame(scene)
         except RuntimeError as error:
             raise _not_rendered(self._mask_name, error) from error
-        return Path(scene.render.frame_path(frame=frame))
+        return Path(scene.render.frame_path(frame=frame + later))
 
     def drop_scene(self) -> None:
         """Remove the temporary scene; the next frame makes a new one."""
@@ -57,7 +63,7 @@ class MaskRenderer:
         if mask is None:
             raise _mask_gone(self._mask_name)
         scene = bpy.data.scenes.new(_SCENE_NAME)
-        scene[TEMPORARY] = True
+        scene[TEMPORARY], scene[LATER] = True, 0
         render_exactly(scene, self._size)
         strips = compat.strips(scene.sequence_editor_create())
         strip = strips.new_mask(
@@ -84,8 +90,8 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
 def _not_rendered(name: str, error: Exception) -> jobs.JobError:
     return jobs.JobError(
         "mask_not_drawn",
-        f"Blender did not render the mask {name}: {error}.",
-        "Free some space in Blender's temporary folder if its disk is full, then try again.",
+        f"Blender did not render the mask {name}: {str(error).strip()}.",
+        hint_not_rendered(error),
     )
 
 

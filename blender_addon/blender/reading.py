@@ -21,10 +21,11 @@ from ..core.request import check, check_before_reading, job_spec
 from ..core.settings import Settings
 from ..wire import jobs
 from . import analyses, compat
-from .extract import FrameReader, check_source, read_image
+from .extract import FrameReader, read_image
 from .image_jobs import CANVAS
 from .mask_keys import content_frame
 from .masks import MaskRenderer, image_pixels, read_mask
+from .sources import check_source
 
 T = TypeVar("T")
 Steps = Generator[jobs.JobSpec | None, None, T]

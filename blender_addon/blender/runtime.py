@@ -28,6 +28,7 @@ from .image_jobs import ImageJobs
 from .problems import file_closed, problem_of
 from .reading import Reading
 from .timeline import folders, layers, placing, restore_jobs, saved_jobs, versions
+from .timeline.concerns import concerns, transparent_footage
 
 READ_FOR_S = 0.02  # per tick, one frame at least; many small frames, since every tick redraws
 
@@ -95,6 +96,7 @@ class Runtime:
             analysed=analyses.find(strip, settings) is not None,
             image=image,
         )
+        job.notes += concerns(strip) if settings.kind != "atlas" else []
         self._readings[job_id] = reading
         self.session.add(job)
         return job
@@ -252,6 +254,8 @@ class Runtime:
             self.session.fail(job, problem_of(error))
             return
         job.done, job.total = reading.done, reading.total
+        if spec is not None and reading.reader.transparent and job.kind != "atlas":
+            job.note = transparent_footage(job.anchor.strip_name)
         if spec is not None:
             del self._readings[job_id]
             self.session.submit(job, spec, reading.frames)

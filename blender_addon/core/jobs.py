@@ -62,15 +62,16 @@ class Job:
     """State of one job.
 
     phase: one of the constants above. work: the backend's name for its current step. done, total:
-    progress within the phase. files: the frames of its layers once all are on disk. pictures: named
-    images of an analysis. placed: its layers are on the timeline. accepted: the backend has the
-    job. parts: names of its layers, back to front, each with a strip; a single layer has no name.
-    replaces: id of the job whose strip will show this job's layer; in_place_of: which layer, if
-    that job has several. problem: why it failed, or what keeps it from being placed. settings: None
-    if a file of an older version did not keep them. version: number among its strip's edits, from
-    1. server: the backend it was sent to. fingerprint: of everything its atlas depends on. image:
-    name of the painted image, for a job of kind paint. analysed: whether the shot was analysed when
-    the job started. preview: the newest preview. began_at, ended_at: the backend's clock in
+    progress within the phase. files: the frames of its layers once all are on disk. pictures:
+    named images of an analysis. placed: its layers are on the timeline. accepted: the backend has
+    the job. parts: names of its layers, back to front, each with a strip; a single layer has no
+    name. replaces: id of the job whose strip will show this job's layer; in_place_of: which
+    layer, if that job has several; replaces_strip: name of the strip, which tells it from its
+    copies. problem: why it failed, or what keeps it from being placed. settings: None if a file
+    of an older version did not keep them. version: number among its strip's edits, from 1.
+    server: the backend it was sent to. fingerprint: of everything its atlas depends on. image:
+    name of the painted image, for a job of kind paint. analysed: whether the shot was analysed
+    when the job started. preview: the newest preview. began_at, ended_at: the backend's clock in
     seconds; 0: not yet.
     """
 
@@ -94,6 +95,7 @@ class Job:
     placed: bool = False
     replaces: str = ""
     in_place_of: str = ""
+    replaces_strip: str = ""
     accepted: bool = False
     cancelling: bool = False
     settings: Settings | None = None

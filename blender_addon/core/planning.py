@@ -1,4 +1,4 @@
-"""Arithmetic of the timeline: free channels, a layer's frames and transform, canvas coordinates."""
+"""Arithmetic of the timeline: a layer's frames and transform, canvas coordinates."""
 
 from __future__ import annotations
 
@@ -7,19 +7,6 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
-
-from ..wire import jobs
-
-MAX_CHANNEL = 128
-
-
-@dataclass(frozen=True, kw_only=True)
-class OccupiedSpan:
-    """Channel and frames [start, end) of a strip on the timeline."""
-
-    channel: int
-    start: int
-    end: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,22 +55,6 @@ class Placement:
     crop: tuple[int, int, int, int] = (0, 0, 0, 0)
     flip_x: bool = False
     flip_y: bool = False
-
-
-def free_channel(occupied: Iterable[OccupiedSpan], start: int, end: int, above: int) -> int:
-    """Lowest channel above `above` that is empty over [start, end); raises JobError if none is.
-
-    Blender itself lets strips overlap on a channel without a warning.
-    """
-    busy = {t.channel for t in occupied if t.start < end and t.end > start}
-    for channel in range(above + 1, MAX_CHANNEL + 1):
-        if channel not in busy:
-            return channel
-    raise jobs.JobError(
-        "no_free_channel",
-        f"Every channel above channel {above} is occupied between frames {start} and {end - 1}.",
-        "Free one channel above the strip, then press Insert Layer.",
-    )
 
 
 def fit(placement: Placement, source: tuple[int, int], layer: tuple[int, int]) -> Placement:

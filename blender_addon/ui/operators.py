@@ -8,7 +8,7 @@ import bpy
 from bpy.props import FloatProperty, StringProperty
 
 from ..blender import compat, compositor, runtime, scripting
-from ..blender.extract import check_source
+from ..blender.sources import check_source
 from ..blender.timeline import layers
 from ..core.jobs import Job
 from ..core.settings import Kind

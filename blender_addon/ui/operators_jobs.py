@@ -139,13 +139,14 @@ class T2L_OT_show_version(JobOperator, bpy.types.Operator):
         return require(cls, layers.all_layers(), "There is no layer on the timeline")
 
     @reports_problems
-    def execute(self, _context: Any) -> set[str] | None:
+    def execute(self, context: Any) -> set[str] | None:
         """Mute the others."""
-        chosen = layers.find_layer(self.job_id)
-        if chosen is None:
+        chosen = layers.find_layer(self.job_id, source=subject(context))
+        source = layers.find_source_of(chosen) if chosen is not None else None
+        if source is None:
             self.report({"WARNING"}, "This version is no longer on the timeline.")
             return {"CANCELLED"}
-        for layer in layers.layers_of_strip(str(chosen[layers.LAYER_OF])):
+        for layer in layers.layers_of_strip(source):
             layer.mute = layer.get(layers.JOB) != self.job_id
         return None
 

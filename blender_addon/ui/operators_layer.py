@@ -44,6 +44,7 @@ class T2L_OT_make_again(OnLayer, bpy.types.Operator):
         settings = scene.text2live.collect(longest(context), strip=source)
         job = runtime.current().start(scene, source, settings)
         job.replaces, job.in_place_of = str(layer[layers.JOB]), str(layer.get(layers.PART, ""))
+        job.replaces_strip = layer.name
 
 
 class T2L_OT_show_earlier(OnLayer, bpy.types.Operator):

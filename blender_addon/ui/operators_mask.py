@@ -8,9 +8,9 @@ import bpy
 from bpy.props import IntProperty, IntVectorProperty, StringProperty
 
 from ..blender import compat, handlers, image_editor, image_jobs
-from ..blender.extract import check_source, source_size
 from ..blender.image_jobs import ImageJob
 from ..blender.mask_keys import content_frame, keys_of, timeline_frame, write_keys
+from ..blender.sources import check_source, source_size
 from ..blender.timeline import layers
 from ..core.mask_keys import MaskKey, Point, Stroke, with_key, with_stroke
 from ..core.planning import bounding_box, canvas_to_image

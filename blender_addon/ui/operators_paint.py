@@ -8,8 +8,8 @@ import bpy
 from bpy.props import EnumProperty
 
 from ..blender import analyses, compat, image_jobs
-from ..blender.extract import check_source
 from ..blender.image_jobs import ImageJob
+from ..blender.sources import check_source
 from ..core.jobs import Job
 from ..core.settings import LAYER_WORDS
 from ..wire import jobs

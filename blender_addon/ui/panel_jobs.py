@@ -47,8 +47,7 @@ def draw_versions(layout: Any, strip: Any) -> None:
     """The layers made for a strip, for comparison: each can be hidden, or shown alone."""
     if strip is None:
         return
-    uid = strip.get(layers.UID)
-    versions = layers.layers_of_strip(str(uid)) if uid else []
+    versions = layers.layers_of_strip(strip)
     if len({layer[layers.JOB] for layer in versions}) < 2:
         return
     column = layout.box().column(align=True)

@@ -11,7 +11,7 @@ import pytest
 
 bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy module")
 
-from blender_addon.blender import compat, extract  # noqa: E402
+from blender_addon.blender import compat, extract, isolate, sources  # noqa: E402
 from blender_addon.core.frames import FrameStore  # noqa: E402
 from blender_addon.wire import jobs  # noqa: E402
 from scripts.blender import studio  # noqa: E402
@@ -238,7 +238,7 @@ def test_other_strips_are_refused(scene: Any) -> None:
     colour = strips.new_effect(name="c", type="COLOR", channel=1, frame_start=1, **length)
     for strip, code in ((colour, "wrong_strip_type"), (None, "no_active_strip")):
         with pytest.raises(jobs.JobError) as caught:
-            extract.check_source(strip)
+            sources.check_source(strip)
         assert caught.value.problem.code == code
 
 
@@ -247,3 +247,98 @@ def test_mask_images_are_read_as_stored(scene: Any, clip: Any, tmp_path: Path) -
     picture = extract.read_image(path)
     assert np.abs(picture[..., :3] * 255 - clip[0]).max() < 1e-3
     assert not bpy.data.images
+
+
+def test_reading_never_renders_the_3d_scene(
+    scene: Any, movie: Path, clip: Any, tmp_path: Path
+) -> None:
+    """Also with a muted channel, which shows nothing that Blender could render instead."""
+    strip = studio.movie_strip(scene, movie, channel=3)
+    inner = studio.movie_strip(scene, movie, "inner", channel=2)
+    make_meta(scene, [inner])
+    scene.camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
+    scene.collection.objects.link(scene.camera)
+    scene.world = bpy.data.worlds.new("world")
+    scene.sequence_editor.channels[3].mute = True
+    assert np.array_equal(read_all(scene, strip, tmp_path), clip)
+    inner = compat.all_strips(scene.sequence_editor)["inner"]
+    scene.sequence_editor.channels[inner.parent_meta().channel].mute = True
+    inner.parent_meta().channels[inner.channel].mute = True
+    assert np.array_equal(read_all(scene, inner, tmp_path), clip)
+    copy = isolate.isolated_copy(scene, sources.StripId.of(strip), (96, 64))
+    assert (copy.camera, copy.world, list(copy.collection.all_objects)) == (None, None, [])
+    bpy.data.scenes.remove(copy)
+    assert scene.sequence_editor.channels[3].mute
+
+
+def test_frames_before_frame_0(scene: Any, movie: Path, clip: Any, tmp_path: Path) -> None:
+    strip = studio.movie_strip(scene, movie, frame_start=-20)
+    assert np.array_equal(read_all(scene, strip, tmp_path), clip)
+    meta = make_meta(scene, [strip])
+    inner = compat.all_strips(scene.sequence_editor)["shot"]
+    compat.set_span(inner, -18, -14)
+    assert np.array_equal(read_all(scene, inner, tmp_path), clip[2:6])
+    assert compat.span(meta)[0] == -20
+
+
+def test_reading_calls_nobodys_handlers(scene: Any, movie: Path, tmp_path: Path) -> None:
+    strip, calls = studio.movie_strip(scene, movie), []
+    names = [
+        name
+        for name in dir(bpy.app.handlers)
+        if name.startswith(("render_", "frame_change_", "composite_"))
+    ]
+    added = {name: (lambda *_args, name=name: calls.append(name)) for name in names}
+    for name, handler in added.items():
+        getattr(bpy.app.handlers, name).append(handler)
+    try:
+        read_all(scene, strip, tmp_path)
+        assert calls == []
+        assert all(added[name] in getattr(bpy.app.handlers, name) for name in names)
+        studio.render_frame(scene, 1, tmp_path / "shown.png")
+        assert "render_complete" in calls
+    finally:
+        for name, handler in added.items():
+            getattr(bpy.app.handlers, name).remove(handler)
+
+
+def test_a_strip_renamed_and_moved_while_it_is_read_is_found_again(
+    scene: Any, movie: Path, clip: Any, tmp_path: Path
+) -> None:
+    strip = studio.movie_strip(scene, movie)
+    store = FrameStore(tmp_path / "frames")
+    reader = extract.FrameReader(scene, strip, store)
+    reader.read_next(wait=True)
+    reader.drop_copy()
+    strip.name = "another name"
+    while not reader.done:
+        reader.read_next()
+    reader.close()
+    assert np.array_equal(np.stack([store(ref.digest) for ref in reader.refs]), clip)
+
+
+def test_a_strip_of_a_linked_scene_is_refused(scene: Any, movie: Path, tmp_path: Path) -> None:
+    studio.movie_strip(scene, movie)
+    scene.name = "the film"
+    path = str(tmp_path / "library.blend")
+    bpy.data.libraries.write(path, {scene})
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    with bpy.data.libraries.load(path, link=True) as (_there, wanted):
+        wanted.scenes = ["the film"]
+    (linked,) = wanted.scenes
+    with pytest.raises(jobs.JobError, match="is linked from") as caught:
+        sources.check_source(compat.all_strips(linked.sequence_editor)["shot"])
+    assert caught.value.problem.code == "linked_scene"
+
+
+def test_transparent_frames_are_noticed(scene: Any, clip: Any, tmp_path: Path) -> None:
+    alpha = np.full((*clip.shape[:3], 1), 255, np.uint8)
+    for name, holes in (("opaque", 255), ("holes", 0)):
+        alpha[3, :20] = holes
+        frames = np.concatenate([clip, alpha], axis=3)
+        strip = studio.image_strip(scene, studio.write_frames(frames, tmp_path / name), name)
+        reader = extract.FrameReader(scene, strip, FrameStore(tmp_path / "frames"))
+        while not reader.done:
+            reader.read_next()
+        reader.close()
+        assert reader.transparent == (not holes)

@@ -15,7 +15,7 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 
 from recorder import drawn  # noqa: E402
 
-from blender_addon.blender import compat, extract, masks, reading  # noqa: E402
+from blender_addon.blender import compat, isolate, masks, reading  # noqa: E402
 from blender_addon.blender.mask_keys import keys_of, write_keys  # noqa: E402
 from blender_addon.blender.timeline import layers  # noqa: E402
 from blender_addon.core.mask_keys import MaskKey  # noqa: E402
@@ -335,4 +335,4 @@ def test_the_box_is_scaled_with_the_frames(scene: Any, strip: Any) -> None:
     (box,) = spec.masks.boxes
     assert spec.clip.frames[0].shape == (32, 48, 3)
     assert (box.x0, box.y0, box.x1, box.y1) == (5, 10, 25, 25)
-    assert extract.COPY_NAME not in bpy.data.scenes
+    assert isolate.COPY_NAME not in bpy.data.scenes

@@ -8,14 +8,9 @@ import numpy as np
 import pytest
 
 from blender_addon.core import connection, frames, jobs, masking, request
+from blender_addon.core.channels import OccupiedSpan, ceiling, free_channel, lift
 from blender_addon.core.mask_keys import MaskKey
-from blender_addon.core.planning import (
-    OccupiedSpan,
-    Placement,
-    fit,
-    free_channel,
-    render_percentage,
-)
+from blender_addon.core.planning import Placement, fit, render_percentage
 from blender_addon.core.settings import Settings, alternatives
 from protocol.jobs import JobError
 from protocol.keys import Connection, new_keypair, write_connection_file
@@ -45,6 +40,32 @@ def test_lowest_free_channel_above(strips: list[tuple[int, int, int]], channel: 
 def test_a_missing_free_channel_is_reported() -> None:
     with pytest.raises(JobError, match="frames 10 and 19"):
         free_channel(taken((128, 0, 100)), 10, 20, above=127)
+
+
+def test_a_muted_or_locked_channel_is_not_free() -> None:
+    assert free_channel(taken((4, 0, 100)), 10, 20, above=2, closed={3, 5}) == 6
+
+
+def test_the_lowest_title_over_the_frames_is_the_ceiling() -> None:
+    titles = [
+        OccupiedSpan(channel=channel, start=start, end=start + 10, on_top=True)
+        for channel, start in ((2, 10), (5, 15), (4, 30), (6, 10))
+    ]
+    assert ceiling(titles, 10, 20, above=2) == 5
+    assert ceiling(taken((3, 10, 20)), 10, 20, above=2) > 128
+
+
+def test_strips_rise_with_what_lies_in_their_way() -> None:
+    strips = taken((3, 10, 20), (4, 5, 12), (4, 30, 40), (6, 10, 20))
+    assert lift(strips, 10, 20, 3, closed=()) == {0: 4, 1: 5}
+    assert lift(strips, 10, 20, 3, closed={4}) == {0: 5}
+    assert lift(strips, 10, 20, 3, closed={3}) is None
+
+
+def test_a_locked_strip_does_not_rise() -> None:
+    strips = [*taken((3, 10, 20)), OccupiedSpan(channel=4, start=15, end=30, locked=True)]
+    assert lift(strips, 10, 20, 3, closed=()) is None
+    assert lift(taken((128, 10, 20)), 10, 20, 128, closed=()) is None
 
 
 def test_fit_scales_the_layer_and_its_crop() -> None:

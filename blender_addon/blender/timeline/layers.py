@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 import bpy
@@ -11,9 +10,8 @@ from ...core.jobs import Job
 from ...core.planning import Anchor, Placement
 from ...wire import jobs
 from .. import compat
-from ..extract import source_files
+from ..sources import UID, source_files, strip_uid
 
-UID = "text2live_uid"
 JOB = "text2live_job"
 LAYER_OF = "text2live_layer_of"
 PART = "text2live_part"  # which layer of the shot: foreground or background; empty: not known
@@ -35,13 +33,6 @@ def all_layers() -> list[Any]:
     ]
 
 
-def strip_uid(strip: Any) -> str:
-    """The strip's id, assigned on first use; it survives renaming and saving."""
-    if UID not in strip:
-        strip[UID] = uuid.uuid4().hex
-    return str(strip[UID])
-
-
 def make_anchor(scene: Any, strip: Any, size: tuple[int, int]) -> Anchor:
     """What a job needs to find its strip again. size: (W, H) of the strip's own frames."""
     start, end = compat.span(strip)
@@ -60,8 +51,9 @@ def make_anchor(scene: Any, strip: Any, size: tuple[int, int]) -> Anchor:
 def find_source(anchor: Anchor) -> tuple[Any, Any] | None:
     """Scene and strip a job belongs to, or None when the strip is not in this file.
 
-    Copies of a strip share its id. Among copies the name decides, then the position on the
-    timeline. Undo may remove the id; then the name alone decides.
+    Copies of a strip and the halves of a split one share its id. Among them the name decides, then
+    the position on the timeline, then the frames that were read. Undo may remove the id; then the
+    name alone decides.
     """
     scenes = sorted(bpy.data.scenes, key=lambda scene: scene.name != anchor.scene)
     by_name: tuple[Any, Any] | None = None
@@ -75,9 +67,15 @@ def find_source(anchor: Anchor) -> tuple[Any, Any] | None:
             same_name = scene.name == anchor.scene and strip.name == anchor.strip_name
             if same_name and UID not in strip:
                 by_name = (scene, strip)
-    named = [found for found in copies if found[1].name == anchor.strip_name]
-    unmoved = [one for one in copies if compat.content_start(one[1]) == anchor.content]
-    return next(iter(named or unmoved or copies), by_name)
+
+    def unlike(found: tuple[Any, Any]) -> tuple[bool, bool, int]:
+        strip = found[1]
+        content, (start, end) = compat.content_start(strip), compat.span(strip)
+        first = anchor.first_frame(content)
+        shared = min(end, first + anchor.frames) - max(start, first)
+        return strip.name != anchor.strip_name, content != anchor.content, -shared
+
+    return min(copies, key=unlike, default=by_name)
 
 
 def restore_uid(anchor: Anchor) -> None:
@@ -92,10 +90,15 @@ def layers_of_job(job_id: str) -> list[Any]:
     return [strip for strip in all_layers() if strip[JOB] == job_id]
 
 
-def find_layer(job_id: str, part: str = "") -> Any:
-    """A layer strip of a job in this file, or None. part: which layer, if the job has several."""
-    found = (strip for strip in layers_of_job(job_id) if not part or strip.get(PART) == part)
-    return next(found, None)
+def find_layer(job_id: str, part: str = "", source: Any = None) -> Any:
+    """A layer strip of a job in this file, or None.
+
+    part: which layer, if the job has several. source: the strip it should lie over, if the layer
+    was copied.
+    """
+    found = [strip for strip in layers_of_job(job_id) if not part or strip.get(PART) == part]
+    over = (strip for strip in found if source is not None and find_source_of(strip) == source)
+    return next(over, next(iter(found), None))
 
 
 def missing_parts(job: Job) -> list[str]:
@@ -103,15 +106,18 @@ def missing_parts(job: Job) -> list[str]:
     return [part for part in job.parts if find_layer(job.id, part) is None]
 
 
-def layers_of_strip(strip_uid: str) -> list[Any]:
-    """The layer strips made for a strip, newest version last."""
-    found = [strip for strip in all_layers() if strip.get(LAYER_OF) == strip_uid]
+def layers_of_strip(source: Any) -> list[Any]:
+    """The layer strips made for a strip, newest version last; not those of its copies."""
+    uid = source.get(UID)
+    found = [strip for strip in all_layers() if uid and strip.get(LAYER_OF) == uid]
+    found = [strip for strip in found if find_source_of(strip) == source]
     return sorted(found, key=lambda strip: (int(strip.get(VERSION, 0)), strip.channel))
 
 
 def newest_version(strip_uid: str) -> int:
-    """The highest version number among a strip's layers, 0 without any."""
-    return max((int(strip.get(VERSION, 0)) for strip in layers_of_strip(strip_uid)), default=0)
+    """The highest version number among the layers of a strip and its copies, 0 without any."""
+    made = (strip for strip in all_layers() if strip.get(LAYER_OF) == strip_uid)
+    return max((int(strip.get(VERSION, 0)) for strip in made), default=0)
 
 
 def source_of_job(job: Job) -> tuple[Any, Any]:
@@ -129,14 +135,40 @@ def source_of_job(job: Job) -> tuple[Any, Any]:
 
 def source_of_layer(scene: Any, layer: Any) -> Any:
     """The strip a layer was made for; raises JobError when it is not in this scene."""
-    for strip in compat.all_strips(scene.sequence_editor):
-        if strip.get(UID) == layer.get(LAYER_OF) and strip.type in compat.SOURCE_TYPES:
-            return strip
-    raise jobs.JobError(
-        "strip_gone",
-        f"The strip that {layer.name} was made for is not in this scene.",
-        "Undo its removal, or make a layer for another strip.",
-    )
+    found = find_source_of(layer) if layer.id_data == scene else None
+    if found is None:
+        raise jobs.JobError(
+            "strip_gone",
+            f"The strip that {layer.name} was made for is not in this scene.",
+            "Undo its removal, or make a layer for another strip.",
+        )
+    return found
+
+
+def find_source_of(layer: Any) -> Any:
+    """The strip of the same scene that a layer lies over, or None.
+
+    Copies of a strip and the halves of a split one share its id: of these it is the one that
+    shares most frames with the layer, then the one in step with it, then the next one below.
+    """
+    editor, uid = layer.id_data.sequence_editor, layer.get(LAYER_OF)
+    start, end = compat.span(layer)
+    begins = compat.content_start(layer) - float(layer.get(OFFSET, 0.0))
+
+    def unlike(strip: Any) -> tuple[bool, int, float, bool, int, int]:
+        first, last = compat.span(strip)
+        return (
+            strip.parent_meta() != layer.parent_meta(),
+            -max(0, min(end, last) - max(start, first)),
+            abs(compat.content_start(strip) - begins),
+            strip.channel > layer.channel,
+            abs(strip.channel - layer.channel),
+            first,
+        )
+
+    strips = compat.all_strips(editor)
+    copies = [one for one in strips if uid and one.get(UID) == uid and JOB not in one]
+    return min((one for one in copies if one.type in compat.SOURCE_TYPES), key=unlike, default=None)
 
 
 def show_again(layer: Any) -> None:

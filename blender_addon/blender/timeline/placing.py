@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import bpy
 
 from ...core.jobs import Job
-from ...core.planning import OccupiedSpan, free_channel
 from ...core.settings import LAYER_WORDS
 from ...wire import jobs
 from .. import compat
-from . import layers, versions
+from . import channels, follow, layers, versions
 
 
 def check_placeable(job: Job, anywhere: bool = False) -> None:
@@ -65,24 +63,34 @@ def place(job: Job, anywhere: bool = False) -> list[Any]:
 class _Target:
     """Where new strips go. source: the strip below them, if it is in the file."""
 
-    siblings: Any
+    owner: Any
     start: int
     source: Any
 
     @property
     def channel(self) -> int:
-        return int(self.source.channel) if self.source else 0
+        """The highest channel that the strip shows on: its own, or that of an effect on it."""
+        shown = [self.source, *follow.effects_on(self.source)] if self.source else []
+        return max((int(one.channel) for one in shown), default=0)
 
 
 def _strips_to_reuse(job: Job) -> dict[str, Any]:
-    """The strips that will show a job's layers, by part; a baked layer (a movie) cannot."""
+    """The strips that will show a job's layers, by part; a baked layer (a movie) cannot.
+
+    Of several copies it is the one the job was started for, or the one over the job's strip.
+    """
     found = layers.layers_of_job(job.replaces) if job.replaces else []
-    found = [strip for strip in found if strip.type == "IMAGE"]
+    source = (layers.find_source(job.anchor) or (None, None))[1]
+
+    def unlike(strip: Any) -> tuple[bool, bool]:
+        return strip.name != job.replaces_strip, layers.find_source_of(strip) != source
+
+    found = sorted((strip for strip in found if strip.type == "IMAGE"), key=unlike)
     if len(job.parts) == 1:
         meant = [strip for strip in found if strip.get(layers.PART) == job.in_place_of]
         return dict(zip(job.parts, meant or found, strict=False))
     front = job.parts[-1]
-    named = {str(strip.get(layers.PART) or front): strip for strip in found}
+    named = {str(strip.get(layers.PART) or front): strip for strip in reversed(found)}
     return {part: named[part] for part in job.parts if part in named}
 
 
@@ -90,20 +98,19 @@ def _target(job: Job, anywhere: bool) -> _Target:
     if anywhere and layers.find_source(job.anchor) is None:
         scene = bpy.data.scenes.get(job.anchor.scene) or bpy.context.scene
         owner = scene.sequence_editor or scene.sequence_editor_create()
-        return _Target(siblings=compat.strips(owner), start=job.anchor.start, source=None)
-    scene, strip = layers.source_of_job(job)
+        return _Target(owner=owner, start=job.anchor.start, source=None)
+    _scene, strip = layers.source_of_job(job)
     start = job.anchor.first_frame(compat.content_start(strip))
-    return _Target(siblings=compat.siblings(scene, strip), start=start, source=strip)
+    return _Target(owner=channels.owner_of(strip), start=start, source=strip)
 
 
 def _new_strip(job: Job, part: str, target: _Target, above: int, movable: list[Any]) -> Any:
     """A new strip for a layer above a channel. movable: strips that make way for it."""
     strip, end = target.source, target.start + len(job.frames_of(part))
-    occupied = _occupied(target.siblings, movable)
-    channel = free_channel(occupied, target.start, end, above=above)
+    channel = channels.below_titles(target.owner, target.start, end, above, movable)
     kind = f" {LAYER_WORDS.get(part, part)}" if part else ""
     name = f"{strip.name if strip else job.anchor.strip_name} {job.title}"[: 60 - len(kind)] + kind
-    layer = target.siblings.new_image(
+    layer = compat.strips(target.owner).new_image(
         name=name,
         filepath=str(job.folder / "later.png"),  # an existing file would be read for its size
         channel=channel,
@@ -118,26 +125,14 @@ def _new_strip(job: Job, part: str, target: _Target, above: int, movable: list[A
     layer[layers.LAYER_OF] = job.anchor.strip_uid
     layer[layers.SIZE] = (job.anchor.width, job.anchor.height)
     versions.show(layer, versions.version_of(job, part))
+    if strip:
+        width, height = job.layer_size
+        follow.follow(strip, layer, (job.anchor.width / width, job.anchor.height / height))
     return layer
 
 
 def _move_above(strip: Any, below: Any) -> None:
     """Move a strip above another one unless it is there already."""
     if strip.channel <= below.channel and strip.parent_meta() == below.parent_meta():
-        siblings = compat.siblings(strip.id_data, strip)
-        strip.channel = free_channel_above(siblings, strip, below.channel)
-
-
-def _occupied(siblings: Any, ignored: Iterable[Any] = ()) -> list[OccupiedSpan]:
-    names = {strip.name for strip in ignored}
-    return [
-        OccupiedSpan(channel=strip.channel, start=start, end=end)
-        for strip in siblings
-        for start, end in (compat.span(strip),)
-        if strip.name not in names
-    ]
-
-
-def free_channel_above(siblings: Any, strip: Any, above: int) -> int:
-    """The lowest channel above another that is free over a strip's frames; raises JobError."""
-    return free_channel(_occupied(siblings), *compat.span(strip), above=above)
+        owner = channels.owner_of(strip)
+        strip.channel = channels.free_over(owner, *compat.span(strip), below.channel)

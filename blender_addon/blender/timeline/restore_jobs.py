@@ -49,6 +49,7 @@ def refetch(job: Job) -> Job:
         folder=job.folder,
         replaces=job.replaces,
         in_place_of=job.in_place_of,
+        replaces_strip=job.replaces_strip,
         settings=job.settings,
         version=job.version,
         server=job.server,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,8 @@ class Version:
 
     job: the job that made it. version: its number. size: (W, H) of its frames. offset: frames from
     the start of the source's content to the layer's start. layer: which layer of the shot. part:
-    which layer of its job, if the job made several.
+    which layer of its job, if the job made several. trim: frames that its strip left out at the
+    start and the end when it last showed this version.
     """
 
     job: str
@@ -44,6 +46,7 @@ class Version:
     offset: float
     layer: str = ""
     part: str = ""
+    trim: tuple[int, int] = (0, 0)
 
 
 def version_of(job: Job, part: str) -> Version:
@@ -61,7 +64,10 @@ def version_of(job: Job, part: str) -> Version:
 
 
 def show(layer: Any, version: Version) -> None:
-    """Make a layer strip show a version's frames, in the same place."""
+    """Make a layer strip show a version's frames, in the same place and trimmed as it was."""
+    straight = compat.plays_straight(layer)
+    if straight:  # Blender miscounts when frames are removed from a trimmed strip
+        _set_trim(layer, (0, 0))
     while len(layer.elements) < version.frames:
         layer.elements.append("")
     while len(layer.elements) > version.frames:
@@ -70,6 +76,8 @@ def show(layer: Any, version: Version) -> None:
         element.filename = frame_file_name(index, version.part)
     layer.directory = to_blend_path(version.folder)
     compat.slide(layer, round(version.offset - layer.get(OFFSET, version.offset)))
+    if straight:
+        _set_trim(layer, version.trim)
     set_placement(layer, fit(get_placement(layer), tuple(layer[SIZE]), version.size))
     layer[JOB], layer[VERSION], layer[PART] = version.job, version.version, version.layer
     layer[OFFSET], layer[SIZE] = version.offset, version.size
@@ -77,8 +85,9 @@ def show(layer: Any, version: Version) -> None:
 
 def show_newer(layer: Any, version: Version) -> None:
     """Show a newer version and keep the current one as an earlier version."""
-    before = [*earlier(layer), _current(layer)]
-    show(layer, version)
+    now = _current(layer)
+    before = [*earlier(layer), now]
+    show(layer, dataclasses.replace(version, trim=_trim_for(now, version)))
     _write(layer, before)
 
 
@@ -103,7 +112,14 @@ def earlier(layer: Any) -> list[Version]:
     """
     parent = Path(bpy.path.abspath(layer.directory)).parent
     return [
-        Version(**{**plain, "size": tuple(plain["size"]), "folder": parent / plain["job"]})
+        Version(
+            **{
+                **plain,
+                "size": tuple(plain["size"]),
+                "trim": tuple(plain.get("trim", (0, 0))),
+                "folder": parent / plain["job"],
+            }
+        )
         for plain in json.loads(str(layer.get(VERSIONS, "[]")))
     ]
 
@@ -118,7 +134,34 @@ def _current(layer: Any) -> Version:
         offset=float(layer[OFFSET]),
         layer=str(layer.get(PART, "")),
         part=part_of_file(layer.elements[0].filename),
+        trim=_trim(layer),
     )
+
+
+def _trim(layer: Any) -> tuple[int, int]:
+    """Frames that a layer strip leaves out at the start and the end; negative: it holds some."""
+    start, end = compat.span(layer)
+    first = round(compat.content_start(layer))
+    return start - first, first + len(layer.elements) - end
+
+
+def _set_trim(layer: Any, trim: tuple[int, int]) -> None:
+    first = round(compat.content_start(layer))
+    compat.set_span(layer, first + trim[0], first + len(layer.elements) - trim[1])
+
+
+def _trim_for(now: Version, newer: Version) -> tuple[int, int]:
+    """The trim that keeps a strip on the same frames when it shows a newer version.
+
+    What its strip leaves out stays out, unless the newer version does not have it anyway.
+    """
+    start = newer.offset - now.offset
+    end = now.offset + now.frames - newer.offset - newer.frames
+    left, right = (
+        cut if cut <= 0 else max(0, round(cut - lost))
+        for cut, lost in zip(now.trim, (start, end), strict=True)
+    )
+    return (left, right) if left + right < newer.frames else (0, 0)
 
 
 def _write(layer: Any, versions: list[Version]) -> None:
