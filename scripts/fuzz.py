@@ -1,7 +1,8 @@
 """Hostile input for the decoder and for a live backend: ``python -m scripts.fuzz --seed 1``.
 
-First the decoder alone, in this process; then an authenticated client that sends hostile messages
-to a backend, with every text field at its limits. Fails if anything but an error with a hint comes
+First the decoder alone, in this process; then two authenticated clients, one of them of the same
+user on the same machine, that send hostile messages to a backend, with every text field at its
+limits. Fails if anything but an error with a hint comes
 out, if the backend dies or answers ``server_error``, or if its memory grows. The same seed sends
 the same bytes.
 """
@@ -90,7 +91,8 @@ def header(chance: random.Random) -> bytes:
     fields: dict[str, Any] = {"t": kind.__struct_config__.tag, "id": "1"}
     for field in msgspec.structs.fields(kind):
         if chance.random() < 0.9:
-            good = job_id(chance) if field.name == "job" else f"{chance.getrandbits(256):064x}"
+            digest = f"{chance.getrandbits(256):064x}"
+            good = {"job": job_id(chance), "name": f"{digest}-{'0' * 16}"}.get(field.name, digest)
             fields[field.name] = chance.choice((good, text(chance), value(chance)))
     if chance.random() < 0.2:
         fields[chance.choice(("id", "re", "ep", "v", "t"))] = text(chance)
@@ -158,15 +160,17 @@ def memory_of(process: int) -> float:
     return pages * 4096 / 2**20
 
 
-def socket_to(connection: Connection, context: zmq.Context[zmq.Socket[bytes]]) -> Any:
-    """A socket that is admitted."""
+def socket_to(
+    connection: Connection, context: zmq.Context[zmq.Socket[bytes]], proof: str = ""
+) -> Any:
+    """A socket that is admitted. proof: of a client of the same user on the same machine."""
     one = context.socket(zmq.DEALER)
     one.linger = 0
     one.curve_serverkey = connection.server_key.encode()
     one.curve_publickey = connection.client_public.encode()
     one.curve_secretkey = connection.client_secret.encode()
     one.connect(connection.address)
-    one.send_multipart(encode(m.Hello(protocols=(1,))))
+    one.send_multipart(encode(m.Hello(protocols=(1,), proof=proof)))
     assert one.poll(30_000), "no welcome"
     one.recv_multipart()
     return one
@@ -181,9 +185,11 @@ def fuzz_backend(data: Path, count: int, seed: int) -> Counter[str]:
             assert started.process.poll() is None, "the backend did not start"
             time.sleep(0.05)
         with zmq.Context() as context:
-            one = socket_to(read_connection_file(started.connection_file), context)
+            connection = read_connection_file(started.connection_file)
+            sockets = [socket_to(connection, context, proof) for proof in ("", connection.proof)]
             grown = -memory_of(started.process.pid) if sys.platform == "linux" else 0.0
             for number, frames in enumerate(messages(count, seed)):
+                one = sockets[number // 32 % 2]
                 one.send_multipart(frames)
                 if number % 32 == 31 or number == count - 1:
                     _read_answers(one, outcomes)
@@ -191,7 +197,8 @@ def fuzz_backend(data: Path, count: int, seed: int) -> Counter[str]:
             if sys.platform == "linux":
                 grown += memory_of(started.process.pid)
             assert grown < MEMORY_MIB, f"its memory grew by {grown:.0f} MiB"
-            one.close()
+            for one in sockets:
+                one.close()
     finally:
         started.process.terminate()
         started.process.wait(30)
