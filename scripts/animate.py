@@ -42,7 +42,7 @@ def write_webp(path: Path, frames: NDArray[np.uint8], rate: float) -> None:
     """Write frames [T,H,W,3] sRGB as an animation that repeats. Raises OSError."""
     animation = cv2.Animation(0)
     animation.frames = [np.ascontiguousarray(one[..., ::-1]) for one in frames]
-    animation.durations = np.full(len(frames), round(1000 / rate), np.int32)
+    animation.durations = [round(1000 / rate)] * len(frames)
     quality = [cv2.IMWRITE_WEBP_QUALITY, QUALITY]
     if not cv2.imwriteanimation(str(path), animation, quality):
         raise OSError(f"{path} could not be written.")

@@ -138,8 +138,8 @@ def make_clip(
     rng = np.random.default_rng(seed)
     motion = Motion(height, width, phase=float(rng.uniform(0, 0.8)))
     side = int(SWAN * height * SUPERSAMPLE)
-    swan = _swan(side, rng)
-    wall = _wall(int(WALL[1] * height * SUPERSAMPLE), int(WALL[0] * width * SUPERSAMPLE), rng)
+    swan = draw_swan(side, rng)
+    wall = draw_wall(int(WALL[1] * height * SUPERSAMPLE), int(WALL[0] * width * SUPERSAMPLE), rng)
 
     fine = _pixel_grid(height, width, SUPERSAMPLE)
     coarse = _pixel_grid(height, width, 1)
@@ -173,7 +173,7 @@ def _sample(texture: F32, uv: F64, border: int) -> F32:
     return np.asarray(seen, np.float32)
 
 
-def _noise(height: int, width: int, cell: float, rng: np.random.Generator) -> F32:
+def smooth_noise(height: int, width: int, cell: float, rng: np.random.Generator) -> F32:
     """Smooth noise of unit variance with features about `cell` texels wide."""
     small = rng.normal(size=(int(height / cell) + 3, int(width / cell) + 3)).astype(np.float32)
     size = (int(width + 2 * cell), int(height + 2 * cell))
@@ -181,7 +181,7 @@ def _noise(height: int, width: int, cell: float, rng: np.random.Generator) -> F3
     return np.asarray((rough - rough.mean()) / (rough.std() + 1e-6), np.float32)
 
 
-def _outline(points: list[tuple[float, float]], side: int) -> F32:
+def filled_outline(points: list[tuple[float, float]], side: int) -> F32:
     """Antialiased filled closed Catmull-Rom curve on a square canvas, [side,side] 0..1."""
     p = np.array(points)
     a, b, c, d = np.roll(p, 1, 0), p, np.roll(p, -1, 0), np.roll(p, -2, 0)
@@ -206,20 +206,22 @@ def _relief(shape: F32, reach: float) -> F32:
     return np.asarray((0.55 * gx + 0.83 * gy) / (slope + 0.35 * slope.max()), np.float32)
 
 
-def _swan(side: int, rng: np.random.Generator) -> F32:
+def draw_swan(side: int, rng: np.random.Generator) -> F32:
     """The swan's canvas, premultiplied RGBA float32 [side,side,4]: blue knit, orange beak."""
-    body, wing = _outline(BODY, side), _outline(WING, side)
-    beak = body * _outline(BEAK, side)
+    body, wing = filled_outline(BODY, side), filled_outline(WING, side)
+    beak = body * filled_outline(BEAK, side)
     y, x = np.mgrid[:side, :side].astype(np.float32) / side
 
     # Stitches are columns of V shapes; heathered yarn and dark flecks keep them from repeating.
-    column = x * 34 + 0.4 * _noise(side, side, side / 5, rng)
+    column = x * 34 + 0.4 * smooth_noise(side, side, side / 5, rng)
     across = np.abs(column - np.floor(column) - 0.5) * 2
-    row = y * 40 + 0.62 * across + 0.3 * _noise(side, side, side / 5, rng)
+    row = y * 40 + 0.62 * across + 0.3 * smooth_noise(side, side, side / 5, rng)
     stitch = 0.5 + 0.5 * np.cos(2 * np.pi * row)
     knit = 0.55 * stitch + 0.45 * (1 - across**3)
-    heather = 0.6 * _noise(side, side, side / 60, rng) + 0.6 * _noise(side, side, side / 18, rng)
-    flecks = np.clip(_noise(side, side, side / 75, rng) - 1.35, 0, 1)
+    heather = 0.6 * smooth_noise(side, side, side / 60, rng) + 0.6 * smooth_noise(
+        side, side, side / 18, rng
+    )
+    flecks = np.clip(smooth_noise(side, side, side / 75, rng) - 1.35, 0, 1)
 
     deep, bright = np.array([0.01, 0.08, 0.36]), np.array([0.10, 0.45, 0.92])
     mix = np.clip(0.22 + 0.42 * knit + 0.17 * heather, 0, 1)[..., None]
@@ -231,7 +233,9 @@ def _swan(side: int, rng: np.random.Generator) -> F32:
     light = light * (1 - 0.45 * np.exp(-((seam / 0.45) ** 2)) * body)
     colour = colour * light[..., None]
 
-    gloss = 0.92 + 0.10 * _noise(side, side, side / 22, rng) + 0.35 * _relief(beak, side * 0.015)
+    gloss = (
+        0.92 + 0.10 * smooth_noise(side, side, side / 22, rng) + 0.35 * _relief(beak, side * 0.015)
+    )
     orange = np.array([0.98, 0.55, 0.10]) * gloss[..., None]
     colour = colour + beak[..., None] * (orange - colour)
     away = np.hypot(x - EYE[0], y - EYE[1]) * side
@@ -244,14 +248,14 @@ def _swan(side: int, rng: np.random.Generator) -> F32:
     return np.concatenate([colour * body[..., None], body[..., None]], -1).astype(np.float32)
 
 
-def _wall(height: int, width: int, rng: np.random.Generator) -> F32:
+def draw_wall(height: int, width: int, rng: np.random.Generator) -> F32:
     """The wall, RGB float32 [height,width,3]: bricks that are all different, in rough mortar."""
     rows = 15
     tall = height / rows
     long = tall * 2.35
     y, x = np.mgrid[:height, :width].astype(np.float32)
-    x = x + 0.035 * tall * _noise(height, width, tall * 0.6, rng)
-    y = y + 0.035 * tall * _noise(height, width, tall * 0.6, rng)
+    x = x + 0.035 * tall * smooth_noise(height, width, tall * 0.6, rng)
+    y = y + 0.035 * tall * smooth_noise(height, width, tall * 0.6, rng)
     row = np.clip(np.floor(y / tall), 0, rows - 1).astype(int)
     shift = (0.5 * (np.arange(rows) % 2) + rng.uniform(-0.1, 0.1, rows)).astype(np.float32)
     along = x / long + shift[row] + 1
@@ -259,22 +263,24 @@ def _wall(height: int, width: int, rng: np.random.Generator) -> F32:
     u, v = (along - column) * long, y - row * tall
     joint = 0.085 * tall
     inside = np.minimum(np.minimum(u, long - u), np.minimum(v, tall - v)) - joint
-    inside = inside + 0.03 * tall * _noise(height, width, tall * 0.16, rng)
+    inside = inside + 0.03 * tall * smooth_noise(height, width, tall * 0.16, rng)
     brick = np.clip(inside / (0.07 * tall) + 0.5, 0, 1)[..., None]
 
     many = (rows, int(column.max()) + 1)
     tint = rng.uniform(0, 1, many)[row, column][..., None]
     tone = rng.normal(1, 0.16, many)[row, column][..., None]
     clay = np.array([0.62, 0.25, 0.16]) * (1 - tint) + np.array([0.78, 0.47, 0.31]) * tint
-    grain = 0.5 * _noise(height, width, tall / 12, rng) + 0.6 * _noise(height, width, tall / 4, rng)
-    pits = np.clip(_noise(height, width, tall / 9, rng) - 1.3, 0, 1)
+    grain = 0.5 * smooth_noise(height, width, tall / 12, rng) + 0.6 * smooth_noise(
+        height, width, tall / 4, rng
+    )
+    pits = np.clip(smooth_noise(height, width, tall / 9, rng) - 1.3, 0, 1)
     face = clay * (tone + (0.09 * grain - 0.45 * pits)[..., None])
     bevel = np.exp(-((inside / (0.09 * tall)) ** 2))
     lit = np.sign((tall / 2 - v) / tall) * bevel * 0.16
     face = face * (1 + lit[..., None])
-    sand = 0.70 + 0.07 * _noise(height, width, tall / 10, rng)
+    sand = 0.70 + 0.07 * smooth_noise(height, width, tall / 10, rng)
     mortar = sand[..., None] * np.array([0.95, 0.92, 0.86])
-    weather = 1 + 0.06 * _noise(height, width, height / 3, rng)
+    weather = 1 + 0.06 * smooth_noise(height, width, height / 3, rng)
     fall = 1.06 - 0.24 * (y / height)
     wall = (mortar + brick * (face - mortar)) * (weather * fall)[..., None]
     return np.asarray(np.clip(wall, 0, 1), np.float32)

@@ -1,11 +1,12 @@
 """Measure the tracker: one true mask on the first frame, every other frame found.
 
-    python -m scripts.measure.tracking [CLIP ...] [--clips DIR] [--preset draft] [--out DIR] [--fit]
+    python -m scripts.measure.tracking [CLIP ...] [--hard] [--preset draft] [--out DIR] [--fit]
 
-A clip is a folder with frames/ and masks/ (0 or 255). J is the overlap with the true masks at full
-size, without the first frame; expected is what the tracker expects it to be. --out keeps each
-clip's figures and a sheet of outlines; clips that are there already are not measured again. --fit
-fits the confidence to all of them, leaving one clip out at a time.
+A clip is a folder with frames/ and masks/ (0 or 255), or one of the drawn shots of hard_shots.py
+(--hard: all of them). J is the overlap with the true masks at full size, without the first frame;
+expected is what the tracker expects it to be. --out keeps each clip's figures and a sheet of
+outlines; clips that are there already are not measured again. --fit fits the confidence to all of
+them, leaving one clip out at a time.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from backend.masks.tracker.certainty import Cues, expected_of
 from backend.masks.tracker.track import Tracker
 from backend.motion import flow
 from backend.progress import Silent
+from scripts.measure.hard_shots import SHOTS, Shot, make_shot
 from scripts.measure.masks import CLIPS, overlap
 
 NAMES = ("blackswan", "car-roundabout", "libby", "dog", "kite-surf", "breakdance", "drift-chicane")
@@ -47,12 +49,18 @@ class Measured:
     seconds: float
 
 
-def measure(folder: Path, level: str, device: torch.device, sheet: Path | None) -> Measured:
-    """Track a clip at a preset; seconds are of CPU time, a frame."""
-    config = preset(level)
+def read_shot(folder: Path) -> Shot:
+    """The clip in a folder with frames/ and masks/."""
     files = sorted((folder / "frames").glob("*.*"))
     images = [media.read_image(file) for file in files]
     truth = [media.read_mask(folder / "masks" / f"{file.stem}.png") > 127 for file in files]
+    return Shot(folder.name, np.stack(images), np.stack(truth))
+
+
+def measure(shot: Shot, level: str, device: torch.device, sheet: Path | None) -> Measured:
+    """Track a clip at a preset; seconds are of CPU time, a frame."""
+    config = preset(level)
+    images, truth = shot.frames, shot.masks
     size = flow.working_size(images[0].shape[0], images[0].shape[1], config.long_side)
     frames = np.stack([
         np.asarray(cv2.resize(one, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
@@ -64,7 +72,7 @@ def measure(folder: Path, level: str, device: torch.device, sheet: Path | None) 
     tracked = Tracker(config.tracker, device).track(frames, {0: share >= 0.5}, flows, Silent())
     seconds = (time.process_time() - start) / len(frames)
     if tracked.cues is None:
-        raise SystemExit(f"{folder.name}: too short, flow alone carries its masks")
+        raise SystemExit(f"{shot.name}: too short, flow alone carries its masks")
     full = truth[0].shape[::-1]
     each = [
         overlap(cv2.resize(a.astype(np.float32), full) > 0.5, b)
@@ -77,7 +85,7 @@ def measure(folder: Path, level: str, device: torch.device, sheet: Path | None) 
         media.write_png(sheet, np.ascontiguousarray(np.vstack([np.hstack(one) for one in halves])))
     cues = [one.values if one.empty is None else (np.nan,) * 4 for one in tracked.cues]
     expected = expected_of(tracked.cues).astype(np.float64)
-    return Measured(folder.name, np.array(each[1:]), expected[1:], np.array(cues[1:]), seconds)
+    return Measured(shot.name, np.array(each[1:]), expected[1:], np.array(cues[1:]), seconds)
 
 
 def row(one: Measured) -> str:
@@ -156,6 +164,7 @@ def main(argv: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     p.add_argument("names", nargs="*", default=list(NAMES), metavar="CLIP")
+    p.add_argument("--hard", action="store_true", help="the drawn shots of hard_shots.py instead")
     p.add_argument("--clips", type=Path, default=CLIPS, help="folder of the clips' folders")
     p.add_argument("--preset", default="draft", help="draft, preview or final")
     p.add_argument("--device", default="cpu", help="cpu or cuda")
@@ -166,13 +175,14 @@ def main(argv: list[str] | None = None) -> int:
     device = torch.device(find_device(args.device)[0])
     print(f"{'clip':16}{'J':>6}{'end':>6}{'worst':>6}{'exp.':>6}{'error':>7}{'s':>6}")
     clips = []
-    for name in args.names:
+    for name in SHOTS if args.hard else args.names:
         kept = args.out / f"{name}_{args.preset}.npz" if args.out else None
         if kept is not None and kept.exists():
             clips.append(load(kept, name))
         else:
             sheet = None if kept is None else kept.with_suffix(".png")
-            clips.append(measure(args.clips / name, args.preset, device, sheet))
+            shot = make_shot(name) if name in SHOTS else read_shot(args.clips / name)
+            clips.append(measure(shot, args.preset, device, sheet))
             if kept is not None:
                 one = clips[-1]
                 np.savez(kept, true=one.true, expected=one.expected, cues=one.cues,
