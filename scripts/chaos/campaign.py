@@ -20,18 +20,22 @@ import msgspec
 import numpy as np
 
 from backend.journal import Journal
-from protocol.client import Client, JobEvent, new_job_id
+from protocol.client import Client, JobEvent, RequestFailed, new_job_id
 from protocol.jobs import FINAL_STATES, Event, JobError
 from protocol.keys import read_connection_file
 from protocol.local import BackendProcess
 from scripts.chaos.jobs import Sent, atlas_of_noise, edit_of_noise
 from scripts.chaos.proxy import Proxy
 
+if sys.platform != "win32":
+    import resource
+
 IN_FLIGHT, IN_FLIGHT_REAL = 4, 2  # jobs that are not final at any time
 STUCK = 300.0  # seconds without any event after which the last jobs count as stuck
 START = 240.0  # seconds for a backend to start on a busy machine
 REPORT_EVERY = 50  # faults
 GAP = 0.25  # seconds between two faults, on average
+LARGEST_FILE = 4096  # bytes, while there is no space
 PAUSE = "0.01"  # seconds per step of the stand-in
 
 
@@ -70,6 +74,7 @@ class Campaign:
             "flip a bit": lambda: self._proxy.flip_a_bit(),
             "drop bytes": lambda: self._proxy.drop_bytes(),
             "black hole": lambda: self._proxy.swallow(self._chance.uniform(0.1, 2.0)),
+            "no space": self._no_space,
             "cancel a job": self._cancel,
             "replace the client": self._replace_client,
         }
@@ -146,6 +151,19 @@ class Campaign:
         time.sleep(self._chance.uniform(0.05, 1.0))
         self._backend.process.send_signal(signal.SIGCONT)
 
+    def _no_space(self) -> None:
+        """Let no file of the backend grow for a while, as if its disk were full (Linux)."""
+        assert self._backend is not None
+        processes = [self._backend.process.pid, *self._workers()]
+        for limit in (LARGEST_FILE, resource.RLIM_INFINITY):
+            for process in processes:
+                with contextlib.suppress(OSError):  # ended meanwhile
+                    resource.prlimit(
+                        process, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY)
+                    )
+            if limit == LARGEST_FILE:
+                time.sleep(self._chance.uniform(0.05, 1.0))
+
     def _proxy_cut(self) -> None:
         self._proxy.cut()
 
@@ -210,6 +228,18 @@ class Campaign:
                 event = self._client.events.get_nowait()
                 if isinstance(event, JobEvent):
                     self._take(event.job_id, event.event)
+                elif isinstance(event, RequestFailed) and event.job_id is not None:
+                    self._ask_again(event.what, event.job_id)
+
+    def _ask_again(self, what: str, job: str) -> None:
+        """Repeat a request that the backend could not record, as an artist would."""
+        sent = self._jobs[job]
+        if what in ("submit", "attach"):
+            self._client.submit(job, sent.spec, sent.source)
+        elif what == "cancel":
+            self._client.cancel(job)
+        elif what == "requeue":
+            self._client.requeue(job, len(sent.events), spec=sent.spec, source=sent.source)
 
     def _take(self, job: str, event: Event) -> None:
         sent = self._jobs[job]
