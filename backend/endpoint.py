@@ -6,6 +6,7 @@ doorkeeper's thread cuts off peers that would use up the descriptors or the memo
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 
 import zmq
@@ -100,9 +101,10 @@ class Endpoint:
                 return
             try:
                 user = str(frames[-1].get("User-Id"))
-                self._doorkeeper.took(int(frames[-1].get("__fd")), frames)
             except zmq.ZMQError:
                 continue
+            with contextlib.suppress(zmq.ZMQError):  # libzmq's own property, and no promise
+                self._doorkeeper.took(int(frames[-1].get("__fd")), frames)
             kept = frames[1 : MAX_BUFFERS + 4]
             yield frames[0].bytes, user, [frame.buffer for frame in kept]
 
