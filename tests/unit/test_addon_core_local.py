@@ -213,7 +213,7 @@ def test_how_busy_the_backend_is() -> None:
     assert ConnectionStatus().memory == ""
     assert ConnectionStatus(free_bytes=2**30, total_bytes=2**31).memory == "1.0 of 2.0 GiB free"
     queues = [ConnectionStatus(jobs=n).queue for n in (0, 1, 3)]
-    assert queues == ["Queue: empty", "Queue: 1 job", "Queue: 3 jobs"]
+    assert queues == ["Queue: empty", "Queue: 1 job running", "Queue: 3 jobs"]
 
 
 def test_how_much_of_the_backends_disk_is_free() -> None:
