@@ -177,6 +177,20 @@ class AtlasJob(ClipJob, frozen=True, kw_only=True, tag_field="kind", tag="atlas"
         return "layered atlas"
 
 
+class MaskJob(ClipJob, frozen=True, kw_only=True, tag_field="kind", tag="mask"):
+    """Find the front object on every frame, and how far each mask can be trusted; nothing else."""
+
+    @property
+    def title(self) -> str:
+        """What a list of jobs shows."""
+        return "mask"
+
+    @property
+    def changes(self) -> str | None:
+        """The object's layer: its result has one image per frame."""
+        return OBJECTS[0]
+
+
 class EditJob(ClipJob, frozen=True, kw_only=True, tag_field="kind", tag="edit"):
     """Make one text-driven RGBA layer for a clip.
 
@@ -253,7 +267,7 @@ def region_texts(region: tuple[str, ...], source: tuple[str, ...]) -> tuple[str,
     return region or source
 
 
-JobSpec = AtlasJob | EditJob | PaintJob
+JobSpec = AtlasJob | MaskJob | EditJob | PaintJob
 
 JobState = Literal[
     "uploading", "queued", "starting", "running", "saving",
@@ -302,7 +316,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a finished job.
 
     layer: one RGBA object per frame, straight alpha, sRGB, at the clip's own size; empty for atlas
-    jobs.
+    jobs. Of a mask job: white, the mask as alpha, at the size at which masks are found.
+    confidence: of a mask job, for every frame, 0..1; 0 where a shot does not show the object.
     parts: for an edit of ``both``, its layers ``foreground`` and ``background``, each like layer;
     layer is then the foreground composited over the background.
     pictures: named images, e.g. ``foreground_atlas``, ``background_atlas``, ``edited_atlas``,
@@ -314,6 +329,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     parts: dict[str, tuple[ObjectRef, ...]] = {}
     pictures: dict[str, ObjectRef] = {}
     numbers: dict[str, float] = {}
+    confidence: tuple[float, ...] = ()
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,6 +29,7 @@ from protocol.jobs import (
     BOTH,
     JobError,
     JobSpec,
+    MaskJob,
     ObjectRef,
     Result,
 )
@@ -39,7 +40,7 @@ PAUSE = float(os.environ.get("TEXT2LIVE_MOCK_PAUSE", "0.04"))  # seconds per ste
 
 
 def ok(spec: JobSpec, ctx: Context) -> Result:
-    """A tinted layer for an edit or paint; pictures only for an atlas."""
+    """A tinted layer for an edit, paint or mask; pictures only for an atlas."""
     first = _work(spec, ctx)
     *objects, background = layers_of(len(objects_of(spec)))
     pictures = {f"{layer}_atlas": ctx.store(tinted(first, spec)) for layer in objects}
@@ -62,7 +63,15 @@ def ok(spec: JobSpec, ctx: Context) -> Result:
         parts["background"].append(ctx.store(back))
         layer.append(ctx.store(np.where(front[..., 3:] > 0, front, back)))
     named = {name: tuple(refs) for name, refs in parts.items() if refs}
+    if isinstance(spec, MaskJob):
+        return Result(layer=tuple(layer), numbers=numbers, confidence=_doubtful_at_the_end(layer))
     return Result(layer=tuple(layer), parts=named, pictures=pictures, numbers=numbers)
+
+
+def _doubtful_at_the_end(layer: list[ObjectRef]) -> tuple[float, ...]:
+    """A confidence for every frame; the last quarter is lost."""
+    sure = len(layer) - len(layer) // 4
+    return (0.9,) * sure + (0.2,) * (len(layer) - sure)
 
 
 def fail(spec: JobSpec, ctx: Context) -> Result:

@@ -45,10 +45,14 @@ UNCLEAR = 0.45  # agreement of relevancy and mask below which a note warns about
 
 @dataclass(frozen=True)
 class ResolvedMasks:
-    """masks: float32 [T,h,w], 0..1. numbers: what was measured of them, for a job's result."""
+    """masks: float32 [T,h,w], 0..1. numbers: what was measured of them, for a job's result.
+
+    confidence: of each frame, float32 [T], 0..1.
+    """
 
     masks: F32
     numbers: dict[str, float]
+    confidence: F32
 
 
 def resolve_masks(
@@ -95,7 +99,7 @@ def resolve_masks(
     if prompts.mode != "all":  # masks for every frame are the artist's own
         confidence.report_doubtful(frames, hard, judgement, report, prompts.first_frame)
     soft = np.stack([cv2.GaussianBlur(one, (0, 0), BLUR) for one in hard.astype(np.float32)])
-    return ResolvedMasks(soft, judgement.numbers)
+    return ResolvedMasks(soft, judgement.numbers, judgement.confidence)
 
 
 def _given(

@@ -15,6 +15,7 @@ from protocol.jobs import (
     ClipModel,
     EditJob,
     JobSpec,
+    MaskJob,
     Masks,
     PaintJob,
     Result,
@@ -24,6 +25,7 @@ Job = TypeVar("Job", bound=ClipJob)
 
 METHODS: dict[type[ClipJob], str] = {
     AtlasJob: "backend.methods.atlas",
+    MaskJob: "backend.methods.mask",
     EditJob: "backend.methods.edit",
     PaintJob: "backend.methods.paint",
 }

@@ -109,7 +109,23 @@ def _joined(
     }
     measured = [_in_clip(one.numbers, shot.first) for shot, one in done]
     numbers = {"shots": float(len(shots)), **worst(measured)}
-    return Result(layer=layer, parts=by_name, pictures=pictures, numbers=numbers)
+    return Result(
+        layer=layer,
+        parts=by_name,
+        pictures=pictures,
+        numbers=numbers,
+        confidence=_joined_confidence(shots, results),
+    )
+
+
+def _joined_confidence(shots: list[Shot], results: list[Result | None]) -> tuple[float, ...]:
+    """Confidence of every frame of the clip; 0 in a shot without the object. Empty if not asked."""
+    if not any(one.confidence for one in results if one):
+        return ()
+    found: list[float] = []
+    for shot, one in zip(shots, results, strict=True):
+        found += one.confidence if one else [0.0] * (shot.last - shot.first)
+    return tuple(found)
 
 
 def _run_visible(

@@ -21,7 +21,7 @@ from ..core.session import Session
 from ..core.settings import Settings
 from ..wire import client as wire_client
 from ..wire import jobs
-from . import analyses, baking, compat
+from . import analyses, baking, compat, mask_previews
 from .backends import HISTORY, PACKAGE, Connector
 from .baking import Bakes
 from .image_jobs import ImageJobs
@@ -30,6 +30,7 @@ from .reading import Reading
 from .timeline import folders, layers, placing, restore_jobs, saved_jobs, versions
 from .timeline.concerns import concerns, transparent_footage
 
+WITHOUT_LAYER = ("atlas", "mask")  # kinds of job whose result is saved on the strip
 READ_FOR_S = 0.02  # per tick, one frame at least; many small frames, since every tick redraws
 
 
@@ -82,6 +83,7 @@ class Runtime:
             reading.abandon()
             raise
         job_id = wire_client.new_job_id()
+        fingerprint = (mask_previews if settings.kind == "mask" else analyses).fingerprint
         anchor = layers.make_anchor(scene, strip, (reading.reader.width, reading.reader.height))
         job = Job(
             id=job_id,
@@ -90,9 +92,9 @@ class Runtime:
             folder=folders.folder_for(job_id, PACKAGE),
             total=reading.total,
             settings=settings,
-            version=0 if settings.kind == "atlas" else self._next_version(anchor.strip_uid),
+            version=0 if settings.kind in WITHOUT_LAYER else self._next_version(anchor.strip_uid),
             server=self.session.server,
-            fingerprint=analyses.fingerprint(strip, settings),
+            fingerprint=fingerprint(strip, settings),
             analysed=analyses.find(strip, settings) is not None,
             image=image,
         )
@@ -144,8 +146,8 @@ class Runtime:
 
         anywhere: without its strip, the layer goes where the strip was.
         """
-        if job.kind == "atlas":
-            self._keep_analysis(job)
+        if job.kind in WITHOUT_LAYER:
+            self._keep_without_layer(job)
             return
         placing.check_placeable(job, anywhere)  # before anything changes
         # Discard first: undoing the layer must not make the file ask for it again.
@@ -173,10 +175,14 @@ class Runtime:
             self.connect()
         self._follow(restore_jobs.refetch(job))
 
-    def _keep_analysis(self, job: Job) -> None:
-        """Save an analysis on its strip: it has no layer to place."""
+    def _keep_without_layer(self, job: Job) -> None:
+        """Save an analysis or a mask preview on its strip: it has no layer to place."""
         self._discard(job)
-        analyses.save(job)
+        if job.kind == "mask":
+            mask_previews.save(job)
+            job.files = ()
+        else:
+            analyses.save(job)
         self._finish(job)
 
     @staticmethod
@@ -300,12 +306,15 @@ class Runtime:
         """Copy layers from the user's folder beside the file about to be written."""
         strips = layers.all_layers()
         more = [one.folder for strip in strips for one in versions.earlier(strip)]
-        self._mover.before_save(target, strips, self.jobs, [*more, *analyses.folders()])
+        self._mover.before_save(
+            target, strips, self.jobs, [*more, *analyses.folders(), *mask_previews.folders()]
+        )
 
     def after_save(self) -> None:
         """Make paths relative, and send layers still to come beside the file."""
         self._mover.after_save(layers.all_layers())
         folders.follow_file(self.jobs, PACKAGE)
+        mask_previews.follow_file()
 
     def after_undo(self) -> None:
         """After undo and redo: bring the jobs saved in the file up to date again."""
@@ -332,6 +341,7 @@ class Runtime:
         Layers with missing frames are hidden, and their frames fetched again.
         """
         self._file_loaded = True
+        mask_previews.follow_file()
         for job in self.jobs:
             waited = job.phase == phases.DONE and job.files and not job.placed
             if waited and layers.find_source(job.anchor):

@@ -70,6 +70,8 @@ def job_spec(
     given: dict[str, Any] = {"clip": jobs.Clip(frames=frames, fps=fps), "masks": masks}
     if settings.kind == "atlas":
         return _fill(jobs.AtlasJob, settings, given)
+    if settings.kind == "mask":
+        return _fill(jobs.MaskJob, settings, given)
     if settings.kind == "paint":
         assert image is not None
         painted = settings.paint_frame

@@ -193,9 +193,15 @@ class Settings:
 
     def decomposition(self) -> str:
         """Fingerprint of the settings that the shot's atlas depends on."""
+        return _fingerprint({**self._mask_facts(), "seed": self.seed, "engine": self.engine})
+
+    def mask_identity(self) -> str:
+        """Fingerprint of the settings that the masks depend on."""
+        return _fingerprint(self._mask_facts())
+
+    def _mask_facts(self) -> dict[str, Any]:
         used: dict[str, Any] = {
-            name: getattr(self, name)
-            for name in ("preset", "seed", "engine", "longest", "mask_mode")
+            name: getattr(self, name) for name in ("preset", "longest", "mask_mode")
         }
         if self.mask_mode == "all":
             used["path"] = self.mask_path
@@ -207,7 +213,11 @@ class Settings:
             used["keys"] = [key.to_plain() for key in self.mask_keys]
         if self.mask_mode == "text" or (self.mask_mode == "auto" and self.mask_texts):
             used |= {"texts": self.mask_texts, "model": self.model}
-        return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()[:16]
+        return used
+
+
+def _fingerprint(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def shown_fields() -> dict[str, tuple[Any, Shown]]:

@@ -82,6 +82,14 @@ class T2L_OT_analyse(StartsJob, bpy.types.Operator):
     kind = "atlas"
 
 
+class T2L_OT_preview_mask(StartsJob, bpy.types.Operator):
+    """Find the object on every frame and show it over the footage. Nothing is painted"""
+
+    bl_idname = "text2live.preview_mask"
+    bl_label = "Preview Mask"
+    kind = "mask"
+
+
 class JobOperator:
     """An operator on one job: the one with `job_id`, or the newest candidate.
 
@@ -186,4 +194,11 @@ class T2L_OT_compose(OnFinishedLayer, bpy.types.Operator):
             self.report({"INFO"}, text)
 
 
-CLASSES = (T2L_OT_edit, T2L_OT_analyse, T2L_OT_cancel, T2L_OT_insert, T2L_OT_compose)
+CLASSES = (
+    T2L_OT_edit,
+    T2L_OT_analyse,
+    T2L_OT_preview_mask,
+    T2L_OT_cancel,
+    T2L_OT_insert,
+    T2L_OT_compose,
+)

@@ -7,11 +7,12 @@ from typing import Any
 import bpy
 from bpy.props import IntProperty, IntVectorProperty, StringProperty
 
-from ..blender import compat, handlers, image_editor, image_jobs
+from ..blender import compat, handlers, image_editor, image_jobs, mask_previews
 from ..blender.image_jobs import ImageJob
 from ..blender.mask_keys import content_frame, keys_of, timeline_frame, write_keys
 from ..blender.sources import check_source, source_size
 from ..blender.timeline import layers
+from ..core.doubt import doubtful_runs, neighbour
 from ..core.mask_keys import MaskKey, Point, Stroke, with_key, with_stroke
 from ..core.planning import bounding_box, canvas_to_image
 from ..wire import jobs
@@ -298,7 +299,41 @@ class T2L_OT_go_to_frame(OnKey, bpy.types.Operator):
         return {"FINISHED"}
 
 
+class T2L_OT_doubtful_frame(NeedsStrip, bpy.types.Operator):
+    """Go to the next or previous frame on which the previewed mask is doubtful"""
+
+    bl_idname = "text2live.doubtful_frame"
+    bl_label = "Doubtful Frame"
+    bl_options = {"INTERNAL"}
+
+    backwards: bpy.props.BoolProperty(  # type: ignore[valid-type]
+        name="Backwards", description="Go to the previous one", options={"SKIP_SAVE", "HIDDEN"}
+    )
+
+    @classmethod
+    def poll(cls: Any, context: Any) -> bool:
+        """The active strip has a preview with doubtful frames."""
+        found = mask_previews.find(subject(context))
+        doubtful = found is not None and doubtful_runs(found.confidence)
+        return require(cls, doubtful, "The mask preview has no doubtful frame")
+
+    def execute(self, context: Any) -> set[str]:
+        """Go there."""
+        strip, scene = subject(context), compat.sequencer_scene(context)
+        found = mask_previews.find(strip)
+        assert found is not None
+        runs = doubtful_runs(found.confidence)
+        frames = [found.frame(strip, index) for run in runs for index in range(run[0], run[1] + 1)]
+        frame = neighbour(frames, scene.frame_current, -1 if self.backwards else 1)
+        if frame is None:
+            self.report({"INFO"}, "There is no further doubtful frame in this direction.")
+            return {"CANCELLED"}
+        scene.frame_set(frame)
+        return {"FINISHED"}
+
+
 CLASSES = (
+    T2L_OT_doubtful_frame,
     T2L_OT_draw_box,
     T2L_OT_draw_strokes,
     T2L_OT_paint_mask,

@@ -8,7 +8,7 @@ import bpy
 
 from ..blender import compat, runtime
 from ..blender.timeline import layers
-from ..core.jobs import CANCELLED, Job
+from ..core.jobs import CANCELLED, DONE, Job
 from . import text_layout, thumbs
 from .base import PARENT, InSequencer, subject
 
@@ -100,7 +100,7 @@ def draw_actions(layout: Any, job: Job) -> None:
         row = layout.row(align=True)
         if runtime.current().session.can_resume(job):
             row.operator("text2live.resume", icon="PLAY").job_id = job.id
-        if not job.pictures and job.settings is not None:
+        if job.phase != DONE and job.settings is not None:
             row.operator("text2live.retry", icon="FILE_REFRESH").job_id = job.id
         return
     missing = layers.missing_parts(job)

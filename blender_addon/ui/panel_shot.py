@@ -7,16 +7,12 @@ from typing import Any
 import bpy
 
 from ..blender import analyses, compat, runtime
-from ..blender.mask_keys import keys_of, timeline_frame
-from ..core.mask_keys import LABELS
 from ..core.quality import verdicts
-from . import text_layout, thumbs
+from . import panel_mask, text_layout, thumbs
 from .base import PARENT, InSequencer, subject
 from .panel_now import draw_outlook
 from .preferences import longest
 from .text_layout import form
-
-KEYS_SHOWN = 12
 
 
 class T2L_PT_shot(InSequencer, bpy.types.Panel):
@@ -35,6 +31,7 @@ class T2L_PT_shot(InSequencer, bpy.types.Panel):
         usable = draw_strip(layout, strip, width)
         draw_object(layout, context, strip, width)
         if usable:
+            panel_mask.draw_preview(layout, context, strip, width)
             draw_analysis(layout, context, strip, width)
 
 
@@ -65,7 +62,7 @@ def draw_object(layout: Any, context: Any, strip: Any, width: int) -> None:
     column.prop(settings, "mask_mode")
     mode = settings.mask_mode
     if mode == "keys":
-        draw_keys(layout, settings, strip, width)
+        panel_mask.draw_keys(layout, settings, strip, width)
     elif mode in ("text", "auto"):
         column.prop(settings, "mask_text")
     elif mode == "mask":
@@ -80,34 +77,6 @@ def draw_object(layout: Any, context: Any, strip: Any, width: int) -> None:
         column.prop(settings, "mask_every")
         if not settings.mask_every:
             column.prop(settings, "mask_frame")
-
-
-def draw_keys(layout: Any, settings: Any, strip: Any, width: int) -> None:
-    """The buttons that add a key frame on the current frame, and the list of key frames."""
-    row = layout.row(align=True)
-    row.operator("text2live.draw_box", text="Box", icon="SELECT_SET")
-    row.operator("text2live.draw_strokes", text="Strokes", icon="GREASEPENCIL")
-    row = layout.row(align=True)
-    row.operator("text2live.paint_mask", text="Paint", icon="BRUSH_DATA")
-    row.operator("text2live.add_mask_file", text="File", icon="FILE_IMAGE")
-    form(layout).prop(settings, "mask_brush")
-    keys = keys_of(strip)
-    if not keys:
-        text = "No key frame yet: go to a frame that shows the object, and draw a box around it."
-        text_layout.draw_paragraph(layout, text, width, "INFO")
-    column = layout.column(align=True)
-    for key in keys[:KEYS_SHOWN]:
-        row = column.row(align=True)
-        start, end = compat.span(strip)
-        frame = timeline_frame(strip, key.frame)
-        text = f"Frame {frame}: {LABELS[key.kind]}"
-        if not start <= frame < end:
-            text += " (outside)"
-        icon = "KEYFRAME_HLT" if frame == strip.id_data.frame_current else "KEYFRAME"
-        row.operator("text2live.go_to_frame", text=text, icon=icon).frame = key.frame
-        row.operator("text2live.remove_key", text="", icon="X").frame = key.frame
-    if len(keys) > KEYS_SHOWN:
-        column.label(text=f"and {len(keys) - KEYS_SHOWN} more")
 
 
 def draw_analysis(layout: Any, context: Any, strip: Any, width: int) -> None:

@@ -122,6 +122,12 @@ class T2L_PG_settings(bpy.types.PropertyGroup):
         default=1,
     )
 
+    show_mask: BoolProperty(  # type: ignore[valid-type]
+        name="Show Mask",
+        description="Show the previewed mask over the footage and its confidence on the strip",
+        default=True,
+        options=set(),
+    )
     mask_brush: IntProperty(  # type: ignore[valid-type]
         name="Brush",
         description="Width of strokes drawn in the preview, in pixels of the strip's frame",

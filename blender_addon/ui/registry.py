@@ -17,12 +17,13 @@ from . import (
     operators_shot,
     panel,
     preferences,
+    preview_overlay,
     properties,
     status_bar,
     thumbs,
 )
 
-_MODULES = (properties, preferences, thumbs, mask_overlay, erased_overlay)
+_MODULES = (properties, preferences, thumbs, preview_overlay, mask_overlay, erased_overlay)
 _ADDED_TO_BLENDER = (menus, status_bar)
 _CLASSES = (
     *operators.CLASSES,
