@@ -10,7 +10,7 @@ import errno
 import os
 import tempfile
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,6 +115,11 @@ class FrameReader:
             self._pending.append(task)
         while self._pending and (wait or self._pending[0].done()):
             self._append(self._pending.popleft().result())
+
+    def use(self, refs: Sequence[jobs.ObjectRef], transparent: bool) -> None:
+        """Use frames that are in the store already, instead of rendering them."""
+        self.refs, self._rendered, self._any_visible = list(refs), self.total, True
+        self.transparent = transparent
 
     def _append(self, stored: StoredFrame) -> None:
         if self.refs and stored.ref.shape[:2] != self.refs[0].shape[:2]:

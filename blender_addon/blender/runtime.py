@@ -27,6 +27,7 @@ from .baking import Bakes
 from .image_jobs import ImageJobs
 from .problems import file_closed, problem_of
 from .reading import Reading
+from .readings import Readings
 from .timeline import folders, layers, placing, restore_jobs, saved_jobs, versions
 from .timeline.concerns import concerns, transparent_footage
 
@@ -43,7 +44,7 @@ class Runtime:
         self.problem: jobs.Problem | None = None
         self.history = History(Path(compat.user_folder(PACKAGE)) / HISTORY)
         self.bakes, self.image_jobs, self.notices = Bakes(), ImageJobs(), Notices()
-        self._readings: dict[str, Reading] = {}
+        self._readings = Readings()
         self._saved_ids: set[str] = set()  # jobs that may be saved in the file
         self._mover = folders.Mover(folders.user_folder(PACKAGE))
         self._file_loaded = False
@@ -52,8 +53,6 @@ class Runtime:
         """Connect to the backend; raises JobError when there is nothing to connect to."""
         self.problem = None
         self.connector.connect()
-
-    # -- jobs
 
     @property
     def jobs(self) -> list[Job]:
@@ -98,8 +97,8 @@ class Runtime:
             analysed=analyses.find(strip, settings) is not None,
             image=image,
         )
-        job.notes += concerns(strip) if settings.kind != "atlas" else []
-        self._readings[job_id] = reading
+        job.notes += concerns(strip) if settings.kind not in WITHOUT_LAYER else []
+        self._readings.add(job_id, reading, scene, strip, settings.longest)
         self.session.add(job)
         return job
 
@@ -135,9 +134,7 @@ class Runtime:
 
     def cancel(self, job: Job) -> None:
         """Cancel a job in any phase."""
-        reading = self._readings.pop(job.id, None)
-        if reading is not None:
-            reading.abandon()
+        self._readings.abandon(job.id)
         self.session.cancel(job)
         self._discard(job)
 
@@ -218,7 +215,7 @@ class Runtime:
                 self._try_insert(job)
                 changed = True
             elif job.ended and self.is_reading(job):
-                self._readings.pop(job.id).abandon()
+                self._readings.abandon(job.id)
             elif job.ended and job.id in self._saved_ids and not rendering:
                 self._discard_ended(job)
         return changed
@@ -226,7 +223,7 @@ class Runtime:
     def interval(self) -> float:
         """Seconds until the next tick: none while reading, long while idle."""
         if self._readings:
-            return 0.005 if next(iter(self._readings.values())).waiting else 0.0
+            return 0.005 if self._readings.waiting else 0.0
         if self.image_jobs.busy:
             return 0.02
         local = self.connector.local
@@ -249,24 +246,25 @@ class Runtime:
             self.problem = error.problem
 
     def _read(self, deadline: float, wait: bool) -> None:
-        job_id, reading = next(iter(self._readings.items()))
+        job_id, readings = next(iter(self._readings)), self._readings
         job = self.session.jobs[job_id]
         try:
-            spec = reading.step(wait)
-            while spec is None and not reading.waiting and time.monotonic() < deadline:
-                spec = reading.step(wait)
+            spec = readings.step(job_id, wait)
+            while spec is None and not readings.waiting and time.monotonic() < deadline:
+                spec = readings.step(job_id, wait)
         except Exception as error:
-            self._readings.pop(job_id).abandon()
+            readings.abandon(job_id)
             self.session.fail(job, problem_of(error))
             return
-        job.done, job.total = reading.done, reading.total
-        if spec is not None and reading.reader.transparent and job.kind != "atlas":
+        job.done, job.total = readings.progress(job_id)
+        if spec is None:
+            return
+        frames, transparent = readings.finish(job_id)
+        if transparent and job.kind not in WITHOUT_LAYER:
             job.note = transparent_footage(job.anchor.strip_name)
-        if spec is not None:
-            del self._readings[job_id]
-            self.session.submit(job, spec, reading.frames)
-            saved_jobs.save(job)
-            self._saved_ids.add(job.id)
+        self.session.submit(job, spec, frames)
+        saved_jobs.save(job)
+        self._saved_ids.add(job.id)
 
     def _try_insert(self, job: Job) -> None:
         there = layers.layers_of_job(job.id)
@@ -299,8 +297,7 @@ class Runtime:
 
     def remove_temporary(self) -> None:
         """Remove temporary scenes, before saving; they are made again when needed."""
-        for reading in self._readings.values():
-            reading.drop_copy()
+        self._readings.drop_copies()
 
     def before_save(self, target: Path) -> None:
         """Copy layers from the user's folder beside the file about to be written."""
@@ -328,8 +325,8 @@ class Runtime:
 
     def before_load(self) -> None:
         """Stop reading before another file is loaded; jobs at the backend continue."""
-        for job_id in list(self._readings):
-            self._readings.pop(job_id).abandon()
+        for job_id in self._readings:
+            self._readings.abandon(job_id)
             self.session.fail(self.session.jobs[job_id], file_closed())
         self.bakes.cancel_all()
         self.image_jobs.cancel_all()
@@ -369,8 +366,7 @@ class Runtime:
 
     def close(self) -> None:
         """Stop everything; jobs at the backend continue."""
-        while self._readings:
-            self._readings.popitem()[1].abandon()
+        self._readings.close()
         self.bakes.cancel_all()
         self.image_jobs.cancel_all()
         self.session.close()
