@@ -90,10 +90,10 @@ def before_save(*args: Any) -> None:
 @persistent
 def after_save(*_args: Any) -> None:
     """The file is saved."""
-    if not bpy.data.is_saved:  # it was Blender's startup file
-        return
     state = runtime.current()
     state.after_save()
+    if not bpy.data.is_saved:  # it was Blender's startup file, or a copy
+        return
     # Blender 3.4 tells the path only now: layers copied here are part of the next save.
     state.before_save(Path(bpy.data.filepath))
 

@@ -309,7 +309,7 @@ class Runtime:
 
     def after_save(self) -> None:
         """Make paths relative, and send layers still to come beside the file."""
-        self._mover.after_save(layers.all_layers())
+        self._mover.after_save(layers.all_layers(), self.jobs)
         folders.follow_file(self.jobs, PACKAGE)
         mask_previews.follow_file()
 
@@ -344,6 +344,7 @@ class Runtime:
             if waited and layers.find_source(job.anchor):
                 self._try_insert(job)
         wanted = saved_jobs.load_unfinished(PACKAGE)
+        folders.find_moved(layers.all_layers())
         wanted += restore_jobs.refetch_jobs(layers.hide_incomplete())
         followed = [self._follow(job) for job in wanted]
         if any(followed) and not self.session.connected:

@@ -12,10 +12,12 @@ import pytest
 bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy module")
 
 from desk import Desk  # noqa: E402
+from test_layers import finished  # noqa: E402
 from test_survival import settle  # noqa: E402
 
 from blender_addon.blender import analyses, compat, runtime, scripting  # noqa: E402
-from blender_addon.blender.timeline import layers, versions  # noqa: E402
+from blender_addon.blender.sources import source_files  # noqa: E402
+from blender_addon.blender.timeline import folders, layers, placing, versions  # noqa: E402
 from blender_addon.core import jobs as phases  # noqa: E402
 from scripts.blender import studio  # noqa: E402
 
@@ -84,6 +86,55 @@ def test_earlier_versions_and_analyses_move_along(unsaved: Desk, tmp_path: Path)
     assert found is not None
     assert found.pictures
     assert all(path.is_relative_to(tmp_path / "text2live") for path in found.pictures.values())
+
+
+def placed_in(folder: Path, scene: Any, movie: Path) -> Any:
+    """A saved file with a layer beside it: the layer's strip."""
+    folder.mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "film.blend"))
+    strip = studio.movie_strip(scene, movie, frame_start=20)
+    frames = np.full((8, 64, 96, 4), 200, np.uint8)
+    (layer,) = placing.place(finished(scene, strip, frames, folder / "text2live"))
+    bpy.ops.wm.save_mainfile()
+    return layer
+
+
+def test_save_as_takes_layers_along(scene: Any, movie: Path, tmp_path: Path) -> None:
+    layer = placed_in(tmp_path / "old", scene, movie)
+    (tmp_path / "other" / "new").mkdir(parents=True)
+    save(tmp_path / "other" / "new" / "film.blend")
+    assert layer.directory == f"//text2live/{layer[layers.JOB]}/"
+    assert (tmp_path / "old" / "text2live" / layer[layers.JOB] / "0001.png").exists()
+    (tmp_path / "other").rename(tmp_path / "sent")
+    shutil.rmtree(tmp_path / "old")
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "sent" / "new" / "film.blend"))
+    (layer,) = layers.all_layers()
+    assert layer.directory == f"//text2live/{layer[layers.JOB]}/"
+    assert all(path.is_file() for path in source_files(layer))
+
+
+def test_saving_a_copy_leaves_the_open_file_with_its_own_layers(
+    scene: Any, movie: Path, tmp_path: Path
+) -> None:
+    layer = placed_in(tmp_path / "old", scene, movie)
+    (tmp_path / "copy").mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "copy" / "film.blend"), copy=True)
+    assert folders.folder_of(layer) == tmp_path / "old" / "text2live" / layer[layers.JOB]
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "copy" / "film.blend"))
+    (layer,) = layers.all_layers()
+    if bpy.app.version >= (4, 0, 0):
+        assert layer.directory == f"//text2live/{layer[layers.JOB]}/"
+    assert all(path.is_file() for path in source_files(layer))
+
+
+def test_a_layer_that_came_along_with_its_file_is_found(
+    scene: Any, movie: Path, tmp_path: Path
+) -> None:
+    """Its strip may name the folder of another machine."""
+    layer = placed_in(tmp_path / "old", scene, movie)
+    layer.directory = f"/nowhere/text2live/{layer[layers.JOB]}/"
+    folders.find_moved([layer])
+    assert layer.directory == f"//text2live/{layer[layers.JOB]}/"
 
 
 def test_a_file_saved_while_a_job_runs_gets_the_layer_beside_it(

@@ -62,15 +62,18 @@ def _set_folder(strip: Any, folder: str) -> None:
 
 
 class Mover:
-    """Moves layers from the user's folder beside the .blend when it is saved.
+    """Takes layers along when a file is saved: they lie beside the .blend afterwards.
 
-    Saving copies them. The originals are removed when the file is closed: until then undo may
-    bring back a strip that shows them.
+    Saving copies them, from the user's folder or from beside the file that was open. Originals in
+    the user's folder are removed when the file is closed: until then undo may bring back a strip
+    that shows them. Originals beside another .blend stay with it.
     """
 
     def __init__(self, user_folder: Path) -> None:
         self._user_folder = user_folder
+        self._target = Path()
         self._moved: dict[Path, Path] = {}
+        self._before: list[tuple[Any, Path]] = []  # strips that were pointed at copies
         self._obsolete: list[Path] = []
 
     def before_save(
@@ -81,26 +84,26 @@ class Mover:
         target: the .blend. more: folders that belong to the file but that no strip shows now. A
         folder that cannot be copied stays where it is.
         """
+        self._target = target
         for folder in more:
-            self._copy_beside(folder, target)
+            self._copy_beside(folder)
         for strip in strips:
-            new = self._copy_beside(folder_of(strip), target)
+            old = folder_of(strip)
+            new = self._copy_beside(old)
             if new is not None:
-                # Blender makes paths relative itself the first time a file is saved.
-                saved = bpy.data.filepath == str(target)
-                _set_folder(strip, to_blend_path(new).rstrip("/") if saved else str(new))
-        for job in known:
-            new = self._moved.get(job.folder)
-            if new is not None:
-                job.folder = new
-                job.files = tuple(new / path.name for path in job.files)
-                job.pictures = {name: new / path.name for name, path in job.pictures.items()}
+                self._before.append((strip, old))
+                # Blender rebases relative paths while it saves, and makes absolute ones relative
+                # the first time a file is saved.
+                _set_folder(strip, to_blend_path(new).rstrip("/"))
+        _move_jobs(known, self._moved)
 
-    def _copy_beside(self, folder: Path, target: Path) -> Path | None:
-        """Copy a user's folder beside the .blend; None if it is not one or cannot be copied."""
-        if folder.parent != self._user_folder or not folder.is_dir():
+    def _copy_beside(self, folder: Path) -> Path | None:
+        """Copy a layer's folder beside the .blend; None if it is there or cannot be copied."""
+        home = self._target.parent / FOLDER
+        ours = folder.parent == self._user_folder or folder.parent.name == FOLDER
+        if not ours or folder.parent == home or not folder.is_dir():
             return None
-        new = target.parent / FOLDER / folder.name
+        new = home / folder.name
         try:
             _copy(folder, new)
         except OSError:
@@ -108,19 +111,48 @@ class Mover:
         self._moved[folder] = new
         return new
 
-    def after_save(self, strips: Iterable[Any]) -> None:
-        """The file is written: the originals are obsolete, and paths can be relative."""
-        self._obsolete += self._moved
-        for strip in strips:
-            if folder_of(strip) in self._moved.values():
-                _set_folder(strip, to_blend_path(folder_of(strip)).rstrip("/"))
+    def after_save(self, strips: Iterable[Any], known: Iterable[Job]) -> None:
+        """The file is written: originals of the user are obsolete, and paths can be relative.
+
+        If only a copy was saved, the open file shows its own layers again.
+        """
+        if not bpy.data.is_saved or Path(bpy.data.filepath) != self._target:
+            for strip, old in self._before:
+                _set_folder(strip, to_blend_path(old).rstrip("/"))
+            _move_jobs(known, {new: old for old, new in self._moved.items()})
+        else:
+            self._obsolete += [old for old in self._moved if old.parent == self._user_folder]
+            for strip in strips:
+                if folder_of(strip) in self._moved.values():
+                    _set_folder(strip, to_blend_path(folder_of(strip)).rstrip("/"))
         self._moved.clear()
+        self._before.clear()
 
     def clean(self) -> None:
         """Remove the originals; call when no undo step can need them any more."""
         for folder in self._obsolete:
             shutil.rmtree(folder, ignore_errors=True)
         self._obsolete.clear()
+
+
+def _move_jobs(known: Iterable[Job], moved: dict[Path, Path]) -> None:
+    for job in known:
+        new = moved.get(job.folder)
+        if new is not None:
+            job.folder = new
+            job.files = tuple(new / path.name for path in job.files)
+            job.pictures = {name: new / path.name for name, path in job.pictures.items()}
+
+
+def find_moved(strips: Iterable[Any]) -> None:
+    """Point layers whose folder is gone at the one beside the .blend, if it came along with it."""
+    if not bpy.data.is_saved:
+        return
+    for strip in strips:
+        folder = folder_of(strip)
+        beside = Path(bpy.path.abspath("//")) / FOLDER / folder.name
+        if not folder.is_dir() and beside.is_dir():
+            _set_folder(strip, to_blend_path(beside).rstrip("/"))
 
 
 def follow_file(known: Iterable[Job], package: str) -> None:
