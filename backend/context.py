@@ -27,8 +27,9 @@ class Context:
     """What a running job has access to: the store, its device, and reports. It is a Reporter.
 
     device: the torch device to compute on. data: the backend's folder. model: the backend's default
-    CLIP model. models: the folder in which jobs name models. first_frame: where the current shot
-    starts in the clip, for notes to the artist.
+    CLIP model. models: the folder in which jobs name models. clip_start: the number of the clip's
+    first frame, for notes to the artist. first_frame: how many frames are numbered before the
+    current shot's first one.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Context:
         self.data = data
         self.model = model
         self.models = models or data / MODELS
+        self.clip_start = 1
         self.first_frame = 0
         self._device = device
         self._send = send
@@ -61,14 +63,18 @@ class Context:
 
         return torch.device(self._device)
 
+    def number_from(self, start: int) -> None:
+        """Number the clip's frames from `start` on in notes."""
+        self.clip_start, self.first_frame = start, start - 1
+
     @contextmanager
     def in_shot(self, first: int) -> Iterator[None]:
         """While entered, the job works on the shot that starts at this frame of the clip."""
-        self.first_frame = first
+        self.first_frame = self.clip_start - 1 + first
         try:
             yield
         finally:
-            self.first_frame = 0
+            self.first_frame = self.clip_start - 1
 
     def check(self) -> None:
         """Raise Cancelled if the job was cancelled."""

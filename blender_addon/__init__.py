@@ -28,6 +28,12 @@ def use_packages() -> None:
 def register() -> None:
     """Register everything with Blender; nothing is imported before this."""
     use_packages()
+    from .ui import missing
+
+    lacking = missing.missing_packages()
+    if lacking:
+        missing.register(lacking)
+        return
     from .blender import handlers, runtime
     from .ui import registry
 
@@ -38,6 +44,10 @@ def register() -> None:
 
 def unregister() -> None:
     """Unregister everything in reverse order."""
+    from .ui import missing
+
+    if missing.unregister():
+        return
     from .blender import handlers, runtime
     from .ui import registry
 

@@ -49,10 +49,15 @@ def reference(array: NDArray[np.uint8]) -> ObjectRef:
 
 
 class Clip(msgspec.Struct, frozen=True, kw_only=True):
-    """The frames of a strip, in order. Every frame has the same size, uint8 sRGB [H,W,3]."""
+    """The frames of a strip, in order. Every frame has the same size, uint8 sRGB [H,W,3].
+
+    start: the number of its first frame on the artist's timeline. Sentences count from it; fields
+    that name a frame of the clip count from 0.
+    """
 
     frames: tuple[ObjectRef, ...]
     fps: float = 24.0
+    start: int = 1
 
 
 class KeyMask(msgspec.Struct, frozen=True, kw_only=True):
@@ -249,7 +254,11 @@ class PaintJob(ClipJob, frozen=True, kw_only=True, tag_field="kind", tag="paint"
     @property
     def title(self) -> str:
         """What a list of jobs shows."""
-        return "painted atlas" if self.frame is None else f"painted frame {self.frame + 1}"
+        return (
+            "painted atlas"
+            if self.frame is None
+            else f"painted frame {self.clip.start + self.frame}"
+        )
 
     @property
     def changes(self) -> str | None:

@@ -106,7 +106,7 @@ def _check_places(masks: Masks, clip: Clip) -> None:
         if not 0 <= frame < count:
             raise JobError(
                 "mask_out_of_range",
-                f"{what} is for frame {frame + 1}, but the clip has {count} frames.",
+                f"{what} is for frame {clip.start + frame}, but the clip has {count} frames.",
                 "Remove it, or choose the strip that it belongs to.",
             )
     given = [
@@ -127,14 +127,14 @@ def _check_places(masks: Masks, clip: Clip) -> None:
         if not all(math.isfinite(v) for v in corners) or wide < 1 or high < 1:
             raise JobError(
                 "bad_box",
-                f"The box on frame {box.frame + 1} contains no pixel of the frame.",
+                f"The box on frame {clip.start + box.frame} contains no pixel of the frame.",
                 "Give x0, y0, x1, y1 in pixels, with x0 < x1 and y0 < y1.",
             )
     for click in masks.clicks:
         if not (0 <= click.x < width and 0 <= click.y < height):
             raise JobError(
                 "bad_click",
-                f"A click on frame {click.frame + 1} is outside the frame.",
+                f"A click on frame {clip.start + click.frame} is outside the frame.",
                 f"Click within its {width}×{height} pixels.",
             )
 

@@ -175,7 +175,8 @@ def _check_paint(spec: PaintJob, limits: Limits) -> None:
     if not 0 <= spec.frame < len(frames):
         raise JobError(
             "paint_out_of_range",
-            f"The paint is for frame {spec.frame + 1}, but the clip has {len(frames)} frames.",
+            f"The paint is for frame {spec.clip.start + spec.frame}, but the clip has "
+            f"{len(frames)} frames.",
             "Choose a frame of the clip.",
         )
     if image.shape[:2] != frames[0].shape[:2]:
@@ -196,12 +197,12 @@ def _check_frames(spec: JobSpec, limits: Limits) -> None:
             f"The clip has {len(frames)} frames; at most {limits.frames} are accepted.",
             "Trim the strip, or split it and work on the parts.",
         )
-    for index, ref in enumerate(frames):
-        _check_object(ref, 3, f"Frame {index + 1}", limits)
+    for number, ref in enumerate(frames, spec.clip.start):
+        _check_object(ref, 3, f"Frame {number}", limits)
         if ref.shape != frames[0].shape:
             raise JobError(
                 "frame_sizes_differ",
-                f"Frame {index + 1} is {_size(ref)}, but the first frame is {_size(frames[0])}.",
+                f"Frame {number} is {_size(ref)}, but the first frame is {_size(frames[0])}.",
                 "Every frame of a clip must have the same size.",
             )
     if not (math.isfinite(spec.clip.fps) and spec.clip.fps > 0):
@@ -225,9 +226,10 @@ def _check_masks(spec: JobSpec, masks: Masks, texts: tuple[str, ...], limits: Li
             f"The mask mode is all, but {len(masks.keys)} of {len(frames)} frames have a mask.",
             "Give every frame a mask, or set the mask mode to key.",
         )
+    start = spec.clip.start
     for what, picture in (
-        *((f"The mask of frame {key.frame + 1}", key.mask) for key in masks.keys),
-        *((f"The strokes image of frame {one.frame + 1}", one.mask) for one in masks.strokes),
+        *((f"The mask of frame {start + key.frame}", key.mask) for key in masks.keys),
+        *((f"The strokes image of frame {start + one.frame}", one.mask) for one in masks.strokes),
     ):
         _check_object(picture, 1, what, limits)
         if picture.shape[:2] != frames[0].shape[:2]:

@@ -112,7 +112,7 @@ def _given(
     """Masks, boxes and strokes as masks at the working size, by frame; confidence of each, 0..1."""
     size = flows.size
     given = {t: _to_size(mask, size) for t, mask in prompts.keys.items()}
-    _check_frames([*given, *prompts.boxes, *prompts.strokes], len(frames))
+    _check_frames([*given, *prompts.boxes, *prompts.strokes], len(frames), prompts.first_frame)
     sure = dict.fromkeys(given, 1.0)
     tick = partial(report.step, PHASE, 0, len(frames))
     for t, box in prompts.boxes.items():
@@ -235,7 +235,7 @@ def _segmented(
         )
     # A model cannot start from a frame that has background clicks only.
     marked = {*prompts.boxes, *(click.frame for click in prompts.clicks if click.inside)}
-    _check_frames([*marked], len(frames))
+    _check_frames([*marked], len(frames), prompts.first_frame)
     unused = sorted({click.frame for click in prompts.clicks} - marked)
     if unused:
         named = ", ".join(str(prompts.first_frame + t + 1) for t in unused)
@@ -314,7 +314,7 @@ def _scaled(
     return box[0] * x, box[1] * y, box[2] * x, box[3] * y
 
 
-def _check_frames(frames: list[int], count: int) -> None:
+def _check_frames(frames: list[int], count: int, first_frame: int) -> None:
     if not frames:
         raise JobError(
             "mask_missing",
@@ -325,7 +325,8 @@ def _check_frames(frames: list[int], count: int) -> None:
     if outside:
         raise JobError(
             "mask_frame",
-            f"There is a mask for frame {outside[0] + 1}, but the clip has {count} frames.",
+            f"There is a mask for frame {first_frame + outside[0] + 1}, but the clip has {count} "
+            "frames.",
             "Give masks only for frames of the clip.",
         )
 

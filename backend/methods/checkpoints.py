@@ -6,6 +6,7 @@ import hashlib
 
 import msgpack
 import msgspec
+from msgspec.structs import replace
 
 from backend.atlas import engines
 from backend.checkpoint import Checkpoint
@@ -33,7 +34,7 @@ class EditCheckpoints:
         """The checkpoint of one layer of a shot; its name is a hash of all that determines it."""
         identity = (
             (resolve.VERSION, engines.VERSIONS[spec.engine]),
-            msgspec.to_builtins(spec),
+            msgspec.to_builtins(replace(spec, clip=replace(spec.clip, start=1))),
             layer,
             plan.identity,
             engines.settings(spec.engine, spec.preset, spec.seed),

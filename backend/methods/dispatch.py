@@ -34,6 +34,7 @@ METHODS: dict[type[ClipJob], str] = {
 
 def run_job(spec: JobSpec, ctx: Context) -> Result:
     """Carry out a job with the method of its kind. Raises JobError, Cancelled."""
+    ctx.number_from(spec.clip.start)
     complete = with_places(with_defaults(spec, ctx.model), ctx.models)
     result: Result = import_module(METHODS[type(spec)]).run(complete, ctx)
     return result

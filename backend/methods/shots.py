@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from backend.context import Context
 from backend.methods.two_layers import BACK, FRONT, Layer, job_of_layer
 from backend.motion.cuts import find_cuts
-from protocol.jobs import BOTH, OBJECTS, Clip, ClipJob, EditJob, JobError, Masks, ObjectRef, Result
+from protocol.jobs import BOTH, OBJECTS, ClipJob, EditJob, JobError, Masks, ObjectRef, Result
 from protocol.layers import about, error_of_object, objects_of, suffix
 
 Frames = NDArray[np.uint8]
@@ -31,17 +31,22 @@ NOTHING_TO_EDIT = (*ABSENT, "one_colour")
 
 @dataclass(frozen=True)
 class Shot:
-    """Frames first to last−1 of a clip, between two cuts. number: counted from 1, of count."""
+    """Frames first to last−1 of a clip, between two cuts. number: counted from 1, of count.
+
+    clip_start: the number of the clip's first frame in notes.
+    """
 
     number: int
     count: int
     first: int
     last: int
+    clip_start: int = 1
 
     @property
     def name(self) -> str:
-        """How notes name it; frames are counted from 1."""
-        return f"Shot {self.number} of {self.count}, frames {self.first + 1} to {self.last}"
+        """How notes name it."""
+        first, last = self.clip_start + self.first, self.clip_start + self.last - 1
+        return f"Shot {self.number} of {self.count}, frames {first} to {last}"
 
 
 def each_shot(spec: Job, frames: Frames, ctx: Context, run_shot: RunShot[Job]) -> Result:
@@ -178,7 +183,7 @@ def _job_of_shot(spec: Job, shot: Shot, ctx: Context) -> Job:
             ctx.note(f"{shot.name}: {absent}")
         else:
             ctx.note(f"{shot.name} has no mask, so its object is found automatically.")
-    clip = Clip(frames=spec.clip.frames[shot.first : shot.last], fps=spec.clip.fps)
+    clip = msgspec.structs.replace(spec.clip, frames=spec.clip.frames[shot.first : shot.last])
     part: Job = msgspec.structs.replace(spec, clip=clip)
     return _with_objects(part, objects)
 
@@ -195,13 +200,13 @@ def find_shots(frames: Frames, ctx: Context) -> list[Shot]:
     """The shots of a clip; a note names its cuts."""
     cuts = find_cuts(frames, ctx)
     if cuts:
-        where = ", ".join(str(cut + 1) for cut in cuts)
+        where = ", ".join(str(ctx.clip_start + cut) for cut in cuts)
         ctx.note(
             f"The clip cuts to another shot at frame {where}; each of its {len(cuts) + 1} shots is "
             "edited separately."
         )
     spans = list(pairwise([0, *cuts, len(frames)]))
-    return [Shot(number, len(spans), *span) for number, span in enumerate(spans, 1)]
+    return [Shot(number, len(spans), *span, ctx.clip_start) for number, span in enumerate(spans, 1)]
 
 
 def masks_within(

@@ -17,7 +17,7 @@ from ..core.delivery import part_of_file
 from ..core.jobs import Job
 from ..core.movie import MovieOrder, MovieWriter
 from ..wire import jobs
-from . import compat, write_movie
+from . import compat, undo, write_movie
 from .problems import as_error, problem_of
 from .sources import source_files
 from .timeline import channels, layers
@@ -85,9 +85,9 @@ class Bakes:
         self.under_way.remove(bake)
         if bake.writer.problem is not None:
             raise as_error(bake.writer.problem)
-        bpy.ops.ed.undo_push(message="Before Text2LIVE Bake")
+        undo.step_before("Before Text2LIVE Bake")
         movie = finish(bake)
-        bpy.ops.ed.undo_push(message="Text2LIVE Bake")
+        undo.step("Text2LIVE Bake")
         return movie
 
     def finish_one(self) -> jobs.Problem | None:

@@ -20,7 +20,7 @@ from ..core import png
 from ..core.canvas import GROUND, make_canvas
 from ..core.frames import FrameStore
 from ..wire import jobs
-from . import compat
+from . import compat, undo
 from .extract import FrameReader
 from .problems import problem_of
 
@@ -154,6 +154,7 @@ class ImageJobs:
             job, callback = entry
             try:
                 callback(job.image())
+                undo.step("Text2LIVE Image")
             except Exception as error:
                 problem = problem_of(error)
         return problem

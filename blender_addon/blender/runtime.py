@@ -11,8 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import bpy
-
 from ..core import jobs as phases
 from ..core.history import History
 from ..core.jobs import Job
@@ -21,7 +19,7 @@ from ..core.session import Session
 from ..core.settings import Settings
 from ..wire import client as wire_client
 from ..wire import jobs
-from . import analyses, baking, compat, mask_previews
+from . import analyses, baking, compat, mask_previews, undo
 from .backends import HISTORY, PACKAGE, Connector
 from .baking import Bakes
 from .image_jobs import ImageJobs
@@ -149,8 +147,7 @@ class Runtime:
         placing.check_placeable(job, anywhere)  # before anything changes
         # Discard first: undoing the layer must not make the file ask for it again.
         self._discard(job)
-        # Changes by scripts and timers are in no undo step yet: keep undo from reverting them.
-        bpy.ops.ed.undo_push(message="Before Text2LIVE Layer")
+        undo.step_before("Before Text2LIVE Layer")
         try:
             placing.place(job, anywhere)
         except jobs.JobError:
@@ -158,7 +155,7 @@ class Runtime:
             raise
         self._finish(job)
         analyses.save(job)
-        bpy.ops.ed.undo_push(message="Text2LIVE Layer")
+        undo.step("Text2LIVE Layer")
 
     def place_again(self, job: Job) -> None:
         """Place a finished job's layers at the artist's request; raises JobError.
@@ -181,6 +178,7 @@ class Runtime:
         else:
             analyses.save(job)
         self._finish(job)
+        undo.step("Text2LIVE Analysis")
 
     @staticmethod
     def _finish(job: Job) -> None:
@@ -316,9 +314,10 @@ class Runtime:
     def after_undo(self) -> None:
         """After undo and redo: bring the jobs saved in the file up to date again."""
         saved = saved_jobs.saved_ids()
+        for anchor in {job.anchor.strip_uid: job.anchor for job in self.jobs}.values():
+            layers.restore_uid(anchor)
         for job in self.jobs:
             if job.id in self._saved_ids and not job.ended:
-                layers.restore_uid(job.anchor)
                 saved_jobs.save(job)
             elif job.id in saved and job.ended:
                 self._discard_ended(job)

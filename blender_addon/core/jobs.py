@@ -213,6 +213,8 @@ class Job:
         if self.work == EDIT_PHASE:
             return f"Painting the layer, step {self.done} of {self.total}"
         name = self.work[:1].upper() + self.work[1:] if self.work else _PHASE_TEXTS[self.phase]
+        if self.total and self.phase == SENDING:
+            return f"{name}, {self.done / 1e6:.1f} of {self.total / 1e6:.1f} MB"
         return f"{name} {self.done}/{self.total}" if self.total else name
 
     def eta_text(self) -> str:

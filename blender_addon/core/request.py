@@ -67,7 +67,7 @@ def job_spec(
     start: the clip's first frame on the timeline. image: the paint, for a job of kind paint.
     """
     check(settings)
-    given: dict[str, Any] = {"clip": jobs.Clip(frames=frames, fps=fps), "masks": masks}
+    given: dict[str, Any] = {"clip": jobs.Clip(frames=frames, fps=fps, start=start), "masks": masks}
     if settings.kind == "atlas":
         return _fill(jobs.AtlasJob, settings, given)
     if settings.kind == "mask":

@@ -254,7 +254,7 @@ class Session:
     def _show_upload(job: Job, sent: int, total: int) -> None:
         if job.phase != SENDING:
             job.enter(SENDING)
-        job.done, job.total = sent // 1024, max(1, total // 1024)
+        job.done, job.total = sent, max(1, total)
 
     def _handle_job_event(self, job_id: str, event: jobs.Event) -> None:
         job = self.jobs.get(job_id)

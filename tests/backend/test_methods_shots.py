@@ -14,7 +14,7 @@ from jobs import Job
 from backend.context import Context
 from backend.masks.prompts import MaskPrompts
 from backend.methods import atlas, edit, mask_prompts, paint
-from backend.methods.shots import each_shot, masks_within, worst
+from backend.methods.shots import each_shot, find_shots, masks_within, worst
 from protocol.jobs import (
     AtlasJob,
     BoxKey,
@@ -201,6 +201,18 @@ def test_the_worst_frame_is_counted_in_the_whole_clip(shots: Shots) -> None:
     result, _ = ran(shots, edit_job(shots, lambda k: True, "all"), without=())
     assert result.numbers["mask_worst_frame"] == 5 + 2
     assert result.numbers["mask_confidence_worst"] == pytest.approx(0.4)
+
+
+def test_notes_name_frames_of_the_artists_timeline(shots: Shots) -> None:
+    """A strip at frame 101 is cut at frame 106, not at frame 6 of the clip."""
+    shots.ctx.number_from(101)
+    ran(shots, edit_job(shots, lambda k: True, "all"), without=())
+    assert "at frame 106;" in shots.notes()
+    (_first, second) = find_shots(shots.frames, shots.ctx)
+    assert second.name.startswith("Shot 2 of 2, frames 106 to")
+    with shots.ctx.in_shot(5):
+        assert shots.ctx.first_frame == 105
+    assert shots.ctx.first_frame == 100
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 
 from desk import Desk, mock  # noqa: E402
 
-from blender_addon.blender import handlers, runtime  # noqa: E402
+from blender_addon.blender import handlers, runtime, undo  # noqa: E402
 from blender_addon.blender.timeline import layers, saved_jobs  # noqa: E402
 from blender_addon.core import jobs as phases  # noqa: E402
 from protocol.client import Client  # noqa: E402
@@ -329,3 +329,26 @@ def test_two_blenders_follow_one_job(desk: Desk, tmp_path: Path) -> None:
     assert (job.problem, job.placed) == (None, True)
     assert f"PLACED {job.id}" in said, said
     assert layers.hide_incomplete() == []
+
+
+@pytest.mark.usefixtures("windowed")
+def test_two_undos_after_a_layer_also_undo_what_the_artist_did_before(desk: Desk) -> None:
+    """No press of Ctrl-Z changes nothing. In a window every change of the artist is a step."""
+    bpy.ops.ed.undo_push(message="before")
+    desk.strip.blend_alpha = 0.5
+    bpy.ops.ed.undo_push(message="Opacity")
+    job = desk.press()
+    desk.until(lambda: job.ended)
+    bpy.ops.ed.undo()
+    assert (layers.all_layers(), desk.strip.blend_alpha) == ([], 0.5)
+    assert desk.strip[layers.UID] == job.anchor.strip_uid
+    bpy.ops.ed.undo()
+    assert desk.strip.blend_alpha == 1.0
+    assert saved_jobs.saved_ids() == set()
+
+
+@pytest.fixture
+def windowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the add-on believe that an artist works in a window."""
+    app = types.SimpleNamespace(background=False)
+    monkeypatch.setattr(undo, "bpy", types.SimpleNamespace(app=app, ops=bpy.ops))

@@ -286,3 +286,13 @@ def test_each_object_is_named_once():
 def test_a_job_id_is_32_hex_digits(job):
     with pytest.raises(JobError, match="32 hex digits"):
         check_job_id(job)
+
+
+def test_sentences_name_frames_of_the_artists_timeline() -> None:
+    """The clip starts at frame 101: its mask on frame 3 is on frame 104."""
+    clip = Clip(frames=tuple(frame(n) for n in range(4)), start=101)
+    masks = Masks(mode="key", keys=(mask(9),))
+    with pytest.raises(JobError, match="is for frame 110, but the clip has 4 frames"):
+        check(replace(EDIT, clip=clip, masks=masks))
+    with pytest.raises(JobError, match="The mask of frame 104 is 32×20"):
+        check(replace(EDIT, clip=clip, masks=Masks(mode="key", keys=(mask(3, height=20),))))

@@ -41,8 +41,8 @@ def test_the_panel_shows_the_state_of_the_connection(studio: Studio) -> None:
 def test_a_job_walks_through_its_phases(studio: Studio) -> None:
     studio.begin()
     assert ("submit", "j1") in studio.client.asked
-    studio.say(Uploading("j1", 1024, 4096))
-    assert studio.job.status_text() == "Sending frames 1/4"
+    studio.say(Uploading("j1", 1_000_000, 4_200_000))
+    assert studio.job.status_text() == "Sending frames, 1.0 of 4.2 MB"
     studio.say(JobAccepted("j1", True, "uploading"))
     studio.tell(state="queued")
     assert studio.job.status_text() == "Waiting for its turn"
