@@ -28,12 +28,13 @@ from .isolate import LATER, TEMPORARY, isolated_copy, render_frame
 from .sources import StripId, check_source, source_size
 
 MAX_PENDING = 3  # frames rendered but not yet in the store
+NEARLY_OPAQUE = 250  # alpha; scaling down may leave rounding errors above it
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredFrame:
-    """A frame in the store. visible: it is not fully transparent; opaque: it is nowhere so."""
+    """A frame in the store. visible: it is not fully transparent; opaque: it is everywhere."""
 
     frame: int
     ref: jobs.ObjectRef
@@ -202,8 +203,10 @@ class FrameReader:
 def _store_frame(path: Path, frame: int, store: FrameStore, edges: bool) -> StoredFrame:
     """Put a rendered frame into the store and remove its file; runs on the worker."""
     image = _load(path, frame, edges)
-    ref, alpha = store.add(flatten(image)), image[..., 3] > 0
-    return StoredFrame(frame=frame, ref=ref, visible=bool(alpha.any()), opaque=bool(alpha.all()))
+    ref, alpha = store.add(flatten(image)), image[..., 3]
+    return StoredFrame(
+        frame=frame, ref=ref, visible=bool(alpha.any()), opaque=bool(alpha.min() > NEARLY_OPAQUE)
+    )
 
 
 def _load(path: Path, frame: int, edges: bool) -> NDArray[np.uint8]:
