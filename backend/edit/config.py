@@ -21,6 +21,11 @@ class ViewConfig:
     """Views per image, the first of them the whole image. 16 for images, 6 for video."""
     crop: tuple[float, float] = (0.6, 1.0)
     """Each side of a random crop as a share of the image's side."""
+    one_share: bool = False
+    """Draw one share for both sides of a crop, as in the reference; False: one for each."""
+    beyond_crop: Literal["image", "fill"] = "image"
+    """What a turned or bent view shows beyond its crop. ``image``: the image around it; the fill
+    begins where the image ends. ``fill``: the fill, as in the reference, which crops first."""
     flip: float = 0.5
     """Probability of a left-right flip."""
     affine: float = 0.8
@@ -44,8 +49,7 @@ class ViewConfig:
     shape: Literal["square", "picture"] = "square"
     """``square``: every view is the model's own square; a wide image is squeezed into it.
     ``picture``, as in the reference: the short side is the model's, the long side up to 10/7 of it
-    (320 to 224), with interpolated positions. The reference gives each crop its own shape; here all
-    views of an image have the image's shape, so that they form one batch."""
+    (320 to 224), with interpolated positions. All views of an image have its shape."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +80,9 @@ class EditConfig:
     size: int = 512
     """Long side of what is edited, pixels: the image, the frame (background) or the object with its
     margin (foreground). Nothing is enlarged."""
+    still_side: Literal["long", "short"] = "long"
+    """Stills: the side that `size` is about. ``short``: as in the reference, which also enlarges
+    small images; at 16:9 that is 3.2 times as many pixels."""
     atlas_limit: int = 1024
     """Longest side of the atlas while editing, pixels; its scale follows the frames' up to here."""
 
@@ -84,6 +91,8 @@ class EditConfig:
     scales: int = 7
     """Levels of the U-Net; fewer if the image is too small for them."""
     skip_channels: int = 4
+    last_norm: bool = True
+    """Normalise the top level once more after its 1×1 convolution; the reference does not."""
 
     # --- losses ---------------------------------------------------------------------------------
     distance: Literal["spherical", "cosine"] = "spherical"
@@ -92,6 +101,9 @@ class EditConfig:
     """Weight of the first part of the composition loss: the edited image shows the prompt."""
     direction: float = 1.0
     """Weight of its second, directional part."""
+    paired_texts: bool = False
+    """Compare alternative i of the prompt with alternative i of the source, as in the reference,
+    which leaves out those without a partner; False: with the mean of all sources."""
     same_views: bool = True
     """Score source and output in the same random views; the reference draws them separately."""
     screen: float = 1.0
@@ -122,7 +134,11 @@ class EditConfig:
     and the paper's sparsity only makes the layer smaller; this makes it more transparent. Ours."""
     opaque_above: float = 0.7
     bootstrap_negative: float = 0.6
-    """Where the relevancy of an avoid text exceeds this, α is pulled to 0."""
+    """Where the relevancy N of an avoid text exceeds this, α is pulled down."""
+    bootstrap_avoid: Literal["target", "second"] = "target"
+    """How. ``target``: the relevancy map is 0 there. ``second``: by a second squared difference,
+    of 1−α and N, as in the reference; the two then contradict each other where both maps are
+    high."""
     relevancy_frames: int = 8
     """Video: number of frames in which a region's relevancy is computed. Its map is their mean,
     texel by texel, so that it moves with the layer."""
@@ -135,8 +151,13 @@ class EditConfig:
     as it is. With more, the map also follows the image's edges. IoU with the object at half of the
     maximum, demo CLIP, 150 held-out images: 2×2 windows .78, along the edges .89; with 3×3 windows
     as well .81 and .89; the mean with the mirrored image adds .001 (60 images)."""
+    relevancy_templates: bool = True
+    """Look for a text's mean over all templates; the reference looks for the text alone."""
     templates: float = 0.5
-    """Share of the text templates drawn at each step."""
+    """Share of the text templates drawn at each step; prompt and source share a draw."""
+    template_draws: Literal["share", "any"] = "share"
+    """``any``: as in the reference, a random number of sentences with replacement, drawn separately
+    for each of the three text terms."""
     screen_templates: int = 2
     """How many of SCREEN_TEMPLATES the screen text is put into. Paper: only the first (1)."""
     green: tuple[float, float, float] = (0.0, 177 / 255, 64 / 255)
@@ -163,6 +184,8 @@ class EditConfig:
     not be embedded again. 0: a new crop at every step, as in the reference. Stills only."""
     internal_scale: tuple[float, float] = (0.8, 1.2)
     internal_crop: tuple[float, float] = (0.85, 1.0)
+    internal_one_share: bool = False
+    """One share for both sides of a crop, as in the reference."""
     internal_flip: float = 0.5
     internal_jitter: float = 0.1
     """Probability of a colour jitter of the input."""
@@ -181,7 +204,8 @@ class EditConfig:
     """Foreground: margin around the object's box as a share of the frame's long side."""
     backdrop: Literal["frame", "atlas"] = "frame"
     """What the layer is composited over while training: the original frame, or (reference) the
-    reconstructed layer alone."""
+    layer alone. Then an object is cut out, with black around it, and the background is its
+    reconstruction, without any object in front."""
     direct: bool = True
     """Also edit one of the three frame crops directly, without the distortion of the atlas."""
     atlas_whole_scale: float = 1.0

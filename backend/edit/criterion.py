@@ -83,7 +83,13 @@ class Criterion:
             )
         remaining = 1 - step / config.bootstrap_steps if config.bootstrap_steps else 0.0
         maps = [
-            bootstrap_loss(one.alpha, one.relevancy, one.avoid, config.bootstrap_negative)
+            bootstrap_loss(
+                one.alpha,
+                one.relevancy,
+                one.avoid,
+                config.bootstrap_negative,
+                config.bootstrap_avoid,
+            )
             for one in examples
             if one.relevancy is not None
         ]
@@ -97,7 +103,9 @@ class Criterion:
 
         Outputs and screens go through the model in one batch with gradient, sources in one without.
         """
-        config, texts = self.config, self.targets.draw(self.config.templates, self.random)
+        config = self.config
+        share = config.templates if config.template_draws == "share" else None
+        texts = self.targets.draw(share, self.random)
         views = [one.views or self._draw(one.source) for one in examples]
         viewed = [(v, one.output) for v, one in zip(views, examples, strict=True)]
         if config.screen:
@@ -107,12 +115,12 @@ class Criterion:
         screen_VD = embedded_VD[len(output_VD) :]
         distance = text_distance(config.distance, output_VD, texts.prompt)
         terms = {"composition": config.composition * distance}
-        if config.direction and texts.source is not None:
+        if config.direction and texts.source is not None and texts.partner is not None:
             if not config.same_views:
                 views = [self._draw(one.source) for one in examples]
             source_VD = self._sources(views, examples)
             terms["direction"] = config.direction * direction_loss(
-                output_VD, source_VD, texts.prompt, texts.source
+                output_VD, source_VD, texts.partner, texts.source
             )
         if config.screen:
             terms["screen"] = config.screen * text_distance(

@@ -33,8 +33,9 @@ class Generator(nn.Module):
 
     channels: width of every level. scales: levels wanted. side: shorter side, in pixels, of the
     smallest image it will see; levels stop before that shrinks below 3 pixels. seed: of the initial
-    weights. bfloat16: compute in it. tick: called between the levels. Batch statistics are always
-    the image's own, in training and after it.
+    weights. last_norm: normalise after the top level's 1×1 convolution too. bfloat16: compute in
+    it. tick: called between the levels. Batch statistics are always the image's own, in training
+    and after it.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Generator(nn.Module):
         scales: int,
         side: int,
         skip_channels: int = 4,
+        last_norm: bool = True,
         seed: int = 0,
         bfloat16: bool = False,
         tick: Tick = nothing,
@@ -59,6 +61,8 @@ class Generator(nn.Module):
                 for c in inputs
             )
             self.up = nn.ModuleList(DecoderBlock(channels, skip_channels) for _ in inputs)
+            if not last_norm:
+                self.up[-1].leave_last_norm()
             self.head = Pointwise(channels, 4, 1)
         self.register_buffer("rgb_from_colour", colour_matrix())
         self.to_empty(device="cpu")
@@ -146,6 +150,11 @@ class DecoderBlock(nn.Module):
         self.norm = nn.BatchNorm2d(channels + skip_channels, track_running_stats=False)
         self.wide = _convolution(channels + skip_channels, channels, 3)
         self.rest = nn.Sequential(*_activation(channels), _conv(channels, channels, 1))
+
+    def leave_last_norm(self) -> None:
+        """Drop the normalisation after the 1×1 convolution."""
+        pointwise, _, activation = self.rest[-1]
+        self.rest[-1] = nn.Sequential(pointwise, activation)
 
     def forward(self, x_BChw: Tensor, skip_BSHW: Tensor) -> Tensor:
         """skip: twice the height and width of x, or one less."""

@@ -25,6 +25,7 @@ from backend.edit.pixels import (
     preview_image,
     resize,
     scale_alpha,
+    short_size,
     to_image,
     to_tensor,
 )
@@ -57,7 +58,8 @@ class Still:
         self.setup, self.config = setup, config
         self.image = to_tensor(image, device)
         own_size = (image.shape[0], image.shape[1])
-        size = fit_size(*own_size, config.size)
+        fit = fit_size if config.still_side == "long" else short_size
+        size = fit(*own_size, config.size)
         inside, self.allowed = None, torch.ones_like(self.image[:, :1])
         if mask is not None:
             inside, self.allowed = (_mask(mask, one, device) for one in (size, own_size))
@@ -171,7 +173,8 @@ class InternalDataset:
         """A random crop, scaled, maybe flipped, its colours maybe jittered: [1,7,H',W']."""
         config = self.config
         height, width = self.whole.shape[-2:]
-        share = _between(config.internal_crop, random), _between(config.internal_crop, random)
+        high = _between(config.internal_crop, random)
+        share = high, high if config.internal_one_share else _between(config.internal_crop, random)
         scale = _between(config.internal_scale, random)
         left, top = torch.rand(2, generator=random).tolist()
         matrix = crop_matrix(left * (1 - share[1]), top * (1 - share[0]), share[1], share[0])

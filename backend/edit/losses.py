@@ -80,14 +80,22 @@ def opaque_loss(alpha_B1HW: Tensor, above: float) -> Tensor:
 
 
 def bootstrap_loss(
-    alpha_B1HW: Tensor, relevancy_B1HW: Tensor, avoid_B1HW: Tensor | None, threshold: float
+    alpha_B1HW: Tensor,
+    relevancy_B1HW: Tensor,
+    avoid_B1HW: Tensor | None,
+    threshold: float,
+    kind: str = "target",
 ) -> Tensor:
     """Mean squared difference of α and the relevancy map (eq. 6).
 
-    avoid: relevancy of a text that the edit must stay away from. Where it exceeds the threshold,
-    the target is 0.
+    avoid: relevancy N of a text that the edit must stay away from; it counts where it exceeds the
+    threshold. kind ``target``: there α should be 0. ``second``: there the squared difference of
+    1−α and N is added (reference).
     """
-    target_B1HW = relevancy_B1HW
-    if avoid_B1HW is not None:
-        target_B1HW = torch.where(avoid_B1HW > threshold, 0.0, relevancy_B1HW)
-    return (alpha_B1HW - target_B1HW).square().mean()
+    if avoid_B1HW is None:
+        return (alpha_B1HW - relevancy_B1HW).square().mean()
+    avoided = avoid_B1HW > threshold
+    if kind == "target":
+        return (alpha_B1HW - torch.where(avoided, 0.0, relevancy_B1HW)).square().mean()
+    away_B1HW = torch.where(avoided, 1 - alpha_B1HW - avoid_B1HW, 0.0)
+    return (alpha_B1HW - relevancy_B1HW).square().mean() + away_B1HW.square().mean()

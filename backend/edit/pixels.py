@@ -41,6 +41,12 @@ def fit_size(height: int, width: int, limit: int) -> tuple[int, int]:
     return max(8, round(height * factor)), max(8, round(width * factor))
 
 
+def short_size(height: int, width: int, side: int) -> tuple[int, int]:
+    """The size with the same aspect ratio whose short side is this long."""
+    factor = side / min(height, width)
+    return round(height * factor), round(width * factor)
+
+
 def resize(x_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
     """Bilinear, with antialiasing where it shrinks."""
     if tuple(x_BCHW.shape[-2:]) == size:

@@ -71,7 +71,10 @@ class Setup:
         self.random = torch.Generator().manual_seed(config.seed)
         self.bfloat16 = uses_bfloat16(config, self.device)
         self.clip = clip.configured(bfloat16=self.bfloat16, tick=self.progress.tick)
-        self.targets = TextTargets(self.clip, texts, config.screen_templates)
+        self.targets = TextTargets(
+            self.clip, texts, config.screen_templates, paired=config.paired_texts,
+            relevancy_templates=config.relevancy_templates,
+        )  # fmt: skip
         self.criterion = Criterion(self.clip, self.targets, config, self.random)
         self.green_1311 = torch.tensor(config.green, device=self.device).reshape(1, 3, 1, 1)
         if self.targets.source_PKD is None and config.direction:
@@ -85,7 +88,7 @@ class Setup:
         config = self.config
         network = Generator(
             channels=config.channels, scales=config.scales, skip_channels=config.skip_channels,
-            side=side, seed=config.seed, tick=self.progress.tick,
+            last_norm=config.last_norm, side=side, seed=config.seed, tick=self.progress.tick,
             # On CPUs oneDNN's bfloat16 gradient of a convolution's weights returned NaN at random
             # (torch 2.15, AMX, two threads on a busy machine).
             bfloat16=self.bfloat16 and self.device.type == "cuda",

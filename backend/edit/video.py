@@ -93,18 +93,34 @@ class ClipLayer:
         examples = []
         for view in views:
             local = footage.local(view.uv, area)
+            opacity = self._limit(view)
             backdrop = view.frame
             if config.backdrop == "atlas":
-                backdrop = sample(area.cut(footage.atlas), local, "zeros") * view.opacity
-            seen = sample(premultiply(made), local, "zeros") * view.opacity
+                backdrop = sample(area.cut(footage.atlas), local, "zeros") * opacity
+            seen = sample(premultiply(made), local, "zeros") * opacity
             examples.append(self._example(seen, backdrop, view.wanted, view.avoid))
         return examples
 
     def _directly(self, view: View) -> Example:
-        """The frame's own crop as the generator's input: a view without the atlas's distortion."""
-        frame = self._jittered(view.frame)
-        seen = premultiply(self.network(frame, view.detail)) * view.opacity
+        """The frame's own crop as the generator's input: a view without the atlas's distortion.
+
+        With the layer alone as the backdrop: the object cut out of the frame, or the background as
+        the atlas shows it.
+        """
+        frame, footage, opacity = view.frame, self.footage, self._limit(view)
+        if self.config.backdrop == "atlas":
+            if footage.foreground:
+                frame = frame * opacity
+            else:
+                frame = sample(footage.atlas, view.uv.permute(0, 2, 3, 1), "zeros")
+        frame = self._jittered(frame)
+        seen = premultiply(self.network(frame, view.detail)) * opacity
         return self._example(seen, frame, view.wanted, view.avoid)
+
+    def _limit(self, view: View) -> Tensor:
+        """Where the view may show the layer: a background on its own has nothing in front of it."""
+        alone = self.config.backdrop == "atlas" and not self.footage.foreground
+        return torch.ones_like(view.opacity) if alone else view.opacity
 
     def _whole_atlas(self) -> Example:
         image, coverage, detail = self.footage.whole()

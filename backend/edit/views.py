@@ -33,7 +33,9 @@ _YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 class Views:
     """A draw of views. homography [V,3,3]: view point → image point. colour [V,3,3], contrast [V].
 
-    fill: value outside the image. aspect: width of a view divided by its height.
+    fill: value outside the image. aspect: width of a view divided by its height. crops [V,4]: left,
+    top, right and bottom of each view's crop in −1..1, beyond which the fill begins; None: beyond
+    the image.
     """
 
     homography: Tensor
@@ -41,6 +43,7 @@ class Views:
     contrast: Tensor
     fill: float
     aspect: float = 1.0
+    crops: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.homography)
@@ -55,6 +58,7 @@ class Views:
             homography=self.homography[part],
             colour=self.colour[part],
             contrast=self.contrast[part],
+            crops=None if self.crops is None else self.crops[part],
         )
 
     def size(self, side: int, patch: int = 1) -> tuple[int, int]:
@@ -76,6 +80,7 @@ def draw_views(config: ViewConfig, height: int, width: int, generator: torch.Gen
         aspect = min(max(width / height, 1 / MAX_LENGTH), MAX_LENGTH)
     matrix = _crops(config, height * aspect, width, draws[:, 5:9])
     matrix[:1] = torch.eye(3)
+    crops = _extents(matrix) if config.beyond_crop == "fill" else None
     matrix[:, :, 0] *= 1 - 2 * flip[:, None]
     angle, right, down = ((2 * draws[:, 9:12] - 1) * turn[:, None]).T
     shift = 2 * config.translate
@@ -87,7 +92,8 @@ def draw_views(config: ViewConfig, height: int, width: int, generator: torch.Gen
     colour, contrast = _jitters(config.jitter_strength, draws[:, 20:24])
     colour = torch.lerp(torch.eye(3), colour, tint[:, None, None])
     colour = torch.lerp(colour, torch.tensor([LUMINANCE] * 3) @ colour, grey[:, None, None])
-    return Views(matrix, colour, torch.lerp(torch.ones(()), contrast, tint), config.fill, aspect)
+    contrast = torch.lerp(torch.ones(()), contrast, tint)
+    return Views(matrix, colour, contrast, config.fill, aspect, crops)
 
 
 def apply_views(views: Views, x_BCHW: Tensor, side: int, patch: int = 1) -> Tensor:
@@ -106,7 +112,12 @@ def apply_views(views: Views, x_BCHW: Tensor, side: int, patch: int = 1) -> Tens
     tiled = x_BCHW[None].expand(count, -1, -1, -1, -1).flatten(0, 1)
     grids = grid_Vhw2.repeat_interleave(batch, dim=0)
     seen = F.grid_sample(tiled, grids, padding_mode="border", align_corners=False)
-    inside = (grids.abs() <= 1).all(dim=-1)[:, None]
+    if views.crops is None:
+        inside = (grids.abs() <= 1).all(dim=-1)[:, None]
+    else:
+        crops = send(views.crops, device).repeat_interleave(batch, dim=0)[:, None, None]
+        within = (grids >= crops[..., :2]) & (grids <= crops[..., 2:])
+        inside = within.all(dim=-1)[:, None]
     seen = torch.where(inside, seen, views.fill)
     colour = send(views.colour, device).repeat_interleave(batch, dim=0)
     contrast = send(views.contrast, device).repeat_interleave(batch).reshape(-1, 1, 1, 1)
@@ -201,7 +212,15 @@ def _crops(config: ViewConfig, height: float, width: float, draws_V4: Tensor) ->
     """Crops of an image whose sides are given in units of the view's."""
     low, high = config.crop
     h, w = (low + (high - low) * draws_V4[:, :2]).T
+    if config.one_share:
+        w = h
     h = torch.minimum(h, MAX_ASPECT * w * width / height)
     w = torch.minimum(w, MAX_ASPECT * h * height / width)
     left, top = draws_V4[:, 2:].T
     return crop_matrix(left * (1 - w), top * (1 - h), w, h)
+
+
+def _extents(crops_V33: Tensor) -> Tensor:
+    """Left, top, right and bottom of crops in the image's −1..1, [V,4]."""
+    middle_V2, half_V2 = crops_V33[:, :2, 2], crops_V33.diagonal(dim1=1, dim2=2)[:, :2]
+    return torch.cat([middle_V2 - half_V2, middle_V2 + half_V2], dim=1)

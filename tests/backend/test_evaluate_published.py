@@ -63,6 +63,7 @@ def test_sizes_stay_the_presets(variant, video: bool) -> None:
     before, after = asdict(draft), asdict(variant(draft, video=video))
     assert {one.name for one in fields(EditConfig)} >= SIZES
     assert {name for name in SIZES if before[name] != after[name]} == set()
-    assert after["views"] == before["views"] | {"shape": "picture"}
+    of_views = {"shape": "picture", "one_share": True, "beyond_crop": "fill"}
+    assert after["views"] == before["views"] | of_views
     assert after["matte"] == (0.0, 1.0)
     assert before["detail"] > after["detail"] == 0

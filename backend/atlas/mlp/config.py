@@ -47,6 +47,13 @@ class MlpConfig:
     """Octaves of its positional encoding: the finest detail it can show."""
     atlas_skips: tuple[int, ...] = (4, 7)
     """Layers of the atlas network that get the encoded input again (skip connections)."""
+    atlas_skip_gradient: bool = True
+    """Whether these skips pass a gradient on to the coordinates. The released code detaches them,
+    so that the mappings learn from colours through the first layer only."""
+    coordinates: Literal["centre", "corner"] = "centre"
+    """Where points are 0. ``centre``: at the middle of the frame and of the clip. ``corner``, as in
+    the released code: both sides start at −1, at the first pixel's centre, and time ends at
+    1 − 2/T."""
     uv_scale: float = 0.8
     """Share of an atlas quadrant that a frame covers at first; the rest is margin for motion."""
 
@@ -127,7 +134,10 @@ PAPER = MlpConfig()
 TUNED = MlpConfig(
     rays=1000, lr=1e-3, steps=40_000, mask_steps=1_000, global_steps=500, warm_until=1.0
 )
-VARIANTS = {"paper": PAPER, "tuned": TUNED, "reference": replace(PAPER, gradient_span="width")}
+REFERENCE = replace(
+    PAPER, gradient_span="width", atlas_skip_gradient=False, coordinates="corner"
+)  # the released code
+VARIANTS = {"paper": PAPER, "tuned": TUNED, "reference": REFERENCE}
 
 _PRESETS = {
     # A quick check in a minute on a CPU: small networks, far from the paper.

@@ -1,7 +1,7 @@
 """The four networks, and the square of the UV plane that each layer's atlas occupies.
 
 Shapes: N points. A point p = (x, y, t): x and y from the frame's centre over half its longer side,
-t from −1 to 1 over the clip.
+t from −1 to 1 over the clip; or as MlpConfig.coordinates says.
 (E1) M_f(p), M_b(p) = (u, v) in (−1, 1)²          mapping networks, no positional encoding
 (E2) foreground at (u, v)/2 + ½ in [0, 1]², background at (u, v)/2 − ½ in [−1, 0]²
 (E3) α(p) = 0.99·(tanh + 1)/2 + 0.001             opacity network, encoded p
@@ -41,9 +41,10 @@ class Mlp(nn.Module):
         layers: int,
         generator: torch.Generator,
         skips: tuple[int, ...] = (),
+        skip_gradient: bool = True,
     ) -> None:
         super().__init__()
-        self.skips = skips
+        self.skips, self.skip_gradient = skips, skip_gradient
         made = []
         for index in range(layers):
             wide = inputs if index == 0 else width + (inputs if index in skips else 0)
@@ -57,7 +58,7 @@ class Mlp(nn.Module):
             if index:
                 out = F.relu(out)
             if index in self.skips:
-                out = torch.cat([out, x], 1)
+                out = torch.cat([out, x if self.skip_gradient else x.detach()], 1)
             out = layer(out)
         return out.tanh()
 
@@ -86,7 +87,7 @@ class Networks(nn.Module):
         )
         self.atlas = Mlp(
             4 * config.atlas_frequencies, 3, config.atlas_width, config.atlas_layers, g,
-            config.atlas_skips,
+            config.atlas_skips, config.atlas_skip_gradient,
         )  # fmt: skip
 
     def uv(self, layer: str, p: Tensor) -> Tensor:
@@ -115,8 +116,10 @@ class Networks(nn.Module):
 class Frame:
     """Converts pixels to points, from the clip's working size and number of frames."""
 
-    def __init__(self, size: tuple[int, int], frames: int, uv_scale: float) -> None:
-        self.size, self.frames = size, frames
+    def __init__(
+        self, size: tuple[int, int], frames: int, uv_scale: float, coordinates: str = "centre"
+    ) -> None:
+        self.size, self.frames, self.coordinates = size, frames, coordinates
         self.longer = max(size)
         self.pixels_per_uv = self.longer / (2 * uv_scale)
         """Pixels per unit of (u, v), as the warm start lays the frame out."""
@@ -126,6 +129,10 @@ class Frame:
 
         span: side whose half becomes 1, by default the longer one.
         """
+        if self.coordinates == "corner":
+            place = (xy - 0.5) * (2 / (span or self.longer)) - 1
+            time = t.to(xy.dtype) * (2 / self.frames) - 1
+            return torch.cat([place, time[:, None]], 1)
         centre = constant((self.size[1] / 2, self.size[0] / 2), xy.device)
         place = (xy - centre) * (2 / (span or self.longer))
         time = t.to(xy.dtype) * (2 / max(1, self.frames - 1)) - 1

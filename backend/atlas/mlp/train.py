@@ -63,7 +63,9 @@ class Trainer:
         self.checkpoint = checkpoint or Checkpoint()
         self.networks = Networks(config).to(clip.device)
         self.maps = {"fg": self.networks.map_fg, "bg": self.networks.map_bg}
-        self.frame = Frame((clip.height, clip.width), clip.count, config.uv_scale)
+        self.frame = Frame(
+            (clip.height, clip.width), clip.count, config.uv_scale, config.coordinates
+        )
         self.generator = torch.Generator().manual_seed(config.seed)
         self.warming = _Adam(torch.nn.ModuleDict(self.maps), config.lr)
         self.optimiser = _Adam(self.networks, config.lr)

@@ -1,9 +1,10 @@
 """The losses and switches of the paper and of the reference, at the sizes of a preset.
 
-Where Text2LIVE's paper (Bar-Tal et al., ECCV 2022) and its released implementation differ,
+Where Text2LIVE's paper (Bar-Tal et al., ECCV 2022), its released implementation and ours differ,
 EditConfig has a switch. These functions set the switches to one or the other. Steps, sizes, number
 of views, width of the generator and arithmetic stay the preset's; with the preset ``final`` all of
-them but the arithmetic (float32) are the published ones.
+them but the arithmetic (float32) and the atlas limit are the published ones. docs/reference.md
+lists what still differs, and why.
 """
 
 from __future__ import annotations
@@ -14,16 +15,21 @@ from backend.edit.config import EditConfig
 
 
 def reference(config: EditConfig, *, video: bool) -> EditConfig:
-    """The released implementation: spherical distance, means over pixels.
+    """The released implementation: spherical distance, means over pixels, texts in pairs.
 
-    Clips have no bootstrap and are composited over the reconstruction; source and output are scored
-    in views that are drawn separately.
+    Clips have no bootstrap and are composited over the layer alone. Stills are bootstrapped over
+    the whole run, which the implementation does only if its configuration says so. Source and
+    output are scored in views that are drawn separately.
     """
     config = replace(
         config, distance="spherical", structure_norm="mse", same_views=False, matte=(0.0, 1.0),
         internal=True, internal_count=0, composition=1.0, direction=1.0, screen=1.0,
         screen_templates=2,
-        detail=0.0, templates=0.5, views=replace(config.views, shape="picture"),
+        detail=0.0, views=replace(
+            config.views, shape="picture", one_share=True, beyond_crop="fill"
+        ),
+        last_norm=False, still_side="short", internal_one_share=True, paired_texts=True,
+        template_draws="any", relevancy_templates=False, bootstrap_avoid="second",
     )  # fmt: skip
     if video:
         return replace(

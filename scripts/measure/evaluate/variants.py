@@ -60,6 +60,10 @@ def without_detail(config: EditConfig, still: bool) -> EditConfig:
     return replace(config, detail=0.0)
 
 
+def without_last_norm(config: EditConfig, still: bool) -> EditConfig:
+    return replace(config, last_norm=False)
+
+
 def reference(config: EditConfig, still: bool) -> EditConfig:
     return published.reference(config, video=not still)
 
@@ -86,6 +90,10 @@ VARIANTS = {
     "no structure": Variant(about="the shape may change", change=without_structure),
     "no screen": Variant(about="the layer alone need not show anything", change=without_screen),
     "no detail": Variant(about="the layer has no detail of the footage", change=without_detail),
+    "no last norm": Variant(
+        about="the generator without its last normalisation, as in the reference",
+        change=without_last_norm,
+    ),
     "no internal": Variant(about="the same input at every step", change=without_internal),
 }  # fmt: skip
 """Name → variant."""
