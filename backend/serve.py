@@ -73,8 +73,9 @@ def parser() -> argparse.ArgumentParser:
         "--model",
         default="demo",
         metavar="NAME",
-        help="CLIP model of jobs that do not name one: demo, which is built in, an open_clip name "
-        "such as ViT-B-32:openai, or ViT-B-32:/path/to/weights (default: %(default)s)",
+        help="CLIP model of jobs that do not name one: demo, which is built in; an open_clip name "
+        "and tag such as ViT-B-32:openai, with a file ViT-B-32:openai:/path/to/weights; "
+        "hf-hub:OWNER/NAME; or a folder (default: %(default)s)",
     )
     add(
         "--models",

@@ -9,7 +9,7 @@ from pathlib import Path
 from backend import clip
 from backend.cli.arrays import JobArrays
 from backend.cli.mask_options import behind_of, masks_of
-from backend.cli.options import add_clip_options, checkpoint_of, one_line
+from backend.cli.options import add_clip_options, model_of, one_line
 from backend.cli.painter_options import (
     DEFAULT_PAINTER,
     add_painter_options,
@@ -21,7 +21,7 @@ from backend.cli.run_job import make_layer
 from backend.cli.source import read_source
 from backend.clip.words import FILE_NAME as WORDS_NAME
 from backend.clip.words import KnownWords
-from protocol.jobs import BOTH, LAYERS, ClipModel, EditJob, Result
+from protocol.jobs import BOTH, LAYERS, EditJob, Result
 from protocol.validate import check
 
 EXAMPLES = """examples:
@@ -92,8 +92,9 @@ def _add_edit(p: argparse.ArgumentParser, painter: str) -> None:
     model.add_argument(
         "--model",
         default="demo",
-        help="demo, which is built in, or an open_clip name such as ViT-B-32 "
-        "(default: %(default)s)",
+        help="demo, which is built in; an open_clip name such as ViT-B-32; ViT-B/32, which is "
+        "OpenAI's; hf-hub:OWNER/NAME; or a folder. NAME:TAG, NAME:FILE and NAME:TAG:FILE say "
+        "which weights (default: %(default)s)",
     )
     model.add_argument(
         "--list-looks",
@@ -140,9 +141,7 @@ def run(args: argparse.Namespace) -> Result:
         layer=args.layer,
         preset=args.preset,
         seed=args.seed,
-        model=ClipModel(
-            name=args.model, pretrained=args.pretrained, checkpoint=checkpoint_of(args)
-        ),
+        model=model_of(args),
     )
     check(spec)
     title = f"{prompt[0]}  -  {args.layer}, {args.preset}, seed {args.seed}"

@@ -8,12 +8,15 @@ from contextlib import AbstractContextManager
 from fractions import Fraction
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from backend.cli.local_backend import local_backend, running_backend
 from backend.cli.mask_options import add_mask_options
 from backend.cli.source import DEFAULT_FPS
 from protocol.client import Client
-from protocol.jobs import ENGINES, LAYERS, PRESETS, JobError
+from protocol.jobs import ENGINES, LAYERS, PRESETS, ClipModel, JobError
 from protocol.local import data_folder
+from protocol.models import parse_clip_model, with_weights
 
 MAX_FPS = 1000
 
@@ -84,14 +87,25 @@ def add_clip_options(
     )
 
 
-def checkpoint_of(args: argparse.Namespace) -> str:
-    """The checkpoint of --checkpoint: a full path if it is here and the backend is started here.
+def model_of(args: argparse.Namespace) -> ClipModel:
+    """The model of --model, --pretrained and --checkpoint.
 
-    Otherwise it is the name of a file in the backend's models folder.
+    Its checkpoint is a full path if it is here and the backend is started here; otherwise it is the
+    name of a file or folder in the backend's models folder. Raises JobError ``bad_words``.
     """
-    path = Path(args.checkpoint).expanduser()
-    here = bool(args.checkpoint) and not args.connection and path.exists()
-    return str(path.absolute()) if here else args.checkpoint
+    model = parse_clip_model(args.model)
+    if args.pretrained or args.checkpoint:
+        if ":" in args.model:
+            raise JobError(
+                "bad_words",
+                f"--model {args.model} says which weights to use, and so does "
+                f"--{'pretrained' if args.pretrained else 'checkpoint'}.",
+                "Give --model only a name such as ViT-B-32, or leave the other option out.",
+            )
+        model = with_weights(args.model, args.pretrained, args.checkpoint)
+    path = Path(model.checkpoint).expanduser()
+    here = bool(model.checkpoint) and not args.connection and path.exists()
+    return replace(model, checkpoint=str(path.absolute())) if here else model
 
 
 def _rate(text: str) -> Fraction:

@@ -16,8 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from backend.clip.blocks import class_token_block, explicit_block, fused_block, rounded
 from backend.clip.edges import follow_edges
-from backend.clip.perceptron import perceptron
+from backend.clip.tokenizers import length_in
+from backend.clip.watched_attention import rolled_out
 from backend.clip.words import KnownWords
 from backend.progress import Tick
 
@@ -28,11 +30,15 @@ TEXTS_AT_ONCE = 8
 class TextImageModel:
     """An open_clip CLIP whose image side is a VisionTransformer; frozen, evaluation mode, float32.
 
+    Subclasses read other image sides: `timm_model`, `fastvit_model`.
+
     Jobs share a model, so nothing about a job is stored on it: `configured` gives each training a
     view with its own settings. image_size: side of the images it was trained on, pixels. patch:
     side of a patch, pixels. width: D. name: shown to people. words: what a small model was taught,
-    None for a model of the whole language.
+    None for a model of the whole language. prefix: tokens that come before those of the patches.
     """
+
+    prefix = 1
 
     def __init__(
         self,
@@ -51,9 +57,7 @@ class TextImageModel:
         self.name = name
         self.words = words
         self.device = torch.device(device)
-        self.image_size: int = int(self.visual.image_size[0])
-        self.patch: int = int(self.visual.patch_size[0])
-        self.width: int = int(self.visual.output_dim)
+        self.image_size, self.patch, self.width = self._sizes()
         self.bfloat16 = False
         self.tick: Tick | None = None
         self._tokenize = tokenize
@@ -61,6 +65,17 @@ class TextImageModel:
         self._std_C11 = torch.tensor(std, device=device).reshape(3, 1, 1)
         self._positions: dict[tuple[int, int], Tensor] = {}
         self._rounded: list[Any] = []
+
+    def _sizes(self) -> tuple[int, int, int]:
+        """image_size, patch and width."""
+        visual = self.clip.visual
+        return int(visual.image_size[0]), int(visual.patch_size[0]), int(visual.output_dim)
+
+    @property
+    def sigmoid(self) -> tuple[float, float] | None:
+        """Scale and bias of the logits, for a model trained with a sigmoid for every pair."""
+        bias = getattr(self.clip, "logit_bias", None)
+        return None if bias is None else (float(self.clip.logit_scale.exp()), float(bias))
 
     def configured(self, *, bfloat16: bool = False, tick: Tick | None = None) -> TextImageModel:
         """A view of this model with its own settings; weights and caches are shared.
@@ -110,7 +125,8 @@ class TextImageModel:
         spare: tokens to leave for the sentence around the text.
         """
         words = text.split()
-        while len(words) > 1 and self._length(" ".join(words)) + spare > self.context_length:
+        length = length_in(self._tokenize)
+        while len(words) > 1 and length(" ".join(words)) + spare > self.context_length:
             words.pop()
         return text if len(words) == len(text.split()) else " ".join(words)
 
@@ -119,11 +135,6 @@ class TextImageModel:
         """Longest text in tokens, with its start and end."""
         length: int = self._tokenize([""]).shape[1]
         return length
-
-    def _length(self, text: str) -> int:
-        """Tokens of a text, with start and end, however long it is."""
-        most = 4 * len(text) + 2  # a token is at least one of a character's up to four bytes
-        return int((self._tokenize([text], most) != 0).sum())
 
     # --- images ---------------------------------------------------------------------------------
 
@@ -219,11 +230,15 @@ class TextImageModel:
                 watched.register_hook(lambda _: tick())
         return h_BLE
 
-    def _embed(self, x_BCHW: Tensor) -> Tensor:
-        """Patch tokens with class token and positions: what enters the first block, [B,L,E]."""
+    def _check_sides(self, x_BCHW: Tensor) -> None:
         height, width = x_BCHW.shape[-2:]
         if height % self.patch or width % self.patch:
             raise ValueError(f"sides {height}×{width} are not multiples of patch {self.patch}")
+
+    def _embed(self, x_BCHW: Tensor) -> Tensor:
+        """Patch tokens with class token and positions: what enters the first block, [B,L,E]."""
+        self._check_sides(x_BCHW)
+        height, width = x_BCHW.shape[-2:]
         rows, columns = height // self.patch, width // self.patch
         x_BCHW = (x_BCHW - self._mean_C11) / self._std_C11
         # The patch convolution as a matrix product: a convolution's gradient is slow on CPUs.
@@ -260,6 +275,11 @@ class TextImageModel:
         projected: Tensor = h_BE @ visual.proj
         return projected
 
+    def _score(self, embedded_BD: Tensor, text_D: Tensor) -> Tensor:
+        """The image-text score that relevancy follows back, summed over the images."""
+        similarity_B = F.cosine_similarity(embedded_BD, text_D[None], dim=-1)
+        return (similarity_B * self.clip.logit_scale.exp()).sum()
+
     def _rollout(self, x_BCSS: Tensor, text_D: Tensor, layers: int) -> Tensor:
         """Unnormalised relevancy on the patch grid, [B,1,G,G]."""
         blocks = self._blocks()
@@ -272,85 +292,11 @@ class TextImageModel:
                 h_BLE, a_BALL = explicit_block(block, h_BLE, watch=True)
                 attentions.append(a_BALL)
                 self._tick_at(h_BLE)
-            similarity_B = F.cosine_similarity(self._project(h_BLE), text_D[None], dim=-1)
-            score = (similarity_B * self.clip.logit_scale.exp()).sum()
+            score = self._score(self._project(h_BLE), text_D)
             gradients = torch.autograd.grad(score, attentions)
-        r_BLL = torch.eye(h_BLE.shape[1], device=h_BLE.device).repeat(len(h_BLE), 1, 1)
-        for a_BALL, g_BALL in zip(attentions, gradients, strict=True):
-            r_BLL = r_BLL + (a_BALL.detach() * g_BALL).clamp_min(0).mean(dim=1) @ r_BLL
+        r_BLL = rolled_out(attentions, gradients)
         rows, columns = x_BCSS.shape[-2] // self.patch, x_BCSS.shape[-1] // self.patch
         return r_BLL[:, 0, 1:].reshape(-1, 1, rows, columns)
-
-
-def rounded(module: nn.Module) -> nn.Module:
-    """A frozen module with its matrices (and their biases) in bfloat16; all else is shared with it.
-
-    What autocast computes in float32 (norms) or does not touch (class token, positions) stays so.
-    """
-    matrices = isinstance(module, nn.Linear | nn.Conv2d | nn.MultiheadAttention)
-
-    def own(name: str, weight: nn.Parameter | None) -> nn.Parameter | None:
-        if weight is None or not (matrices or name == "proj"):
-            return weight
-        return nn.Parameter(weight.to(torch.bfloat16), requires_grad=False)
-
-    made = copy.copy(module)
-    made._parameters = {name: own(name, one) for name, one in module._parameters.items()}
-    made._modules = {
-        name: None if child is None else rounded(child) for name, child in module._modules.items()
-    }
-    return made
-
-
-def explicit_block(block: Any, h_BLE: Tensor, *, watch: bool = False) -> tuple[Tensor, Tensor]:
-    """One residual attention block, with its attention: (output [B,L,E], attention [B,A,L,L]).
-
-    Equal to ``block(h)``, whose ``nn.MultiheadAttention`` exposes neither the attention nor its
-    gradient. watch: let a gradient be taken at the attention.
-    """
-    q, k, v = _queries_keys_values(block, h_BLE)
-    a_BALL = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(dim=-1)
-    if watch and not a_BALL.requires_grad:
-        a_BALL.requires_grad_()
-    return _after_attention(block, h_BLE, a_BALL.to(v.dtype) @ v), a_BALL
-
-
-def fused_block(block: Any, h_BLE: Tensor) -> Tensor:
-    """The same block with attention in one kernel, which does not store the L×L weights."""
-    return _after_attention(
-        block, h_BLE, F.scaled_dot_product_attention(*_queries_keys_values(block, h_BLE))
-    )
-
-
-def class_token_block(block: Any, h_BLE: Tensor) -> Tensor:
-    """Only the class token after the same block, [B,1,E]."""
-    attention, width = block.attn, h_BLE.shape[-1]
-    weight, bias = attention.in_proj_weight, attention.in_proj_bias
-    normed_BLE = block.ln_1(h_BLE)
-    q_B1E = F.linear(normed_BLE[:, :1], weight[:width], bias[:width])
-    kv_BLE2 = F.linear(normed_BLE, weight[width:], bias[width:])
-    batch, length, _ = h_BLE.shape
-    q = q_B1E.reshape(batch, 1, attention.num_heads, -1).transpose(1, 2)
-    k, v = kv_BLE2.reshape(batch, length, 2, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
-    a_BA1L = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(dim=-1)
-    return _after_attention(block, h_BLE[:, :1], a_BA1L.to(v.dtype) @ v)
-
-
-def _queries_keys_values(block: Any, h_BLE: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Each [B,A,L,E/A]."""
-    attention = block.attn
-    batch, length, _ = h_BLE.shape
-    projected = F.linear(block.ln_1(h_BLE), attention.in_proj_weight, attention.in_proj_bias)
-    q, k, v = projected.reshape(batch, length, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
-    return q, k, v
-
-
-def _after_attention(block: Any, h_BLE: Tensor, mixed_BALW: Tensor) -> Tensor:
-    """The rest of the block: heads joined, both residual sums, the MLP."""
-    mixed_BLE = mixed_BALW.transpose(1, 2).flatten(2)
-    h_BLE = h_BLE + block.ls_1(block.attn.out_proj(mixed_BLE))
-    after: Tensor = h_BLE + block.ls_2(perceptron(block.mlp, block.ln_2(h_BLE)))
-    return after
 
 
 def _min_max(x_B1HW: Tensor) -> Tensor:

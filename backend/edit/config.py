@@ -96,7 +96,8 @@ class EditConfig:
 
     # --- losses ---------------------------------------------------------------------------------
     distance: Literal["spherical", "cosine"] = "spherical"
-    """Image-text distance. Paper: cosine. Reference: squared great-circle distance."""
+    """Image-text distance. Paper: cosine. Reference: squared great-circle distance. A model trained
+    with a sigmoid has its own (`backend.edit.losses.sigmoid_distance`)."""
     composition: float = 1.0
     """Weight of the first part of the composition loss: the edited image shows the prompt."""
     direction: float = 1.0

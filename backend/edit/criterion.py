@@ -65,6 +65,7 @@ class Criterion:
     ) -> None:
         self.model, self.targets, self.config, self.random = model, targets, config, random
         self.scorer = Scorer(model)
+        self._sigmoid = model.sigmoid
         self._tokens: dict[str, Tensor] = {}
         self._embedded: dict[str, Tensor] = {}
 
@@ -113,7 +114,7 @@ class Criterion:
         embedded_VD = self.scorer.embed(viewed)
         output_VD = embedded_VD[: len(examples) * config.views.count]
         screen_VD = embedded_VD[len(output_VD) :]
-        distance = text_distance(config.distance, output_VD, texts.prompt)
+        distance = text_distance(config.distance, output_VD, texts.prompt, self._sigmoid)
         terms = {"composition": config.composition * distance}
         if config.direction and texts.source is not None and texts.partner is not None:
             if not config.same_views:
@@ -124,7 +125,7 @@ class Criterion:
             )
         if config.screen:
             terms["screen"] = config.screen * text_distance(
-                config.distance, screen_VD, texts.screen
+                config.distance, screen_VD, texts.screen, self._sigmoid
             )
         return terms
 

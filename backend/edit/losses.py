@@ -6,6 +6,8 @@ Sources: Text2LIVE (arXiv 2204.02491) eqs. 1-7, with a remark where its implemen
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -32,8 +34,27 @@ def cosine_distance(x_VD: Tensor, y_ND: Tensor) -> Tensor:
     return 1 - (F.normalize(x_VD, dim=-1) @ F.normalize(y_ND, dim=-1).T).mean()
 
 
-def text_distance(kind: str, x_VD: Tensor, y_ND: Tensor) -> Tensor:
-    """Distance of images to texts: kind ``spherical`` or ``cosine``."""
+def sigmoid_distance(x_VD: Tensor, y_ND: Tensor, scale: float, bias: float) -> Tensor:
+    """Mean over all pairs of −log σ(scale·cosine + bias)·π/(2·scale), a scalar ≥ 0.
+
+    For models that learnt with a sigmoid for every pair (SigLIP, arXiv 2303.15343): their cosines
+    of matching pairs are near 0.1, far from 1, and their own scale says when a pair matches. The
+    factor gives a pair that does not match the slope of `spherical_distance` at a right angle, so
+    the weights of the other terms keep their meaning.
+    """
+    cosine_VN = F.normalize(x_VD, dim=-1) @ F.normalize(y_ND, dim=-1).T
+    return F.softplus(-(scale * cosine_VN + bias)).mean() * (math.pi / 2 / scale)
+
+
+def text_distance(
+    kind: str, x_VD: Tensor, y_ND: Tensor, sigmoid: tuple[float, float] | None = None
+) -> Tensor:
+    """Distance of images to texts: kind ``spherical`` or ``cosine``.
+
+    sigmoid: scale and bias of a model that was trained with them, whose own distance counts then.
+    """
+    if sigmoid is not None:
+        return sigmoid_distance(x_VD, y_ND, *sigmoid)
     return {"spherical": spherical_distance, "cosine": cosine_distance}[kind](x_VD, y_ND)
 
 

@@ -107,9 +107,9 @@ class Settings:
     model: str = shown(
         "",
         "Model",
-        "The text-image model that guides the edit: an open_clip name such as ViT-B-32:openai, or "
-        "with a file on the backend's machine: ViT-B-32:/path/file.pt. Empty: the backend's "
-        "default",
+        "The text-image model that guides the edit: an open_clip name such as ViT-B-32:openai, "
+        "with a file on the backend's machine ViT-B-32:openai:/path/file.pt, hf-hub:OWNER/NAME, or "
+        "the path of a folder. Empty: the backend's default",
     )
     engine: str = shown("explicit", "Atlas", "How to separate the shot into layers", ENGINES)
     after: str = shown(

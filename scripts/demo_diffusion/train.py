@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from backend.clip.load import DEMO_FOLDER
+from backend.clip.places import DEMO_FOLDER
 from backend.diffusion.model import VOCABULARY_NAME, Networks, load_model, save_model
 from backend.diffusion.network import Config
 from backend.diffusion.schedule import TIMESTEPS, Schedule

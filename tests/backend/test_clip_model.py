@@ -8,7 +8,7 @@ from open_clip.transformer import QuickGELU
 from tiny_clip import tiny_model
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from backend.clip.model import explicit_block, fused_block
+from backend.clip.blocks import explicit_block, fused_block
 
 TEXT = ["a golden car", "a brick wall"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from backend.clip.load import DEMO_FOLDER
+from backend.clip.places import DEMO_FOLDER
 from backend.diffusion.model import VOCABULARY_NAME, Networks, load_model, save_model
 from backend.diffusion.network import Config, TextEncoder
 from backend.diffusion.schedule import TIMESTEPS, Schedule, cosine_levels, spaced

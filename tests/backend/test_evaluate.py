@@ -14,7 +14,7 @@ from brief import make_brief
 from tiny_clip import tiny_model
 
 from backend import media
-from backend.clip.load import DEMO_FOLDER
+from backend.clip.places import DEMO_FOLDER
 from backend.edit import config as edit_config
 from backend.edit.config import EditConfig
 from protocol.jobs import ClipModel, JobError

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from backend.cli import edit
-from backend.clip.load import DEMO_FOLDER, load_clip
+from backend.clip.load import load_clip
+from backend.clip.places import DEMO_FOLDER
 from backend.clip.words import KnownWords
 from backend.edit.texts import remarks_on
 from backend.methods import edit as methods_edit

@@ -55,7 +55,7 @@ class Judge:
             some = torch.from_numpy(pictures[first : first + AT_ONCE]).to(self.device)
             x_BCHW = some.permute(0, 3, 1, 2).float() / 255
             embeddings.append(self.model.encode_image(x_BCHW).cpu().numpy())
-            tokens.append(self.model.tokens(x_BCHW)[:, 1:].cpu().numpy())
+            tokens.append(self.model.tokens(x_BCHW)[:, self.model.prefix :].cpu().numpy())
         return Seen(np.concatenate(embeddings), np.concatenate(tokens))
 
     def close_ups(self, frames: Pixels, inside: Bools) -> Pixels:
