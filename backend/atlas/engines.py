@@ -35,7 +35,7 @@ VERSIONS = {files.EXPLICIT: "explicit-7", files.MLP: "mlp-1"}
 def settings(engine: str, preset: str, seed: int) -> dict[str, Any]:
     """All settings of an engine's preset. JobError unknown_preset."""
     if engine == files.MLP:
-        return asdict(mlp_config.preset(preset, seed))
+        return mlp_config.identity(mlp_config.preset(preset, seed))
     return asdict(explicit_config.preset(preset, seed))
 
 

@@ -19,8 +19,6 @@ from backend.clip.watched_attention import rolled_out, watched
 class FastVitModel(TextImageModel):
     """As `TextImageModel`; its tokens are the cells of the last stage, without a class token."""
 
-    prefix = 0
-
     @staticmethod
     def reads(trunk: nn.Module) -> bool:
         """Whether this class knows how to read a network."""
@@ -34,6 +32,11 @@ class FastVitModel(TextImageModel):
         tower = self.clip.visual
         cell = int(tower.trunk.feature_info[-1]["reduction"])
         return int(tower.image_size[0]), cell, int(tower.output_dim)
+
+    @property
+    def prefix(self) -> int:
+        """No token comes before those of the cells."""
+        return 0
 
     def configured(self, *, bfloat16: bool = False, tick: Any = None) -> TextImageModel:
         """As `TextImageModel.configured`; on a CPU always in float32.

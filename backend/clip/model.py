@@ -38,8 +38,6 @@ class TextImageModel:
     None for a model of the whole language. prefix: tokens that come before those of the patches.
     """
 
-    prefix = 1
-
     def __init__(
         self,
         clip: nn.Module,
@@ -70,6 +68,11 @@ class TextImageModel:
         """image_size, patch and width."""
         visual = self.clip.visual
         return int(visual.image_size[0]), int(visual.patch_size[0]), int(visual.output_dim)
+
+    @property
+    def prefix(self) -> int:
+        """How many tokens come before those of the patches: the class token."""
+        return 1
 
     @property
     def sigmoid(self) -> tuple[float, float] | None:
@@ -278,7 +281,8 @@ class TextImageModel:
     def _score(self, embedded_BD: Tensor, text_D: Tensor) -> Tensor:
         """The image-text score that relevancy follows back, summed over the images."""
         similarity_B = F.cosine_similarity(embedded_BD, text_D[None], dim=-1)
-        return (similarity_B * self.clip.logit_scale.exp()).sum()
+        score: Tensor = (similarity_B * self.clip.logit_scale.exp()).sum()
+        return score
 
     def _rollout(self, x_BCSS: Tensor, text_D: Tensor, layers: int) -> Tensor:
         """Unnormalised relevancy on the patch grid, [B,1,G,G]."""

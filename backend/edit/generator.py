@@ -6,6 +6,7 @@ Shapes: B images, C channels, H×W pixels.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -62,7 +63,8 @@ class Generator(nn.Module):
             )
             self.up = nn.ModuleList(DecoderBlock(channels, skip_channels) for _ in inputs)
             if not last_norm:
-                self.up[-1].leave_last_norm()
+                top: Any = self.up[-1]
+                top.leave_last_norm()
             self.head = Pointwise(channels, 4, 1)
         self.register_buffer("rgb_from_colour", colour_matrix())
         self.to_empty(device="cpu")
@@ -153,8 +155,8 @@ class DecoderBlock(nn.Module):
 
     def leave_last_norm(self) -> None:
         """Drop the normalisation after the 1×1 convolution."""
-        pointwise, _, activation = self.rest[-1]
-        self.rest[-1] = nn.Sequential(pointwise, activation)
+        last: Any = self.rest[-1]
+        self.rest[-1] = nn.Sequential(last[0], last[2])
 
     def forward(self, x_BChw: Tensor, skip_BSHW: Tensor) -> Tensor:
         """skip: twice the height and width of x, or one less."""

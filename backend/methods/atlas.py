@@ -15,6 +15,7 @@ from backend.atlas.interface import LayeredAtlas
 from backend.atlas.report import sheet
 from backend.checkpoint import Checkpoint
 from backend.context import Context
+from backend.imported_atlases import folder_of
 from backend.masks import resolve
 from backend.methods import atlas_cache
 from backend.methods.mask_prompts import prompts_of
@@ -48,6 +49,10 @@ def load_clip_frames(clip: Clip, ctx: Context) -> NDArray[np.uint8]:
 
 def atlas_of(spec: ClipJob, frames: NDArray[np.uint8], ctx: Context) -> LayeredAtlas:
     """The atlas of one shot's job and frames [T,H,W,3], from the cache or newly made."""
+    imported = folder_of(spec, ctx.data)
+    if imported is not None:
+        ctx.note("Using the atlas that was imported for this shot.")
+        return engines.load_atlas(imported, ctx.device)
     objects = objects_of(spec)
     identity = (
         engines.VERSIONS[spec.engine],

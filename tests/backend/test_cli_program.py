@@ -20,6 +20,7 @@ MODULES = {
     "text2live-serve": "backend.serve",
     "text2live-edit": "scripts.edit",
     "text2live-paint": "scripts.paint",
+    "text2live-atlas": "scripts.atlas",
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,7 +18,6 @@ from torch import Tensor
 from backend.atlas.layers import visibility
 from backend.atlas.mlp.model import NETWORK, MlpAtlas
 from backend.atlas.mlp.networks import ALPHA_FLOOR, ALPHA_SCALE, Frame, Networks
-from backend.atlas.mlp.rays import RaySampler
 from backend.atlas.sampling import splat
 from backend.motion.fields import signed_distance
 from backend.progress import Reporter
@@ -32,16 +32,39 @@ BATCH = {"cpu": 2048, "cuda": 1 << 17}  # points per pass
 LAYERS = (("bg", "background"), ("fg", "foreground"))
 
 
+class Clip(Protocol):
+    """What baking needs of a clip: its masks [T,h,w] at the working size, above ½ on the object."""
+
+    count: int
+    height: int
+    width: int
+    device: torch.device
+    masks: Tensor
+
+
+class Masked:
+    """A clip of which only the masks are known."""
+
+    def __init__(self, masks_Thw: Tensor) -> None:
+        self.count, self.height, self.width = masks_Thw.shape
+        self.device, self.masks = masks_Thw.device, masks_Thw
+
+
 @torch.no_grad()
 def bake(
     networks: Networks,
     frame: Frame,
-    clip: RaySampler,
+    clip: Clip,
     size: tuple[int, int, int],
     report: Reporter,
+    alpha: Tensor | None = None,
 ) -> MlpAtlas:
-    """The atlas of fitted networks. size: frames, height, width of the clip."""
-    alpha = _opacity(networks, frame, clip, report)
+    """The atlas of fitted networks.
+
+    size: frames, height, width of the clip. alpha: the opacity, if it is known.
+    """
+    if alpha is None:
+        alpha = opacity(networks, frame, clip, report)
     tensors = {
         "alpha": alpha.half(),
         "boxes": _boxes(alpha[:, 0] > 0),
@@ -78,7 +101,7 @@ def _grid(rows: Tensor, columns: Tensor) -> Tensor:
     return torch.stack([x, y], -1).reshape(-1, 2)
 
 
-def _opacity(networks: Networks, frame: Frame, clip: RaySampler, report: Reporter) -> Tensor:
+def opacity(networks: Networks, frame: Frame, clip: Clip, report: Reporter) -> Tensor:
     """Opacity at every working pixel, [T,1,h,w]: the network's range stretched back to 0..1."""
     (h, w), device = frame.size, clip.device
     if not bool(clip.masks.any()):  # a clip without an object
@@ -106,7 +129,7 @@ def _boxes(shown: Tensor) -> Tensor:
     return out
 
 
-def _distance(clip: RaySampler) -> Tensor:
+def _distance(clip: Clip) -> Tensor:
     """Signed distance to the rough masks at half the working size: [T,1,h/2,w/2]."""
     hard = (clip.masks > 0.5).cpu().numpy()
     distance = torch.from_numpy(np.stack([signed_distance(m) for m in hard]))[:, None]
@@ -115,9 +138,7 @@ def _distance(clip: RaySampler) -> Tensor:
     return small.to(clip.device)
 
 
-def _lattice(
-    networks: Networks, k: str, frame: Frame, clip: RaySampler, report: Reporter
-) -> Tensor:
+def _lattice(networks: Networks, k: str, frame: Frame, clip: Clip, report: Reporter) -> Tensor:
     """(u, v) of a layer on a lattice from edge to edge of every frame: [T,2,Ky,Kx]."""
     (h, w), device = frame.size, clip.device
     step = min(LATTICE, frame.longer / CELLS)

@@ -6,8 +6,8 @@ Equation numbers (E1)–(E13) are ours; they are listed in `networks` and `losse
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 from backend.masks.tracker.config import DRAFT, FINE, TrackerConfig
 from protocol.validate import check_preset
@@ -156,3 +156,16 @@ def preset(name: str, seed: int = 0) -> MlpConfig:
     """Config of preset ``draft``, ``preview`` or ``final``; JobError unknown_preset otherwise."""
     check_preset(name)
     return replace(_PRESETS[name], seed=seed)
+
+
+_LATER = ("atlas_skip_gradient", "coordinates")
+
+
+def identity(config: MlpConfig) -> dict[str, Any]:
+    """All settings that decide an atlas.
+
+    Fields that came later are left out at their defaults, so that atlases of earlier versions, some
+    of them days of work, are found again.
+    """
+    fields = asdict(config)
+    return {k: v for k, v in fields.items() if k not in _LATER or v != getattr(PAPER, k)}
