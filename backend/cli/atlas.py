@@ -82,7 +82,8 @@ def _import(args: argparse.Namespace) -> None:
     frames = _frames(args.frames)
     told = _config_beside(args.checkpoint)
     count, height, width = frames.shape[:3]
-    most = int(told.get("maximum_number_of_frames", count))
+    limit = told.get("maximum_number_of_frames")
+    most = limit if isinstance(limit, int) else count
     if count > most:
         raise JobError(
             "clip_too_long",

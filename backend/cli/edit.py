@@ -18,7 +18,9 @@ from backend.cli.painter_options import (
 )
 from backend.cli.program import Parser, exit_status, joined_values, program_name
 from backend.cli.run_job import make_layer
-from backend.cli.source import read_source
+from backend.cli.source import print_notes, read_source
+from backend.cli.text2live_config import OPTION as CONFIG_OPTION
+from backend.cli.text2live_config import with_configs
 from backend.clip.words import FILE_NAME as WORDS_NAME
 from backend.clip.words import KnownWords
 from protocol.jobs import BOTH, LAYERS, EditJob, Result
@@ -57,6 +59,13 @@ def parser(painter: str = DEFAULT_PAINTER) -> argparse.ArgumentParser:
     p = Parser(program_name("scripts.edit"), __doc__, EXAMPLES)
     p.add_argument(
         "frames", type=Path, help="folder of images, one image, a movie or an animated image"
+    )
+    p.add_argument(
+        CONFIG_OPTION,
+        action="append",
+        metavar="YAML",
+        help="take texts, layer and model from a configuration of the released Text2LIVE; repeat "
+        "it for a base configuration and an example. Other options win",
     )
     _add_texts(p)
     _add_edit(p, painter)
@@ -116,7 +125,15 @@ def _add_edit(p: argparse.ArgumentParser, painter: str) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run one edit. Returns 0 when the layer is written, 2 after an error, 130 after Ctrl-C."""
     words = joined_values(sys.argv[1:] if argv is None else argv)
-    return exit_status(lambda: run(parser(chosen_painter(words)).parse_args(words)))
+    return exit_status(lambda: run(parse(words)))
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    """Read a command line; prints notes on a configuration that it names. Raises JobError."""
+    whole, notes = with_configs(words)
+    args = parser(chosen_painter(whole)).parse_args(whole)
+    print_notes(notes)
+    return args
 
 
 def run(args: argparse.Namespace) -> Result:

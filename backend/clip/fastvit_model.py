@@ -13,7 +13,7 @@ from timm.models.fastvit import Attention, FastVit
 from torch import Tensor, nn
 
 from backend.clip.model import TextImageModel
-from backend.clip.watched_attention import rolled_out, watched
+from backend.clip.watched_attention import carried_over, watched
 
 
 class FastVitModel(TextImageModel):
@@ -89,5 +89,5 @@ class FastVitModel(TextImageModel):
         with torch.enable_grad(), watched(block.token_mixer for block in last) as attentions:
             embedded_BD = self._embedding(self._run(x_BEhw, last))
             gradients = torch.autograd.grad(self._score(embedded_BD, text_D), attentions)
-        row_BL = rolled_out(attentions, gradients).mean(dim=1)  # the embedding is the cells' mean
+        row_BL = carried_over(attentions, gradients).mean(dim=1)  # the embedding is their mean
         return row_BL.reshape(-1, 1, *x_BEhw.shape[-2:])

@@ -20,7 +20,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from backend.clip.model import TextImageModel
-from backend.clip.watched_attention import positive, rolled_out, watched
+from backend.clip.watched_attention import carried_over, positive, watched
 
 
 class TimmTransformerModel(TextImageModel):
@@ -113,10 +113,13 @@ class TimmTransformerModel(TextImageModel):
             embedded_BD, query = self._embedding(self._run(h_BLE, rope, last))
             maps = attentions if query is None else [*attentions, query]
             gradients = torch.autograd.grad(self._score(embedded_BD, text_D), maps)
-        r_BLL = rolled_out(attentions, gradients[: len(attentions)])
+        x_BLL = carried_over(attentions, gradients[: len(attentions)])
         rows, columns = x_BCSS.shape[-2] // self.patch, x_BCSS.shape[-1] // self.patch
-        row_BL = self._readout(query, gradients[-1]) @ r_BLL
-        return row_BL[:, 0, self.prefix :].reshape(-1, 1, rows, columns)
+        read_B1L = self._readout(query, gradients[-1])
+        row_B1L = read_B1L @ x_BLL
+        if query is not None:
+            row_B1L = row_B1L + read_B1L
+        return row_B1L[:, 0, self.prefix :].reshape(-1, 1, rows, columns)
 
     def _readout(self, query: Tensor | None, gradient: Tensor) -> Tensor:
         """How much of each token the embedding is made of, [B,1,L]."""

@@ -53,6 +53,15 @@ def rolled_out(attentions: Sequence[Tensor], gradients: Sequence[Tensor]) -> Ten
     return r_BLL
 
 
+def carried_over(attentions: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
+    """`rolled_out` without every token's relevancy for itself, which may hide small differences."""
+    first = positive(attentions[0], gradients[0])
+    for a_BALL, g_BALL in zip(attentions[1:], gradients[1:], strict=True):
+        step = positive(a_BALL, g_BALL)
+        first = first + step + step @ first
+    return first
+
+
 def positive(attention: Tensor, gradient: Tensor) -> Tensor:
     """Positive parts of attention × gradient, mean over heads: [B,A,M,L] → [B,M,L]."""
     return (attention.detach() * gradient).clamp_min(0).mean(dim=1)

@@ -26,8 +26,8 @@ FAMILIES: dict[str, tuple[dict[str, Any], int]] = {
     "EVA01-g-14": ({**SMALL, "img_size": 56}, 56),
     "EVA02-B-16": ({**SMALL, "img_size": 64}, 64),
     "PE-Core-B-16": ({**SMALL, "img_size": 64, "attn_pool_num_heads": 4}, 64),
-    "MobileCLIP2-S0": ({"layers": (1, 1, 1, 2), "embed_dims": (16, 16, 32, 64)}, 64),
-    "MobileCLIP2-S3": ({"layers": (1, 1, 1, 1, 2), "embed_dims": (16, 16, 32, 32, 64)}, 128),
+    "MobileCLIP2-S0": ({"layers": (1, 1, 1, 2), "embed_dims": (16, 16, 32, 64)}, 128),
+    "MobileCLIP2-S3": ({"layers": (1, 1, 1, 1, 2), "embed_dims": (16, 16, 32, 32, 64)}, 256),
 }
 PLAIN = ("ViT-B-32", "ViT-B-32-quickgelu", "ViT-H-14", "ViT-L-14-336")
 
@@ -67,5 +67,5 @@ def tiny_family(name: str, monkeypatch: pytest.MonkeyPatch) -> TextImageModel:
 def randomise(module: nn.Module) -> None:
     """Give biases, norms and scales random values: their constants would hide mistakes."""
     for parameter in module.parameters():
-        if parameter.ndim == 1:
+        if parameter.numel() == max(parameter.shape):
             nn.init.normal_(parameter, mean=float(parameter.detach().mean()), std=0.2)
