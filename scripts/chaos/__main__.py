@@ -11,6 +11,7 @@ lost, doubled or stuck, or a process orphaned (Linux).
 from __future__ import annotations
 
 import argparse
+import shutil
 import signal
 import sys
 import tempfile
@@ -41,8 +42,12 @@ def main(argv: list[str] | None = None) -> int:
     for count, is_real in ((args.faults - real, False), (real, True)):
         if count <= 0 or stop.is_set():
             continue
-        with tempfile.TemporaryDirectory() as folder:
-            one = Campaign(Path(folder), args.seed, real=is_real).run(count, stop.is_set)
+        folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+        one = Campaign(folder, args.seed, real=is_real).run(count, stop.is_set)
+        if one.broken:
+            print(f"The backend's folder is kept: {folder}", file=sys.stderr)
+        else:
+            shutil.rmtree(folder)
         total.faults += one.faults
         total.ended += one.ended
         total.requeued += one.requeued

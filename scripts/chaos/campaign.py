@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from backend.journal import Journal
-from protocol.client import Client, JobEvent, RequestFailed, new_job_id
+from protocol.client import Client, ConnectionChanged, JobEvent, RequestFailed, new_job_id
 from protocol.jobs import FINAL_STATES, Event, JobError
 from protocol.keys import read_connection_file
 from protocol.local import BackendProcess
@@ -31,7 +31,7 @@ if sys.platform != "win32":
     import resource
 
 IN_FLIGHT, IN_FLIGHT_REAL = 4, 2  # jobs that are not final at any time
-STUCK = 300.0  # seconds without any event after which the last jobs count as stuck
+STUCK = 600.0  # seconds without any event after which the last jobs count as stuck
 START = 240.0  # seconds for a backend to start on a busy machine
 REPORT_EVERY = 50  # faults
 GAP = 0.25  # seconds between two faults, on average
@@ -59,6 +59,7 @@ class Campaign:
         self._jobs: dict[str, Sent] = {}
         self._backend: BackendProcess | None = None
         self._port = 0
+        self._connection = "new"  # the client's, in words
         self.report = Report()
         self._start()
         self._proxy = Proxy(self._port)
@@ -183,6 +184,8 @@ class Campaign:
             if not _final(sent):
                 self._client.submit(job, sent.spec, sent.source)
                 self._client.attach(job, len(sent.events))
+                if _failed_by_no_fault(sent):  # the old client may not have had an answer
+                    self._ask_again("requeue", job)
 
     # the campaign
 
@@ -228,6 +231,9 @@ class Campaign:
                 event = self._client.events.get_nowait()
                 if isinstance(event, JobEvent):
                     self._take(event.job_id, event.event)
+                elif isinstance(event, ConnectionChanged):
+                    why = f" ({event.problem.code})" if event.problem else ""
+                    self._connection = f"{event.state}{why}"
                 elif isinstance(event, RequestFailed) and event.job_id is not None:
                     self._ask_again(event.what, event.job_id)
 
@@ -248,9 +254,9 @@ class Campaign:
         if event.seq != len(sent.events) + 1:
             self.report.broken.append(f"lost: {job} went from {len(sent.events)} to {event.seq}")
         sent.events.append(event)
-        if event.state == "failed" and event.problem is not None and event.problem.retryable:
+        if _failed_by_no_fault(sent):
             self.report.requeued += 1
-            self._client.requeue(job, len(sent.events), spec=sent.spec, source=sent.source)
+            self._ask_again("requeue", job)
 
     # the audit
 
@@ -262,7 +268,7 @@ class Campaign:
         broken = self.report.broken
         if not _final(sent):
             state = sent.events[-1].state if sent.events else "never accepted"
-            broken.append(f"stuck: {job} is {state}")
+            broken.append(f"stuck: {job} is {state}; the client is {self._connection}")
             return
         results = [event.result for event in sent.events if event.result is not None]
         last = sent.events[-1]
@@ -310,10 +316,14 @@ class Campaign:
 
 
 def _final(sent: Sent) -> bool:
-    if not sent.events or sent.events[-1].state not in FINAL_STATES:
-        return False
-    problem = sent.events[-1].problem
-    return problem is None or not problem.retryable  # otherwise it was requeued
+    ended = bool(sent.events) and sent.events[-1].state in FINAL_STATES
+    return ended and not _failed_by_no_fault(sent)
+
+
+def _failed_by_no_fault(sent: Sent) -> bool:
+    """Whether the job's last event is a failure after which it is requeued."""
+    problem = sent.events[-1].problem if sent.events else None
+    return problem is not None and problem.retryable
 
 
 def _is_worker(process: int) -> bool:
