@@ -205,6 +205,7 @@ class EditJob(ClipJob, frozen=True, kw_only=True, tag_field="kind", tag="edit"):
     background in one job. background, background_source: the background's own prompt and source
     text for ``both`` (default: prompt; nothing). The other texts describe the object.
     model: the text-image model that reads the texts.
+    variant: another number paints the same atlas with other random numbers.
     after: id of a finished edit of the same clip, layer and preset to start from.
     painter: the way of painting. settings: its own settings by name, as its struct in
     `protocol.painters` declares them; those left out have their defaults.
@@ -218,6 +219,7 @@ class EditJob(ClipJob, frozen=True, kw_only=True, tag_field="kind", tag="edit"):
     background: tuple[str, ...] = ()
     background_source: tuple[str, ...] = ()
     model: ClipModel = ClipModel()
+    variant: int = 0
     after: str = ""
     painter: str = "text2live"
     settings: dict[str, Any] = {}

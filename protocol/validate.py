@@ -71,6 +71,10 @@ def check(spec: JobSpec, limits: Limits = LIMITS) -> None:
         )
     if not 0 <= spec.seed < 2**63:
         raise JobError("bad_seed", f"The seed {spec.seed} is out of range.", "Use 0 or more.")
+    if isinstance(spec, EditJob) and not 0 <= spec.variant < 2**31:
+        raise JobError(
+            "bad_variant", f"The variant {spec.variant} is out of range.", "Use 0 or more."
+        )
     if isinstance(spec, EditJob):
         _check_edit(spec, limits)
     _check_objects(spec)

@@ -34,7 +34,9 @@ def config_of(spec: EditJob, *, video: bool, layer: str, warm: bool = False) -> 
     the edit starts from another's weights.
     Raises JobError("unknown_preset"), ("unknown_layer"), and those of the job's settings.
     """
-    config = presets.preset(spec.preset, video=video, layer=layer, seed=spec.seed)
+    config = presets.preset(
+        spec.preset, video=video, layer=layer, seed=(spec.seed + spec.variant) % 2**63
+    )
     settings = settings_of(spec)
     assert isinstance(settings, Text2LiveSettings)
     config = with_strength(with_recipe(config, settings.recipe), settings.strength)

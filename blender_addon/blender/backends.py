@@ -15,6 +15,7 @@ from . import compat
 
 PACKAGE = __package__.rpartition(".")[0]
 LOG = "backend.log"
+PROMPTS = "prompts.json"
 HISTORY = "times.json"
 
 

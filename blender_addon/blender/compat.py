@@ -193,9 +193,13 @@ def show_progress(layout: Any, fraction: float, text: str) -> None:
 
 
 def prop_with_hint(layout: Any, owner: Any, name: str, hint: str) -> None:
-    """A text field without a label, with a hint while it is empty (since 4.2)."""
+    """A text field with a hint while it is empty (since 4.2), or else a label above it."""
     known = bpy.types.UILayout.bl_rna.functions["prop"].parameters
-    layout.prop(owner, name, text="", **({"placeholder": hint} if "placeholder" in known else {}))
+    if "placeholder" in known:
+        layout.prop(owner, name, text="", placeholder=hint)
+    else:
+        layout.label(text=f"{hint}:")
+        layout.prop(owner, name, text="")
 
 
 def confirm(context: Any, operator: Any, event: Any, title: str, message: str) -> set[str]:
@@ -206,16 +210,17 @@ def confirm(context: Any, operator: Any, event: Any, title: str, message: str) -
     return set(manager.invoke_confirm(operator, event, **(words if "title" in known else {})))
 
 
-def redraw_status_bar() -> None:
+def redraw_status_bar(at_once: bool = False) -> None:
     """Redraw the status bar, unless another operator shows its keys there.
 
     Only setting its text redraws it. Before 4.2 Blender does not tell whether an operator is
-    running, so the status bar is redrawn when the pointer enters another region.
+    running, so the status bar is redrawn when the pointer enters another region, or at_once.
     """
     window = bpy.context.window
-    if bpy.app.background or window is None or not hasattr(window, "modal_operators"):
+    if bpy.app.background or window is None:
         return
-    if not window.modal_operators:
+    free = not window.modal_operators if hasattr(window, "modal_operators") else at_once
+    if free:
         bpy.context.workspace.status_text_set_internal(None)
 
 

@@ -47,6 +47,8 @@ def notify(texts: list[str]) -> None:
     """Show notices as Blender's own reports; there is no window in background mode."""
     if bpy.app.background or bpy.context.window is None:
         return
+    if texts:
+        compat.redraw_status_bar(at_once=True)
     for text in texts:
         bpy.ops.text2live.notify("INVOKE_DEFAULT", text=text)
 

@@ -16,6 +16,7 @@ class Readings:
 
     def __init__(self) -> None:
         self._under_way: dict[str, tuple[Reading, str]] = {}
+        self._begun = ""
         self._kept = KeptFrames()
 
     def __len__(self) -> int:
@@ -33,16 +34,19 @@ class Readings:
         return bool(self._under_way) and next(iter(self._under_way.values()))[0].waiting
 
     def add(self, job_id: str, reading: Reading, scene: Any, strip: Any, longest: int) -> None:
-        """Read for a job; frames that were read before are not rendered again."""
-        key = frames_key(scene, strip, longest)
-        kept = self._kept.find(key)
-        if kept is not None and kept.link(reading.frames):
-            reading.reader.use(kept.refs, kept.transparent)
-        self._under_way[job_id] = (reading, key)
+        """Read for a job, once those before it are read. longest: as for the reading."""
+        self._under_way[job_id] = (reading, frames_key(scene, strip, longest))
 
     def step(self, job_id: str, wait: bool) -> jobs.JobSpec | None:
-        """One step of a reading; the job once it is complete. Raises JobError, OSError."""
+        """One step of a reading; the job once it is complete. Raises JobError, OSError.
+
+        Frames that were read before are not rendered again.
+        """
         reading, key = self._under_way[job_id]
+        kept = self._kept.find(key) if self._begun != job_id else None
+        if kept is not None and kept.link(reading.frames):
+            reading.reader.use(kept.refs, kept.transparent)
+        self._begun = job_id
         spec = reading.step(wait)
         if spec is not None:
             reader = reading.reader

@@ -15,12 +15,13 @@ from ..core import jobs as phases
 from ..core.history import History
 from ..core.jobs import Job
 from ..core.notices import Notices
+from ..core.prompts import PromptHistory
 from ..core.session import Session
 from ..core.settings import Settings
 from ..wire import client as wire_client
 from ..wire import jobs
 from . import analyses, baking, compat, mask_previews, undo
-from .backends import HISTORY, PACKAGE, Connector
+from .backends import HISTORY, PACKAGE, PROMPTS, Connector
 from .baking import Bakes
 from .image_jobs import ImageJobs
 from .problems import file_closed, problem_of
@@ -40,7 +41,8 @@ class Runtime:
         self.session = session or Session()
         self.connector = Connector(self.session)
         self.problem: jobs.Problem | None = None
-        self.history = History(Path(compat.user_folder(PACKAGE)) / HISTORY)
+        user = Path(compat.user_folder(PACKAGE))
+        self.history, self.prompts = History(user / HISTORY), PromptHistory(user / PROMPTS)
         self.bakes, self.image_jobs, self.notices = Bakes(), ImageJobs(), Notices()
         self._readings = Readings()
         self._saved_ids: set[str] = set()  # jobs that may be saved in the file
@@ -98,6 +100,7 @@ class Runtime:
         job.notes += concerns(strip) if settings.kind not in WITHOUT_LAYER else []
         self._readings.add(job_id, reading, scene, strip, settings.longest)
         self.session.add(job)
+        self.prompts.add(settings.prompt if settings.kind == "edit" else "")
         return job
 
     def _next_version(self, strip_uid: str) -> int:
@@ -185,8 +188,6 @@ class Runtime:
         job.problem = None
         job.placed = True
         job.enter(phases.DONE)
-
-    # -- the tick
 
     def tick(self, budget_s: float = 0.01, wait: bool = False) -> bool:
         """Handle events, read some frames, place what is ready; True to redraw the panel.
@@ -290,8 +291,6 @@ class Runtime:
     def _discard(self, job: Job) -> None:
         self._saved_ids.discard(job.id)
         saved_jobs.discard(job)
-
-    # -- file events
 
     def remove_temporary(self) -> None:
         """Remove temporary scenes, before saving; they are made again when needed."""

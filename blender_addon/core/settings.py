@@ -103,7 +103,12 @@ class Settings:
     preset: str = shown(
         "preview", "Quality", "How much time to spend on the analysis and the edit", PRESETS
     )
-    seed: int = shown(0, "Seed", "Another number gives another result for the same prompt")
+    variant: int = shown(
+        0, "Variant", "Another number gives another result for the same prompt and analysis"
+    )
+    seed: int = shown(
+        0, "Seed", "Another number gives another analysis, and with it another result"
+    )
     model: str = shown(
         "",
         "Model",

@@ -22,9 +22,13 @@ _handler: list[Any] = []
 
 
 class Drawing:
-    """The box or stroke being drawn. points: in the region. finished: strokes drawn so far."""
+    """The box or stroke being drawn.
+
+    points: in the region at `place`, x and y in the window. finished: strokes drawn so far.
+    """
 
     box = False
+    place = (0, 0)
 
     def __init__(self) -> None:
         self.active = False
@@ -45,8 +49,8 @@ class Drawing:
 drawing = Drawing()
 
 
-def preview_region(context: Any) -> Any:
-    """The largest preview region in this window, or None."""
+def preview_region(context: Any, point: Point | None = None) -> Any:
+    """The preview region at a point of the window, or else the largest in it; None without one."""
     found = [
         region
         for area in context.window.screen.areas
@@ -54,7 +58,16 @@ def preview_region(context: Any) -> Any:
         for region in area.regions
         if region.type == "PREVIEW" and region.width > 1
     ]
+    for region in found:
+        if point is not None and contains(region, point):
+            return region
     return max(found, key=lambda region: region.width * region.height, default=None)
+
+
+def contains(region: Any, point: Point) -> bool:
+    """Whether a region contains a point of the window."""
+    x, y = point[0] - region.x, point[1] - region.y
+    return bool(0 <= x < region.width and 0 <= y < region.height)
 
 
 def canvas_points(context: Any, region: Any, points: list[Point]) -> list[Point]:
@@ -100,7 +113,7 @@ def _draw() -> None:
         width = _shown_width(context, strip, 2 * stroke.radius)
         points = region_points(context, strip, list(stroke.points))
         _line(points, _OBJECT if stroke.inside else _BACKGROUND, width=width)
-    if drawing.points:
+    if drawing.points and drawing.place == (context.region.x, context.region.y):
         _draw_unfinished()
 
 

@@ -24,7 +24,7 @@ class T2L_MT_strip(bpy.types.Menu):
             for name in ("make_again", "show_earlier", "bake"):
                 layout.operator(f"text2live.{name}")
             layout.separator()
-        for name in ("edit", "analyse", "preview_mask"):
+        for name in ("edit", "batch", "analyse", "preview_mask"):
             layout.operator(f"text2live.{name}")
         layout.separator()
         for name in ("draw_box", "draw_strokes", "paint_mask", "add_mask_file"):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import bpy
-from bpy.props import FloatProperty, StringProperty
+from bpy.props import FloatProperty, IntProperty, StringProperty
 
 from ..blender import compat, compositor, runtime, scripting
 from ..blender.sources import check_source
@@ -14,6 +15,9 @@ from ..core.jobs import Job
 from ..core.settings import Kind
 from .base import reports_problems, require, subject
 from .preferences import longest
+from .text_layout import form
+
+PROMPTS = 6  # of a batch
 
 
 def begin(context: Any, kind: Kind = "edit", image: str = "") -> Job:
@@ -72,6 +76,56 @@ class T2L_OT_edit(StartsJob, bpy.types.Operator):
 
     bl_idname = "text2live.edit"
     bl_label = "Make Layer"
+
+
+class T2L_OT_batch(NeedsStrip, bpy.types.Operator):
+    """Make several layers in one go: up to six prompts, each in one or more variants"""
+
+    bl_idname = "text2live.batch"
+    bl_label = "Make Several Layers"
+
+    variants: IntProperty(  # type: ignore[valid-type]
+        name="Variants of Each", description="Results per prompt", default=1, min=1, max=16
+    )
+    __annotations__ |= {
+        f"prompt_{number}": StringProperty(
+            name=f"Prompt {number}",
+            description="What the edited shot shows. Empty: not used",
+            options={"SKIP_SAVE"},
+        )
+        for number in range(1, PROMPTS + 1)
+    }
+
+    def invoke(self, context: Any, _event: Any) -> set[str]:
+        """Ask for the prompts and the number of variants."""
+        self.prompt_1 = compat.sequencer_scene(context).text2live.prompt
+        return set(context.window_manager.invoke_props_dialog(self, width=400))
+
+    def draw(self, _context: Any) -> None:
+        """The prompts, the variants, and how many layers that makes."""
+        column = form(self.layout)
+        for number in range(1, PROMPTS + 1):
+            column.prop(self, f"prompt_{number}")
+        column.prop(self, "variants")
+        count = len(_prompts(self)) * self.variants
+        self.layout.label(text=f"Makes {count} layer{'s' * (count != 1)}", icon="INFO")
+
+    @reports_problems
+    def execute(self, context: Any) -> None:
+        """Start the jobs and return; the frames are read once."""
+        scene, strip = compat.sequencer_scene(context), subject(context)
+        check_source(strip)
+        settings = scene.text2live.collect(longest(context), strip=strip)
+        for prompt in _prompts(self) or [""]:
+            for number in range(self.variants):
+                variant = settings.variant + number
+                one = dataclasses.replace(settings, prompt=prompt, variant=variant)
+                runtime.current().start(scene, strip, one)
+
+
+def _prompts(batch: Any) -> list[str]:
+    texts = [getattr(batch, f"prompt_{number}").strip() for number in range(1, PROMPTS + 1)]
+    return [text for text in texts if text]
 
 
 class T2L_OT_analyse(StartsJob, bpy.types.Operator):
@@ -196,6 +250,7 @@ class T2L_OT_compose(OnFinishedLayer, bpy.types.Operator):
 
 CLASSES = (
     T2L_OT_edit,
+    T2L_OT_batch,
     T2L_OT_analyse,
     T2L_OT_preview_mask,
     T2L_OT_cancel,

@@ -75,14 +75,16 @@ class DrawsInPreview(NeedsStrip):
 
     def modal(self, context: Any, event: Any) -> set[str]:
         """Follow the mouse from press to release."""
-        drawing, region = mask_overlay.drawing, mask_overlay.preview_region(context)
+        drawing, mouse = mask_overlay.drawing, (event.mouse_x, event.mouse_y)
+        region = mask_overlay.preview_region(context, drawing.place if drawing.points else mouse)
         if event.type in {"ESC", "RIGHTMOUSE", "RET", "NUMPAD_ENTER"} or region is None:
             return self._end(context, {"CANCELLED"})
         here = (event.mouse_x - region.x, event.mouse_y - region.y)
         if event.type == "LEFTMOUSE" and event.value == "PRESS":
-            if not (0 <= here[0] < region.width and 0 <= here[1] < region.height):
+            if not mask_overlay.contains(region, mouse):
                 return {"PASS_THROUGH"}
             drawing.points, drawing.inside = [here], not event.ctrl
+            drawing.place = (region.x, region.y)
             region.tag_redraw()
             return {"RUNNING_MODAL"}
         if not drawing.points:

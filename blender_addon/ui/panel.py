@@ -32,9 +32,10 @@ class T2L_PT_sequencer(InSequencer, bpy.types.Panel):
         scene = compat.sequencer_scene(context)
         if scene is not None:
             compat.prop_with_hint(layout, scene.text2live, "prompt", "What the shot should show")
-            row = layout.row()
+            row = layout.row(align=True)
             row.scale_y = 1.4
             row.operator("text2live.edit", icon="SHADERFX")
+            row.operator("text2live.batch", text="", icon="DUPLICATE")
             draw_outlook(layout, context, "edit", width)
         draw_running(layout)
         problem = runtime.current().problem

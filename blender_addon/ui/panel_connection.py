@@ -14,6 +14,8 @@ from .base import PARENT, InSequencer
 
 _FIXED_IN_PREFERENCES = ("wrong_key", "not_allowed", "not_a_backend", "bad_address", "no_answer")
 
+BUTTON = 4  # characters in whose place a button of an icon fits
+WIDE = 34  # characters of a sidebar whose headers have room for the state in words
 OTHERS_SHOWN = 3  # jobs of other users that are named
 
 
@@ -24,10 +26,11 @@ class T2L_PT_connection(InSequencer, bpy.types.Panel):
     bl_label = "Connection"
     bl_parent_id = PARENT
 
-    def draw_header_preset(self, _context: Any) -> None:
-        """The state, visible while the panel is collapsed."""
+    def draw_header_preset(self, context: Any) -> None:
+        """The state, visible while the panel is collapsed; in a narrow sidebar its icon."""
         status = runtime.current().session.status
-        self.layout.label(text=status.short, icon=status.icon)
+        wide = text_layout.line_length(context) >= WIDE
+        self.layout.label(text=status.short if wide else "", icon=status.icon)
 
     def draw(self, context: Any) -> None:
         """The connection, and the local backend."""
@@ -40,7 +43,7 @@ class T2L_PT_connection(InSequencer, bpy.types.Panel):
 def draw_state(layout: Any, status: ConnectionStatus, width: int) -> None:
     """The state and its button; then the backend's details, or why there is no connection."""
     row = layout.row(align=True)
-    row.label(text=status.line, icon=status.icon)
+    text_layout.draw_paragraph(row, status.line, width - BUTTON, status.icon)
     if status.state == "off":
         row.operator("text2live.connect", text="Connect")
     else:
@@ -50,7 +53,7 @@ def draw_state(layout: Any, status: ConnectionStatus, width: int) -> None:
         column.scale_y = 0.8
         for text in (status.backend, status.memory, status.disk, status.queue):
             if text:
-                column.label(text=text, icon="BLANK1")
+                text_layout.draw_paragraph(column, text, width, "BLANK1")
         if status.disk_warning:
             text_layout.draw_paragraph(column, status.disk_warning, width, "ERROR")
         for text in status.others[:OTHERS_SHOWN]:
@@ -73,9 +76,9 @@ def draw_local(
     if local is not None and local.running:
         row = layout.split(factor=0.75, align=True)
         text = {
-            "starting": "Starting the local backend",
-            "ready": "Local backend running",
-            "stopping": "Stopping the local backend",
+            "starting": "Starting backend",
+            "ready": "Local backend",
+            "stopping": "Stopping backend",
         }[local.state]
         row.label(text=text, icon="SORTTIME" if local.state != "ready" else "CHECKMARK")
         if local.state != "stopping":

@@ -50,7 +50,7 @@ class T2L_PT_advanced(InSequencer, bpy.types.Panel):
         for name in ("region", "avoid"):
             column.prop(settings, name)
         draw_painter(column, settings, "number", optional=True)
-        for name in ("model", "engine"):
+        for name in ("model", "engine", "seed"):
             column.prop(settings, name)
 
 
@@ -64,7 +64,7 @@ def draw_texts(layout: Any, settings: Any) -> None:
 
 
 def draw_choices(layout: Any, settings: Any) -> None:
-    """The painter and its choices, layer, quality, the painter's numbers, seed."""
+    """The painter and its choices, layer, quality, the painter's numbers, variant."""
     column = form(layout)
     if len(painter_choices()) > 1:
         column.prop(settings, "painter")
@@ -73,7 +73,7 @@ def draw_choices(layout: Any, settings: Any) -> None:
         column.prop(settings, "layer")
     column.prop(settings, "preset")
     draw_painter(column, settings, "number")
-    column.prop(settings, "seed")
+    column.prop(settings, "variant")
 
 
 def draw_painter(column: Any, settings: Any, kind: str, optional: bool = False) -> None:

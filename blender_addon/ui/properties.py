@@ -19,6 +19,7 @@ from bpy.props import (
     StringProperty,
 )
 
+from ..blender import runtime
 from ..blender.mask_keys import keys_of, write_keys
 from ..core.settings import LAYERS, Kind, Settings, Shown, painter_declarations, shown_fields
 from ..wire import painters
@@ -224,7 +225,7 @@ _WRITTEN_OUT = dict(T2L_PG_settings.__annotations__)
 
 def _declared_properties() -> dict[str, Any]:
     """Properties for the declared settings of a job, and for those of every painter."""
-    made = {name: _property(default, one) for name, (default, one) in shown_fields().items()}
+    made = {name: _property(name, *field) for name, field in shown_fields().items()}
     made["painter"] = EnumProperty(
         name="Painter",
         description="How to paint the layer",
@@ -257,8 +258,16 @@ def painter_property(painter: str, name: str) -> str:
     return name if painter == Settings.painter else f"{painter}_{name}"
 
 
-def _property(default: Any, one: Shown) -> Any:
-    words = {"name": one.title, "description": one.description, "options": set()}
+def _suggest(_settings: Any, _context: Any, text: str) -> list[str]:
+    """Earlier prompts, and looks that the backend's model knows."""
+    state = runtime.current()
+    return state.prompts.suggest(text, state.session.status.model)
+
+
+def _property(name: str, default: Any, one: Shown) -> Any:
+    words: dict[str, Any] = {"name": one.title, "description": one.description, "options": set()}
+    if name in ("prompt", "source"):
+        words |= {"search": _suggest, "search_options": {"SUGGESTION"}}
     if one.choices:
         return EnumProperty(items=one.choices, default=default, **words)
     if isinstance(default, bool):

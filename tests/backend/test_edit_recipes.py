@@ -25,6 +25,8 @@ def test_an_ordinary_job_is_its_preset(name: str, video: bool) -> None:
     for layer in ("foreground", "background"):
         config = config_of(spec, video=video, layer=layer)
         assert config == preset(name, video=video, layer=layer, seed=4)
+        other = config_of(with_fields(spec, variant=3), video=video, layer=layer)
+        assert other == preset(name, video=video, layer=layer, seed=7)
 
 
 def test_every_recipe_of_the_protocol_is_known_and_no_other() -> None:

@@ -42,17 +42,17 @@ def test_a_local_backend_from_start_to_stop(scene: Any, state: Any, preferences:
     preferences.backend_options = "--mock ok"
     assert "<Start Local Backend>" in drawn(scene)
     assert bpy.ops.text2live.start_local() == {"FINISHED"}
-    assert "Starting the local backend" in drawn(scene)
+    assert "Starting backend" in drawn(scene)
     assert state.interval() <= 0.1
     until(state, lambda: state.session.status.state == "ready")
-    assert "Local backend running" in drawn(scene)
+    assert "Local backend" in drawn(scene)
     until(state, lambda: state.session.status.total_bytes > 0 or sys.platform != "linux")
     assert "stand-in" in state.session.status.device
     state.session.disconnect()
     bpy.ops.text2live.connect()  # to the one that runs, whatever the preferences name
     until(state, lambda: state.session.status.state == "ready")
     assert bpy.ops.text2live.stop_local() == {"FINISHED"}
-    assert "Stopping the local backend" in drawn(scene)
+    assert "Stopping backend" in drawn(scene)
     assert not state.session.connected
     until(state, lambda: not state.connector.local.running)
     assert state.connector.local.problem is None

@@ -48,9 +48,10 @@ def strip(scene: Any, movie: Path) -> Any:
 
 def test_disconnected_and_without_a_strip(scene: Any) -> None:
     seen = drawn(scene)
-    assert seen.lines[:3] == ["[Prompt]", "<Make Layer>", "Select a movie or image strip first."]
+    assert seen.lines[:2] == ["[Prompt]", "<Make Layer>"]
+    assert seen.lines[3] == "Select a movie or image strip first."
     seen = drawn(scene, "T2L_PT_connection")
-    assert seen.lines[:3] == ["Not connected", "Not connected", "<Connect>"]
+    assert seen.lines[1:3] == ["Not connected", "<Connect>"]
     assert "Click a movie or image strip" in drawn(scene, "T2L_PT_shot")
 
 
@@ -59,7 +60,7 @@ def test_ready_with_a_strip(scene: Any, state: Any, strip: Any) -> None:
         state="ready", address="tcp://127.0.0.1:5599", device="cpu"
     )
     seen = drawn(scene, "T2L_PT_connection")
-    assert seen.lines[:2] == ["Connected", "Connected to 127.0.0.1:5599"]
+    assert "Connected to 127.0.0.1:5599" in seen
     assert "cpu" in seen.lines
     seen = drawn(scene)
     assert "Analyses the shot, then paints 8 frames." in seen

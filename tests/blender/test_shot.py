@@ -216,7 +216,7 @@ def test_a_box_is_dragged_in_the_preview(
 @contextlib.contextmanager
 def drawing(scene: Any, kind: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """An operator that draws in a preview: a function that sends it events of the mouse."""
-    monkeypatch.setattr(mask_overlay, "preview_region", lambda _context: Region())
+    monkeypatch.setattr(mask_overlay, "preview_region", lambda _context, _point=None: Region())
     said: list[Any] = []
     drag = types.SimpleNamespace(
         report=lambda _level, text: pytest.fail(text),

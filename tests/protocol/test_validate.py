@@ -99,6 +99,7 @@ BAD = {
     "unknown_preset": replace(EDIT, preset="best"),
     "unknown_engine": AtlasJob(clip=CLIP, engine="hash"),
     "bad_seed": replace(EDIT, seed=-1),
+    "bad_variant": replace(EDIT, variant=-1),
     "empty_prompt": replace(EDIT, prompt=("  ",)),
     "too_many_texts": replace(EDIT, prompt=("x",) * 33),
     "prompt_too_long": replace(EDIT, settings={"screen": ("x" * 2001,)}),
