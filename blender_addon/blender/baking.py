@@ -13,7 +13,7 @@ from typing import Any
 
 import bpy
 
-from ..core.delivery import part_of_file
+from ..core.delivery import frame_file_name, part_of_file
 from ..core.jobs import Job
 from ..core.movie import MovieOrder, MovieWriter
 from ..wire import jobs
@@ -150,6 +150,29 @@ def finish(bake: Bake) -> Any:
     return movie
 
 
+def unbake(layer: Any) -> Any:
+    """Replace a baked layer's strip with its frames again and return it; the movie stays on disk.
+
+    Raises JobError.
+    """
+    if layer.type != "MOVIE":
+        raise jobs.JobError("not_baked", f"{layer.name} is not baked.", "There is nothing to undo.")
+    _check_kept(layer)
+    movie = source_files(layer)[0]
+    part = part_of_file(movie.name)
+    names = [frame_file_name(index, part) for index in range(compat.content_frames(layer))]
+    missing = next((name for name in names if not (movie.parent / name).is_file()), None)
+    if missing is not None:
+        raise jobs.JobError(
+            "frames_gone",
+            f"The frames of {layer.name} are no longer beside its movie: {missing} is missing.",
+            "Put the folder back, or make the layer again.",
+        )
+    strip = _new_image_strip(layer.id_data, layer, tuple(movie.parent / name for name in names))
+    _replace(layer.id_data, layer, strip)
+    return strip
+
+
 def restore_layer(layer: Any, job: Job) -> None:
     """Show a layer whose frames are on disk again; a lost movie is replaced by them."""
     if layer.type == "MOVIE" and not source_files(layer)[0].is_file():
@@ -179,24 +202,29 @@ def _check(layer: Any) -> None:
         raise jobs.JobError(
             "baked", f"{layer.name} is a movie already.", "There is nothing to bake."
         )
-    if layer.modifiers:
-        raise jobs.JobError(
-            "has_modifiers",
-            f"{layer.name} has modifiers, which baking cannot keep.",
-            "Remove them, bake, and add them again.",
-        )
-    if not compat.plays_straight(layer):
-        raise jobs.JobError(
-            "retimed",
-            f"{layer.name} is retimed, which baking cannot keep.",
-            "Reset its speed, bake, and retime it again.",
-        )
+    _check_kept(layer)
     missing = next((path for path in source_files(layer) if not path.exists()), None)
     if missing is not None:
         raise jobs.JobError(
             "media_missing",
             f"A frame of {layer.name} is missing: {missing}.",
             "Connect to the backend and reopen the file: the frame is fetched again.",
+        )
+
+
+def _check_kept(layer: Any) -> None:
+    """Raise JobError for settings that a strip of another type would lose."""
+    if layer.modifiers:
+        raise jobs.JobError(
+            "has_modifiers",
+            f"{layer.name} has modifiers, which baking cannot keep.",
+            "Remove them, press the button again, and add them again.",
+        )
+    if not compat.plays_straight(layer):
+        raise jobs.JobError(
+            "retimed",
+            f"{layer.name} is retimed, which baking cannot keep.",
+            "Reset its speed, press the button again, and retime it again.",
         )
 
 

@@ -21,7 +21,11 @@ class T2L_MT_strip(bpy.types.Menu):
         layout, strip = self.layout, compat.active_strip(context)
         layout.operator_context = "INVOKE_DEFAULT"
         if strip is not None and layers.JOB in strip:
-            for name in ("make_again", "show_earlier", "bake"):
+            for name in (
+                "make_again",
+                "show_earlier",
+                "unbake" if strip.type == "MOVIE" else "bake",
+            ):
                 layout.operator(f"text2live.{name}")
             layout.separator()
         for name in ("edit", "batch", "analyse", "preview_mask"):

@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from ..blender import compat, runtime, scripting
+from ..blender import baking, compat, runtime, scripting
 from ..blender.timeline import layers, versions
 from .base import reports_problems, require
 from .preferences import longest
@@ -78,6 +78,25 @@ class T2L_OT_bake(OnLayer, bpy.types.Operator):
         scripting.wait_for_bake(state, state.bakes.begin(layer))
 
 
+class T2L_OT_unbake(OnLayer, bpy.types.Operator):
+    """Replace the movie of a baked layer with its frames. The movie stays on disk"""
+
+    bl_idname = "text2live.unbake"
+    bl_label = "Un-Bake"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls: Any, context: Any) -> bool:
+        """A baked layer strip is active."""
+        strip = compat.active_strip(context)
+        baked = strip is not None and layers.JOB in strip and strip.type == "MOVIE"
+        return require(cls, baked, "Make a baked layer strip active first")
+
+    def act(self, _context: Any, _scene: Any, layer: Any) -> None:
+        """Show the frames again."""
+        baking.unbake(layer)
+
+
 class T2L_OT_cancel_bake(OnLayer, bpy.types.Operator):
     """Stop baking. The layer stays as it is"""
 
@@ -93,4 +112,4 @@ class T2L_OT_cancel_bake(OnLayer, bpy.types.Operator):
             bakes.cancel(bake)
 
 
-CLASSES = (T2L_OT_make_again, T2L_OT_show_earlier, T2L_OT_bake, T2L_OT_cancel_bake)
+CLASSES = (T2L_OT_make_again, T2L_OT_show_earlier, T2L_OT_bake, T2L_OT_cancel_bake, T2L_OT_unbake)

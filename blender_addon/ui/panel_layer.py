@@ -8,6 +8,7 @@ import bpy
 
 from ..blender import compat, runtime
 from ..blender.timeline import layers, versions
+from . import text_layout
 from .base import PARENT, InSequencer
 
 
@@ -35,6 +36,10 @@ class T2L_PT_layer(InSequencer, bpy.types.Panel):
             if versions.earlier(layer):
                 column.operator("text2live.show_earlier", icon="LOOP_BACK")
             draw_bake(layout, layer)
+        else:
+            text = "Baked to a movie. Un-bake it to make it again or to show an earlier version."
+            text_layout.draw_paragraph(layout, text, text_layout.line_length(context), "INFO")
+            layout.operator("text2live.unbake", icon="RENDERLAYERS")
         layout.prop(layer, "blend_alpha", text="Opacity")
 
 

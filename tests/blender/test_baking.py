@@ -67,6 +67,31 @@ def test_a_baked_layer_looks_the_same_and_keeps_its_settings(
     assert [s.name for s in bpy.data.scenes] == [scene.name]
 
 
+def test_a_baked_layer_is_un_baked(scene: Any, movie: Path, layer: Any, tmp_path: Path) -> None:
+    strip = studio.movie_strip(scene, movie, frame_start=20)
+    (placed,) = placing.place(finished(scene, strip, layer, tmp_path / "layer"))
+    for frame, opacity in ((20, 0.2), (27, 1.0)):
+        placed.blend_alpha = opacity
+        placed.keyframe_insert("blend_alpha", frame=frame)
+    compat.set_span(placed, 21, 27)
+    name, before = placed.name, rendered(scene, (21, 24), tmp_path)
+    scene.sequence_editor.active_strip = bake(placed)
+    assert "<Un-Bake>" in drawn(scene, "T2L_PT_layer")
+    with studio.sequencer(scene):
+        assert bpy.ops.text2live.unbake() == {"FINISHED"}
+        assert not bpy.ops.text2live.unbake.poll()
+    (again,) = layers.all_layers()
+    assert (again.type, again.name, compat.span(again)) == ("IMAGE", name, (21, 27))
+    assert "<Make Again Here>" in drawn(scene, "T2L_PT_layer")
+    assert np.array_equal(rendered(scene, (21, 24), tmp_path), before)
+    baked = bake(again)
+    (folder_of(baked) / "0003.png").unlink()
+    scene.sequence_editor.active_strip = baked
+    with studio.sequencer(scene), pytest.raises(RuntimeError, match=r"0003\.png is missing"):
+        bpy.ops.text2live.unbake()
+    assert layers.all_layers() == [baked]
+
+
 def test_a_fully_opaque_baked_layer_is_exact(
     scene: Any, movie: Path, layer: Any, tmp_path: Path
 ) -> None:

@@ -444,7 +444,7 @@ def test_the_strip_menus_offer_the_main_operators(scene: Any, strip: Any) -> Non
             menus.T2L_MT_strip.draw(types.SimpleNamespace(layout=recorder), bpy.context)
         return recorder
 
-    assert offered().lines[:2] == ["<Make Layer>", "<Analyse Shot>"]
+    assert offered().lines[:3] == ["<Make Layer>", "<Make Several Layers>", "<Analyse Shot>"]
     strip[layers.JOB] = "j"
     assert offered().lines[0] == "<Make Again Here>"
 
