@@ -25,7 +25,7 @@ from backend.masks.prompts import MaskPrompts
 from backend.progress import Reporter
 from protocol.layers import one_object_only
 
-VERSIONS = {files.EXPLICIT: "explicit-7", files.MLP: "mlp-1"}
+VERSIONS = {files.EXPLICIT: "explicit-8", files.MLP: "mlp-2"}
 """Part of an atlas's identity: raise one when its engine makes other atlases of the same config.
 
 `masks.resolve.VERSION` does the same for masks.

@@ -30,6 +30,7 @@ HELPS = 10.0  # frames over which a further mask helps
 NAMED = 4  # most runs of frames that a note names
 SAMPLES = 700  # pixels per side whose colours are compared
 PREVIEW = 512  # longest side of a preview, pixels
+BLANK = 2.0  # grey levels of deviation below which a frame shows nothing, as when it is black
 NO_OPINION = 0.7  # a measure without evidence
 
 
@@ -108,6 +109,9 @@ def judge(
             leaves = [_at_border(masks[o]) for o in neighbours]
             steady[t] = 1.0 if not neighbours or all(leaves) or front[t].any() else 0.5
             apart[t] = flow[t] = 1.0
+            continue
+        if t not in given and float(frames[t].std((0, 1)).max()) < BLANK:
+            steady[t] = apart[t] = 0.0
             continue
         overlaps = [_moved_overlap(o, t, masks, front, flows) for o in neighbours]
         if overlaps:

@@ -33,7 +33,7 @@ from backend.progress import Reporter
 from protocol.jobs import JobError
 
 PHASE = "Finding the object"
-VERSION = "masks-7"
+VERSION = "masks-8"
 """Part of an atlas's identity: raise it when the same prompts give other masks or measures."""
 TRACKER = Tracker()
 """The one used unless another is given: draft, on the CPU."""

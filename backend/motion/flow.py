@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -63,13 +63,14 @@ class Flows:
 
     size: working size (h, w). gaps: frame distances shorter than the clip. between: (from, to) →
     float16 [h/2,w/2,2], x and y, pixels of the working size. trusted: (from, to) → bool [h/2,w/2],
-    true where forward and backward flow agree.
+    true where forward and backward flow agree. limit: pixels within which they must.
     """
 
     size: tuple[int, int]
     gaps: tuple[int, ...]
     between: dict[tuple[int, int], F16]
     trusted: dict[tuple[int, int], Mask]
+    limit: float = 1.0
 
     def full(self, start: int, end: int) -> tuple[F32, Mask]:
         """Flow [h,w,2] and trust [h,w] at the working size."""
@@ -84,7 +85,29 @@ def without(flows: Flows, hidden: NDArray[np.bool_]) -> Flows:
     for (start, end), sure in flows.trusted.items():
         front = cv2.resize(hidden[start].astype(np.float32), sure.shape[::-1])
         trusted[start, end] = sure & (front == 0)
-    return Flows(flows.size, flows.gaps, flows.between, trusted)
+    return replace(flows, trusted=trusted)
+
+
+def on_frames(flows: Flows, frames: NDArray[np.uint8], kept: Sequence[int]) -> Flows:
+    """The flow of a clip that consists of some frames of this one.
+
+    frames: uint8 [T,h,w,3], those of the whole clip. kept: ascending. Only the flow across frames
+    that are left out is computed.
+    """
+    gaps = tuple(gap for gap in flows.gaps if gap < len(kept))
+    grey = [np.asarray(cv2.cvtColor(frames[t], cv2.COLOR_RGB2GRAY), np.uint8) for t in kept]
+    part = replace(flows, gaps=gaps, between={}, trusted={})
+    for gap in gaps:
+        for k, (start, end) in enumerate(zip(kept, kept[gap:], strict=False)):
+            there, back = (k, k + gap), (k + gap, k)
+            if end - start == gap:
+                for new, old in ((there, (start, end)), (back, (end, start))):
+                    part.between[new], part.trusted[new] = flows.between[old], flows.trusted[old]
+            else:
+                found = _both_ways(grey, part, k, k + gap, flows.limit)
+                for new, one in zip((there, back), found, strict=True):
+                    part.between[new], part.trusted[new] = one.flow, one.trusted
+    return part
 
 
 def grid(size: tuple[int, int]) -> F32:
@@ -128,7 +151,7 @@ def estimate(
     grey = [np.asarray(cv2.cvtColor(one, cv2.COLOR_RGB2GRAY), np.uint8) for one in frames]
     between: dict[tuple[int, int], F16] = {}
     trusted: dict[tuple[int, int], Mask] = {}
-    flows = Flows((h, w), fits, between, trusted)
+    flows = Flows((h, w), fits, between, trusted, limit)
     done, lost = 0, 0.0
     with ThreadPoolExecutor(max(1, cv2.getNumThreads())) as pool:
         for gap in fits:  # pairs of a gap depend only on those of shorter gaps

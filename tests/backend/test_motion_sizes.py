@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from backend.motion.cuts import SMALL, _thumbnail, find_cuts
+from backend.motion.cuts import find_cuts
 from backend.motion.flow import MIN_SIDE, dis_flow, working_size
+from backend.motion.likeness import SMALL, thumbnail
 from backend.progress import Silent
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,7 +73,7 @@ def test_a_cut_in_a_wide_clip_is_found(size: tuple[int, int]) -> None:
         for low in (20, 150)
     ]
     frames = np.stack([np.roll(scenes[t // 4], 2 * t, 1) for t in range(8)])
-    assert min(_thumbnail(frames[0]).shape[:2]) >= MIN_SIDE
+    assert min(thumbnail(frames[0]).shape[:2]) >= MIN_SIDE
     assert find_cuts(np.asarray(frames, np.uint8), Silent()) == [4]
 
 

@@ -30,6 +30,7 @@ from backend.masks.prompts import MaskPrompts
 from backend.masks.tracker.track import Tracker
 from backend.motion import flow
 from backend.motion.base_maps import base_maps
+from backend.motion.flashes import bridge_flashes
 from backend.progress import Reporter
 
 
@@ -51,6 +52,8 @@ def decompose(
     checkpoint = checkpoint or Checkpoint()
     objects = check_clip(frames, objects)
     small = shrink(frames, flow.working_size(frames.shape[1], frames.shape[2], config.long_side))
+    bridged = bridge_flashes(small, report, objects[0].first_frame)
+    small = bridged.frames
     size = (len(frames), frames.shape[1], frames.shape[2])
 
     flows = flow.estimate(small, config.gaps, config.consistent, report)
@@ -58,8 +61,9 @@ def decompose(
     generator = torch.Generator().manual_seed(config.seed)
     data = prepare(small, flows, config, device, generator)
     if saved is None:
+        tracker = Tracker(config.tracker, device, bridged.flashes)
         atlas, mask_numbers = _first_guess(
-            size, small, objects, flows, data, config, generator, report
+            size, small, objects, flows, data, config, generator, report, tracker
         )
     else:
         report.note("The atlas resumes from where it was interrupted.")
@@ -93,12 +97,12 @@ def _first_guess(
     config: AtlasConfig,
     generator: torch.Generator,
     report: Reporter,
+    tracker: Tracker,
 ) -> tuple[Atlas, dict[str, float]]:
     """The atlas before the joint fit, and measures of the masks.
 
     size: frames, height, width of the clip. small: its frames at the working size.
     """
-    tracker = Tracker(config.tracker, data.frames.device)
     masks, numbers = resolve_objects(small, objects, flows, report, tracker)
     bg_base, bases = base_maps(flows, masks, report)
     for number in range(1, len(bases)):  # the object in front is never hidden

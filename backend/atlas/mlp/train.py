@@ -26,6 +26,7 @@ from backend.masks.objects import resolve_objects
 from backend.masks.prompts import MaskPrompts
 from backend.masks.tracker.track import Tracker
 from backend.motion import flow
+from backend.motion.flashes import bridge_flashes
 from backend.progress import Reporter
 
 WARMING = "Laying out the networks"
@@ -189,11 +190,12 @@ def prepare(
     """
     objects = check_clip(frames, [prompts])
     size = flow.working_size(frames.shape[1], frames.shape[2], config.long_side)
-    small = shrink(frames, size)
+    bridged = bridge_flashes(shrink(frames, size), report, prompts.first_frame)
+    small = bridged.frames
     complete = prompts.mode == "all" and len(prompts.keys) == len(frames)
     gaps = (1,) if complete else config.carry_gaps
     flows = flow.estimate(small, gaps, config.consistent, report)
-    tracker = Tracker(config.tracker, device)
+    tracker = Tracker(config.tracker, device, bridged.flashes)
     (masks,), numbers = resolve_objects(small, objects, flows, report, tracker)
     generator = torch.Generator().manual_seed(config.seed)
     kept = held_out_blocks((len(small), *size), config.held_out, generator)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import cv2
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from backend.masks.bridge import bridged
 from backend.masks.carry import PHASE, carry
 from backend.masks.tracker.certainty import Cues, expected_of
 from backend.masks.tracker.config import DRAFT, SHORT, TrackerConfig
@@ -20,7 +21,7 @@ from backend.masks.tracker.network import network
 from backend.masks.tracker.rescue import needs_rescue, promise, rescued
 from backend.masks.tracker.shot import Result, Shot, track_shot, work
 from backend.masks.tracker.working import WorkingMotion
-from backend.motion.flow import F32, Flows, Mask
+from backend.motion.flow import F32, Flows, Mask, on_frames
 from backend.progress import Reporter, Silent
 
 LARGER = 1.2  # times the tracker's frames: from there on, edges are sharpened at working size too
@@ -42,10 +43,14 @@ class Tracked:
 
 @dataclass(frozen=True)
 class Tracker:
-    """Tracks objects with one config on one device."""
+    """Tracks objects with one config on one device.
+
+    blind: frames that show nothing of the shot, such as flashes. Objects are tracked over them.
+    """
 
     config: TrackerConfig = DRAFT
     device: torch.device = torch.device("cpu")  # noqa: RUF009  (a constant)
+    blind: frozenset[int] = frozenset()
 
     def track(
         self,
@@ -62,6 +67,8 @@ class Tracker:
         the masks are a guess. On a CPU the same input gives the same bytes.
         """
         count = len(frames)
+        if self.blind - given.keys():
+            return self._over_gaps(frames, given, flows, report, hidden)
         near = all(min(abs(t - key) for key in given) <= SHORT for t in range(count))
         if near or not any(mask.any() for mask in given.values()):
             masks = carry(frames, given, flows, report, hidden)
@@ -87,6 +94,37 @@ class Tracker:
         for t, mask in given.items():
             full.masks[t] = mask.astype(np.float32)
         return Tracked(np.stack([mask > 0.5 for mask in full.masks]), tuple(full.cues))
+
+    def _over_gaps(
+        self,
+        frames: NDArray[np.uint8],
+        given: dict[int, Mask],
+        flows: Flows,
+        report: Reporter,
+        hidden: NDArray[np.bool_] | None,
+    ) -> Tracked:
+        """Track on the other frames alone, and fill in the masks of the blind ones."""
+        gaps = self.blind - given.keys()
+        kept = [t for t in range(len(frames)) if t not in gaps]
+        seen = replace(self, blind=frozenset()).track(
+            frames[kept],
+            {kept.index(t): mask for t, mask in given.items()},
+            on_frames(flows, frames, kept),
+            report,
+            None if hidden is None else hidden[kept],
+        )
+        masks = np.zeros(frames.shape[:3], np.bool_)
+        masks[kept] = seen.masks
+        if seen.cues is None:
+            return Tracked(bridged(masks, gaps))
+        cues = dict(zip(kept, seen.cues, strict=True))
+        for t in gaps:
+            sides = (
+                max((k for k in kept if k < t), default=kept[0]),
+                min((k for k in kept if k > t), default=kept[-1]),
+            )
+            cues[t] = min((cues[k] for k in sides), key=lambda one: one.expected)
+        return Tracked(bridged(masks, gaps), tuple(cues[t] for t in range(len(frames))))
 
     def _shot(
         self,
