@@ -34,6 +34,7 @@ IN_FLIGHT, IN_FLIGHT_REAL = 4, 2  # jobs that are not final at any time
 STUCK = 600.0  # seconds without any event after which the last jobs count as stuck
 START = 240.0  # seconds for a backend to start on a busy machine
 REPORT_EVERY = 50  # faults
+ORPHANED = 60.0  # seconds; a worker that is starting notices only then that its server is gone
 GAP = 0.25  # seconds between two faults, on average
 LARGEST_FILE = 4096  # bytes, while there is no space
 PAUSE = "0.01"  # seconds per step of the stand-in
@@ -128,7 +129,7 @@ class Campaign:
         workers = self._workers()
         self._backend.process.send_signal(number)
         self._backend.process.wait(60)
-        end = time.monotonic() + 10
+        end = time.monotonic() + ORPHANED
         while any(_is_worker(one) for one in workers) and time.monotonic() < end:
             time.sleep(0.02)
         left = [one for one in workers if _is_worker(one)]
