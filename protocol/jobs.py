@@ -199,8 +199,9 @@ class MaskJob(ClipJob, frozen=True, kw_only=True, tag_field="kind", tag="mask"):
 class EditJob(ClipJob, frozen=True, kw_only=True, tag_field="kind", tag="edit"):
     """Make one text-driven RGBA layer for a clip.
 
-    prompt: what the edited frame shows. source: what is there now. region: where the edit belongs
-    (default: source). avoid: where it must not go. Each is a list of alternatives.
+    prompt: what the edited frame shows; some painters need none. source: what is there now.
+    region: where the edit belongs (default: source). avoid: where it must not go. Each is a list of
+    alternatives.
     layer: what is edited: an object's layer, ``background``, or ``both``: the front object and the
     background in one job. background, background_source: the background's own prompt and source
     text for ``both`` (default: prompt; nothing). The other texts describe the object.
@@ -211,7 +212,7 @@ class EditJob(ClipJob, frozen=True, kw_only=True, tag_field="kind", tag="edit"):
     `protocol.painters` declares them; those left out have their defaults.
     """
 
-    prompt: tuple[str, ...]
+    prompt: tuple[str, ...] = ()
     source: tuple[str, ...] = ()
     region: tuple[str, ...] = ()
     avoid: tuple[str, ...] = ()
@@ -227,7 +228,7 @@ class EditJob(ClipJob, frozen=True, kw_only=True, tag_field="kind", tag="edit"):
     @property
     def title(self) -> str:
         """What a list of jobs shows."""
-        return self.prompt[0][:80]
+        return self.prompt[0][:80] if self.prompt else self.painter.replace("_", " ")
 
     @property
     def changes(self) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 PROTOCOL = 1  # major version: both ends must share one
-MINOR = 4
+MINOR = 5
 NEEDED_MINOR = 1  # lowest minor version of a backend; in older ones an edit names no painter
 
 KIB = 1024

@@ -16,24 +16,43 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import fields
 
-from .jobs import EditJob, JobError
+from .jobs import EditJob, JobError, ObjectRef
 
 Recipe = Literal["texture", "effect", "style"]
 RECIPES: tuple[str, ...] = get_args(Recipe)
 
 
-class PainterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of every painter's settings. A field is a text list, a float or a choice.
+class PaintedFrame(msgspec.Struct, frozen=True, kw_only=True):
+    """A frame of the clip that was edited elsewhere: uint8 RGB or RGBA, of any size."""
 
-    label, summary: the painter's name and what it does, as controls show them.
+    frame: int
+    image: ObjectRef
+
+
+class PainterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every painter's settings. A field is a text list, float, choice or painted frames.
+
+    label, summary: the painter's name and what it does, as controls show them. prompted: an edit
+    needs a prompt. continues: an edit can start from an earlier one.
     """
 
     label: ClassVar[str] = ""
     summary: ClassVar[str] = ""
+    prompted: ClassVar[bool] = True
+    continues: ClassVar[bool] = True
 
     def for_background(self) -> PainterSettings:
         """These settings for the background, if an edit of both layers gives it its own prompt."""
         return self
+
+    def within(self, first: int, last: int) -> PainterSettings:
+        """These settings for the shot of frames first to last−1."""
+        return self
+
+    @property
+    def images(self) -> tuple[ObjectRef, ...]:
+        """The images that they refer to."""
+        return ()
 
 
 class Text2LiveSettings(PainterSettings, frozen=True):
@@ -89,7 +108,66 @@ class Text2LiveSettings(PainterSettings, frozen=True):
         return msgspec.structs.replace(self, screen=())
 
 
-PAINTER_SETTINGS: dict[str, type[PainterSettings]] = {"text2live": Text2LiveSettings}
+class FromFramesSettings(PainterSettings, frozen=True):
+    """Edited frames: frames or a movie of the shot that were edited elsewhere make the layer."""
+
+    label: ClassVar[str] = "Edited Frames"
+    summary: ClassVar[str] = "Make a layer of frames or a movie of this shot edited elsewhere"
+    prompted: ClassVar[bool] = False
+    continues: ClassVar[bool] = False
+
+    painted_frames: Annotated[
+        tuple[PaintedFrame, ...],
+        Meta(
+            title="Edited Frames",
+            description="Edited frames of the clip, of any size: a folder of images named by their "
+            "frames' numbers, one such image, or a movie as long as the clip",
+        ),
+    ] = ()
+    colours: Annotated[
+        Literal["match", "keep"],
+        Meta(
+            title="Colours",
+            description="What to do about a grade of the whole frame",
+            extra={
+                "match": "Remove it, so that what was not edited equals the footage",
+                "keep": "Keep it as a part of the edit, and remove only its flicker",
+            },
+        ),
+    ] = "match"
+    threshold: (
+        Annotated[
+            float,
+            Meta(
+                ge=0.0,
+                le=128.0,
+                title="Threshold",
+                description="Difference to the footage from which a pixel counts as changed, in "
+                "1/255. Not set: by the noise of the edit",
+            ),
+        ]
+        | None
+    ) = None
+
+    def within(self, first: int, last: int) -> FromFramesSettings:
+        """With the frames of the shot alone."""
+        inside = tuple(
+            msgspec.structs.replace(one, frame=one.frame - first)
+            for one in self.painted_frames
+            if first <= one.frame < last
+        )
+        return msgspec.structs.replace(self, painted_frames=inside)
+
+    @property
+    def images(self) -> tuple[ObjectRef, ...]:
+        """The edited frames."""
+        return tuple(one.image for one in self.painted_frames)
+
+
+PAINTER_SETTINGS: dict[str, type[PainterSettings]] = {
+    "text2live": Text2LiveSettings,
+    "from_frames": FromFramesSettings,
+}
 """Each painter's settings, by the name that an edit gives it."""
 
 
@@ -98,11 +176,11 @@ class Setting:
     """One declared setting, for building a control.
 
     kind ``texts``: a list of alternatives. ``number``: from least to most, or None if optional.
-    ``choice``: one of choices, each with its description.
+    ``choice``: one of choices, each with its description. ``frames``: a list of PaintedFrame.
     """
 
     name: str
-    kind: Literal["texts", "number", "choice"]
+    kind: Literal["texts", "number", "choice", "frames"]
     default: Any
     title: str
     description: str
@@ -134,7 +212,9 @@ def _setting(name: str, default: Any, hint: Any) -> Setting:
         )
     if kind == tuple[str, ...]:
         return Setting(name, "texts", default, title, description)
-    raise TypeError(f"the setting {name} is no list of texts, float or choice, but {kind}")
+    if kind == tuple[PaintedFrame, ...]:
+        return Setting(name, "frames", default, title, description)
+    raise TypeError(f"the setting {name} cannot be a {kind}")
 
 
 def settings_type(painter: str) -> type[PainterSettings]:
@@ -160,6 +240,17 @@ def settings_of(spec: EditJob) -> PainterSettings:
         return msgspec.convert(spec.settings, kind)
     except msgspec.ValidationError as why:
         raise _bad_setting(spec, str(why)) from why
+
+
+def images_of(spec: EditJob) -> tuple[ObjectRef, ...]:
+    """The images that an edit's settings refer to; none if they cannot be read."""
+    kind = PAINTER_SETTINGS.get(spec.painter)
+    if kind is None or not spec.settings:
+        return ()
+    try:
+        return msgspec.convert(spec.settings, kind).images
+    except msgspec.ValidationError:  # the check of the job reports it
+        return ()
 
 
 def packed_settings(settings: PainterSettings) -> dict[str, Any]:

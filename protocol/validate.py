@@ -20,7 +20,7 @@ from .jobs import (
 from .layers import POINTED, error_of_object, layers_of, objects_of, one_object_only
 from .limits import GIB, LIMITS, Limits
 from .mask_prompts import check_model, check_prompts, check_words
-from .painters import declared, settings_of
+from .painters import FromFramesSettings, declared, images_of, settings_of
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
@@ -42,7 +42,8 @@ def references(spec: JobSpec) -> tuple[ObjectRef, ...]:
     """Every reference of a job to an object, in the order of the clip, with repetitions."""
     masks = (key.mask for one in objects_of(spec) for key in one.keys)
     strokes = (key.mask for one in objects_of(spec) for key in one.strokes)
-    return (*spec.clip.frames, *masks, *strokes, *spec.images)
+    painted = images_of(spec) if isinstance(spec, EditJob) else ()
+    return (*spec.clip.frames, *masks, *strokes, *spec.images, *painted)
 
 
 def objects(spec: JobSpec) -> dict[str, ObjectRef]:
@@ -107,7 +108,8 @@ def check(spec: JobSpec, limits: Limits = LIMITS) -> None:
 
 
 def _check_edit(spec: EditJob, limits: Limits) -> None:
-    if not any(text.strip() for text in spec.prompt):
+    settings = settings_of(spec)
+    if settings.prompted and not any(text.strip() for text in spec.prompt):
         raise JobError(
             "empty_prompt",
             "The prompt is empty.",
@@ -116,10 +118,17 @@ def _check_edit(spec: EditJob, limits: Limits) -> None:
     for name in TEXTS:
         check_words(name.replace("_", " "), getattr(spec, name), limits)
     check_model(spec.model, limits)
-    settings = settings_of(spec)
     for one in declared(spec.painter):
         if one.kind == "texts":
             check_words(one.name.replace("_", " "), getattr(settings, one.name), limits)
+    if isinstance(settings, FromFramesSettings):
+        _check_painted(spec, settings, limits)
+    if spec.after and not settings.continues:
+        raise JobError(
+            "after_unused",
+            f"The painter {spec.painter} cannot start from an earlier edit.",
+            "Leave the edit to start from out.",
+        )
     if spec.after and not _JOB_ID.fullmatch(spec.after):
         raise JobError(
             "bad_job_id",
@@ -131,6 +140,33 @@ def _check_edit(spec: EditJob, limits: Limits) -> None:
             "background_unused",
             f"There are texts for the background, but the layer is {spec.layer}.",
             f"Set the layer to {BOTH}, or move the texts to prompt and source.",
+        )
+
+
+def _check_painted(spec: EditJob, settings: FromFramesSettings, limits: Limits) -> None:
+    if not settings.painted_frames:
+        raise JobError(
+            "no_painted_frames",
+            "There are no edited frames.",
+            "Give one or several edited frames of the clip, or the whole clip edited.",
+        )
+    count, numbers = len(spec.clip.frames), [one.frame for one in settings.painted_frames]
+    for number, one in zip(numbers, settings.painted_frames, strict=True):
+        if not 0 <= number < count:
+            raise JobError(
+                "painted_out_of_range",
+                f"An edited frame is for frame {number + 1}, but the clip has {count} frames.",
+                "Remove it, or choose the strip that it belongs to.",
+            )
+        channels = one.image.shape[-1] if one.image.shape else 0
+        what = f"The edited frame {number + 1}"
+        _check_object(one.image, channels if channels == 4 else 3, what, limits)
+    if len(set(numbers)) < len(numbers):
+        twice = next(number for number in numbers if numbers.count(number) > 1)
+        raise JobError(
+            "painted_twice",
+            f"Frame {twice + 1} has two edited frames.",
+            "Keep one of them.",
         )
 
 

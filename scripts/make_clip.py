@@ -9,6 +9,7 @@ alpha, layer coordinates, and where any painted point moves.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -132,13 +133,22 @@ class SyntheticClip:
 
 
 def make_clip(
-    frames: int = 30, height: int = 216, width: int = 384, seed: int = 0
+    frames: int = 30,
+    height: int = 216,
+    width: int = 384,
+    seed: int = 0,
+    look: Callable[[F32], F32] | None = None,
 ) -> SyntheticClip:
-    """Render the clip. The seed changes the yarn, the bricks and the phase of the motion."""
+    """Render the clip. The seed changes the yarn, the bricks and the phase of the motion.
+
+    look: makes another swan of its canvas, premultiplied RGBA [S,S,4]: a perfect edit of the clip.
+    """
     rng = np.random.default_rng(seed)
     motion = Motion(height, width, phase=float(rng.uniform(0, 0.8)))
     side = int(SWAN * height * SUPERSAMPLE)
     swan = draw_swan(side, rng)
+    if look is not None:
+        swan = look(swan)
     wall = draw_wall(int(WALL[1] * height * SUPERSAMPLE), int(WALL[0] * width * SUPERSAMPLE), rng)
 
     fine = _pixel_grid(height, width, SUPERSAMPLE)

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from backend.atlas.edges import without_fringe
 from backend.atlas.interface import LayeredAtlas
 from backend.atlas.layers import BACKGROUND, visibility
 from backend.atlas.pyramid import Occupancy, Pyramid
@@ -30,13 +31,15 @@ def render_layer(
     report: Reporter,
     frames: tuple[int, int] | None = None,
     window: Window = WHOLE,
+    footage: NDArray[np.uint8] | None = None,
 ) -> Iterator[NDArray[np.uint8]]:
     """Render an RGBA atlas as one RGBA image per frame, at the clip's own size.
 
     layer: a layer of the atlas; alpha is multiplied by its visibility, so the edit stays behind the
     objects in front of it. rgba: [1,4,Ha',Wa'], 0..1, straight alpha, any resolution. frames: first
     and last, both included; all by default. window: the part of the atlas that rgba covers, u0 v0
-    u1 v1 in −1..1; the rest is transparent. Yields uint8 [H,W,4] sRGB, straight alpha,
+    u1 v1 in −1..1; the rest is transparent. footage: the clip [T,H,W,3]; with it, no fringe of the
+    old colours stays along the layer's edges. Yields uint8 [H,W,4] sRGB, straight alpha,
     antialiased; fully transparent pixels are 0 in every channel.
     """
     first, last = frames or (0, atlas.frames - 1)
@@ -55,7 +58,15 @@ def render_layer(
             x0, y0, x1, y1 = box
             uv = to_window(atlas.uv(layer, t)[:, y0:y1, x0:x1], window)
             share = visibility(atlas, layer, t)[..., y0:y1, x0:x1]
-            out[y0:y1, x0:x1] = _to_bytes(pyramid.lookup(uv), share)
+            seen = pyramid.lookup(uv)
+            if footage is None:
+                colour, alpha = seen[:, :3] / seen[:, 3:].clamp(min=1e-6), seen[:, 3:] * share
+            else:
+                part = torch.from_numpy(footage[index, y0:y1, x0:x1]).to(atlas.device)
+                part = part.permute(2, 0, 1)[None].float() / 255
+                whole = atlas.uv(layer, t)[:, y0:y1, x0:x1]
+                colour, alpha = without_fringe(atlas, layer, t, seen, share, whole, part)
+            out[y0:y1, x0:x1] = _to_bytes(colour, alpha)
         yield out
     report.step(PHASE, last + 1 - first, last + 1 - first)
 
@@ -96,10 +107,8 @@ def visible_box(
     return box if box[0] < box[2] and box[1] < box[3] else None
 
 
-def _to_bytes(seen: Tensor, share: Tensor) -> NDArray[np.uint8]:
-    """Premultiplied [1,4,h,w] and its visibility [1,1,h,w] → [h,w,4] uint8, straight alpha."""
-    alpha = seen[:, 3:]
-    colour = (seen[:, :3] / alpha.clamp(min=1e-6)).clamp(0, 1)
-    level = ((alpha * share).clamp(0, 1) * 255).round()
-    image = torch.cat([(colour * 255).round() * (level > 0), level], 1)
+def _to_bytes(colour: Tensor, alpha: Tensor) -> NDArray[np.uint8]:
+    """Straight colours [1,3,h,w] and alpha [1,1,h,w] → [h,w,4] uint8; 0 where alpha is."""
+    level = (alpha.clamp(0, 1) * 255).round()
+    image = torch.cat([(colour.clamp(0, 1) * 255).round() * (level > 0), level], 1)
     return np.asarray(image[0].permute(1, 2, 0).to(torch.uint8).cpu().numpy())

@@ -10,6 +10,7 @@ from backend import clip
 from backend.cli.arrays import JobArrays
 from backend.cli.mask_options import behind_of, masks_of
 from backend.cli.options import add_clip_options, model_of, one_line
+from backend.cli.painted_frames import read_painted_frames
 from backend.cli.painter_options import (
     DEFAULT_PAINTER,
     add_painter_options,
@@ -24,11 +25,13 @@ from backend.cli.text2live_config import with_configs
 from backend.clip.words import FILE_NAME as WORDS_NAME
 from backend.clip.words import KnownWords
 from protocol.jobs import BOTH, LAYERS, EditJob, Result
+from protocol.painters import settings_type
 from protocol.validate import check
 
 EXAMPLES = """examples:
   {name} FRAMES --key-mask 0=MASK.png --prompt "golden swan" --source "blue swan" --out DIR
   {name} shot.mp4 --box 0=120,60,400,300 --prompt "rusty car" --preset draft --out DIR
+  {name} FRAMES --key-mask 0=MASK.png --painted-frames edited.mp4 --out DIR
   {name} FRAMES --no-object --layer background --recipe style --prompt "watercolour" --out DIR
 """
 
@@ -67,17 +70,17 @@ def parser(painter: str = DEFAULT_PAINTER) -> argparse.ArgumentParser:
         help="take texts, layer and model from a configuration of the released Text2LIVE; repeat "
         "it for a base configuration and an example. Other options win",
     )
-    _add_texts(p)
+    _add_texts(p, prompted=settings_type(painter).prompted)
     _add_edit(p, painter)
     add_clip_options(p, layers=(*LAYERS, BOTH))
     return p
 
 
-def _add_texts(p: argparse.ArgumentParser) -> None:
+def _add_texts(p: argparse.ArgumentParser, *, prompted: bool) -> None:
     """Add the texts. Each may be repeated; repeats are alternatives that mean the same."""
     texts = p.add_argument_group("texts", "Each is repeatable, to say the same in other words.")
     for option, required, text in (
-        ("--prompt", True, "what the frame shows after the edit"),
+        ("--prompt", prompted, "what the frame shows after the edit"),
         ("--source", False, "what is there now"),
         ("--region", False, "what the edit should cover (default: the source)"),
         ("--avoid", False, "what the edit must not touch"),
@@ -150,7 +153,9 @@ def run(args: argparse.Namespace) -> Result:
         background=one_line(args.background),
         background_source=one_line(args.background_source),
         painter=args.painter,
-        settings=painter_settings(args, args.painter),
+        settings=painter_settings(
+            args, args.painter, lambda path: read_painted_frames(path, clip, arrays)
+        ),
         after=args.after,
         masks=masks_of(args, arrays, clip.numbers),
         behind=behind_of(args, arrays, clip.numbers),
@@ -161,5 +166,5 @@ def run(args: argparse.Namespace) -> Result:
         model=model_of(args),
     )
     check(spec)
-    title = f"{prompt[0]}  -  {args.layer}, {args.preset}, seed {args.seed}"
+    title = f"{spec.title}  -  {args.layer}, {args.preset}, seed {args.seed}"
     return make_layer(args, spec, arrays, clip, title)

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from protocol.painters import PAINTER_SETTINGS, declared, packed_settings, settings_type
+from protocol.painters import (
+    PAINTER_SETTINGS,
+    PaintedFrame,
+    declared,
+    packed_settings,
+    settings_type,
+)
 
 DEFAULT_PAINTER = next(iter(PAINTER_SETTINGS))
+FROM_FRAMES = "from_frames"
+
+ReadFrames = Callable[[Path], tuple[PaintedFrame, ...]]
+"""Reads the edited frames of a path into a job."""
 
 
 def chosen_painter(argv: list[str] | None) -> str:
-    """The painter that the words of a command line name, read before its options are known."""
+    """The painter that the words of a command line name, read before its options are known.
+
+    Edited frames alone mean the painter that reads them.
+    """
     p = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    p.add_argument("--painter", default=DEFAULT_PAINTER)
-    painter: str = p.parse_known_args(argv)[0].painter
+    p.add_argument("--painter")
+    p.add_argument("--painted-frames")
+    found = p.parse_known_args(argv)[0]
+    painter: str = found.painter or (FROM_FRAMES if found.painted_frames else DEFAULT_PAINTER)
     return painter
 
 
@@ -28,7 +45,9 @@ def add_painter_options(p: argparse.ArgumentParser, painter: str) -> None:
     for one in declared(painter):
         option = f"--{one.name.replace('_', '-')}"
         help = _as_clause(one.description)
-        if one.kind == "texts":
+        if one.kind == "frames":
+            group.add_argument(option, type=Path, required=True, metavar="PATH", help=help)
+        elif one.kind == "texts":
             group.add_argument(option, action="append", default=[], metavar="TEXT", help=help)
         elif one.kind == "number":
             default = "" if one.default is None else f", default: {one.default:g}"
@@ -45,10 +64,17 @@ def _as_clause(text: str) -> str:
     return f"{text[:1].lower()}{text[1:]}".replace("%", "%%")
 
 
-def painter_settings(args: argparse.Namespace, painter: str) -> dict[str, Any]:
-    """The painter's settings as an edit job carries them. The check of the job validates them."""
+def painter_settings(
+    args: argparse.Namespace, painter: str, read_frames: ReadFrames | None = None
+) -> dict[str, Any]:
+    """The painter's settings as an edit job carries them. The check of the job validates them.
+
+    read_frames: for painters that have edited frames among their settings.
+    """
     given: dict[str, Any] = {}
     for one in declared(painter):
         value = getattr(args, one.name)
+        if one.kind == "frames":
+            value = read_frames(value) if read_frames is not None else ()
         given[one.name] = tuple(value) if one.kind == "texts" else value
     return packed_settings(settings_type(painter)(**given))

@@ -60,7 +60,7 @@ def image_sequence(folder: Path) -> ImageSequence:
     with one number, or one without a number among numbered ones.
     """
     files = image_files(folder)
-    numbers = _numbers(files)
+    numbers = numbers_of(files)
     if len(files) == 1 or not any(number is not None for number in numbers):
         alone = None if numbers[0] is None else (numbers[0],)
         return ImageSequence(tuple(files), alone)
@@ -113,7 +113,7 @@ def _gaps(numbers: Sequence[int], files: dict[int, Path]) -> list[str]:
     return notes
 
 
-def _numbers(files: Sequence[Path]) -> list[int | None]:
+def numbers_of(files: Sequence[Path]) -> list[int | None]:
     """The frame numbers in the files' names: the one number that differs, or else the last one."""
     found = [list(NUMBER.finditer(file.stem)) for file in files]
     if len({NUMBER.sub("#", file.stem) for file in files}) == 1:

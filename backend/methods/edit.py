@@ -12,15 +12,17 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from backend.atlas.explicit import config as atlas_config
+from backend.atlas.interface import LayeredAtlas
 from backend.atlas.render import render_layer
 from backend.context import Context
 from backend.media import composite
 from backend.methods.atlas import atlas_of, load_clip_frames, picture
 from backend.methods.checkpoints import EditCheckpoints
 from backend.methods.mask_prompts import mask_of_layer
-from backend.methods.shots import each_shot
+from backend.methods.shots import each_shot, worst
 from backend.methods.two_layers import (
     BACK,
     Layer,
@@ -32,7 +34,7 @@ from backend.methods.two_layers import (
 )
 from backend.methods.warm_starts import WarmStarts
 from backend.motion.exposure import report_exposure
-from backend.painters.base import Painter, Run, Task
+from backend.painters.base import Painter, Plan, Run, Task
 from backend.painters.registry import load_painter
 from protocol.jobs import BOTH, EditJob, JobError, ObjectRef, Result
 from protocol.layers import objects_of
@@ -70,9 +72,10 @@ def run(spec: EditJob, ctx: Context) -> Result:
 
 @dataclass(frozen=True)
 class Painting:
-    """One layer of one shot: what to paint, and its reporter, checkpoint and warm start."""
+    """One layer of one shot: what to paint, its plan, and its reporter, checkpoint, warm start."""
 
     task: Task
+    plan: Plan
     run: Run
 
 
@@ -96,10 +99,12 @@ def _paintings(
     return [
         Painting(
             task,
+            plan,
             Run(
                 report=ProgressShare(ctx, sum(steps[:number]), sum(steps[number + 1 :])),
                 checkpoint=checkpoints.of_layer(spec, task.layer, plan),
                 warm_start=warm_start,
+                load=ctx.load,
             ),
         )
         for number, (task, plan, warm_start) in enumerate(planned)
@@ -131,7 +136,7 @@ def _paint_still(
         layer = painter.paint_still(one.task, shown, mask, one.run)
         parts[one.task.layer] = (ctx.store(layer),)
         shown = composite(shown, layer)
-    return _result(parts, {}, numbers, ctx)
+    return _result(parts, {}, {**numbers, **_measures(paintings)}, ctx)
 
 
 def _paint_clip(
@@ -143,19 +148,47 @@ def _paint_clip(
 ) -> Result:
     """Paint the atlas of each layer, and map it back to every frame."""
     report_exposure(frames, ctx, ctx.first_frame)
+    for one in paintings:
+        painter.prepare(one.task, frames, one.run)
     atlas = atlas_of(spec, frames, ctx)
     parts: dict[str, Layer] = {}
     pictures: dict[str, ObjectRef] = {}
     for one in paintings:
         layer = one.task.layer
         shown = frames if not parts else composited(frames, parts[BACK], ctx)
-        rgba = painter.paint_atlas(one.task, shown, atlas, one.run)
-        parts[layer] = tuple(ctx.store(image) for image in render_layer(atlas, layer, rgba, ctx))
+        rgba = _paint_atlas(painter, one, shown, atlas, ctx, alone=len(paintings) == 1)
+        rendered = render_layer(atlas, layer, rgba, ctx, footage=shown if one.plan.edges else None)
+        parts[layer] = tuple(ctx.store(image) for image in rendered)
         edited = np.rint(rgba[0].permute(1, 2, 0).cpu().numpy() * 255).astype(np.uint8)
         prefix = f"{layer}_" if spec.layer == BOTH else ""
         pictures[f"{prefix}atlas"] = ctx.store(picture(atlas, layer))
         pictures[f"edited_{prefix}atlas"] = ctx.store(np.ascontiguousarray(edited))
-    return _result(parts, pictures, dict(atlas.numbers), ctx)
+    return _result(parts, pictures, {**atlas.numbers, **_measures(paintings)}, ctx)
+
+
+def _paint_atlas(
+    painter: Painter,
+    one: Painting,
+    frames: NDArray[np.uint8],
+    atlas: LayeredAtlas,
+    ctx: Context,
+    *,
+    alone: bool,
+) -> Tensor:
+    """The painted atlas; where several layers are painted, one may have nothing to paint."""
+    try:
+        return painter.paint_atlas(one.task, frames, atlas, one.run)
+    except JobError as why:
+        if alone or why.problem.code != "nothing_changed":
+            raise
+        ctx.note(f"{why.problem.message} Its layer stays empty.")
+        image = atlas.image(one.task.layer)
+        return image.new_zeros(1, 4, *image.shape[-2:])
+
+
+def _measures(paintings: list[Painting]) -> dict[str, float]:
+    """What the painters measured, the worst of all layers."""
+    return worst([one.run.numbers for one in paintings])
 
 
 def _result(

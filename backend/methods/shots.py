@@ -16,17 +16,18 @@ from backend.methods.two_layers import BACK, FRONT, Layer, job_of_layer
 from backend.motion.cuts import find_cuts
 from protocol.jobs import BOTH, OBJECTS, ClipJob, EditJob, JobError, Masks, ObjectRef, Result
 from protocol.layers import about, error_of_object, objects_of, suffix
+from protocol.painters import packed_settings, settings_of
 
 Frames = NDArray[np.uint8]
 Job = TypeVar("Job", bound=ClipJob)
 RunShot = Callable[[Job, Frames, Context], Result]
 """Carries out the job of one shot on its frames uint8 [T,H,W,3]."""
 
-LARGER_IS_WORSE = ("slip", "folds")
+LARGER_IS_WORSE = ("slip", "folds", "flicker")
 WORST, WORST_FRAME = "mask_confidence_worst", "mask_worst_frame"
 ABSENT = {f"no_foreground{suffix(number)}": number for number in range(1, len(OBJECTS) + 1)}
 """The object, counted from 1, that an error code says is missing."""
-NOTHING_TO_EDIT = (*ABSENT, "one_colour")
+NOTHING_TO_EDIT = (*ABSENT, "one_colour", "no_painted_frames", "nothing_changed")
 
 
 @dataclass(frozen=True)
@@ -185,6 +186,9 @@ def _job_of_shot(spec: Job, shot: Shot, ctx: Context) -> Job:
             ctx.note(f"{shot.name} has no mask, so its object is found automatically.")
     clip = msgspec.structs.replace(spec.clip, frames=spec.clip.frames[shot.first : shot.last])
     part: Job = msgspec.structs.replace(spec, clip=clip)
+    if isinstance(part, EditJob):
+        settings = settings_of(part).within(shot.first, shot.last)
+        part = cast(Job, msgspec.structs.replace(part, settings=packed_settings(settings)))
     return _with_objects(part, objects)
 
 

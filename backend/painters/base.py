@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from backend.atlas.interface import LayeredAtlas
 from backend.checkpoint import Checkpoint
 from backend.progress import Reporter
-from protocol.jobs import EditJob
+from protocol.jobs import EditJob, ObjectRef
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +36,13 @@ class Plan:
     """How many steps a task takes, and what determines its result.
 
     steps: the total that `Reporter.step` counts to in phase EDIT_PHASE. identity: plain values; a
-    checkpoint resumes only if these, the job, the atlas and the device are all equal.
+    checkpoint resumes only if these, the job, the atlas and the device are all equal. edges: the
+    painting covers its layer, so no fringe of the old colours may stay along the layer's edges.
     """
 
     steps: int
     identity: object
+    edges: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,17 @@ class WarmStart:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Where a painting reports, what it resumes from, and what it starts from."""
+    """Where a painting reports, what it resumes from, and what it starts from.
+
+    load: reads an image that the settings refer to. numbers: measures of the painting, which the
+    painter adds and the result shows.
+    """
 
     report: Reporter
     checkpoint: Checkpoint
     warm_start: WarmStart
+    load: Callable[[ObjectRef], NDArray[np.uint8]]
+    numbers: dict[str, float] = field(default_factory=dict)
 
 
 class Painter(Protocol):
@@ -72,6 +80,9 @@ class Painter(Protocol):
 
     def plan(self, task: Task) -> Plan:
         """Steps and identity of a task, without running it."""
+
+    def prepare(self, task: Task, frames: NDArray[np.uint8], run: Run) -> None:
+        """Check what the job gives against the shot [T,H,W,3] before its atlas is made."""
 
     def paint_still(
         self, task: Task, image: NDArray[np.uint8], mask: NDArray[np.uint8] | None, run: Run

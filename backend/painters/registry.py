@@ -11,7 +11,10 @@ from backend.painters.base import Painter
 from protocol.jobs import EditJob, JobError
 from protocol.painters import PAINTER_SETTINGS, PainterSettings
 
-PAINTERS: dict[str, str] = {"text2live": "backend.painters.text2live:Text2Live"}
+PAINTERS: dict[str, str] = {
+    "text2live": "backend.painters.text2live:Text2Live",
+    "from_frames": "backend.painters.from_frames:FromFrames",
+}
 """Each painter's class as ``module:name``, loaded when a job asks for it."""
 
 

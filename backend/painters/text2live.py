@@ -46,6 +46,9 @@ class Text2Live:
             steps=config.steps, identity=(train.VERSION, asdict(config), self._clip.fingerprint)
         )
 
+    def prepare(self, task: Task, frames: NDArray[np.uint8], run: Run) -> None:
+        """Nothing: texts do not depend on the shot."""
+
     def paint_still(
         self, task: Task, image: NDArray[np.uint8], mask: NDArray[np.uint8] | None, run: Run
     ) -> NDArray[np.uint8]:

@@ -235,8 +235,9 @@ def shown_fields() -> dict[str, tuple[Any, Shown]]:
 
 
 def painter_declarations(painter: str) -> tuple[painters.Setting, ...]:
-    """The declared settings of a painter; none for one that this version does not know."""
-    return painters.declared(painter) if painter in painters.PAINTER_SETTINGS else ()
+    """The settings of a painter that the panel shows; none for an unknown painter."""
+    known = painters.declared(painter) if painter in painters.PAINTER_SETTINGS else ()
+    return tuple(one for one in known if one.kind != "frames")
 
 
 def alternatives(text: str) -> tuple[str, ...]:

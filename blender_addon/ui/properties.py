@@ -247,9 +247,10 @@ def _declared_properties() -> dict[str, Any]:
 
 
 def painter_choices() -> list[tuple[str, str, str]]:
-    """The painters, as items of an EnumProperty; the default one first."""
+    """The painters that a prompt drives, as items of an EnumProperty; the default one first."""
     known = painters.PAINTER_SETTINGS
-    names = sorted(known, key=lambda name: name != Settings.painter)
+    names = [name for name in known if known[name].prompted]
+    names.sort(key=lambda name: name != Settings.painter)
     return [(name, known[name].label or name, known[name].summary) for name in names]
 
 

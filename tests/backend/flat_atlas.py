@@ -49,5 +49,8 @@ class FlatAtlas:
     def image(self, layer: str) -> torch.Tensor:
         return torch.full((1, 3, *self.texels), 0.5)
 
+    def texture(self, layer: str, t: torch.Tensor) -> torch.Tensor:
+        return self.image(layer)
+
     def coverage(self, layer: str) -> torch.Tensor:
         return torch.ones(1, 1, *self.texels)

@@ -51,6 +51,9 @@ class Toy:
     def plan(self, task: Task) -> Plan:
         return Plan(steps=STEPS, identity="toy-1")
 
+    def prepare(self, task: Task, frames: NDArray[np.uint8], run: Run) -> None:
+        pass
+
     def paint_still(
         self, task: Task, image: NDArray[np.uint8], mask: NDArray[np.uint8] | None, run: Run
     ) -> NDArray[np.uint8]:

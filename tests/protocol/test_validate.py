@@ -21,6 +21,7 @@ from protocol.jobs import (
     StrokeKey,
 )
 from protocol.limits import Limits
+from protocol.painters import FromFramesSettings, PaintedFrame, packed_settings, settings_of
 from protocol.upgrade import job_from
 from protocol.validate import check, check_job_id, objects
 
@@ -50,6 +51,14 @@ def with_masks(mode: str, *keys: KeyMask) -> EditJob:
     return replace(EDIT, masks=Masks(mode=mode, keys=keys))  # type: ignore[arg-type]
 
 
+def painted(*images: tuple[int, ObjectRef], **fields: object) -> EditJob:
+    """An edit by edited frames: the frame of each, and its image."""
+    frames = tuple(PaintedFrame(frame=number, image=image) for number, image in images)
+    settings = packed_settings(FromFramesSettings(painted_frames=frames))
+    return EditJob(clip=CLIP, painter="from_frames", settings=settings, **fields)  # type: ignore[arg-type]
+
+
+PAINTED = painted((1, frame(80, 99, 70)), (2, frame(81, 24, 32, 4)))
 NEW = ("background", "background_source", "after", "painter", "settings")
 """Fields of an edit that its first version had not."""
 
@@ -91,6 +100,7 @@ GOOD = {
     "the strongest edit": replace(EDIT, settings={"strength": 2.0}),
     "no detail of the footage": replace(EDIT, settings={"detail": 0.0}),
     "all its detail, twice": replace(EDIT, settings={"detail": 2.0}),
+    "edited frames, without a prompt": PAINTED,
     "a later edit": replace(EDIT, after="0" * 32),
     "a path of 1024 letters": replace(EDIT, masks=Masks(weights="x" * 1024)),
 }
@@ -108,6 +118,12 @@ BAD = {
     "unknown_recipe": replace(EDIT, settings={"recipe": "cartoon"}),
     "bad_strength": replace(EDIT, settings={"strength": 2.01}),
     "bad_detail": replace(EDIT, settings={"detail": 2.01}),
+    "no_painted_frames": painted(),
+    "painted_out_of_range": painted((3, frame(80))),
+    "painted_twice": painted((1, frame(80)), (1, frame(81))),
+    "after_unused": replace(PAINTED, after="0" * 32),
+    "bad_threshold": replace(PAINTED, settings={**PAINTED.settings, "threshold": 129.0}),
+    "unknown_colours": replace(PAINTED, settings={**PAINTED.settings, "colours": "guess"}),
     "background_unused": replace(EDIT, background=("snow",)),
     "bad_job_id": replace(EDIT, after="../journal"),
     "unknown_layer": replace(EDIT, layer="sky"),
@@ -153,6 +169,8 @@ def test_a_bad_job_is_refused_with_a_sentence(code, spec):
     "spec",
     [
         replace(EDIT, prompt=()),
+        painted((0, frame(80, channels=1))),
+        painted((0, frame(80, 4097, 8))),
         replace(EDIT, engine="hash"),
         with_masks("key", mask(-1)),
         with_frames(frame(0, 0, 8)),
@@ -215,6 +233,16 @@ def test_masks_of_all_objects_are_sent():
     behind = Masks(mode="key", keys=(mask(0),), strokes=(STROKES,))
     sent = objects(replace(TWO, behind=(behind,)))
     assert {KEY.keys[0].mask.digest, mask(0).mask.digest, STROKES.mask.digest} <= sent.keys()
+
+
+def test_edited_frames_are_sent_and_survive_the_wire():
+    assert {frame(80, 99, 70).digest, frame(81, 24, 32, 4).digest} <= objects(PAINTED).keys()
+    assert job_from(msgspec.to_builtins(PAINTED)) == PAINTED
+
+
+def test_a_shot_takes_its_own_edited_frames():
+    settings = settings_of(PAINTED).within(2, 3)
+    assert [one.frame for one in settings.painted_frames] == [0]
 
 
 def test_a_message_of_a_version_with_one_object_is_the_same_job():
