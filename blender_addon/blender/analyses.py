@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from ..core.jobs import Job
 from ..core.settings import Settings
 from . import compat
 from .backends import PACKAGE
-from .sources import source_files
+from .sources import first_file
 from .timeline import layers
 from .timeline.folders import folder_for
 
@@ -39,9 +40,9 @@ class Analysis:
 def fingerprint(strip: Any, settings: Settings) -> str:
     """Hash of what the strip's atlas depends on: its media files, its trim and the settings."""
     start, end = compat.span(strip)
-    files = source_files(strip)
-    first = os.path.normpath(files[0])  # saving may write the same path in another way
-    facts = [first, len(files), end - start, round(start - compat.content_start(strip))]
+    first, files = first_file(strip)
+    first = os.path.normpath(first)  # saving may write the same path in another way
+    facts = [first, files, end - start, round(start - compat.content_start(strip))]
     facts += [settings.decomposition()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
@@ -67,8 +68,15 @@ def save(job: Job) -> None:
     strip[ANALYSES] = json.dumps(dict([*kept, (key, record)]))
 
 
-def find(strip: Any, settings: Settings) -> Analysis | None:
-    """The strip's analysis for these settings, or None."""
+def known(strip: Any, settings: Settings) -> bool:
+    """Whether the strip has an analysis for these settings; reads no file."""
+    return fingerprint(strip, settings) in _records(strip)
+
+
+def find(
+    strip: Any, settings: Settings, exists: Callable[[Path], bool] = Path.exists
+) -> Analysis | None:
+    """The strip's analysis for these settings, or None. exists: whether a file is there."""
     record = _records(strip).get(fingerprint(strip, settings))
     if record is None:
         return None
@@ -76,11 +84,11 @@ def find(strip: Any, settings: Settings) -> Analysis | None:
     pictures = {}
     for name, text in record["pictures"].items():
         path = Path(text)
-        pictures[name] = path if path.exists() else moved / path.name
+        pictures[name] = path if exists(path) else moved / path.name
     return Analysis(
         job=record["job"],
         numbers=record["numbers"],
-        pictures={name: path for name, path in pictures.items() if path.exists()},
+        pictures={name: path for name, path in pictures.items() if exists(path)},
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core import jobs as phases
+from ..core.file_times import FileTimes
 from ..core.history import History
 from ..core.jobs import Job
 from ..core.notices import Notices
@@ -44,6 +45,7 @@ class Runtime:
         user = Path(compat.user_folder(PACKAGE))
         self.history, self.prompts = History(user / HISTORY), PromptHistory(user / PROMPTS)
         self.bakes, self.image_jobs, self.notices = Bakes(), ImageJobs(), Notices()
+        self.files = FileTimes()
         self._readings = Readings()
         self._saved_ids: set[str] = set()  # jobs that may be saved in the file
         self._mover = folders.Mover(folders.user_folder(PACKAGE))
@@ -94,7 +96,7 @@ class Runtime:
             version=0 if settings.kind in WITHOUT_LAYER else self._next_version(anchor.strip_uid),
             server=self.session.server,
             fingerprint=fingerprint(strip, settings),
-            analysed=analyses.find(strip, settings) is not None,
+            analysed=analyses.known(strip, settings),
             image=image,
         )
         job.notes += concerns(strip) if settings.kind not in WITHOUT_LAYER else []
@@ -108,10 +110,7 @@ class Runtime:
         return max([*made, layers.newest_version(strip_uid)], default=0) + 1
 
     def retry(self, job: Job) -> Job:
-        """Start an ended job again with the same settings; raises JobError.
-
-        If its layer is on the timeline, that strip will show the new frames.
-        """
+        """Start an ended job again; a layer on the timeline will show the result. JobError."""
         assert job.settings is not None
         scene, strip = layers.source_of_job(job)
         again = self.start(scene, strip, job.settings, job.image)
@@ -128,7 +127,7 @@ class Runtime:
     def expected_seconds(self, strip: Any, settings: Settings) -> float | None:
         """How long such jobs took on this server before; None if not known."""
         start, end = compat.span(strip)
-        analysed = analyses.find(strip, settings) is not None
+        analysed = analyses.known(strip, settings)
         return self.history.expected_seconds(
             self.session.server, settings.kind, settings.preset, analysed, end - start
         )
@@ -202,7 +201,7 @@ class Runtime:
             # Blender opens the movie, which takes long: nothing else is done in this tick.
             self.problem = self.bakes.finish_one() or self.problem
             return True
-        changed |= self._poll_local() or self.session.drain(budget_s)
+        changed |= self.files.poll() | (self._poll_local() or self.session.drain(budget_s))
         if self.image_jobs.ready:
             self.problem = self.image_jobs.finish_ready() or self.problem
             changed = True

@@ -99,6 +99,14 @@ def source_files(strip: Any) -> list[Path]:
     return [folder / element.filename for element in strip.elements]
 
 
+def first_file(strip: Any) -> tuple[str, int]:
+    """The first media file of a movie or image strip, and how many there are."""
+    if strip.type == "MOVIE":
+        return bpy.path.abspath(strip.filepath), 1
+    folder = Path(bpy.path.abspath(strip.directory))
+    return str(folder / strip.elements[0].filename), len(strip.elements)
+
+
 def source_size(strip: Any) -> tuple[int, int]:
     """Width and height of the strip's media in pixels; raises JobError when unreadable."""
     element = strip.elements[0] if strip.elements else None

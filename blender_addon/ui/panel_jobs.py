@@ -37,8 +37,9 @@ class T2L_PT_jobs(InSequencer, bpy.types.Panel):
         for job in state.running:
             draw_running(layout.box(), job, width)
         ended = [job for job in reversed(state.jobs) if job.ended]
+        placed = layers.placed_parts()
         for job in ended[:SHOWN]:
-            draw_ended(layout.box(), job, width)
+            draw_ended(layout.box(), job, width, placed)
         if not state.jobs:
             layout.label(text="No jobs yet", icon="INFO")
 
@@ -78,7 +79,7 @@ def draw_running(layout: Any, job: Job, width: int) -> None:
         text_layout.draw_paragraph(layout, job.note, width, "INFO")
 
 
-def draw_ended(layout: Any, job: Job, width: int) -> None:
+def draw_ended(layout: Any, job: Job, width: int, placed: layers.Placed) -> None:
     """How a job ended, its thumbnail, and what can be done with it."""
     row = layout.row(align=True)
     row.label(text=f"{job.title}: {_outcome(job)}", icon=_icon(job))
@@ -91,10 +92,10 @@ def draw_ended(layout: Any, job: Job, width: int) -> None:
         for note in job.notes[-NOTES:]:
             text_layout.draw_paragraph(layout, note, width, "INFO")
     thumbs.show(layout, job.thumbnail, 4.0)
-    draw_actions(layout, job)
+    draw_actions(layout, job, placed)
 
 
-def draw_actions(layout: Any, job: Job) -> None:
+def draw_actions(layout: Any, job: Job, placed: layers.Placed) -> None:
     """What can be done with an ended job."""
     if not job.files:
         row = layout.row(align=True)
@@ -103,7 +104,7 @@ def draw_actions(layout: Any, job: Job) -> None:
         if job.phase != DONE and job.settings is not None:
             row.operator("text2live.retry", icon="FILE_REFRESH").job_id = job.id
         return
-    missing = layers.missing_parts(job)
+    missing = layers.missing_parts(job, placed)
     if not job.placed or missing:
         text = "Place Again" if job.placed else "Insert Layer"
         layout.operator("text2live.insert", text=text, icon="IMPORT").job_id = job.id

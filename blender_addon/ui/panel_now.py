@@ -23,7 +23,7 @@ def draw_outlook(layout: Any, context: Any, kind: Kind, width: int) -> None:
     settings = compat.sequencer_scene(context).text2live.collect(longest(context), kind, strip)
     start, end = compat.span(strip)
     seconds = runtime.current().expected_seconds(strip, settings)
-    analysed = analyses.find(strip, settings) is not None
+    analysed = analyses.known(strip, settings)
     text = outlook(kind, end - start, analysed, seconds)
     text_layout.draw_paragraph(layout, text, width, "TIME")
 

@@ -83,7 +83,7 @@ def draw_analysis(layout: Any, context: Any, strip: Any, width: int) -> None:
     """Whether the shot is analysed with these settings, how well, and its atlases."""
     running = [job for job in runtime.current().running if job.kind == "atlas"]
     settings = compat.sequencer_scene(context).text2live.collect(longest(context), "atlas", strip)
-    found = analyses.find(strip, settings)
+    found = analyses.find(strip, settings, runtime.current().files.exists)
     if running:  # shown at the top, with its progress
         return
     if found is None:

@@ -98,6 +98,7 @@ def _texture(path: Path) -> Any:
         try:
             mask = png.read(path)[::-1, :, 3].astype(np.float32) / 255
         except (OSError, png.PngError):
+            _textures[path] = None  # not tried at every redraw
             return None
         height, width = mask.shape
         data = gpu.types.Buffer("FLOAT", width * height, np.ascontiguousarray(mask).ravel())

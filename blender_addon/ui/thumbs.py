@@ -8,18 +8,20 @@ from typing import Any
 import bpy
 import bpy.utils.previews
 
+from ..blender import runtime
+
 KEPT = 64  # icons; more than the panels show at once
 _loaded: dict[str, Any] = {}
 _shown: dict[str, None] = {}  # keys in the order last shown
 
 
 def icon(path: Path | None) -> int:
-    """Blender's icon for an image file; 0 if there is no such file or it cannot be shown."""
+    """Blender's icon for an image file; 0 if there is no such file or it cannot be shown yet."""
     collection = _loaded.get("pictures")
-    if collection is None or path is None or not path.exists():
+    written = runtime.current().files.of(path) if path is not None else 0
+    if collection is None or not written:
         return 0
-    # A file that was overwritten is another image.
-    key = f"{path}|{path.stat().st_mtime_ns}"
+    key = f"{path}|{written}"  # a file that was overwritten is another image
     if key not in collection:
         collection.load(key, str(path), "IMAGE")
     _shown.pop(key, None)

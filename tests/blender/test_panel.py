@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import types
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 
 from recorder import Recorder, drawn  # noqa: E402
 
-from blender_addon.blender import compat, handlers, runtime  # noqa: E402
+from blender_addon.blender import analyses, compat, handlers, runtime  # noqa: E402
 from blender_addon.blender.timeline import layers  # noqa: E402
 from blender_addon.core import jobs as phases  # noqa: E402
 from blender_addon.core.connection import ConnectionStatus  # noqa: E402
@@ -330,6 +331,8 @@ def test_icons_are_dropped_when_no_longer_shown(
     monkeypatch.setattr(thumbs, "KEPT", 3)
     paths = studio.write_frames(np.zeros((5, 4, 4, 3), np.uint8), tmp_path)
     for path in (*paths[:3], paths[0], *paths[3:]):
+        thumbs.icon(path)
+        runtime.current().files.poll()
         thumbs.icon(path)  # its number is 0 without windows
     kept = [key.split("|")[0] for key in thumbs._loaded["pictures"]]
     assert sorted(kept) == sorted(str(path) for path in (paths[0], *paths[3:]))
@@ -460,3 +463,25 @@ def test_online_access_is_asked_for(scene: Any) -> None:
     allow = operators_connection.T2L_OT_allow_online
     assert allow.invoke(None, context, None) == {"RUNNING_MODAL"}
     assert "every add-on" in asked[0].get("message", "every add-on")
+
+
+def test_drawing_does_not_touch_the_disk(
+    scene: Any, state: Any, strip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = a_job(scene, strip, tmp_path, phase=phases.DONE, preview=tmp_path / "preview.png")
+    job.settings = scene.text2live.collect(kind="atlas", strip=strip)
+    job.fingerprint = analyses.fingerprint(strip, job.settings)
+    job.pictures = {"foreground_atlas": tmp_path / "atlas.png", "report": tmp_path / "report.png"}
+    analyses.save(job)
+    touched: list[str] = []
+    stat = os.stat
+    monkeypatch.setattr(
+        os, "stat", lambda path, *a, **k: touched.append(path) or stat(path, *a, **k)
+    )
+    drawn(scene)
+    assert [path for path in touched if str(path).startswith(str(tmp_path))] == []
+    assert "<Open Report>" in drawn(scene, "T2L_PT_shot")
+    for _place in range(2):  # where it was, and beside the file
+        state.files.poll()
+        seen = drawn(scene, "T2L_PT_shot")
+    assert "<Open Report>" not in seen

@@ -23,6 +23,10 @@ HIDDEN = "text2live_hidden"  # muted by the add-on because frames are missing
 LAYER_PROPERTIES = (JOB, LAYER_OF, PART, VERSION, SIZE, OFFSET, VERSIONS)
 
 
+Placed = dict[str, set[str]]
+"""Parts of the layers in a file, by the job that made them."""
+
+
 def all_layers() -> list[Any]:
     """Every layer strip in the file."""
     return [
@@ -101,9 +105,18 @@ def find_layer(job_id: str, part: str = "", source: Any = None) -> Any:
     return next(over, next(iter(found), None))
 
 
-def missing_parts(job: Job) -> list[str]:
-    """Which of a job's layers are not in this file."""
-    return [part for part in job.parts if find_layer(job.id, part) is None]
+def missing_parts(job: Job, placed: Placed | None = None) -> list[str]:
+    """Which of a job's layers are not in this file. placed: of placed_parts(), for many jobs."""
+    there = (placed_parts() if placed is None else placed).get(job.id, set())
+    return [part for part in job.parts if (part not in there if part else not there)]
+
+
+def placed_parts() -> Placed:
+    """The layers in this file by job, from one pass over all strips."""
+    found: Placed = {}
+    for strip in all_layers():
+        found.setdefault(str(strip[JOB]), set()).add(str(strip.get(PART, "")))
+    return found
 
 
 def layers_of_strip(source: Any) -> list[Any]:
