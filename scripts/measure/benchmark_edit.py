@@ -6,15 +6,15 @@
 image: 512² pixels, 16 views. video: 70 frames of 768×432, 6 views, a flat atlas. Both use the full
 generator (128 channels, 7 scales) and a text-image model of ViT-B/32's size with random weights.
 
-The plain loop is scripts/measure/plain_edit.py; with --texts-once it encodes its texts only once.
-It runs in a process of its own with PyTorch's default settings; ours keeps freed memory, as the
-backend's worker does (backend/memory.py). The two take steps in turn, on the same images. In the
-image case these have random sizes, as in training, or are always 512² with --fixed; they are new at
-every step, or with --known one that recurs, as most do when we edit a still. The first step of each
-loop is left out. Ratios are of the sums; the median is that of the pairs. On a CPU, seconds are CPU
-time of the process, which a busy machine changes less than wall time; of one thread unless
---threads is larger. On a GPU, --block steps are timed together, without waiting in between. Peak
-memory is that of the process on a CPU, and of the tensors on a GPU.
+The plain loop is scripts/measure/plain_edit.py, which costs what the released code costs. It runs
+in a process of its own with PyTorch's default settings; ours keeps freed memory, as the backend's
+worker does (backend/memory.py). The two take steps in turn, on the same images. In the image case
+these have random sizes, as in training, or are always 512² with --fixed; they are new at every
+step, or with --known one that recurs, as most do when we edit a still. The first step of each loop
+is left out. Ratios are of the sums; the median is that of the pairs. On a CPU, seconds are CPU time
+of the process, which a busy machine changes less than wall time; of one thread unless --threads is
+larger. On a GPU, --block steps are timed together, without waiting in between. Peak memory is that
+of the process on a CPU, and of the tensors on a GPU.
 
 --arithmetic counts a step of ours instead: operations of matrix products and convolutions, bytes
 that pass through memory if every operation reads and writes all its tensors, and calls of
@@ -209,7 +209,7 @@ def plain_loop(case: str, config: EditConfig, args: argparse.Namespace) -> Plain
     """The plain loop, with a model of its own, as it adds hooks to it."""
     model = clip_of_size(args.quick, torch.device(args.device))
     made = prepare(case, model, replace(config, precision="float32"), PlainGenerator)
-    return PlainLoop(made, model, TEXTS, made.setup.config, texts_once=args.texts_once)
+    return PlainLoop(made, model, TEXTS, made.setup.config)
 
 
 @contextmanager
@@ -361,7 +361,6 @@ def main(words: list[str] | None = None) -> int:
     p.add_argument("--size", type=int, default=0, help="long side of the images, pixels")
     p.add_argument("--views", type=int, default=0, help="views of each image")
     p.add_argument("--threads", type=int, default=1, help="CPU threads")
-    p.add_argument("--texts-once", action="store_true", help="plain loop: encode the texts once")
     p.add_argument("--fixed", action="store_true", help="images of one size")
     p.add_argument("--known", action="store_true", help="stills: a single crop that recurs")
     p.add_argument("--quick", action="store_true", help="small sizes, to test that it runs")

@@ -1,8 +1,9 @@
 """A training step written the reference's way, to measure ours against.
 
-Nothing is batched and nothing is cached: one image, one view and one text at a time go through
-open_clip's own model, every sentence is encoded again at every step, sources have views of their
-own, tensors are stored channel by channel, everything is float32, and the loss is read at every
+It costs what the released code costs: texts are encoded once; the views of an image go through
+open_clip's own model in one batch, each image on its own; every term draws views of its own, so
+that the output is seen twice (composition and direction), source and screen once each. Nothing is
+cached, tensors are stored channel by channel, everything is float32, and the loss is read at every
 step. Both loops take their training images (crops, samples of the atlas) from the product's code.
 """
 
@@ -58,10 +59,7 @@ class PlainGenerator(Generator):
 
 
 class PlainLoop:
-    """One step after another. texts: a prompt and a source text, one of each.
-
-    texts_once: encode them at the first step only, which favours the reference.
-    """
+    """One step after another. texts: a prompt and a source text, one of each."""
 
     def __init__(
         self,
@@ -69,18 +67,15 @@ class PlainLoop:
         model: TextImageModel,
         texts: EditTexts,
         config: EditConfig,
-        *,
-        texts_once: bool = False,
     ) -> None:
         self.subject, self.config = subject, config
         self.model, self.clip = model, model.clip
-        self.sentences = (
+        sentences = (
             fill(TEMPLATES, texts.prompt[0]),
             fill(TEMPLATES, texts.source[0]),
             fill(SCREEN_TEMPLATES, texts.prompt[0]),
         )
-        self.texts_once = texts_once
-        self.encoded: list[Tensor] = []
+        self.encoded = [self._encode(one) for one in sentences]
         self.random = torch.Generator().manual_seed(config.seed)
         self.optimizer = MADGRAD(
             subject.network.parameters(), lr=config.lr, momentum=config.momentum,
@@ -92,8 +87,6 @@ class PlainLoop:
 
     def step(self, number: int) -> float:
         """Train for one step; returns its loss."""
-        if not self.encoded or not self.texts_once:
-            self.encoded = [self._encode(sentences) for sentences in self.sentences]
         prompt, source, screen = self.encoded
         kept = draw(len(prompt), self.config.templates, self.random)
         of_screen = draw(len(screen), self.config.templates, self.random)
@@ -108,19 +101,20 @@ class PlainLoop:
 
     @torch.no_grad()
     def _encode(self, sentences: Sequence[str]) -> Tensor:
-        ids = [self.model._tokenize([sentence]).to(self.model.device) for sentence in sentences]
-        return torch.cat([self.clip.encode_text(one) for one in ids])
+        ids = self.model._tokenize(list(sentences)).to(self.model.device)
+        encoded: Tensor = self.clip.encode_text(ids)
+        return encoded
 
     def _loss(self, example: Example, prompt: Tensor, source: Tensor, screen: Tensor) -> Tensor:
         config, kind = self.config, self.config.distance
-        output_VD = self._views(example.output)
+        output_VD, changed_VD = self._views(example.output), self._views(example.output)
         with torch.no_grad():
             source_VD = self._views(example.source)
         screen_VD = self._views(example.screen)
         shown, turned, alone = [], [], []
         for one, before in zip(torch.split(prompt, 1), torch.split(source, 1), strict=True):
             shown.append(text_distance(kind, output_VD, one))
-            turned.append(direction_loss(output_VD, source_VD, one, before))
+            turned.append(direction_loss(changed_VD, source_VD, one, before))
         for one in torch.split(screen, 1):
             alone.append(text_distance(kind, screen_VD, one))
         with torch.no_grad():
@@ -139,8 +133,8 @@ class PlainLoop:
         height, width = image.shape[-2:]
         drawn = draw_views(self.config.views, height, width, self.random)
         side = self.model.image_size
-        seen = [apply_views(drawn.some(i, i + 1), image, side) for i in range(len(drawn))]
-        return torch.cat([self.clip.encode_image(self._normalised(one)) for one in seen])
+        embedded: Tensor = self.clip.encode_image(self._normalised(apply_views(drawn, image, side)))
+        return embedded
 
     def _tokens(self, image: Tensor) -> Tensor:
         """Tokens that enter the last block; the image is squeezed into the model's square."""

@@ -6,6 +6,8 @@ docs/reference.md quotes these numbers.
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,10 +21,11 @@ from backend.atlas.mlp.config import VARIANTS
 from backend.atlas.mlp.networks import Frame, Mlp
 from backend.clip.templates import TEMPLATES, fill
 from backend.edit.config import EditTexts, ViewConfig, preset
+from backend.edit.criterion import structure_size
 from backend.edit.generator import Generator
 from backend.edit.image import InternalDataset, Still
 from backend.edit.losses import bootstrap_loss
-from backend.edit.pixels import fit_size, short_size
+from backend.edit.pixels import fit_size, resize, short_size
 from backend.edit.texts import TextTargets
 from backend.edit.views import apply_views, draw_views
 from scripts.measure.evaluate.published import reference
@@ -127,6 +130,41 @@ def test_views_keep_the_extent_of_their_crop_when_they_are_divided() -> None:
     whole = apply_views(views, image, 16)
     parts = [apply_views(views.some(a, b), image, 16) for a, b in ((0, 2), (2, 5))]
     torch.testing.assert_close(whole, torch.cat(parts))
+
+
+def test_structure_is_compared_in_whole_patches_of_a_wide_image() -> None:
+    """The released code resizes 16:9 to 213×380, of which 6×11 patches of 32 pixels remain."""
+    height, width = structure_size(tiny_32(), 720, 1280)
+    assert (height, width) == (224, 384)
+    assert 1 + height // 32 * (width // 32) == 85
+    assert 1 + 213 // 32 * (380 // 32) == 67
+
+
+def tiny_32() -> Any:
+    """Of a model, only its sizes: those of ViT-B/32."""
+    return SimpleNamespace(image_size=224, patch=32)
+
+
+def test_positions_of_a_wide_image_keep_their_axes() -> None:
+    """The released code interpolates to columns × rows and reads it as rows × columns."""
+    model = tiny_model()
+    made = model._position(4, 6)[1:]
+    table = model.visual.positional_embedding[1:].T.reshape(1, -1, 4, 4)
+    right, swapped = (
+        torch.nn.functional.interpolate(table, size, mode="bicubic")[0].flatten(1).T
+        for size in ((4, 6), (6, 4))
+    )
+    torch.testing.assert_close(made, right)
+    assert float((swapped - right).norm() / right.norm()) > 0.8
+
+
+def test_images_are_averaged_where_they_shrink() -> None:
+    """Lines of two pixels at 512, seen at 224: without averaging they come back as other lines."""
+    lines = (torch.arange(512) // 2 % 2).float().expand(1, 3, 512, 512)
+    ours = resize(lines, (224, 224)).std()
+    plain = torch.nn.functional.interpolate(lines, (224, 224), mode="bilinear").std()
+    assert float(ours) == pytest.approx(0.149, abs=0.01)
+    assert float(plain) == pytest.approx(0.408, abs=0.01)
 
 
 # --- texts ---------------------------------------------------------------------------------------

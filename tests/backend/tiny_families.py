@@ -23,6 +23,8 @@ FAMILIES: dict[str, tuple[dict[str, Any], int]] = {
     "ViT-B-16-SigLIP2": ({**SMALL, "img_size": 64}, 64),
     "MobileCLIP2-L-14": ({**SMALL, "img_size": 56}, 56),
     "vit_medium_patch16_gap_256": ({**SMALL, "img_size": 64}, 64),
+    "MobileCLIP2-B": ({"depth": 2, "img_size": 64}, 64),
+    "ViTamin-S": ({"depth": 2, "img_size": 64}, 64),
     "EVA01-g-14": ({**SMALL, "img_size": 56}, 56),
     "EVA02-B-16": ({**SMALL, "img_size": 64}, 64),
     "PE-Core-B-16": ({**SMALL, "img_size": 64, "attn_pool_num_heads": 4}, 64),
