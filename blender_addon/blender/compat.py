@@ -306,3 +306,18 @@ def linear_colour_space(node: Any) -> str:
     """Name of Blender's working colour space in the Convert Colorspace node."""
     names = node.bl_rna.properties["to_color_space"].enum_items.keys()
     return "Linear Rec.709" if "Linear Rec.709" in names else "Linear"
+
+
+def interpolate_smoothly(node: Any) -> None:
+    """Let a compositor node that moves pixels interpolate them."""
+    for name in ("interpolation", "filter_type"):
+        if hasattr(node, name):
+            setattr(node, name, "BILINEAR")
+    socket = node.inputs.get("Interpolation")
+    if socket is not None:
+        socket.default_value = "Bilinear"
+
+
+def angle_input(rotate: Any) -> Any:
+    """The angle of a Rotate node, in radians."""
+    return rotate.inputs.get("Angle") or rotate.inputs["Degr"]

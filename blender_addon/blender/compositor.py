@@ -2,23 +2,21 @@
 
 The Sequencer blends sRGB values, the compositor linear ones. So the node group converts its input
 to sRGB, blends it with the layer's unconverted values (Non-Color, alpha not premultiplied), and
-converts the result back to linear.
+converts the result back to linear. Footage and layer lie as their strips do (node_placement.py).
 """
 
 from __future__ import annotations
 
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import bpy
-import numpy as np
 
 from ..core.jobs import Job
-from ..core.planning import Anchor, Placement, fit
+from ..core.planning import Anchor, fit
 from ..core.settings import LAYER_WORDS
 from ..wire import jobs
-from . import compat, curves
+from . import compat, curves, node_placement
 from .sources import source_files
 from .timeline import layers, versions
 
@@ -75,31 +73,27 @@ def _check_plain(strip: Any, *, source: bool) -> None:
 
 def ignored_settings(strip: Any, job: Job) -> list[str]:
     """Settings of a strip and of a job's layers that the nodes do not reproduce, in words."""
-    size = (job.anchor.width, job.anchor.height)
-    found = _changes(strip, Placement())
+    found = _changes(strip)
     if strip.blend_alpha != 1.0 or _fade(strip) is not None:
         found.append(f"the opacity of {strip.name}")
     for part in job.parts:
         layer = layers.find_layer(job.id, part, strip)
         if layer is not None:
-            found += _changes(layer, fit(layers.get_placement(strip), size, job.layer_size))
+            found += _changes(layer)
             if layer.blend_type != "ALPHA_OVER":
                 found.append(f"the blend mode of {layer.name}")
     return found
 
 
-def _changes(strip: Any, place: Placement) -> list[str]:
+def _changes(strip: Any) -> list[str]:
     now = layers.get_placement(strip)
     changes = {
-        "the transform": not all(map(_close, astuple(now), astuple(place))),
+        "the crop": any(now.crop),
+        "the flip": now.flip_x or now.flip_y,
         "the colour settings": (strip.color_saturation, strip.color_multiply) != (1.0, 1.0),
         "the modifiers": any(not one.mute for one in strip.modifiers),
     }
     return [f"{what} of {strip.name}" for what, changed in changes.items() if changed]
-
-
-def _close(one: Any, other: Any) -> bool:
-    return bool(np.allclose(one, other, atol=1e-3))
 
 
 def _check_fade(layer: Any) -> None:
@@ -122,6 +116,7 @@ def _layer_over(scene: Any, strip: Any, job: Job, part: str, start: int) -> Any:
     node = _group_node(tree, {job.id, *earlier}, job.layer_name(part))
     if node is not None:
         _show(node.node_tree, job, part, start)
+        _place_layer(node.node_tree, scene, strip, layer, job)
         if layer is not None:
             _copy_fade(node, layer)
         return node
@@ -129,6 +124,7 @@ def _layer_over(scene: Any, strip: Any, job: Job, part: str, start: int) -> Any:
     kind = f" {LAYER_WORDS.get(part, part)}" if part else ""
     name = f"Text2LIVE {job.label}"[: 60 - len(kind)] + kind
     node.node_tree = _new_group(name, job, part, start)
+    _place_layer(node.node_tree, scene, strip, layer, job)
     node.width = COLUMN
     if layer is not None:
         node.inputs["Strength"].default_value = layer.blend_alpha
@@ -138,7 +134,11 @@ def _layer_over(scene: Any, strip: Any, job: Job, part: str, start: int) -> Any:
         below = _source_node(tree, strip, job.anchor, start)
         below.image.colorspace_settings.name = strip.colorspace_settings.name
         left = min((n.location.x for n in tree.nodes), default=0.0)
-        below.location = (left - 3 * COLUMN, output.location.y)
+        placed = node_placement.add(tree, below)
+        node_placement.follow(placed, scene, strip, (job.anchor.width, job.anchor.height))
+        for column, one in enumerate([below, *placed]):
+            one.location = (left + (column - 6) * COLUMN, output.location.y)
+        below = placed[-1]
     node.location = (below.location.x + 1.5 * COLUMN, below.location.y)
     tree.links.new(below.outputs[0], node.inputs["Image"])
     tree.links.new(node.outputs[0], output.inputs[0])
@@ -201,7 +201,7 @@ def _new_group(name: str, job: Job, part: str, start: int) -> Any:
     compat.new_output(group, "NodeSocketColor", "Image")
     ends = group.nodes.new("NodeGroupInput"), group.nodes.new("NodeGroupOutput")
     image = group.nodes.new("CompositorNodeImage")
-    scale = group.nodes.new("CompositorNodeScale")
+    placed = node_placement.add(group, image)
     to_srgb = _convert(group, "to sRGB")
     over = group.nodes.new("CompositorNodeAlphaOver")
     from_srgb = _convert(group, "from sRGB")
@@ -211,15 +211,14 @@ def _new_group(name: str, job: Job, part: str, start: int) -> Any:
         (ends[0].outputs["Image"], to_srgb.inputs[0]),
         (ends[0].outputs["Strength"], opacity.inputs[0]),
         (ends[0].outputs["Mask"], opacity.inputs[1]),
-        (image.outputs["Image"], scale.inputs["Image"]),
         (to_srgb.outputs[0], back),
-        (scale.outputs[0], front),
+        (placed[-1].outputs[0], front),
         (opacity.outputs[0], factor),
         (over.outputs[0], from_srgb.inputs[0]),
         (from_srgb.outputs[0], ends[1].inputs["Image"]),
     ):
         group.links.new(source, target)
-    rows = ((ends[0], image), (to_srgb, scale, opacity), (over,), (from_srgb,), (ends[1],))
+    rows = ((ends[0], image), (to_srgb, opacity), placed, (over,), (from_srgb,), (ends[1],))
     for column, nodes in enumerate(rows):
         for row, node in enumerate(nodes):
             node.location = (column * COLUMN, -row * COLUMN)
@@ -228,8 +227,18 @@ def _new_group(name: str, job: Job, part: str, start: int) -> Any:
     return group
 
 
+def _place_layer(group: Any, scene: Any, strip: Any, layer: Any, job: Job) -> None:
+    """Place a group's layer as its strip lies, or over the source if it has no strip."""
+    nodes = node_placement.within(group)
+    if layer is not None:
+        node_placement.follow(nodes, scene, layer, job.layer_size)
+        return
+    place = fit(layers.get_placement(strip), (job.anchor.width, job.anchor.height), job.layer_size)
+    node_placement.fix(nodes, scene, place, job.layer_size)
+
+
 def _show(group: Any, job: Job, part: str, start: int) -> None:
-    """Show a job's layer in a group, scaled to the strip's own frame size."""
+    """Show a job's layer in a group."""
     node = next(n for n in group.nodes if n.bl_idname == "CompositorNodeImage")
     before = node.image
     files = list(job.frames_of(part))
@@ -237,9 +246,6 @@ def _show(group: Any, job: Job, part: str, start: int) -> None:
     node.image.colorspace_settings.name = "Non-Color"
     if before is not None and before.users == 0:
         bpy.data.images.remove(before)
-    scale = next(n for n in group.nodes if n.bl_idname == "CompositorNodeScale")
-    scale.inputs["X"].default_value = job.anchor.width / job.layer_size[0]
-    scale.inputs["Y"].default_value = job.anchor.height / job.layer_size[1]
     group[layers.JOB], group[layers.PART] = job.id, job.layer_name(part)
 
 
