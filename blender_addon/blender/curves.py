@@ -36,6 +36,12 @@ def copy_curve(source: Any, old: Any, new: Any, change: Change = float, path: st
     copy_keys(source, curve, span, change)
 
 
+def remove_all(strip: Any) -> None:
+    """Remove every curve and driver of a strip."""
+    for one in curves_of(strip).values():
+        compat.remove_curve(strip.id_data, one)
+
+
 def new_curve(strip: Any, path: str, index: int = 0) -> Any:
     """A curve for a property of a strip, with one keyframe; replaces the curve it had."""
     scene, start = strip.id_data, _prefix(strip)

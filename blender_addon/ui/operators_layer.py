@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 
 from ..blender import baking, compat, runtime, scripting
-from ..blender.timeline import layers, versions
+from ..blender.timeline import follow, layers, versions
 from .base import reports_problems, require
 from .preferences import longest
 
@@ -45,6 +45,18 @@ class T2L_OT_make_again(OnLayer, bpy.types.Operator):
         job = runtime.current().start(scene, source, settings)
         job.replaces, job.in_place_of = str(layer[layers.JOB]), str(layer.get(layers.PART, ""))
         job.replaces_strip = layer.name
+
+
+class T2L_OT_match_strip(OnLayer, bpy.types.Operator):
+    """Copy the strip's place, colours, fades, effects and keyframes to this layer again"""
+
+    bl_idname = "text2live.match_strip"
+    bl_label = "Match Strip"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def act(self, _context: Any, scene: Any, layer: Any) -> None:
+        """Use it after the strip was changed."""
+        follow.follow_again(layers.source_of_layer(scene, layer), layer)
 
 
 class T2L_OT_show_earlier(OnLayer, bpy.types.Operator):
@@ -112,4 +124,11 @@ class T2L_OT_cancel_bake(OnLayer, bpy.types.Operator):
             bakes.cancel(bake)
 
 
-CLASSES = (T2L_OT_make_again, T2L_OT_show_earlier, T2L_OT_bake, T2L_OT_cancel_bake, T2L_OT_unbake)
+CLASSES = (
+    T2L_OT_make_again,
+    T2L_OT_match_strip,
+    T2L_OT_show_earlier,
+    T2L_OT_bake,
+    T2L_OT_cancel_bake,
+    T2L_OT_unbake,
+)

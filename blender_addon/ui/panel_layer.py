@@ -40,6 +40,7 @@ class T2L_PT_layer(InSequencer, bpy.types.Panel):
             text = "Baked to a movie. Un-bake it to make it again or to show an earlier version."
             text_layout.draw_paragraph(layout, text, text_layout.line_length(context), "INFO")
             layout.operator("text2live.unbake", icon="RENDERLAYERS")
+        layout.operator("text2live.match_strip", icon="COPYDOWN")
         layout.prop(layer, "blend_alpha", text="Opacity")
 
 

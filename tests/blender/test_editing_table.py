@@ -20,11 +20,12 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 from test_extract import make_meta, read_all  # noqa: E402
 from test_layers import finished  # noqa: E402
 
-from blender_addon.blender import compat  # noqa: E402
+from blender_addon.blender import compat, runtime  # noqa: E402
 from blender_addon.blender.sources import source_files  # noqa: E402
 from blender_addon.blender.timeline import layers, placing  # noqa: E402
 from blender_addon.blender.timeline.concerns import concerns  # noqa: E402
 from blender_addon.core import png  # noqa: E402
+from blender_addon.core.settings import Settings  # noqa: E402
 from scripts.blender import studio  # noqa: E402
 
 WIDTH, HEIGHT, FRAMES, START = 64, 36, 6, 11
@@ -242,6 +243,13 @@ def grade(stage: Stage) -> None:
     hue.points[2].location = (hue.points[2].location[0], 0.9)
 
 
+@row(2)
+def fade_in_of_a_brightened_strip(stage: Stage) -> None:
+    stage.strip.modifiers.new("balance", "COLOR_BALANCE").color_balance.gain = (0.9, 0.6, 0.8)
+    stage.strip.modifiers.new("bright", "BRIGHT_CONTRAST").bright = 8.0
+    stage.key(stage.strip, "blend_alpha", 0.0, 1.0)
+
+
 @row()
 def keyed_pan_and_zoom_at_half_size(stage: Stage) -> None:
     stage.scene.render.resolution_percentage = 50
@@ -342,3 +350,35 @@ def shows(stage: Stage, layer: Any, identity: np.ndarray) -> bool:
         if np.abs(shown - identity[index]).max() > 20:
             return True
     return False
+
+
+def test_a_layer_matches_its_strip_again_after_the_strip_was_changed(stage: Stage) -> None:
+    layer = place_identity(stage, stage.strip)
+    stage.key(stage.strip, "blend_alpha", 0.0, 1.0)
+    stage.key(stage.strip, "offset_x", 0, 20, owner=stage.strip.transform)
+    stage.strip.modifiers.new("balance", "COLOR_BALANCE").color_balance.gain = (0.9, 0.6, 0.8)
+    layer.mute = True
+    before = stage.pictures(stage.strip)
+    layer.mute = False
+    stage.scene.sequence_editor.active_strip = layer
+    with studio.sequencer(stage.scene):
+        for _ in range(2):  # once more changes nothing
+            assert bpy.ops.text2live.match_strip() == {"FINISHED"}
+    after = stage.pictures(stage.strip)
+    assert np.abs(after - before).max() <= 2
+    assert len(layer.modifiers) == 2
+
+
+def test_what_a_layer_will_not_follow_is_noted_when_its_job_starts(stage: Stage) -> None:
+    stage.other("below", 1)
+    stage.strip.blend_alpha = 0.5
+    stage.strip.driver_add("color_saturation").driver.expression = "0.5"
+    (first, second) = concerns(stage.strip)
+    assert first.startswith("shot is half transparent over other strips.")
+    assert second.startswith("color_saturation of shot has a driver")
+    runtime.current().session.connect = lambda _connection: None  # type: ignore[method-assign]
+    runtime.current().connect = lambda: None  # type: ignore[method-assign]
+    settings = Settings(prompt="a red car", mask_mode="auto")
+    job = runtime.current().start(stage.scene, stage.strip, settings)
+    assert job.notes == [first, second]
+    runtime.current().cancel(job)

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ...core.planning import fit
 from .. import compat, curves
-from . import channels, copying
+from ..sources import source_size
+from . import channels, copying, layers
 
 FADE = "Text2LIVE Fade"  # name of the modifier that darkens a layer after its strip's modifiers
 TRANSITIONS = ("CROSS", "GAMMA_CROSS", "WIPE")
@@ -36,6 +38,22 @@ def follow(source: Any, layer: Any, grow: tuple[float, float]) -> None:
     _follow_transitions(source, layer)
 
 
+def follow_again(source: Any, layer: Any) -> None:
+    """Give a layer its strip's place, colours, fades, effects and keyframes in place of its own."""
+    siblings = compat.siblings(layer.id_data, layer)
+    for effect in effects_on(layer):
+        siblings.remove(effect)
+    for modifier in list(layer.modifiers):
+        layer.modifiers.remove(modifier)
+    curves.remove_all(layer)
+    layer.blend_alpha = layer.color_multiply = 1.0
+    width, height = source_size(source)
+    size = tuple(layer[layers.SIZE])
+    layers.copy_placement(source, layer)
+    layers.set_placement(layer, fit(layers.get_placement(layer), (width, height), size))
+    follow(source, layer, (width / size[0], height / size[1]))
+
+
 def _copy_curves(source: Any, layer: Any, grow: tuple[float, float]) -> None:
     for (path, _index), curve in curves.curves_of(source).items():
         if curve.driver is not None:
@@ -49,7 +67,6 @@ def _copy_curves(source: Any, layer: Any, grow: tuple[float, float]) -> None:
         else:
             continue
         curves.copy_curve(curve, source, layer, _times(factor))
-    _follow_brightness(source, layer)
 
 
 def _times(factor: float) -> curves.Change:
