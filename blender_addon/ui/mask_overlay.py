@@ -18,6 +18,8 @@ Colour = tuple[float, float, float, float]
 _OBJECT: Colour = (1.0, 0.55, 0.1, 1.0)
 _BACKGROUND: Colour = (0.2, 0.5, 1.0, 1.0)
 
+HANDLE = 10.0  # pixels around a corner of a box in which it can be dragged
+
 _handler: list[Any] = []
 
 
@@ -81,12 +83,12 @@ def pixel_aspect(scene: Any) -> float:
     return float(scene.render.pixel_aspect_x / scene.render.pixel_aspect_y)
 
 
-def region_points(context: Any, strip: Any, points: list[Point]) -> list[Point]:
-    """Pixels of a strip's frame, y down, as points of the region being drawn."""
+def region_points(context: Any, strip: Any, points: list[Point], region: Any = None) -> list[Point]:
+    """Pixels of a strip's frame, y down, as points of a region; default: the one being drawn."""
     element = strip.elements[0]
     size, placement = (element.orig_width, element.orig_height), layers.get_placement(strip)
     aspect = pixel_aspect(compat.sequencer_scene(context))
-    to_region = context.region.view2d.view_to_region
+    to_region = (region or context.region).view2d.view_to_region
     canvas = [image_to_canvas(point, placement, size) for point in points]
     return [to_region(x * aspect, y, clip=False) for x, y in canvas]
 
@@ -101,14 +103,33 @@ def key_here(scene: Any, strip: Any) -> MaskKey | None:
     return next((key for key in keys_of(strip) if key.frame == frame), None)
 
 
+def box_corners(key: MaskKey) -> list[Point]:
+    """The corners of a key frame's box, in pixels of the strip's frame; in order around it."""
+    x, y, width, height = key.box
+    return [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
+
+
+def opposite_corner(context: Any, strip: Any, region: Any, point: Point) -> Point | None:
+    """The corner across from the one at a point of a region, if the box here has one there."""
+    key = key_here(compat.sequencer_scene(context), strip)
+    if key is None or key.kind != "box":
+        return None
+    corners = region_points(context, strip, box_corners(key), region)
+    for number, (x, y) in enumerate(corners):
+        if abs(x - point[0]) <= HANDLE and abs(y - point[1]) <= HANDLE:
+            return corners[(number + 2) % 4]
+    return None
+
+
 def _draw() -> None:
     context = bpy.context
     strip = subject(context)
     key = key_here(compat.sequencer_scene(context), strip)
     if key is not None and key.kind == "box" and not drawing.points:
-        x, y, width, height = key.box
-        corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
-        _line(region_points(context, strip, corners), _OBJECT, closed=True)
+        corners = region_points(context, strip, box_corners(key))
+        _line(corners, _OBJECT, closed=True)
+        for corner in corners if drawing.active and drawing.box else ():
+            _line([corner], _OBJECT, width=HANDLE)
     for stroke in key.strokes if key is not None else ():
         width = _shown_width(context, strip, 2 * stroke.radius)
         points = region_points(context, strip, list(stroke.points))

@@ -83,7 +83,7 @@ class DrawsInPreview(NeedsStrip):
         if event.type == "LEFTMOUSE" and event.value == "PRESS":
             if not mask_overlay.contains(region, mouse):
                 return {"PASS_THROUGH"}
-            drawing.points, drawing.inside = [here], not event.ctrl
+            drawing.points, drawing.inside = [self._first(context, region, here)], not event.ctrl
             drawing.place = (region.x, region.y)
             region.tag_redraw()
             return {"RUNNING_MODAL"}
@@ -97,6 +97,10 @@ class DrawsInPreview(NeedsStrip):
             drawing.points = []
             return self._drawn(context, points, drawing.inside)
         return {"RUNNING_MODAL"}
+
+    def _first(self, _context: Any, _region: Any, here: Point) -> Point:
+        """Where the drawing begins when the button is pressed at a point of the region."""
+        return here
 
     def _drawn(self, context: Any, points: list[Point], inside: bool) -> set[str]:
         """The mouse was released. points: of the canvas, in pixels from its centre."""
@@ -122,7 +126,7 @@ class T2L_OT_draw_box(DrawsInPreview, bpy.types.Operator):
     bl_idname = "text2live.draw_box"
     bl_label = "Draw Box"
     bl_options = {"REGISTER", "UNDO"}
-    keys_text = "Drag a box around the object. Esc: cancel"
+    keys_text = "Drag a box around the object, or a corner of the box. Esc: cancel"
     draws_box = True
 
     box: IntVectorProperty(  # type: ignore[valid-type]
@@ -139,6 +143,11 @@ class T2L_OT_draw_box(DrawsInPreview, bpy.types.Operator):
         x, y, width, height = map(float, self.box)
         key = MaskKey(frame=current_frame(context), kind="box", box=(x, y, width, height))
         set_keys(context, with_key(keys_of(subject(context)), key))
+
+    def _first(self, context: Any, region: Any, here: Point) -> Point:
+        """The corner across from the one that is dragged, or the first corner of a new box."""
+        strip = subject(context)
+        return mask_overlay.opposite_corner(context, strip, region, here) or here
 
     def _drawn(self, context: Any, points: list[Point], _inside: bool) -> set[str]:
         strip = subject(context)

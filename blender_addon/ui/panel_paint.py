@@ -25,9 +25,9 @@ class T2L_PT_paint(InSequencer, bpy.types.Panel):
         layout = self.layout
         if compat.sequencer_scene(context) is None:
             return
-        row = layout.row(align=True)
+        column = layout.column(align=True)
         for layer, name in (("foreground", "Object Atlas"), ("background", "Background Atlas")):
-            row.operator("text2live.open_atlas", text=name, icon="IMAGE_DATA").layer = layer
+            column.operator("text2live.open_atlas", text=name, icon="IMAGE_DATA").layer = layer
         layout.operator("text2live.paint_frame", icon="BRUSH_DATA")
         draw_mapping(layout, context)
 

@@ -98,13 +98,13 @@ def draw_analysis(layout: Any, context: Any, strip: Any, width: int) -> None:
     if not found.pictures:
         box.operator("text2live.analyse", text="Show Atlases", icon="VIEWZOOM")
         return
-    row = box.row(align=True)
+    row, buttons = box.row(align=True), box.column(align=True)
     for layer, name in (("foreground", "Object"), ("background", "Background")):
         picture = found.pictures.get(f"{layer}_atlas")
         if picture is not None:
             column = row.column(align=True)
             thumbs.show(column, picture, 5.0)
-            column.operator("text2live.open_atlas", text=f"Paint {name}").layer = layer
+            buttons.operator("text2live.open_atlas", text=f"Paint {name}").layer = layer
     if "report" in found.pictures:
         box.operator("text2live.open_report", icon="IMAGE_REFERENCE")
 

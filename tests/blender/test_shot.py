@@ -183,10 +183,16 @@ class Region:
     width, height = 200, 160
 
     def __init__(self) -> None:
-        self.view2d = types.SimpleNamespace(region_to_view=self._to_view)
+        self.view2d = types.SimpleNamespace(
+            region_to_view=self._to_view, view_to_region=self._to_region
+        )
 
     def _to_view(self, x: float, y: float) -> tuple[float, float]:
         return (x - 100) / 2, (y - 80) / 2
+
+    def _to_region(self, x: float, y: float, clip: bool) -> tuple[float, float]:
+        assert not clip
+        return 2 * x + 100, 2 * y + 80
 
     def tag_redraw(self) -> None:
         pass
@@ -211,6 +217,10 @@ def test_a_box_is_dragged_in_the_preview(
     spec, _ = read(scene, strip)
     (box,) = spec.masks.boxes
     assert (box.frame, box.x0, box.y0, box.x1, box.y1) == (3, 38, 12, 58, 37)
+    with drawing(scene, operators_mask.T2L_OT_draw_box, monkeypatch) as mouse:
+        mouse("LEFTMOUSE", "PRESS", 173, 117)  # near the lower right corner
+        assert mouse("LEFTMOUSE", "RELEASE", 190, 110) == {"FINISHED"}
+    assert keys_of(strip)[0].box == (38, 12, 30, 30)
 
 
 @contextlib.contextmanager
@@ -223,7 +233,7 @@ def drawing(scene: Any, kind: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         keys_text=kind.keys_text,
         draws_box=kind.draws_box,
     )
-    for name in ("modal", "_drawn", "_end", "execute"):
+    for name in ("modal", "_first", "_drawn", "_end", "execute"):
         method = getattr(kind, name)
         setattr(drag, name, types.MethodType(method, drag))
     if kind is operators_mask.T2L_OT_draw_strokes:  # its _end calls that of its base

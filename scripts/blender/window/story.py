@@ -126,7 +126,7 @@ def paint(user: SimulatedUser, screenshots: Screenshots, area: Any) -> Story:
     yield from screenshots.take(user, "atlas", image_area)
     brush.blend = "MIX"
     yield from user.drag((image_area.x - 1, level), (border, level))
-    yield from user.expand(area, bpy.types.T2L_PT_paint, "text2live.edit(")
+    yield from user.expand(area, bpy.types.T2L_PT_paint, "variant")
     yield from user.find(area, "text2live.map_paint(")
     yield from screenshots.take(user, "paint", region_of(area, "UI"))
     yield from user.press(area, "text2live.map_paint(")
