@@ -32,7 +32,7 @@ if sys.platform != "win32":
 
 IN_FLIGHT, IN_FLIGHT_REAL = 4, 2  # jobs that are not final at any time
 STUCK = 600.0  # seconds without any event after which the last jobs count as stuck
-START = 240.0  # seconds for a backend to start on a busy machine
+START = 600.0  # seconds for a backend to start on a busy machine
 REPORT_EVERY = 50  # faults
 ORPHANED = 60.0  # seconds; a worker that is starting notices only then that its server is gone
 GAP = 0.25  # seconds between two faults, on average

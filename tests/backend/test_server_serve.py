@@ -64,6 +64,19 @@ def test_it_prints_its_address_and_keeps_its_secrets_private(tmp_path):
     assert not file.exists()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at the worker in /proc")
+def test_a_worker_does_not_load_the_server(tmp_path):
+    process = start(tmp_path, "--listen", "127.0.0.1:0", "--mock", "ok")
+    until_ready(process)
+    own = Path(f"/proc/{process.pid}")
+    children = (own / "task" / str(process.pid) / "children").read_text().split()
+    lines = {child: Path(f"/proc/{child}/cmdline").read_text() for child in children}
+    (worker,) = (child for child, line in lines.items() if "spawn_main" in line)
+    assert "_sqlite3" in (own / "maps").read_text()  # of the journal
+    assert "_sqlite3" not in Path(f"/proc/{worker}/maps").read_text()
+    assert end(process) == (0, "")
+
+
 def test_an_attached_backend_ends_with_its_parent(tmp_path):
     process = start(tmp_path, "--listen", "127.0.0.1:0", "--mock", "ok", "--attached")
     until_ready(process)

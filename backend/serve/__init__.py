@@ -287,6 +287,3 @@ def _executor(options: argparse.Namespace, data: Path) -> LocalExecutor:
         model = msgspec.structs.replace(model, checkpoint=str(place))
     return LocalExecutor(data, options.device, model=model, models=models, restart_after=patience)
 
-
-if __name__ == "__main__":
-    sys.exit(main())
