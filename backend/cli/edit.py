@@ -9,7 +9,7 @@ from pathlib import Path
 from backend import clip
 from backend.cli.arrays import JobArrays
 from backend.cli.mask_options import behind_of, masks_of
-from backend.cli.options import add_clip_options, model_of, one_line
+from backend.cli.options import add_clip_options, model_of
 from backend.cli.painted_frames import read_painted_frames
 from backend.cli.painter_options import (
     DEFAULT_PAINTER,
@@ -19,7 +19,7 @@ from backend.cli.painter_options import (
 )
 from backend.cli.program import Parser, exit_status, joined_values, program_name
 from backend.cli.run_job import make_layer
-from backend.cli.source import print_notes, read_source
+from backend.cli.source import one_line, print_notes, read_source
 from backend.cli.text2live_config import OPTION as CONFIG_OPTION
 from backend.cli.text2live_config import with_configs
 from backend.clip.words import FILE_NAME as WORDS_NAME

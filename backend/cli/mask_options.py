@@ -9,7 +9,7 @@ from pathlib import Path
 
 from backend import media
 from backend.cli.arrays import JobArrays
-from backend.cli.source import print_notes
+from backend.cli.source import one_line, print_notes
 from backend.media import Pixels
 from protocol.jobs import OBJECTS, BoxKey, JobError, KeyMask, Masks, StrokeKey
 
@@ -57,6 +57,17 @@ def _add_object(p: argparse._ActionsContainer, number: int) -> None:
         f"--mask-text{end}", action="append", default=[], metavar="TEXT",
         help="name of the object, to find it by; repeatable",
     )  # fmt: skip
+
+
+def mask_files(args: argparse.Namespace) -> list[Path]:
+    """The files and folders that the masks are read from."""
+    found: list[Path] = []
+    for number in range(1, len(OBJECTS) + 1):
+        end = f"_{number}" if number > 1 else ""
+        found += [path for path in [getattr(args, f"masks{end}")] if path is not None]
+        for text in getattr(args, f"key_mask{end}") + getattr(args, f"strokes{end}"):
+            found.append(Path(text.partition("=")[2]))
+    return found
 
 
 def masks_of(args: argparse.Namespace, arrays: JobArrays, numbers: Sequence[int]) -> Masks:
@@ -107,7 +118,7 @@ def _object_masks(
     if given["masks"] is not None:
         return _masks_of_clip(given["masks"], option["masks"], arrays, numbers)
     if given["mask_text"]:
-        return Masks(mode="text", texts=tuple(given["mask_text"]))
+        return Masks(mode="text", texts=one_line(given["mask_text"]))
     if not on_frames:
         return None
     keys, boxes, strokes = (
@@ -205,11 +216,13 @@ def _by_frame(texts: list[str], option: str, count: int) -> list[tuple[int, str]
                 f"{option} {text}: there is no frame {frame}.",
                 f"Frames count from 0; the last one is {count - 1}.",
             )
-        if not sign or not frame.isdigit():
+        if not sign or not frame.isdecimal() or not value:
             example = "0=10,20,200,160" if option.startswith("--box") else "0=masks/00000.png"
             raise JobError(
                 "bad_key_mask",
-                f"{option} {text} does not say which frame it is for.",
+                f"{option} {text} does not say which frame it is for."
+                if value or not sign
+                else f"{option} {text} names nothing.",
                 f"Write FRAME= first, for example {option} {example}.",
             )
         if int(frame) in found:

@@ -60,7 +60,7 @@ def add_clip_options(
     )
     p.add_argument(
         "--out",
-        type=Path,
+        type=_named_path,
         required=out_required,
         metavar="DIR",
         help="folder for layer/, composite/, preview.mp4 and sheet.png; frames of an earlier run "
@@ -108,6 +108,13 @@ def model_of(args: argparse.Namespace) -> ClipModel:
     return replace(model, checkpoint=str(path.absolute())) if here else model
 
 
+def _named_path(text: str) -> Path:
+    """A path of the command line that is not empty."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the name is empty")
+    return Path(text)
+
+
 def _rate(text: str) -> Fraction:
     """A frame rate of the command line, as a number or a fraction."""
     try:
@@ -117,11 +124,6 @@ def _rate(text: str) -> Fraction:
     if not 0 < rate <= MAX_FPS:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and {MAX_FPS}")
     return rate
-
-
-def one_line(texts: list[str]) -> tuple[str, ...]:
-    """Texts of the command line without line breaks and doubled spaces."""
-    return tuple(" ".join(text.split()) for text in texts)
 
 
 def backend_of(args: argparse.Namespace) -> AbstractContextManager[Client]:

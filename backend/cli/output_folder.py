@@ -14,6 +14,8 @@ from protocol.jobs import JobError
 
 MANIFEST = "run.json"
 """Lists the frames that the last run wrote, by which the next one knows what it may remove."""
+FILES = ("preview.mp4", "sheet.png")
+"""What a run writes beside its frames."""
 FRAME = re.compile(r"(?:\d{5,}|-\d{4,})\.png")
 
 
@@ -39,13 +41,12 @@ class OutputFolder:
                 "Name a folder; it is made if it does not exist.",
             )
         for source in sources:
-            for name in self._folders:
-                if (self.path / name).resolve() in (source.resolve(), *source.resolve().parents):
-                    raise JobError(
-                        "out_in_use",
-                        f"The run reads {source}, which --out {self.path} would overwrite.",
-                        "Choose another folder.",
-                    )
+            if self._overwrites(source.resolve()):
+                raise JobError(
+                    "out_in_use",
+                    f"The run reads {source}, which --out {self.path} would overwrite or add to.",
+                    "Choose another folder.",
+                )
         for name in self._folders:
             unknown = sorted(self._frames_in(name) - set(self._earlier))
             if unknown:
@@ -56,6 +57,13 @@ class OutputFolder:
                     "Choose another folder, or move them away.",
                 )
         media.prepare_folder(self.path, nbytes)
+
+    def _overwrites(self, source: Path) -> bool:
+        """Whether the run would write over what it reads, or into a folder of images it reads."""
+        path = self.path.resolve()
+        if source == path or source in [path / name for name in (*FILES, MANIFEST)]:
+            return True
+        return any(path / name in (source, *source.parents) for name in self._folders)
 
     def begin(self, folders: Iterable[str], names: Sequence[str]) -> None:
         """List the frames that are about to be written: every name in every folder."""

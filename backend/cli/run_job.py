@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from queue import Empty
 
+from backend.cli.mask_options import mask_files
 from backend.cli.options import backend_of
 from backend.cli.output_folder import OutputFolder
 from backend.cli.outputs import COMPOSITE, LAYER, write_outputs
@@ -27,7 +28,9 @@ def make_layer(
     parts = LAYERS if spec.changes == BOTH else ()
     out = OutputFolder(args.out, (LAYER, COMPOSITE, *parts))
     # Half of the frames' size is the least that the PNGs can take.
-    out.prepare(clip.frames.nbytes // 2, [args.frames])
+    painted = [getattr(args, name, None) for name in ("paint", "atlas")]
+    sources = [args.frames, *mask_files(args), *(path for path in painted if path is not None)]
+    out.prepare(clip.frames.nbytes // 2, sources)
     started = time.monotonic()
     job = new_job_id()
     with backend_of(args) as client:

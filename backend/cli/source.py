@@ -45,3 +45,8 @@ def print_notes(notes: Iterable[str]) -> None:
     """Print notes on the input as the job's own notes are printed."""
     for note in notes:
         print(f"  {note}", flush=True)
+
+
+def one_line(texts: list[str]) -> tuple[str, ...]:
+    """Texts of the command line without line breaks and doubled spaces."""
+    return tuple(" ".join(text.split()) for text in texts)

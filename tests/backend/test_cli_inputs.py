@@ -108,6 +108,31 @@ def test_a_run_never_overwrites_what_it_reads(backend: Backend, tmp_path: Path) 
     assert backend.starts == 0
 
 
+def test_a_run_never_adds_to_the_folder_that_it_reads(backend: Backend, tmp_path: Path) -> None:
+    source = clip(tmp_path / "shot", 3)
+    before = names(source)
+    assert run(source, source) == 2
+    (tmp_path / "out").mkdir()
+    movie = write_movie(tmp_path / "out" / "preview.mp4", numbered(2))
+    assert run(movie, tmp_path / "out") == 2
+    masks = mask(tmp_path / "edit" / "layer" / "m.png")
+    assert run(source, tmp_path / "edit", "--masks", str(masks)) == 2
+    assert run(source, tmp_path / "edit", "--key-mask", f"0={masks}") == 2
+    assert names(source) == before
+    assert backend.starts == 0
+
+
+def test_negative_numbers_are_kept_and_their_frames_replaced(
+    backend: Backend, tmp_path: Path
+) -> None:
+    source = clip(tmp_path / "plate", 2, first=1, name="f.-{:04d}.png")
+    out = tmp_path / "out"
+    assert run(source, out) == 0
+    assert names(out / "layer") == ["-0001.png", "-0002.png"]
+    assert run(source, out, "--start-number", "7") == 0
+    assert names(out / "layer") == ["00007.png", "00008.png"]
+
+
 def test_a_run_that_was_cut_off_is_cleared_by_the_next(
     backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +212,8 @@ def test_one_mask_serves_all_frames_and_some_masks_are_tracked(
         (["--key-mask", "-1=m.png"], "there is no frame -1. Frames count from 0"),
         (["--key-mask", "4=m.png"], "there is no frame 4"),
         (["--box", "-2=1,2,30,40"], "there is no frame -2"),
+        (["--key-mask", "0="], "--key-mask 0= names nothing"),
+        (["--key-mask", "²=m.png"], "does not say which frame it is for"),
         (["--key-mask", "0=black.png"], "is empty: the brightest value of black.png is 0 of 255"),
         (["--masks", "black.png"], "is empty"),
         (["--strokes", "0=black.png"], "black.png has no strokes"),
@@ -229,7 +256,8 @@ def test_small_frames_are_refused_before_a_backend_starts(
 
 @pytest.mark.parametrize("program", [edit, paint])
 def test_a_usage_error_is_one_line(program: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    for words in ([], ["clip", "--seed", "x"], ["clip", "--fps", "0", "--prompt", "x"]):
+    for words in ([], ["clip", "--seed", "x"], ["clip", "--fps", "0", "--prompt", "x"],
+                  ["clip", "--prompt", "x", "--out", ""]):  # fmt: skip
         with pytest.raises(SystemExit) as end:
             program.main(words)
         assert end.value.code == 2
