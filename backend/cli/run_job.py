@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from queue import Empty
 
 from backend.cli.mask_options import mask_files
@@ -28,8 +29,8 @@ def make_layer(
     parts = LAYERS if spec.changes == BOTH else ()
     out = OutputFolder(args.out, (LAYER, COMPOSITE, *parts))
     # Half of the frames' size is the least that the PNGs can take.
-    painted = [getattr(args, name, None) for name in ("paint", "atlas")]
-    sources = [args.frames, *mask_files(args), *(path for path in painted if path is not None)]
+    painted = [getattr(args, name, None) for name in ("paint", "atlas", "painted_frames")]
+    sources = [args.frames, *mask_files(args), *(Path(path) for path in painted if path)]
     out.prepare(clip.frames.nbytes // 2, sources)
     started = time.monotonic()
     job = new_job_id()

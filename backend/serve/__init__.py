@@ -286,4 +286,3 @@ def _executor(options: argparse.Namespace, data: Path) -> LocalExecutor:
         place = Path(model.checkpoint).expanduser().absolute()  # otherwise in the models folder
         model = msgspec.structs.replace(model, checkpoint=str(place))
     return LocalExecutor(data, options.device, model=model, models=models, restart_after=patience)
-
