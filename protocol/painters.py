@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -192,7 +193,12 @@ class Setting:
 
 def declared(painter: str) -> tuple[Setting, ...]:
     """A painter's settings, in the order of their declaration. Raises JobError unknown_painter."""
-    kind = settings_type(painter)
+    return _declared(settings_type(painter))
+
+
+@cache
+def _declared(kind: type[PainterSettings]) -> tuple[Setting, ...]:
+    """Cached: panels ask at every redraw, and resolving annotations takes a millisecond."""
     hints = get_type_hints(kind, include_extras=True)
     return tuple(_setting(one.name, one.default, hints[one.name]) for one in fields(kind))
 

@@ -33,22 +33,26 @@ class T2L_PT_jobs(InSequencer, bpy.types.Panel):
         """Versions of the active strip, running jobs, ended jobs."""
         layout, width = self.layout, text_layout.line_length(context)
         state = runtime.current()
-        draw_versions(layout, subject(context))
+        there = layers.all_layers()
+        draw_versions(layout, subject(context), there)
         for job in state.running:
             draw_running(layout.box(), job, width)
         ended = [job for job in reversed(state.jobs) if job.ended]
-        placed = layers.placed_parts()
+        placed = layers.placed_parts(there)
         for job in ended[:SHOWN]:
             draw_ended(layout.box(), job, width, placed)
         if not state.jobs:
             layout.label(text="No jobs yet", icon="INFO")
 
 
-def draw_versions(layout: Any, strip: Any) -> None:
-    """The layers made for a strip, for comparison: each can be hidden, or shown alone."""
+def draw_versions(layout: Any, strip: Any, there: list[Any]) -> None:
+    """The layers made for a strip, for comparison: each can be hidden, or shown alone.
+
+    there: all layers in the file.
+    """
     if strip is None:
         return
-    versions = layers.layers_of_strip(strip)
+    versions = layers.layers_of_strip(strip, there)
     if len({layer[layers.JOB] for layer in versions}) < 2:
         return
     column = layout.box().column(align=True)

@@ -111,18 +111,22 @@ def missing_parts(job: Job, placed: Placed | None = None) -> list[str]:
     return [part for part in job.parts if (part not in there if part else not there)]
 
 
-def placed_parts() -> Placed:
-    """The layers in this file by job, from one pass over all strips."""
+def placed_parts(among: list[Any] | None = None) -> Placed:
+    """The layers in this file by job. among: all_layers(), if they are known."""
     found: Placed = {}
-    for strip in all_layers():
+    for strip in all_layers() if among is None else among:
         found.setdefault(str(strip[JOB]), set()).add(str(strip.get(PART, "")))
     return found
 
 
-def layers_of_strip(source: Any) -> list[Any]:
-    """The layer strips made for a strip, newest version last; not those of its copies."""
+def layers_of_strip(source: Any, among: list[Any] | None = None) -> list[Any]:
+    """The layer strips made for a strip, newest version last; not those of its copies.
+
+    among: all_layers(), if they are known.
+    """
     uid = source.get(UID)
-    found = [strip for strip in all_layers() if uid and strip.get(LAYER_OF) == uid]
+    known = all_layers() if among is None else among
+    found = [strip for strip in known if uid and strip.get(LAYER_OF) == uid]
     found = [strip for strip in found if find_source_of(strip) == source]
     return sorted(found, key=lambda strip: (int(strip.get(VERSION, 0)), strip.channel))
 
