@@ -83,6 +83,16 @@ def test_a_black_clip_has_no_object() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("size", [(32, 384), (384, 32)])
+def test_frames_of_twelve_to_one(clip: SyntheticClip, size: tuple[int, int]) -> None:
+    frames = np.stack([cv2.resize(one, size[::-1]) for one in clip.frames[:3]])
+    mask = cv2.resize(clip.masks()[0].astype(np.uint8), size[::-1])
+    atlas = run(frames, {0: mask}, "key")
+    layer = next(iter(render_layer(atlas, "foreground", torch.ones(1, 4, 32, 32), Silent())))
+    assert layer.shape == (*size, 4)
+
+
+@pytest.mark.slow
 def test_odd_sizes(clip: SyntheticClip) -> None:
     frames = clip.frames[:4, :95, :157]
     atlas = run(frames, {0: clip.masks()[0][:95, :157]}, "key")

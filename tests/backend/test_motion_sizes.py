@@ -10,7 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
+from backend import media
+from backend.cli.sheet import contact_sheet
+from backend.masks.confidence import outlined
+from backend.masks.tracker.features import tracker_size
+from backend.media.combing import CombDetector
 from backend.motion.cuts import find_cuts
+from backend.motion.flashes import find_flashes
 from backend.motion.flow import MIN_SIDE, dis_flow, working_size
 from backend.motion.likeness import SMALL, thumbnail
 from backend.progress import Silent
@@ -39,6 +45,31 @@ def test_the_working_size_never_falls_below_what_flow_needs(long_side: int) -> N
         assert columns <= width
         scale = rows / height
         assert abs(columns - width * scale) <= 0.5 + width / (2 * height)
+
+
+def test_the_tracker_s_frames_are_never_too_small_for_its_features() -> None:
+    for shape in shapes(500):
+        for size in (tracker_size(working_size(*shape, 480), 320), tracker_size(shape, 432)):
+            assert min(size) >= 48
+            assert not any(side % 16 for side in size)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (8, 96), (96, 8), (9, 31), (341, 4096)])
+def test_frames_of_every_shape_are_shown_and_looked_at(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (3, *size, 3), np.uint8)
+    layer = np.dstack([frames[0], frames[0, ..., :1]])
+    media.write_video(tmp_path / "a.mp4", frames[:2], 24)
+    assert len(media.read_frames(tmp_path / "a.mp4")) == 2
+    assert contact_sheet("title", [("row", [frames[0], layer])]).shape[1] == 1606
+    assert outlined(frames[0], layer[..., 3] > 127).min() >= 0
+    detector = CombDetector()
+    for frame in frames:
+        detector.add(frame)
+    assert not detector.interlaced
+    assert find_flashes(frames) == []
 
 
 def test_cuts_are_searched_for_in_frames_of_every_shape() -> None:
