@@ -126,4 +126,4 @@ def numbers_of(files: Sequence[Path]) -> list[int | None]:
 
 def _natural(path: Path) -> list[tuple[int, int, str]]:
     parts = re.split(r"(\d+)", path.name)
-    return [(0, int(p), "") if p.isdigit() else (1, 0, p.lower()) for p in parts]
+    return [(0, int(p), "") if p.isdecimal() else (1, 0, p.lower()) for p in parts]

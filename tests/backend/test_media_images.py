@@ -151,6 +151,7 @@ def test_gaps_in_the_numbers_are_reported_and_the_numbers_kept(tmp_path: Path) -
         (("s_1920x1080_1.png", "s_1920x1080_2.png"), (1, 2)),
         (("f.-0001.png", "f.0000.png", "f.0001.png"), (-1, 0, 1)),
         (("sh-1.png", "sh-2.png"), (1, 2)),
+        (("1²3.png", "1²4.png"), (3, 4)),
         (("a [1] 50%.png", "a [2] 50%.png"), (1, 2)),
         (("ё_1.PNG", "ё_2.PNG"), (1, 2)),
     ],
