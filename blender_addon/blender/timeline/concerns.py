@@ -79,6 +79,10 @@ def _above(strip: Any) -> Iterator[str]:
             )
     pictures = [other for other in above if other.type not in (*channels.ON_TOP, "MULTICAM")]
     free = channels.free_over(owner, start, end, strip.channel)
+    for other in above:
+        fixed = other.lock or owner.channels[other.channel].lock
+        if other.type in channels.ON_TOP and fixed and other.channel < free:
+            yield f"{other.name} is locked. The layer will lie above it: unlock it first."
     for other in pictures:
         if other.channel < free:
             yield f"{other.name} lies directly above {strip.name}. The layer will cover it."
