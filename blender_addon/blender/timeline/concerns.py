@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ...wire import jobs
 from .. import compat, curves
 from . import channels, follow, layers
 
@@ -59,9 +60,7 @@ def _above(strip: Any) -> Iterator[str]:
     owner = channels.owner_of(strip)
     start, end = compat.span(strip)
     on_it = follow.effects_on(strip)
-    on_it += [
-        getattr(one, name) for one in on_it for name in ("input_1", "input_2")[: one.input_count]
-    ]
+    on_it += [one for effect in on_it for one in follow.inputs_of(effect)]
     above = [
         other
         for other in compat.strips(owner)
@@ -71,14 +70,17 @@ def _above(strip: Any) -> Iterator[str]:
         and other not in on_it
         and layers.JOB not in other
     ]
-    for other in above:
-        if other.type == "MULTICAM":
-            yield (
-                f"The multicam strip {other.name} shows single channels. The layer lies above it "
-                "and shows on every angle: put it into a meta strip with the shot (Ctrl G)."
-            )
+    for other in follow.multicams_over(strip):
+        yield (
+            f"The multicam strip {other.name} shows single channels. The layer lies above it and "
+            "shows on every angle: put it into a meta strip with the shot (Ctrl G)."
+        )
     pictures = [other for other in above if other.type not in (*channels.ON_TOP, "MULTICAM")]
-    free = channels.free_over(owner, start, end, strip.channel)
+    try:
+        free = channels.free_over(owner, start, end, strip.channel)
+    except jobs.JobError as error:
+        yield f"{error.problem.message} {error.problem.hint}"
+        return
     for other in above:
         fixed = other.lock or owner.channels[other.channel].lock
         if other.type in channels.ON_TOP and fixed and other.channel < free:

@@ -176,9 +176,30 @@ def fades_exactly(source: Any) -> bool:
 def strips_below(strip: Any) -> Iterator[Any]:
     """Visible strips below a strip, or below a meta it lies in, over any of its frames."""
     for level in [*compat.parents(strip), strip]:
+        used = inputs_of(level)
         for other in compat.siblings(strip.id_data, level):
-            if other.channel < level.channel and is_visible(other) and overlap(other, level):
+            if (
+                other.channel < level.channel
+                and is_visible(other)
+                and overlap(other, level)
+                and other not in used
+            ):
                 yield other
+
+
+def inputs_of(effect: Any) -> list[Any]:
+    """The strips that an effect strip shows in place of themselves."""
+    count = getattr(effect, "input_count", 0)
+    return [getattr(effect, name) for name in ("input_1", "input_2")[:count]]
+
+
+def multicams_over(strip: Any) -> list[Any]:
+    """Multicam strips above a strip, which choose the channel that is shown."""
+    return [
+        other
+        for other in compat.siblings(strip.id_data, strip)
+        if other.type == "MULTICAM" and other.channel > strip.channel and overlap(other, strip)
+    ]
 
 
 def overlap(one: Any, other: Any) -> int:

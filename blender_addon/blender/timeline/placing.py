@@ -69,9 +69,11 @@ class _Target:
 
     @property
     def channel(self) -> int:
-        """The highest channel that the strip shows on: its own, or that of an effect on it."""
-        shown = [self.source, *follow.effects_on(self.source)] if self.source else []
-        return max((int(one.channel) for one in shown), default=0)
+        """The highest channel that shows the strip: its own, an effect's on it, or a multicam's."""
+        if self.source is None:
+            return 0
+        on_it = [*follow.effects_on(self.source), *follow.multicams_over(self.source)]
+        return max(int(one.channel) for one in [self.source, *on_it])
 
 
 def _strips_to_reuse(job: Job) -> dict[str, Any]:
