@@ -28,6 +28,7 @@ def begin(context: Any, kind: Kind = "edit", image: str = "") -> Job:
     scene, strip = compat.sequencer_scene(context), subject(context)
     check_source(strip)
     settings = scene.text2live.collect(longest(context), kind, strip)
+    scene.text2live.show_mask = kind == "mask"  # the tint must not hide the layer
     return runtime.current().start(scene, strip, settings, image)
 
 

@@ -13,6 +13,7 @@ from desk import Desk  # noqa: E402
 from recorder import drawn  # noqa: E402
 
 from blender_addon.blender import compat, handlers, mask_previews, runtime  # noqa: E402
+from blender_addon.blender.timeline import follow  # noqa: E402
 from blender_addon.core import png  # noqa: E402
 from blender_addon.ui import preview_overlay  # noqa: E402
 from scripts.blender import studio  # noqa: E402
@@ -48,6 +49,19 @@ def test_the_mask_of_every_frame_is_shown_with_its_doubtful_frames(desk: Desk) -
     assert "has changed" not in shown
     assert "Mask preview: done" in drawn(scene, "T2L_PT_jobs")
     assert "<Retry>" not in drawn(scene, "T2L_PT_jobs")
+    assert scene.text2live.show_mask
+    job = desk.press()
+    assert not scene.text2live.show_mask
+    desk.until(lambda: job.ended)
+
+
+def test_a_layer_is_placed_where_blender_lacks_a_property_that_it_would_copy(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "_COPIED", (*follow._COPIED, "of_a_later_blender"))
+    job = desk.press()
+    desk.until(lambda: job.ended)
+    assert (job.problem, job.placed) == (None, True)
 
 
 def test_the_buttons_jump_to_doubtful_frames(desk: Desk) -> None:

@@ -30,7 +30,8 @@ def follow(source: Any, layer: Any, grow: tuple[float, float]) -> None:
     grow: width and height of the strip's frames relative to the layer's.
     """
     for name in _COPIED:
-        setattr(layer, name, getattr(source, name))
+        if hasattr(source, name):  # Blender 3.4 does not have all of them
+            setattr(layer, name, getattr(source, name))
     copying.copy_modifiers(source, layer)
     _copy_curves(source, layer, grow)
     _follow_brightness(source, layer)
