@@ -104,9 +104,33 @@ class Text2LiveSettings(PainterSettings, frozen=True):
         | None
     ) = None
 
+    reference: Annotated[
+        tuple[ObjectRef, ...],
+        Meta(
+            title="Reference",
+            description="An image of what the layer should look like: a photo of the material, a "
+            "style frame. Repeatable",
+        ),
+    ] = ()
+    reference_weight: Annotated[
+        float,
+        Meta(
+            ge=0.0,
+            le=1.0,
+            title="Reference Weight",
+            description="How much the reference images count against the prompt; 1: they alone",
+            extra={"of": "reference"},
+        ),
+    ] = 0.5
+
     def for_background(self) -> PainterSettings:
-        """Without screen, which describes the object's layer."""
-        return msgspec.structs.replace(self, screen=())
+        """Without screen and references, which describe the object's layer."""
+        return msgspec.structs.replace(self, screen=(), reference=())
+
+    @property
+    def images(self) -> tuple[ObjectRef, ...]:
+        """The reference images."""
+        return self.reference
 
 
 class FromFramesSettings(PainterSettings, frozen=True):
@@ -178,10 +202,11 @@ class Setting:
 
     kind ``texts``: a list of alternatives. ``number``: from least to most, or None if optional.
     ``choice``: one of choices, each with its description. ``frames``: a list of PaintedFrame.
+    ``images``: a list of ObjectRef, of RGB images. of: the setting that this one qualifies.
     """
 
     name: str
-    kind: Literal["texts", "number", "choice", "frames"]
+    kind: Literal["texts", "number", "choice", "frames", "images"]
     default: Any
     title: str
     description: str
@@ -189,6 +214,7 @@ class Setting:
     most: float = 0.0
     optional: bool = False
     choices: dict[str, str] = field(default_factory=dict)
+    of: str = ""
 
 
 def declared(painter: str) -> tuple[Setting, ...]:
@@ -213,11 +239,14 @@ def _setting(name: str, default: Any, hint: Any) -> Setting:
         choices = {one: (meta.extra or {}).get(one, title) for one in get_args(kind)}
         return Setting(name, "choice", default, title, description, choices=choices)
     if kind is float:
+        of = (meta.extra or {}).get("of", "")
         return Setting(
-            name, "number", default, title, description, meta.ge, meta.le, optional=optional
+            name, "number", default, title, description, meta.ge, meta.le, optional, of=of
         )
     if kind == tuple[str, ...]:
         return Setting(name, "texts", default, title, description)
+    if kind == tuple[ObjectRef, ...]:
+        return Setting(name, "images", default, title, description)
     if kind == tuple[PaintedFrame, ...]:
         return Setting(name, "frames", default, title, description)
     raise TypeError(f"the setting {name} cannot be a {kind}")

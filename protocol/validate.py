@@ -24,6 +24,8 @@ from .painters import FromFramesSettings, declared, images_of, settings_of
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
+MAX_REFERENCES = 8
+"""Reference images of an edit."""
 TEXTS = ("prompt", "source", "region", "avoid", "background", "background_source")
 """The fields of an edit that are lists of texts."""
 
@@ -121,6 +123,8 @@ def _check_edit(spec: EditJob, limits: Limits) -> None:
     for one in declared(spec.painter):
         if one.kind == "texts":
             check_words(one.name.replace("_", " "), getattr(settings, one.name), limits)
+        if one.kind == "images":
+            _check_references(getattr(settings, one.name), limits)
     if isinstance(settings, FromFramesSettings):
         _check_painted(spec, settings, limits)
     if spec.after and not settings.continues:
@@ -141,6 +145,17 @@ def _check_edit(spec: EditJob, limits: Limits) -> None:
             f"There are texts for the background, but the layer is {spec.layer}.",
             f"Set the layer to {BOTH}, or move the texts to prompt and source.",
         )
+
+
+def _check_references(images: tuple[ObjectRef, ...], limits: Limits) -> None:
+    if len(images) > MAX_REFERENCES:
+        raise JobError(
+            "too_many_references",
+            f"The edit has {len(images)} reference images; at most {MAX_REFERENCES} are used.",
+            "Keep those that show best what the layer should look like.",
+        )
+    for number, image in enumerate(images, 1):
+        _check_object(image, 3, f"Reference image {number}", limits)
 
 
 def _check_painted(spec: EditJob, settings: FromFramesSettings, limits: Limits) -> None:

@@ -10,7 +10,7 @@ from backend import clip
 from backend.cli.arrays import JobArrays
 from backend.cli.mask_options import behind_of, masks_of
 from backend.cli.options import add_clip_options, model_of
-from backend.cli.painted_frames import read_painted_frames
+from backend.cli.painted_frames import JobFiles
 from backend.cli.painter_options import (
     DEFAULT_PAINTER,
     add_painter_options,
@@ -153,9 +153,7 @@ def run(args: argparse.Namespace) -> Result:
         background=one_line(args.background),
         background_source=one_line(args.background_source),
         painter=args.painter,
-        settings=painter_settings(
-            args, args.painter, lambda path: read_painted_frames(path, clip, arrays)
-        ),
+        settings=painter_settings(args, args.painter, JobFiles(clip, arrays)),
         after=args.after,
         masks=masks_of(args, arrays, clip.numbers),
         behind=behind_of(args, arrays, clip.numbers),

@@ -1,19 +1,36 @@
-"""Edited frames of the command line: which frame of the clip each file shows."""
+"""Images among a painter's settings: edited frames, and which frame of the clip each one shows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from backend.cli.arrays import JobArrays
 from backend.cli.source import print_notes
-from backend.media import Pixels, SourceClip, image_sequence, read_rgba
+from backend.media import Pixels, SourceClip, image_sequence, read_image, read_rgba
 from backend.media.clips import any_movie, is_movie, kind_of_file
 from backend.media.sequences import numbers_of
-from protocol.jobs import JobError
+from protocol.jobs import JobError, ObjectRef
 from protocol.painters import PaintedFrame
+
+
+@dataclass(frozen=True)
+class JobFiles:
+    """Reads images for an edit of a clip, and adds them to the job's arrays."""
+
+    clip: SourceClip
+    arrays: JobArrays
+
+    def frames(self, path: Path) -> tuple[PaintedFrame, ...]:
+        """Edited frames, see read_painted_frames."""
+        return read_painted_frames(path, self.clip, self.arrays)
+
+    def image(self, path: Path) -> ObjectRef:
+        """One image, as RGB."""
+        return self.arrays.add(read_image(path))
 
 
 def read_painted_frames(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from protocol.jobs import ObjectRef
 from protocol.painters import (
     PAINTER_SETTINGS,
     PaintedFrame,
@@ -18,8 +18,15 @@ from protocol.painters import (
 DEFAULT_PAINTER = next(iter(PAINTER_SETTINGS))
 FROM_FRAMES = "from_frames"
 
-ReadFrames = Callable[[Path], tuple[PaintedFrame, ...]]
-"""Reads the edited frames of a path into a job."""
+
+class Reader(Protocol):
+    """Reads files of the command line into a job."""
+
+    def frames(self, path: Path) -> tuple[PaintedFrame, ...]:
+        """The edited frames of a path."""
+
+    def image(self, path: Path) -> ObjectRef:
+        """One image."""
 
 
 def chosen_painter(argv: list[str] | None) -> str:
@@ -47,6 +54,10 @@ def add_painter_options(p: argparse.ArgumentParser, painter: str) -> None:
         help = _as_clause(one.description)
         if one.kind == "frames":
             group.add_argument(option, type=Path, required=True, metavar="PATH", help=help)
+        elif one.kind == "images":
+            group.add_argument(
+                option, action="append", type=Path, default=[], metavar="IMAGE", help=help
+            )
         elif one.kind == "texts":
             group.add_argument(option, action="append", default=[], metavar="TEXT", help=help)
         elif one.kind == "number":
@@ -65,16 +76,18 @@ def _as_clause(text: str) -> str:
 
 
 def painter_settings(
-    args: argparse.Namespace, painter: str, read_frames: ReadFrames | None = None
+    args: argparse.Namespace, painter: str, read: Reader | None = None
 ) -> dict[str, Any]:
     """The painter's settings as an edit job carries them. The check of the job validates them.
 
-    read_frames: for painters that have edited frames among their settings.
+    read: for painters that have images among their settings.
     """
     given: dict[str, Any] = {}
     for one in declared(painter):
         value = getattr(args, one.name)
         if one.kind == "frames":
-            value = read_frames(value) if read_frames is not None else ()
+            value = read.frames(value) if read is not None else ()
+        if one.kind == "images":
+            value = tuple(map(read.image, value)) if read is not None else ()
         given[one.name] = tuple(value) if one.kind == "texts" else value
     return packed_settings(settings_type(painter)(**given))

@@ -107,6 +107,8 @@ class EditConfig:
     which leaves out those without a partner; False: with the mean of all sources."""
     same_views: bool = True
     """Score source and output in the same random views; the reference draws them separately."""
+    reference: float = 0.0
+    """How much reference images count against the texts in both parts, 0..1. Ours."""
     screen: float = 1.0
     """λ_g, the layer alone over green."""
     structure: float = 2.0

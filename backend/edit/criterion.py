@@ -53,7 +53,8 @@ class Example:
 class Criterion:
     """The whole loss of a step: texts, structure, sparsity, opacity and bootstrap.
 
-    random: drives the draws of views and texts.
+    random: drives the draws of views and texts. references_ND: embeddings of reference images,
+    which take config.reference of the texts' weight.
     """
 
     def __init__(
@@ -62,7 +63,9 @@ class Criterion:
         targets: TextTargets,
         config: EditConfig,
         random: torch.Generator,
+        references_ND: Tensor | None = None,
     ) -> None:
+        self.references_ND = references_ND
         self.model, self.targets, self.config, self.random = model, targets, config, random
         self.scorer = Scorer(model)
         self._sigmoid = model.sigmoid
@@ -116,18 +119,42 @@ class Criterion:
         screen_VD = embedded_VD[len(output_VD) :]
         distance = text_distance(config.distance, output_VD, texts.prompt, self._sigmoid)
         terms = {"composition": config.composition * distance}
-        if config.direction and texts.source is not None and texts.partner is not None:
+        by_text = texts.source is not None and texts.partner is not None
+        if config.direction and (by_text or self.references_ND is not None):
             if not config.same_views:
                 views = [self._draw(one.source) for one in examples]
             source_VD = self._sources(views, examples)
-            terms["direction"] = config.direction * direction_loss(
-                output_VD, source_VD, texts.partner, texts.source
-            )
+            if texts.source is not None and texts.partner is not None:
+                terms["direction"] = config.direction * direction_loss(
+                    output_VD, source_VD, texts.partner, texts.source
+                )
+            if self.references_ND is not None:
+                self._add_references(terms, output_VD, source_VD, self.references_ND)
         if config.screen:
             terms["screen"] = config.screen * text_distance(
                 config.distance, screen_VD, texts.screen, self._sigmoid
             )
         return terms
+
+    def _add_references(
+        self,
+        terms: dict[str, Tensor],
+        output_VD: Tensor,
+        source_VD: Tensor,
+        references_ND: Tensor,
+    ) -> None:
+        """Give reference images their share of composition and direction.
+
+        Texts and images lie apart in CLIP's space, so images are compared with images: the output
+        with the references, and its change with the change from the source to the references.
+        """
+        config, share = self.config, self.config.reference
+        terms |= {name: (1 - share) * term for name, term in terms.items()}
+        distance = text_distance(config.distance, output_VD, references_ND)
+        terms["reference"] = share * config.composition * distance
+        terms["reference direction"] = (share * config.direction) * direction_loss(
+            output_VD, source_VD, references_ND, source_VD.mean(0, keepdim=True)
+        )
 
     @torch.no_grad()
     def _sources(self, views: Sequence[Views], examples: Sequence[Example]) -> Tensor:

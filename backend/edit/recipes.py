@@ -40,6 +40,8 @@ def config_of(spec: EditJob, *, video: bool, layer: str, warm: bool = False) -> 
     settings = settings_of(spec)
     assert isinstance(settings, Text2LiveSettings)
     config = with_strength(with_recipe(config, settings.recipe), settings.strength)
+    if settings.reference:
+        config = replace(config, reference=settings.reference_weight)
     if settings.detail is not None:
         config = replace(config, detail=settings.detail)
     says_where = any(text.strip() for text in (*spec.region, *spec.avoid))

@@ -6,6 +6,7 @@ rest, from the settings to the checkpoint.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +25,7 @@ from backend.edit.criterion import Criterion, Example
 from backend.edit.generator import Generator
 from backend.edit.loss_log import LossLog
 from backend.edit.madgrad import Madgrad
+from backend.edit.references import embed_references
 from backend.edit.texts import TextTargets
 from backend.edit.weights import load_weights, save_weights
 from backend.progress import EDIT_PHASE, Reporter
@@ -50,7 +52,8 @@ class Setup:
 
     clip: the text-image model, which other jobs may share; `self.clip` is a view of it with this
     training's settings. checkpoint: where an interrupted training is kept and resumed from.
-    start_from: weights of an earlier edit. save_to: file for this edit's weights.
+    start_from: weights of an earlier edit. save_to: file for this edit's weights. references:
+    images [H,W,3] of what the layer should look like.
     Raises JobError("no_prompt"), Cancelled.
     """
 
@@ -63,6 +66,7 @@ class Setup:
         checkpoint: Checkpoint | None = None,
         start_from: Path | None = None,
         save_to: Path | None = None,
+        references: Sequence[NDArray[np.uint8]] = (),
     ) -> None:
         self.texts, self.config, self.report, self.device = texts, config, report, clip.device
         self.checkpoint = checkpoint or Checkpoint()
@@ -75,7 +79,8 @@ class Setup:
             self.clip, texts, config.screen_templates, paired=config.paired_texts,
             relevancy_templates=config.relevancy_templates,
         )  # fmt: skip
-        self.criterion = Criterion(self.clip, self.targets, config, self.random)
+        references_ND = embed_references(self.clip, references, config)
+        self.criterion = Criterion(self.clip, self.targets, config, self.random, references_ND)
         self.green_1311 = torch.tensor(config.green, device=self.device).reshape(1, 3, 1, 1)
         if self.targets.source_PKD is None and config.direction:
             report.note("No source text was given; only the prompt guides the edit.")

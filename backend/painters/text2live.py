@@ -65,6 +65,7 @@ class Text2Live:
         return Setup(
             texts_of(task.job), self._clip, config_of(task), run.report, run.checkpoint,
             start_from=run.warm_start.earlier, save_to=run.warm_start.kept,
+            references=[run.load(ref) for ref in settings_of(task.job).images],
         )  # fmt: skip
 
 

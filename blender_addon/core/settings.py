@@ -237,7 +237,8 @@ def shown_fields() -> dict[str, tuple[Any, Shown]]:
 def painter_declarations(painter: str) -> tuple[painters.Setting, ...]:
     """The settings of a painter that the panel shows; none for an unknown painter."""
     known = painters.declared(painter) if painter in painters.PAINTER_SETTINGS else ()
-    return tuple(one for one in known if one.kind != "frames")
+    files = {one.name for one in known if one.kind in ("frames", "images")}
+    return tuple(one for one in known if one.name not in files and one.of not in files)
 
 
 def alternatives(text: str) -> tuple[str, ...]:

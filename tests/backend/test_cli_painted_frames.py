@@ -10,8 +10,8 @@ import pytest
 
 from backend.cli.arrays import JobArrays
 from backend.cli.edit import parser
-from backend.cli.painted_frames import read_painted_frames
-from backend.cli.painter_options import chosen_painter
+from backend.cli.painted_frames import JobFiles, read_painted_frames
+from backend.cli.painter_options import chosen_painter, painter_settings
 from backend.media import SourceClip, write_png, write_video
 from protocol.jobs import JobError
 
@@ -68,6 +68,16 @@ def test_a_movie_has_the_length_of_the_clip(tmp_path: Path, count: int) -> None:
     with pytest.raises(JobError, match="but the clip has 4") as why:
         frames_of(movie)
     assert why.value.problem.code == "painted_length_differs"
+
+
+def test_reference_images_are_read_into_the_job(tmp_path: Path) -> None:
+    photo = images(tmp_path / "photos", "moss.png") / "moss.png"
+    words = ["clip", "--prompt", "moss", "--out", "o", "--reference", str(photo)]
+    args = parser("text2live").parse_args([*words, "--reference-weight", "0.8"])
+    arrays = JobArrays()
+    made = painter_settings(args, "text2live", JobFiles(CLIP, arrays))
+    assert made["reference_weight"] == 0.8
+    assert arrays(made["reference"][0]["digest"]).shape == (16, 16, 3)
 
 
 def test_edited_frames_alone_choose_their_painter_and_need_no_prompt() -> None:

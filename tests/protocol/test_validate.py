@@ -21,7 +21,13 @@ from protocol.jobs import (
     StrokeKey,
 )
 from protocol.limits import Limits
-from protocol.painters import FromFramesSettings, PaintedFrame, packed_settings, settings_of
+from protocol.painters import (
+    FromFramesSettings,
+    PaintedFrame,
+    Text2LiveSettings,
+    packed_settings,
+    settings_of,
+)
 from protocol.upgrade import job_from
 from protocol.validate import check, check_job_id, objects
 
@@ -56,6 +62,10 @@ def painted(*images: tuple[int, ObjectRef], **fields: object) -> EditJob:
     frames = tuple(PaintedFrame(frame=number, image=image) for number, image in images)
     settings = packed_settings(FromFramesSettings(painted_frames=frames))
     return EditJob(clip=CLIP, painter="from_frames", settings=settings, **fields)  # type: ignore[arg-type]
+
+
+def with_references(*images: ObjectRef) -> EditJob:
+    return replace(EDIT, settings=packed_settings(Text2LiveSettings(reference=images)))
 
 
 PAINTED = painted((1, frame(80, 99, 70)), (2, frame(81, 24, 32, 4)))
@@ -101,6 +111,7 @@ GOOD = {
     "no detail of the footage": replace(EDIT, settings={"detail": 0.0}),
     "all its detail, twice": replace(EDIT, settings={"detail": 2.0}),
     "edited frames, without a prompt": PAINTED,
+    "an edit by a photo of the material": with_references(frame(90, 50, 60)),
     "a later edit": replace(EDIT, after="0" * 32),
     "a path of 1024 letters": replace(EDIT, masks=Masks(weights="x" * 1024)),
 }
@@ -124,6 +135,8 @@ BAD = {
     "after_unused": replace(PAINTED, after="0" * 32),
     "bad_threshold": replace(PAINTED, settings={**PAINTED.settings, "threshold": 129.0}),
     "unknown_colours": replace(PAINTED, settings={**PAINTED.settings, "colours": "guess"}),
+    "too_many_references": with_references(*[frame(90 + n) for n in range(9)]),
+    "bad_reference_weight": replace(EDIT, settings={"reference_weight": 1.1}),
     "background_unused": replace(EDIT, background=("snow",)),
     "bad_job_id": replace(EDIT, after="../journal"),
     "unknown_layer": replace(EDIT, layer="sky"),
@@ -170,6 +183,7 @@ def test_a_bad_job_is_refused_with_a_sentence(code, spec):
     [
         replace(EDIT, prompt=()),
         painted((0, frame(80, channels=1))),
+        with_references(frame(90, channels=4)),
         painted((0, frame(80, 4097, 8))),
         replace(EDIT, engine="hash"),
         with_masks("key", mask(-1)),
@@ -238,6 +252,13 @@ def test_masks_of_all_objects_are_sent():
 def test_edited_frames_are_sent_and_survive_the_wire():
     assert {frame(80, 99, 70).digest, frame(81, 24, 32, 4).digest} <= objects(PAINTED).keys()
     assert job_from(msgspec.to_builtins(PAINTED)) == PAINTED
+
+
+def test_reference_images_are_sent_and_are_the_objects_own():
+    spec = with_references(frame(90, 50, 60))
+    assert frame(90, 50, 60).digest in objects(spec)
+    assert job_from(msgspec.to_builtins(spec)) == spec
+    assert settings_of(spec).for_background().images == ()
 
 
 def test_a_shot_takes_its_own_edited_frames():
