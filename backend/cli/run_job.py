@@ -30,6 +30,7 @@ def make_layer(
     out = OutputFolder(args.out, (LAYER, COMPOSITE, *parts))
     # Half of the frames' size is the least that the PNGs can take.
     painted = [getattr(args, name, None) for name in ("paint", "atlas", "painted_frames")]
+    painted += getattr(args, "reference", [])
     sources = [args.frames, *mask_files(args), *(Path(path) for path in painted if path)]
     out.prepare(clip.frames.nbytes // 2, sources)
     started = time.monotonic()
