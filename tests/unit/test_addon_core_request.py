@@ -461,3 +461,11 @@ def test_limits_match_the_documentation() -> None:
     assert f"less than {quality.EXPLAINED_DB:g} dB held out" in words
     assert f"more than {quality.SLIP_PX:g} pixels of slip" in words
     assert f"{quality.FOLDS:.0%}".replace("%", " %") + " of folds" in words
+
+
+def test_a_job_knows_the_timeline_frame_of_its_clip() -> None:
+    """So that the backend's sentences name the artist's frames."""
+    frame = ObjectRef(digest="0" * 64, dtype="uint8", shape=(24, 32, 3))
+    settings = Settings(prompt="a red car", mask_mode="auto")
+    spec = job_spec(settings, (frame,), Masks(), 24.0, start=101)
+    assert spec.clip.start == 101
