@@ -165,22 +165,23 @@ def _check_painted(spec: EditJob, settings: FromFramesSettings, limits: Limits) 
             "There are no edited frames.",
             "Give one or several edited frames of the clip, or the whole clip edited.",
         )
-    count, numbers = len(spec.clip.frames), [one.frame for one in settings.painted_frames]
+    count, start = len(spec.clip.frames), spec.clip.start
+    numbers = [one.frame for one in settings.painted_frames]
     for number, one in zip(numbers, settings.painted_frames, strict=True):
         if not 0 <= number < count:
             raise JobError(
                 "painted_out_of_range",
-                f"An edited frame is for frame {number + 1}, but the clip has {count} frames.",
+                f"An edited frame is for frame {start + number}, but the clip has {count} frames.",
                 "Remove it, or choose the strip that it belongs to.",
             )
         channels = one.image.shape[-1] if one.image.shape else 0
-        what = f"The edited frame {number + 1}"
+        what = f"The edited frame {start + number}"
         _check_object(one.image, channels if channels == 4 else 3, what, limits)
     if len(set(numbers)) < len(numbers):
         twice = next(number for number in numbers if numbers.count(number) > 1)
         raise JobError(
             "painted_twice",
-            f"Frame {twice + 1} has two edited frames.",
+            f"Frame {start + twice} has two edited frames.",
             "Keep one of them.",
         )
 
