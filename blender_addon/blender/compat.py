@@ -189,7 +189,7 @@ def show_progress(layout: Any, fraction: float, text: str) -> None:
     if hasattr(layout, "progress"):
         layout.progress(factor=fraction, type="BAR", text=text)
     else:
-        layout.label(text=f"{text}  {fraction * 100:.0f} %")
+        layout.label(text=f"{text}  {fraction * 100:.0f} %".strip())
 
 
 def prop_with_hint(layout: Any, owner: Any, name: str, hint: str) -> None:

@@ -37,7 +37,7 @@ class T2L_PT_sequencer(InSequencer, bpy.types.Panel):
             row.operator("text2live.edit", icon="SHADERFX")
             row.operator("text2live.batch", text="", icon="DUPLICATE")
             draw_outlook(layout, context, "edit", width)
-        draw_running(layout)
+        draw_running(layout, width)
         problem = runtime.current().problem
         if problem is not None:
             box = layout.box()

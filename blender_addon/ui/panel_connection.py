@@ -11,10 +11,10 @@ from ..core.connection import ONLINE_OFF, ConnectionStatus
 from ..core.local_backend import LocalBackend
 from . import text_layout
 from .base import PARENT, InSequencer
+from .panel_now import BUTTON
 
 _FIXED_IN_PREFERENCES = ("wrong_key", "not_allowed", "not_a_backend", "bad_address", "no_answer")
 
-BUTTON = 4  # characters in whose place a button of an icon fits
 WIDE = 34  # characters of a sidebar whose headers have room for the state in words
 OTHERS_SHOWN = 3  # jobs of other users that are named
 

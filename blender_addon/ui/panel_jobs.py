@@ -6,11 +6,12 @@ from typing import Any
 
 import bpy
 
-from ..blender import compat, runtime
+from ..blender import runtime
 from ..blender.timeline import layers
 from ..core.jobs import CANCELLED, DONE, Job
 from . import text_layout, thumbs
 from .base import PARENT, InSequencer, subject
+from .panel_now import draw_progress
 
 SHOWN = 12  # newest ended jobs
 NOTES = 3  # newest notes of an ended job
@@ -77,7 +78,7 @@ def draw_running(layout: Any, job: Job, width: int) -> None:
     row = layout.row(align=True)
     row.label(text=job.title, icon="SHADERFX")
     row.operator("text2live.cancel", text="", icon="X").job_id = job.id
-    compat.show_progress(layout, job.fraction, job.progress_text())
+    draw_progress(layout, job.fraction, job.progress_text(), width)
     thumbs.show(layout, job.preview, 6.0)
     if job.note:
         text_layout.draw_paragraph(layout, job.note, width, "INFO")

@@ -50,7 +50,7 @@ class T2L_PT_image(bpy.types.Panel):
     def draw(self, context: Any) -> None:
         """The image, what it was painted on, the button, and running jobs."""
         draw_mapping(self.layout, context)
-        draw_running(self.layout)
+        draw_running(self.layout, line_length(context))
 
 
 def draw_mapping(layout: Any, context: Any) -> None:

@@ -25,6 +25,7 @@ from blender_addon.ui import (  # noqa: E402
     operators,
     operators_connection,
     status_bar,
+    text_layout,
     thumbs,
 )
 from blender_addon.wire import jobs  # noqa: E402
@@ -177,6 +178,21 @@ def test_a_running_job(scene: Any, strip: Any, tmp_path: Path) -> None:
     assert "2 min left" in seen
     assert "<text2live.cancel>" in seen
     assert job.note in seen
+
+
+def test_the_progress_of_a_job_fits_in_a_narrow_sidebar(
+    scene: Any, strip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_layout, "line_length", lambda _context: 25)  # 250 pixels
+    job = a_job(scene, strip, tmp_path, phase=phases.WORKING)
+    job.work, job.done, job.total, job.eta_s = phases.EDIT_PHASE, 120, 250, 130.0
+    for name in ("T2L_PT_sequencer", "T2L_PT_jobs"):
+        seen = drawn(scene, name)
+        assert ["Painting the layer, step", "120 of 250, 2 min left"] == [
+            line for line in seen.lines if "layer, step" in line or "left" in line
+        ]
+        assert "48%" in seen
+        assert max(len(line) for line in seen.lines if not line.startswith("<")) <= 25
 
 
 def test_an_ended_job_shows_its_newest_notes(scene: Any, strip: Any, tmp_path: Path) -> None:
