@@ -30,7 +30,7 @@ def disk_problem(why: OSError, folder: Path) -> JobError:
         return JobError(
             "backend_busy",
             "The backend has too many files and connections open.",
-            "It is tried again by itself. If this lasts, raise the limit with ulimit -n.",
+            "It is tried again automatically. If this lasts, raise the limit with ulimit -n.",
             retryable=True,
         )
     return JobError(

@@ -94,7 +94,7 @@ class Doorkeeper:
             ahead = max(self._ahead.get(descriptor, 0), taken - received)
             self._ahead[descriptor] = ahead
             if received - (taken - ahead) > MAX_BACKLOG and _cut(descriptor):
-                _log.warning("a client is cut off that sent a message without end")
+                _log.warning("a client that sent an endless message is cut off")
                 self._forget(descriptor)
 
     def _make_way(self, now: float) -> None:

@@ -184,7 +184,7 @@ class Parts:
             raise JobError(
                 "not_placed",
                 "An object is not in the backend's inbox.",
-                "It is sent again by itself.",
+                "It is sent again automatically.",
                 retryable=True,
             ) from why
         except OSError as why:

@@ -203,7 +203,7 @@ class Uploads:
         credit: int,
         buffers: Sequence[Bytes] = (),
     ) -> None:
-        """Send a part of an upload: so many bytes, which take up so much of the window."""
+        """Send `length` bytes of an upload, which count as `credit` in the window."""
         self._in_flight += credit
 
         def acknowledged(upload: _Upload, message: AnyMessage) -> None:

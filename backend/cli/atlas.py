@@ -43,8 +43,8 @@ def parser() -> argparse.ArgumentParser:
     """The command line of text2live-atlas and ``python -m scripts.atlas``."""
     p = Parser(program_name("scripts.atlas"), __doc__, EXAMPLES)
     commands = p.add_subparsers(dest="command", required=True, parser_class=argparse.ArgumentParser)
-    take = commands.add_parser("import", help="make an atlas of ours from a checkpoint")
-    take.add_argument("checkpoint", type=Path, help="file that its training wrote")
+    take = commands.add_parser("import", help="make an atlas from a checkpoint")
+    take.add_argument("checkpoint", type=Path, help="the file “checkpoint” that the training wrote")
     take.add_argument(
         "--size",
         type=_size,

@@ -97,7 +97,7 @@ def _add_edit(p: argparse.ArgumentParser, painter: str) -> None:
         "--after",
         default="",
         metavar="JOB",
-        help="continue from this finished edit of the same clip, in a third of the steps",
+        help="start from this finished edit of the same clip and layer; takes 30 %% of the steps",
     )
     add_painter_options(p, painter)
     model = p.add_argument_group("text-image model")

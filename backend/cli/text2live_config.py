@@ -118,10 +118,10 @@ def _notes(values: dict[str, Any]) -> list[str]:
         if name in values and values[name] not in usual
     ]
     if changed:
-        notes.append(f"These have no option here and stay as in the preset: {', '.join(changed)}.")
+        notes.append(f"No option here, the preset's values are used: {', '.join(changed)}.")
     unknown = sorted(set(values) - _ITS_OWN - set(_AS_FINAL) - _OURS - _READ)
     if unknown:
-        notes.append(f"These are not known and were left out: {', '.join(unknown)}.")
+        notes.append(f"These entries are unknown and were ignored: {', '.join(unknown)}.")
     if not _bootstraps(values) and _texts(values, "bootstrap_text"):
         notes.append("bootstrap_text was left out: bootstrap_epoch switches it off.")
     if values.get("checkpoint_path"):

@@ -25,11 +25,11 @@ from protocol.jobs import JobError
 _REFUSED_TRUNKS = {
     "convnext": "a ConvNeXt, which has no attention to read where a text is",
     "swin": "a Swin transformer, which only attends within windows",
-    "vit_relpos": "a transformer with relative positions, whose attention is of one image size",
+    "vit_relpos": "a transformer with relative positions, which reads only one image size",
 }
 _TRANSFORMERS = re.compile(r"vit_|eva|vitamin_")
 _FASTVIT = re.compile(r"fastvit_mci")
-# open_clip builds an image side with every model; this one makes room for timm's.
+# open_clip builds an image side with every model; this placeholder is replaced by timm's.
 _PLACEHOLDER = {"image_size": 8, "layers": 1, "width": 8, "head_width": 8, "patch_size": 8}
 
 
@@ -54,15 +54,15 @@ def _reason_against(cfg: dict[str, Any]) -> str:
         if trunk.startswith(start):
             return f"its image side is {what}"
     if trunk and not (_TRANSFORMERS.match(trunk) or _FASTVIT.match(trunk)):
-        return f"its image side is timm's {trunk}, which is none of the known families"
+        return f"its image side is timm's {trunk}, which is not a supported family"
     if trunk and str(vision.get("timm_pool", "")).endswith("_attn"):
-        return "its image side pools by an attention of its own"
+        return "its image side pools by a custom attention"
     if not trunk and not isinstance(vision.get("layers"), int):
-        return "its image side is a ResNet, which has no attention but for its pooling"
+        return "its image side is a ResNet, which has attention only in its pooling"
     if vision.get("attentional_pool"):
         return "its image side pools by attention"
     if "hf_model_name" in text:
-        return f"its text side is {text['hf_model_name']}, which open_clip does not hold itself"
+        return f"its text side is {text['hf_model_name']}, which is not part of open_clip"
     return ""
 
 

@@ -193,7 +193,7 @@ def graded_alike(registered: Sequence[Registered]) -> list[Registered]:
 
 
 def spread_over(count: int, most: int) -> list[int]:
-    """At most so many of count places, evenly spread, first and last included."""
+    """At most `most` of `count` indices, evenly spread, first and last included."""
     if count <= most:
         return list(range(count))
     return sorted({round(i * (count - 1) / (most - 1)) for i in range(most)}) if most > 1 else [0]

@@ -17,7 +17,7 @@ ASPECT = 0.02  # tolerance of a layer's aspect ratio against its frame's
 def on_frame(image: Pixels, frame: Pixels) -> Pixels:
     """An edited frame as RGB [H,W,3]; one with transparency is laid over its frame.
 
-    Raises JobError("painted_aspect_differs") if such a one has not the frame's proportions.
+    Raises JobError("painted_aspect_differs") if its proportions differ from the frame's.
     """
     if image.shape[2] == 3:
         return image

@@ -17,7 +17,7 @@ REDUCED, MASK = 1, 4  # bits of a TIFF's kind of page: a thumbnail, a mask
 SUBFILE, PHOTOMETRIC, COMPRESSION, ORIENTATION, EXTRA, PROFILE = 254, 262, 259, 274, 338, 34675
 PREMULTIPLIED = 1
 COLOUR_SPACES = {8: "L*a*b*", 9: "L*a*b*", 10: "L*a*b*", 32844: "LogL", 32845: "LogLuv"}
-"""TIFF's colour spaces that no decoder at hand converts."""
+"""TIFF's colour spaces that no installed decoder converts."""
 JPEG_IN_TIFF = (6, 7)
 HDR_CURVES = {16: "PQ", 18: "HLG"}
 """HDR curves by their number in ITU-T H.273."""

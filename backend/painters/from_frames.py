@@ -193,7 +193,7 @@ def _given(task: Task, frames: NDArray[np.uint8], run: Run) -> dict[int, Pixels]
 
 
 def _chosen(given: dict[int, Pixels], most: int) -> dict[int, Pixels]:
-    """At most so many frames, evenly spread over the shot, each the sharpest of its part."""
+    """At most `most` frames, evenly spread over the shot, each the sharpest of its part."""
     if len(given) <= most:
         return given
     numbers = list(given)

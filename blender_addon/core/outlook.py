@@ -29,4 +29,4 @@ def outlook(kind: Kind, frames: int, analysed: bool, seconds: float | None) -> s
         work = _WORK[kind]
     if seconds is None:
         return work
-    return f"{work} Estimated {duration(seconds)} (from earlier jobs on this server)."
+    return f"{work} Estimated {duration(seconds)} (from earlier jobs on this backend)."

@@ -59,12 +59,12 @@ def shown(default: Any, title: str, description: str, choices: tuple[Choice, ...
 class Settings:
     """The settings of one job. Alternatives in a text are separated by semicolons.
 
-    kind: edit, atlas (analyse the shot) or paint. painter_settings: the painter's own settings by
-    name, as the panel holds them; those left out have their defaults. mask_keys: the key frames
-    (mode keys). mask_path: the folder of images (mode all). mask_name: a mask or mask strip in this
-    file. mask_frame: its timeline frame. mask_every: render the mask on every frame, not only on
-    mask_frame. paint_frame: the timeline frame that was painted on; None: the
-    atlas. longest: long side that frames are scaled down to; 0: never. after: id of the edit to
+    kind: edit, atlas (analyse the shot), mask (preview the mask) or paint. painter_settings: the
+    painter's own settings by name, as the panel holds them; those left out have their defaults.
+    mask_keys: the key frames (mode keys). mask_path: the folder of images (mode all). mask_name: a
+    mask or mask strip in this file. mask_frame: its timeline frame. mask_every: render the mask on
+    every frame, not only on mask_frame. paint_frame: the timeline frame that was painted on; None:
+    the atlas. longest: long side that frames are scaled down to; 0: never. after: id of the edit to
     start from.
     """
 

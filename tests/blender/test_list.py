@@ -111,7 +111,7 @@ def test_an_edit_after_the_analysis_has_its_own_estimate(table: Table) -> None:
     assert all(0 < seconds < 60 for seconds in times)
     expected = table.state.expected_seconds(table.strip, table.settings.collect())
     assert expected == second.seconds
-    assert "from earlier jobs on this server" in drawn(table.scene)
+    assert "from earlier jobs on this backend" in drawn(table.scene)
 
 
 def test_a_preview_is_shown_while_a_job_runs(table: Table) -> None:

@@ -146,7 +146,7 @@ def test_the_expected_time_is_that_of_earlier_jobs_on_this_server(
         server="here", kind="edit", preset="preview", analysed=False, frames=8, seconds=240
     )
     state.history.add(one)
-    assert "Estimated 4 min (from earlier jobs on this server)" in drawn(scene)
+    assert "Estimated 4 min (from earlier jobs on this backend)" in drawn(scene)
     scene.text2live.preset = "final"
     assert "earlier jobs" not in drawn(scene)
 

@@ -178,7 +178,7 @@ def _foreign(path: Path, why: str) -> JobError:
     return JobError(
         "checkpoint_foreign",
         f"{path} is not a checkpoint of Layered Neural Atlases with its usual networks: {why}.",
-        "Choose the file “checkpoint” that its training wrote.",
+        "Choose the file “checkpoint” that the training wrote.",
     )
 
 
