@@ -49,7 +49,7 @@ def bridge_flashes(frames: NDArray[np.uint8], report: Reporter, first_frame: int
         a, b = first_frame + first + 1, first_frame + last + 1
         named = f"Frame {a} shows" if a == b else f"Frames {a} to {b} show"
         report.note(
-            f"{named} a flash or nothing of the shot: the motion and the mask are carried over "
+            f"{named} a flash, or nothing of the shot: the motion and the mask are carried over "
             f"from frame {a - 1} to frame {b + 1}."
         )
     return Bridged(out, frozenset(t for a, b in found for t in range(a, b + 1)))

@@ -182,7 +182,7 @@ def locked(stage: Stage) -> None:
     stage.strip.lock = True
 
 
-@row(255, "shot is muted. Its layer will show without it.")
+@row(255, "shot is muted. Its layer will show on its own.")
 def muted(stage: Stage) -> None:
     stage.other("below", 1)
     stage.strip.mute = True
@@ -228,7 +228,7 @@ def fade_in_over_footage(stage: Stage) -> None:
     stage.key(stage.strip, "blend_alpha", 0.0, 1.0)
 
 
-@row(255, "shot is blended with Add")
+@row(255, "shot has the blend mode Add")
 def added_to_footage(stage: Stage) -> None:
     stage.other("below", 1)
     stage.strip.blend_type = "ADD"

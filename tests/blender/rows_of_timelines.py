@@ -89,7 +89,7 @@ def speed_effect_of_a_fading_strip(stage: Stage) -> None:
     stage.key(speed, "blend_alpha", 0.2, 1.0)
 
 
-@row(255, "The multicam strip effect shows single channels")
+@row(255, "The multicam strip effect shows one channel at a time")
 def multicam_above(stage: Stage) -> None:
     stage.effect("MULTICAM", channel=6).multicam_source = 2
 

@@ -188,9 +188,8 @@ def test_the_progress_of_a_job_fits_in_a_narrow_sidebar(
     job.work, job.done, job.total, job.eta_s = phases.EDIT_PHASE, 120, 250, 130.0
     for name in ("T2L_PT_sequencer", "T2L_PT_jobs"):
         seen = drawn(scene, name)
-        assert ["Painting the layer, step", "120 of 250, 2 min left"] == [
-            line for line in seen.lines if "layer, step" in line or "left" in line
-        ]
+        steps = [line for line in seen.lines if "layer, step" in line or "left" in line]
+        assert steps == ["Painting the layer, step", "120 of 250, 2 min left"]
         assert "48%" in seen
         assert max(len(line) for line in seen.lines if not line.startswith("<")) <= 25
 

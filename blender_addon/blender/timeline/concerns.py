@@ -11,7 +11,7 @@ from . import channels, follow, layers
 
 _OVER = ("REPLACE", "ALPHA_OVER", "CROSS", "GAMMA_CROSS")
 _UNEVEN = {"CURVES": "Curves", "WHITE_BALANCE": "White Balance", "TONEMAP": "Tone Map"}
-_META = "For an exact result, put both into a meta strip (Ctrl G)"
+_META = "For an exact result, put the strip and its layer into a meta strip (Ctrl G)"
 
 
 def concerns(strip: Any) -> list[str]:
@@ -40,8 +40,8 @@ def _effects(strip: Any) -> Iterator[str]:
             start, end = compat.span(effect)
             yield (
                 f"{strip.name} takes part in the transition {effect.name} on frames {start} to "
-                f"{end - 1}. Its layer fades there, which is close but not exact. {_META}, and use "
-                "the transition on that."
+                f"{end - 1}. Its layer fades there, which is close but not exact. {_META}, and "
+                "apply the transition to that."
             )
         elif effect.input_count != 1:
             yield (
@@ -51,7 +51,7 @@ def _effects(strip: Any) -> Iterator[str]:
         elif effect.type not in ("SPEED", "TRANSFORM"):
             yield (
                 f"The layer gets a copy of the effect {effect.name}, which treats the layer's "
-                f"edges differently. {_META}, and use the effect on that."
+                f"edges differently. {_META}, and apply the effect to that."
             )
 
 
@@ -72,8 +72,8 @@ def _above(strip: Any) -> Iterator[str]:
     ]
     for other in follow.multicams_over(strip):
         yield (
-            f"The multicam strip {other.name} shows single channels. The layer lies above it and "
-            "shows on every angle: put it into a meta strip with the shot (Ctrl G)."
+            f"The multicam strip {other.name} shows one channel at a time. The layer lies above it "
+            "and shows on every angle: put it into a meta strip with the shot (Ctrl G)."
         )
     pictures = [other for other in above if other.type not in (*channels.ON_TOP, "MULTICAM")]
     try:
@@ -93,7 +93,7 @@ def _above(strip: Any) -> Iterator[str]:
 def _hidden(strip: Any) -> Iterator[str]:
     if not follow.is_visible(strip):
         what = "is muted" if strip.mute else f"lies on the muted channel {strip.channel}"
-        yield f"{strip.name} {what}. Its layer will show without it."
+        yield f"{strip.name} {what}. Its layer will show on its own."
 
 
 def _brightness(strip: Any) -> Iterator[str]:
@@ -102,8 +102,8 @@ def _brightness(strip: Any) -> Iterator[str]:
     if strip.blend_type not in _OVER:
         blend = strip.bl_rna.properties["blend_type"].enum_items[strip.blend_type].name
         yield (
-            f"{strip.name} is blended with {blend}. Its layer lies over the result. {_META}, and "
-            "blend that."
+            f"{strip.name} has the blend mode {blend}. Its layer lies over the result. {_META}, "
+            "and give that the blend mode."
         )
     elif follow.is_used(strip, "blend_alpha"):
         yield (
