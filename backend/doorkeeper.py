@@ -86,7 +86,7 @@ class Doorkeeper:
             known.pop(descriptor, None)
 
     def _look_at_backlogs(self) -> None:
-        """Cut off whoever has sent much more than the server could take: a message without end."""
+        """Cut off peers that have sent much more than the server has read: an endless message."""
         for descriptor, taken in list(self._taken.items()):
             received = _received(descriptor)
             if received is None:

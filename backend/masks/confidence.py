@@ -210,7 +210,7 @@ def report_doubtful(
 ) -> None:
     """Note which frames have doubtful masks, if any, and preview the worst with its outline.
 
-    first_frame: frames of the whole clip before these; the artist counts from 1.
+    first_frame: the artist's number of the first of these frames, minus 1.
     """
     each = judgement.confidence
     order = np.argsort(each, kind="stable")

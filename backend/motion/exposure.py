@@ -56,7 +56,7 @@ def _step(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
 def report_exposure(frames: NDArray[np.uint8], report: Reporter, first_frame: int = 0) -> None:
     """Note which frames of a shot are much brighter or darker than usual, if any.
 
-    first_frame: frames of the whole clip before these; the artist counts from 1.
+    first_frame: the artist's number of the first of these frames, minus 1.
     """
     level = levels(frames, report)
     changed = np.maximum(level, 1 / np.maximum(level, 1e-6)) > CHANGED

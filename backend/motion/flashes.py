@@ -36,7 +36,7 @@ class Bridged:
 def bridge_flashes(frames: NDArray[np.uint8], report: Reporter, first_frame: int = 0) -> Bridged:
     """Replace the flashes of a shot, uint8 [T,h,w,3], by in-betweens. A note names them.
 
-    first_frame: frames of the whole clip before these; the artist counts from 1.
+    first_frame: the artist's number of the first of these frames, minus 1.
     """
     found = find_flashes(frames)
     out = frames.copy() if found else frames

@@ -1,4 +1,4 @@
-"""Undo steps for what the add-on does by itself, without a press of a button."""
+"""Undo steps for what the add-on does without a press of a button."""
 
 from __future__ import annotations
 
