@@ -136,7 +136,7 @@ def test_more_is_shown_where_it_is_needed(scene: Any, strip: Any) -> None:
     assert "Starting from" not in drawn(scene)
 
 
-def test_the_expected_time_is_that_of_earlier_jobs_on_this_server(
+def test_the_expected_time_is_that_of_earlier_jobs_on_this_backend(
     scene: Any, state: Any, strip: Any, tmp_path: Path
 ) -> None:
     state.session.server = "here"
