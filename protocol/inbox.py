@@ -16,6 +16,7 @@ from .codec import Bytes
 from .messages import Welcome
 
 _NAME = re.compile(r"[0-9a-f]{64}-[0-9a-f]{16}")
+_EPOCH = re.compile(r"[0-9a-f]{16}")
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
@@ -24,9 +25,13 @@ def marker(folder: Path, epoch: str) -> Path:
     return folder / f"{epoch}.epoch"
 
 
-def inbox_of(welcome: Welcome) -> Path | None:
-    """The backend's inbox, if the backend offers one and this machine sees it."""
-    if not welcome.inbox:
+def inbox_of(welcome: Welcome, proof: str) -> Path | None:
+    """The backend's inbox, if this machine sees it and the backend is the same user's.
+
+    proof: what the client showed in its hello. Without one the backend is somebody else's, and its
+    word about a folder on this machine is worth nothing.
+    """
+    if not (welcome.inbox and proof and _EPOCH.fullmatch(welcome.epoch)):
         return None
     folder = Path(welcome.inbox)
     try:

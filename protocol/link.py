@@ -54,7 +54,8 @@ class Link:
     """The connection to one backend. problem explains a state of ``lost`` or ``refused``.
 
     device: what the backend computes on. status: how busy it is, None until it says so. round: how
-    often the link has become ready; whatever was sent in an earlier round may be lost.
+    often the link has become ready; whatever was sent in an earlier round may be lost. minor: the
+    backend's version of the protocol.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Link:
         self.state: State = "connecting"
         self.problem: Problem | None = None
         self.welcome: Welcome | None = None
+        self.minor = 0
         self.device = ""
         self.status: BackendStatus | None = None
         self.round = 0
@@ -82,6 +84,11 @@ class Link:
         self._opened_at = 0.0
         self._probe: Probe | None = None  # after a handshake that failed for an unknown reason
         self._key_failures = 0
+
+    @property
+    def proof(self) -> str:
+        """What shows the backend that this client is the same user on the same machine."""
+        return self._connection.proof
 
     def sockets(self) -> list[zmq.Socket[bytes]]:
         """The sockets to poll for reading."""
@@ -248,7 +255,7 @@ class Link:
             self.drop(now, problem, refused=True)
             return
         self._welcomed.add(channel)
-        self.welcome = message
+        self.welcome, self.minor = message, packet.v
         if len(self._welcomed) == len(CHANNELS):
             self.state, self.problem = "ready", None
             self.device = message.device or self.device

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from .jobs import JobState, Problem
-from .limits import LIMITS, NEEDED_MINOR, Limits
+from .limits import LIMITS, NEEDED_MINOR, PROTOCOL, Limits
 
 NO_CRC = "no_crc"  # a feature of a backend: chunks need no CRC
 Channel = Literal["control", "bulk"]
@@ -237,6 +237,17 @@ def error(problem: Problem) -> Error:
     )
 
 
+def backend_too_old(minor: int, needed: int = NEEDED_MINOR) -> Problem:
+    """The problem of a backend whose minor version is too low, for all jobs or for one."""
+    what = "this add-on" if needed == NEEDED_MINOR else "this job"
+    return Problem(
+        code="backend_too_old",
+        message=f"The backend is too old: it speaks protocol {PROTOCOL}.{minor}, "
+        f"{what} needs protocol {PROTOCOL}.{needed}.",
+        hint="Update the backend to the add-on's version, then connect again.",
+    )
+
+
 def version_problem(
     client: tuple[int, ...], backend: int, minor: int = NEEDED_MINOR
 ) -> Problem | None:
@@ -247,12 +258,7 @@ def version_problem(
     if backend in client and minor >= NEEDED_MINOR:
         return None
     if backend in client:
-        return Problem(
-            code="backend_too_old",
-            message=f"The backend is too old: it speaks protocol {backend}.{minor}, "
-            f"this add-on needs protocol {backend}.{NEEDED_MINOR}.",
-            hint="Update the backend to the add-on's version, then connect again.",
-        )
+        return backend_too_old(minor)
     newest = max(client, default=0)
     if newest > backend:
         return Problem(

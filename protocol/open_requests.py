@@ -32,8 +32,10 @@ from .messages import (
     News,
     Requeue,
     Submit,
+    backend_too_old,
 )
 from .transfer import Downloads, Source, Uploads
+from .upgrade import needed_minor
 from .validate import check, check_job_id, objects
 
 
@@ -151,7 +153,7 @@ class OpenRequests:
         if self._round != self._link.round:
             self._round = self._link.round
             self._uploads.restart()
-            self._uploads.share(inbox_of(welcome) if welcome is not None else None)
+            self._uploads.share(inbox_of(welcome, self._link.proof) if welcome else None)
             self._downloads.restart()
             for job, tracked in list(self._jobs.items()):
                 if tracked.spec is not None:
@@ -167,6 +169,12 @@ class OpenRequests:
     def _submit(self, job: str, tracked: _Tracked) -> None:
         assert tracked.spec is not None
         spec, source = tracked.spec, tracked.source
+        needed = needed_minor(spec)
+        if self._ready and self._link.minor < needed:
+            self._drop(job)
+            problem = backend_too_old(self._link.minor, needed)
+            self._emit(RequestFailed("submit", job, problem))
+            return
 
         def answer(packet: Packet) -> None:
             message = packet.message

@@ -1,4 +1,4 @@
-"""Read jobs that an earlier version of the protocol wrote, from the wire or from the journal."""
+"""Jobs of other versions: reading those of an earlier one, and what a backend must know."""
 
 from __future__ import annotations
 
@@ -6,11 +6,22 @@ from typing import Any
 
 import msgspec
 
-from .jobs import EditJob, JobError, JobSpec
-from .painters import packed_settings, settings_of
+from .jobs import EditJob, JobError, JobSpec, MaskJob
+from .limits import NEEDED_MINOR
+from .painters import images_of, packed_settings, settings_of
 
 MOVED = ("screen", "recipe", "strength", "detail")
 """Fields of an edit in protocol 1.0 that are settings of the painter text2live since 1.1."""
+
+
+def needed_minor(spec: JobSpec) -> int:
+    """The lowest minor version of a backend that does all that a job asks for.
+
+    An older one would ignore a field that it does not know, and make something else.
+    """
+    if isinstance(spec, EditJob):
+        return 5 if images_of(spec) else 4 if spec.variant else NEEDED_MINOR
+    return 4 if isinstance(spec, MaskJob) else NEEDED_MINOR
 
 
 def job_from(fields: object) -> JobSpec:

@@ -97,13 +97,25 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_only_the_inbox_of_this_backend_is_used(tmp_path):
-    welcome = m.Welcome(protocol=1, server="s", epoch="e1", inbox=str(tmp_path))
-    assert inbox_of(welcome) is None
-    marker(tmp_path, "e2").touch()
-    assert inbox_of(welcome) is None
-    marker(tmp_path, "e1").touch()
-    assert inbox_of(welcome) == tmp_path
-    assert inbox_of(msgspec.structs.replace(welcome, inbox="")) is None
+    epoch, other = "e1" * 8, "e2" * 8
+    welcome = m.Welcome(protocol=1, server="s", epoch=epoch, inbox=str(tmp_path))
+    assert inbox_of(welcome, "proof") is None
+    marker(tmp_path, other).touch()
+    assert inbox_of(welcome, "proof") is None
+    marker(tmp_path, epoch).touch()
+    assert inbox_of(welcome, "proof") == tmp_path
+    assert inbox_of(msgspec.structs.replace(welcome, inbox=""), "proof") is None
+
+
+def test_a_backend_on_another_machine_names_no_folder_on_this_one(tmp_path, monkeypatch):
+    epoch = "e1" * 8
+    marker(tmp_path, epoch).touch()
+    (tmp_path / "x.epoch").touch()
+    monkeypatch.setattr(Path, "is_file", lambda _: pytest.fail("the client looks"))
+    welcome = m.Welcome(protocol=1, server="s", epoch=epoch, inbox=str(tmp_path))
+    assert inbox_of(welcome, "") is None
+    strange = msgspec.structs.replace(welcome, epoch="../x", inbox=str(tmp_path / "any"))
+    assert inbox_of(strange, "proof") is None
 
 
 # the backend
@@ -122,7 +134,7 @@ def local(shared) -> Iterator[tuple[Raw, Path]]:
     """A socket of a client of the same user, and the inbox that it was told."""
     one = Raw(shared.connection)
     welcome = one.ask(m.Hello(protocols=(1,), proof=shared.connection.proof))
-    folder = inbox_of(welcome)
+    folder = inbox_of(welcome, shared.connection.proof)
     assert folder == shared.data / "inbox"
     yield one, folder
     one.close()
