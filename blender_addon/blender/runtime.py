@@ -21,7 +21,7 @@ from ..core.session import Session
 from ..core.settings import Settings
 from ..wire import client as wire_client
 from ..wire import jobs
-from . import analyses, baking, compat, mask_previews, undo
+from . import analyses, baking, compat, earlier_masks, mask_previews, undo
 from .backends import HISTORY, PACKAGE, PROMPTS, Connector
 from .baking import Bakes
 from .image_jobs import ImageJobs
@@ -335,6 +335,7 @@ class Runtime:
         Layers with missing frames are hidden, and their frames fetched again.
         """
         self._file_loaded = True
+        earlier_masks.upgrade_file()
         mask_previews.follow_file()
         for job in self.jobs:
             waited = job.phase == phases.DONE and job.files and not job.placed

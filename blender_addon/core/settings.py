@@ -6,6 +6,7 @@ protocol/painters.py. The panel's properties and the job are derived from the de
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from ..wire import jobs, models, painters
+from . import earlier_masks
 from .mask_keys import MaskKey
 
 LAYER_WORDS = {"foreground": "object", "background": "background"}
@@ -185,11 +187,15 @@ class Settings:
         return {**plain, **painter_settings, "mask_keys": keys}
 
     @classmethod
-    def from_plain(cls, plain: dict[str, Any]) -> Settings:
-        """From plain values; ignores names of later versions, and masks that cannot be read."""
+    def from_plain(cls, plain: dict[str, Any], content: float = 0.0) -> Settings:
+        """From plain values; ignores names of later versions, and masks that cannot be read.
+
+        content: the timeline frame on which the strip's content started, for masks of earlier
+        versions.
+        """
         own = {field.name for field in dataclasses.fields(cls)} - {"painter_settings"}
         kept = {key: value for key, value in plain.items() if key in own}
-        kept["mask_keys"] = tuple(map(MaskKey.from_plain, kept.get("mask_keys", ())))
+        kept["mask_keys"] = _mask_keys(plain, content)
         if kept.get("mask_mode", cls.mask_mode) not in get_args(MaskMode):
             kept["mask_mode"] = "keys"
         names = {one.name for one in painter_declarations(kept.get("painter", cls.painter))}
@@ -219,6 +225,18 @@ class Settings:
         if self.mask_mode == "text" or (self.mask_mode == "auto" and self.mask_texts):
             used |= {"texts": self.mask_texts, "model": self.model}
         return used
+
+
+def _mask_keys(plain: dict[str, Any], content: float) -> tuple[MaskKey, ...]:
+    """The key frames that can be read, or the one mask of an earlier version."""
+    found = []
+    for one in plain.get("mask_keys", ()):
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            found.append(MaskKey.from_plain(one))
+    with contextlib.suppress(TypeError, ValueError):
+        earlier = earlier_masks.key_from(plain, content)
+        found += [earlier] if earlier is not None else []
+    return tuple(found)
 
 
 def _fingerprint(facts: dict[str, Any]) -> str:

@@ -469,3 +469,24 @@ def test_a_job_knows_the_timeline_frame_of_its_clip() -> None:
     settings = Settings(prompt="a red car", mask_mode="auto")
     spec = job_spec(settings, (frame,), Masks(), 24.0, start=101)
     assert spec.clip.start == 101
+
+
+def test_a_mask_of_an_earlier_version_is_a_key_frame() -> None:
+    at = {"mask_frame": 112}
+    box = Settings.from_plain({"mask_mode": "box", "mask_box": [3, 4, 50, 40], **at}, content=100.0)
+    image = Settings.from_plain({"mask_mode": "image", "mask_name": "swan", **at}, content=100.0)
+    file = Settings.from_plain({"mask_mode": "key", "mask_path": "/m/1.png", **at}, content=100.0)
+    assert {one.mask_mode for one in (box, image, file)} == {"keys"}
+    assert [one.mask_keys for one in (box, image, file)] == [
+        (MaskKey(frame=12, kind="box", box=(3.0, 4.0, 50.0, 40.0)),),
+        (MaskKey(frame=12, kind="image", name="swan"),),
+        (MaskKey(frame=12, kind="file", path="/m/1.png"),),
+    ]
+    assert Settings.from_plain({"mask_mode": "auto", "mask_box": [3, 4, 50, 40]}).mask_keys == ()
+    assert Settings.from_plain({"mask_mode": "box", "mask_box": [0, 0, 0, 0]}).mask_keys == ()
+
+
+def test_masks_that_cannot_be_read_are_left_out() -> None:
+    key = MaskKey(frame=2, kind="box", box=(3.0, 4.0, 50.0, 40.0))
+    plain = [{"frame": 1, "kind": "of a later version"}, key.to_plain(), {"kind": "box"}, None]
+    assert Settings.from_plain({"mask_keys": plain}).mask_keys == (key,)

@@ -63,15 +63,15 @@ def _from_record(layer: Any) -> Job | None:
     folder = folder_of(layer)
     try:
         record = read_record(folder)
-        settings = record.get("settings")
+        settings, anchor = record.get("settings"), Anchor.from_plain(record["anchor"])
         return Job(
             id=str(layer[layers.JOB]),
             label=str(record["label"]),
-            anchor=Anchor.from_plain(record["anchor"]),
+            anchor=anchor,
             folder=folder,
             parts=tuple(record.get("parts", SINGLE_LAYER)),
             layer_size=tuple(layer.get(layers.SIZE, (1, 1))),
-            settings=Settings.from_plain(settings) if settings else None,
+            settings=Settings.from_plain(settings, anchor.content) if settings else None,
             version=int(record.get("version", 0)),
         )
     except (OSError, ValueError, KeyError, TypeError):

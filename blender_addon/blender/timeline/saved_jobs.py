@@ -60,19 +60,19 @@ def load_unfinished(package: str) -> list[Job]:
     for scene in bpy.data.scenes:
         for record in _records(scene):
             job_id = str(record["job"])
-            settings = record.get("settings")
+            settings, anchor = record.get("settings"), Anchor.from_plain(record["anchor"])
             if layers.find_layer(job_id) is None:
                 made[job_id] = Job(
                     id=job_id,
                     label=str(record["label"]),
-                    anchor=Anchor.from_plain(record["anchor"]),
+                    anchor=anchor,
                     folder=folder_for(job_id, package),
                     replaces=str(record.get("replaces", "")),
                     in_place_of=str(record.get("in_place_of", "")),
                     replaces_strip=str(record.get("replaces_strip", "")),
                     version=int(record.get("version", 0)),
                     fingerprint=str(record.get("shot", "")),
-                    settings=Settings.from_plain(settings) if settings else None,
+                    settings=Settings.from_plain(settings, anchor.content) if settings else None,
                 )
     return list(made.values())
 
