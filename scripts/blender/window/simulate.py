@@ -178,9 +178,10 @@ class SimulatedUser:
     def expand(self, area: Any, panel: Any, below: str) -> Story:
         """Click the header of a collapsed panel somewhere below a button."""
         yield from self.find(area, below)
-        x, y = region_of(area, "UI").x + 120, self.at[1]
+        region = region_of(area, "UI")
+        x, y = region.x + 120, self.at[1]
         with _watched(panel) as drawn:
-            for offset in range(24, 200, 6):
+            for offset in range(24, min(200, y - region.y), 6):
                 yield from self.click(x, y - offset)
                 yield 6 * PAUSE_S
                 if drawn:
@@ -193,11 +194,6 @@ class SimulatedUser:
         """Scroll the sidebar up."""
         yield from self._to_middle(area)
         yield from self._wheel("WHEELUPMOUSE", 40)
-
-    def to_bottom(self, area: Any) -> Story:
-        """Scroll the sidebar down."""
-        yield from self._to_middle(area)
-        yield from self._wheel("WHEELDOWNMOUSE", 40)
 
     def _to_middle(self, area: Any) -> Story:
         region = region_of(area, "UI")

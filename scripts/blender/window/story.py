@@ -55,13 +55,18 @@ def connect(user: SimulatedUser, screenshots: Screenshots, area: Any) -> Story:
 
 
 def analyse(user: SimulatedUser, screenshots: Screenshots, area: Any) -> Story:
-    """Click the strip, draw a box around the object, analyse the shot."""
+    """Click the strip, draw a box around the object, preview its mask, analyse the shot."""
     side = region_of(area, "UI")
     yield from click_strip(user, area, 1)
     yield from screenshots.take(user, "strip", area)
     yield from draw_box(user, area)
+    yield from go_to(user, area, 1)
     user.window.scene.text2live.preset = "draft"
     yield from screenshots.take(user, "box", region_of(area, "PREVIEW"), side)
+    yield from user.press(area, "text2live.preview_mask(")
+    yield lambda: newest().ended
+    yield from go_to(user, area, 8)
+    yield from screenshots.take(user, "mask", area)
     yield from user.press(area, "text2live.analyse(")
     yield lambda: newest().ended or (newest().phase == "working" and newest().fraction > 0.2)
     yield from screenshots.take(user, "analysing", side)
@@ -74,13 +79,13 @@ def edit(user: SimulatedUser, screenshots: Screenshots, area: Any) -> Story:
     side = region_of(area, "UI")
     yield from user.fill_in(area, "prompt", "a golden swan")
     yield from user.fill_in(area, "source", "a blue swan")
+    yield from user.collapse(area, "mask_mode")  # so that all of Edit and the job's preview fit in
     yield from screenshots.take(user, "edit", side)
     yield from user.press(area, "text2live.edit(")
     yield lambda: newest().ended or (newest().preview is not None and newest().fraction > 0.4)
-    yield from user.to_bottom(area)
+    yield from user.to_top(area)
     yield from screenshots.take(user, "working", side)
     yield lambda: newest().ended
-    user.window.scene.frame_set(8)
     yield from frame_all(user, area)
     yield from screenshots.take(user, "layer", area)
 
@@ -95,9 +100,10 @@ def compose(user: SimulatedUser, screenshots: Screenshots, area: Any) -> Story:
     with within(user.window, area, region_of(area, "WINDOW")):
         bpy.ops.node.view_all()
     yield 0.5
-    yield from screenshots.take(user, "compositor", part(area, 0.19, 0.28, 0.62, 0.44))
+    yield from screenshots.take(user, "compositor", part(area, 0.16, 0.32, 0.68, 0.33))
     area.type = "SEQUENCE_EDITOR"
     yield 0.5
+    yield from go_to(user, area, 8)
 
 
 def paint(user: SimulatedUser, screenshots: Screenshots, area: Any) -> Story:
@@ -106,6 +112,7 @@ def paint(user: SimulatedUser, screenshots: Screenshots, area: Any) -> Story:
     image_area.type = "IMAGE_EDITOR"
     border, level = image_area.x - 1, image_area.y + image_area.height // 2
     yield 0.5
+    yield from user.expand(area, bpy.types.T2L_PT_paint, "variant")
     yield from user.drag((border, level), (border - 760, level))
     yield from user.press(area, "text2live.open_atlas(", columns=(0.3,))  # the object's
     yield lambda: user.window.scene.text2live.paint_image is not None
@@ -126,7 +133,6 @@ def paint(user: SimulatedUser, screenshots: Screenshots, area: Any) -> Story:
     yield from screenshots.take(user, "atlas", image_area)
     brush.blend = "MIX"
     yield from user.drag((image_area.x - 1, level), (border, level))
-    yield from user.expand(area, bpy.types.T2L_PT_paint, "variant")
     yield from user.find(area, "text2live.map_paint(")
     yield from screenshots.take(user, "paint", region_of(area, "UI"))
     yield from user.press(area, "text2live.map_paint(")
@@ -212,6 +218,13 @@ def frame_all(user: SimulatedUser, area: Any) -> Story:
     yield 0.5
 
 
+def go_to(user: SimulatedUser, area: Any, frame: int) -> Story:
+    """Go to a frame as the timeline's ruler does: this closes Adjust Last Operation."""
+    with within(user.window, area, region_of(area, "WINDOW")):
+        bpy.ops.anim.change_frame("EXEC_DEFAULT", True, frame=frame)
+    yield 0.5
+
+
 def part(area: Any, x: float, y: float, wide: float, high: float) -> Any:
     """A part of an area, from its lower left, in fractions of its size."""
     return SimpleNamespace(
@@ -242,7 +255,7 @@ def draw_box(user: SimulatedUser, area: Any) -> Story:
     for x, y in ((left, top), (right, bottom)):
         x, y = region.view2d.view_to_region(x - width / 2, height / 2 - y, clip=False)
         corners.append((region.x + x, region.y + y))
-    yield from user.press(area, "text2live.draw_box")
+    yield from user.press(area, "text2live.draw_box", columns=(0.3,))
     yield from user.drag(*corners)
 
 
