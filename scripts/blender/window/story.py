@@ -96,11 +96,11 @@ def compose(user: SimulatedUser, screenshots: Screenshots, area: Any) -> Story:
     area.type = "NODE_EDITOR"
     space = area.spaces.active
     space.tree_type, space.show_region_ui = "CompositorNodeTree", False
-    yield 0.5
+    yield 2.0  # until the nodes are drawn: before that, their sizes are not known
     with within(user.window, area, region_of(area, "WINDOW")):
         bpy.ops.node.view_all()
     yield 0.5
-    yield from screenshots.take(user, "compositor", part(area, 0.16, 0.32, 0.68, 0.33))
+    yield from screenshots.take(user, "compositor", part(area, 0, 0.3, 1, 0.4))
     area.type = "SEQUENCE_EDITOR"
     yield 0.5
     yield from go_to(user, area, 8)
