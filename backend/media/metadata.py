@@ -29,7 +29,9 @@ TURNS = {
 BEAUTY = ("combined", "rgba", "beauty")
 """Layers of an OpenEXR file that hold the image itself."""
 NAMED = 6  # most layers or channels that an error names
-MOST = 10_000  # most directories, entries or chunks of a file that are looked at
+MOST = 10_000  # most directories of a file that are looked at, and entries of each
+MOST_ENTRIES = 500_000  # most entries of a file: directories may share their bytes
+MAX_PROFILE = 2**23  # bytes of a colour profile that are read; the largest in use have 2 MB
 SIZES = {1: "B", 3: "H", 4: "I", 7: "B", 13: "I", 16: "Q"}  # of TIFF's types of integers and bytes
 
 
@@ -124,39 +126,47 @@ def _number(page: dict[int, tuple[int, ...]], tag: int, default: int) -> int:
 
 
 def _directories(data: bytes) -> list[dict[int, tuple[int, ...]]]:
-    """The whole numbers and bytes of a TIFF's directories, by tag; until they make no sense."""
+    """What a TIFF's directories say, by tag; until they make no sense. Lists: the profile alone."""
     order = {b"II": "<", b"MM": ">"}.get(data[:2], "")
     pages: list[dict[int, tuple[int, ...]]] = []
     if not order:
         return pages
     seen: set[int] = set()
+    left = MOST_ENTRIES
     with suppress(struct.error):
         big = struct.unpack_from(order + "H", data, 2)[0] == 43
         head, step, offset = ("Q", 20, "Q") if big else ("H", 12, "I")
         (at,) = struct.unpack_from(order + offset, data, 8 if big else 4)
-        while at and at not in seen and len(pages) < MOST:
+        while at and at not in seen and len(pages) < MOST and left > 0:
             seen.add(at)
             (count,) = struct.unpack_from(order + head, data, at)
             start = at + struct.calcsize(head)
+            left -= (looked := min(count, MOST))
             page = {}
-            for k in range(min(count, MOST)):
-                tag, values = _entry(data, start + k * step, order, offset)
+            for k in range(looked):
+                tag, values = _entry(data, start + k * step, order, offset, profile=not pages)
                 page[tag] = values
             pages.append(page)
             (at,) = struct.unpack_from(order + offset, data, start + count * step)
     return pages
 
 
-def _entry(data: bytes, at: int, order: str, offset: str) -> tuple[int, tuple[int, ...]]:
-    """One entry of a directory: its tag, and its values if they are whole numbers or bytes."""
+def _entry(
+    data: bytes, at: int, order: str, offset: str, *, profile: bool
+) -> tuple[int, tuple[int, ...]]:
+    """One entry of a directory: its tag, and its first value if it is a whole number or bytes.
+
+    profile: read all of a colour profile.
+    """
     tag, kind, count = struct.unpack_from(f"{order}HH{offset}", data, at)
     size = SIZES.get(kind)
-    if size is None or count * struct.calcsize(size) > len(data):
+    if size is None or not count or count * struct.calcsize(size) > len(data):
         return tag, ()
     place = at + 4 + struct.calcsize(offset)
     if count * struct.calcsize(size) > struct.calcsize(offset):
         (place,) = struct.unpack_from(order + offset, data, place)
-    return tag, struct.unpack_from(f"{order}{count}{size}", data, place)
+    wanted = min(count, MAX_PROFILE) if profile and tag == PROFILE else 1
+    return tag, struct.unpack_from(f"{order}{wanted}{size}", data, place)
 
 
 def _of_png(data: bytes) -> Metadata:
@@ -166,7 +176,8 @@ def _of_png(data: bytes) -> Metadata:
             found.setdefault(name, body)
     profile = b""
     with suppress(zlib.error):
-        profile = zlib.decompress(found.get(b"iCCP", b"").partition(b"\0")[2][1:])
+        packed = found.get(b"iCCP", b"").partition(b"\0")[2][1:]
+        profile = zlib.decompressobj().decompress(packed, MAX_PROFILE)
     return Metadata(
         orientation=_exif_orientation(found.get(b"eXIf", b"")),
         profile=_profile_name(profile),
@@ -211,14 +222,15 @@ def _exif_orientation(exif: bytes) -> int:
 
 def _jpeg_profile(data: bytes) -> bytes:
     """The ICC profile of a JPEG, in pieces in its APP2 segments."""
-    profile, at = b"", 2
+    profile, at = bytearray(), 2
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
         size = int.from_bytes(data[at + 2 : at + 4], "big")
         body = data[at + 4 : at + 2 + size]
-        if data[at + 1] == 0xE2 and body.startswith(b"ICC_PROFILE\0"):
+        more = len(profile) < MAX_PROFILE
+        if more and data[at + 1] == 0xE2 and body.startswith(b"ICC_PROFILE\0"):
             profile += body[14:]
         at += 2 + size
-    return profile
+    return bytes(profile)
 
 
 def _profile_name(profile: bytes) -> str:

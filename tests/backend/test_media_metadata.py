@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import time
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from test_media_images import BLUE_FIRST, PALETTE, RGB, encode, indexed
 
 from backend import media
 from backend.media.images import decode_image
+from backend.media.metadata import read_metadata
 from protocol.jobs import JobError
 
 SHORT, LONG = 3, 4
@@ -260,3 +263,24 @@ def test_broken_metadata_is_no_error(tmp_path: Path) -> None:
         np.testing.assert_array_equal(media.read_image(tmp_path / f"{k}.png"), RGB)
     encode(tmp_path / "t.tga", "targa", "bgr24", RGB)
     np.testing.assert_array_equal(media.read_image(tmp_path / "t.tga"), RGB)
+
+
+def test_metadata_takes_no_more_memory_than_a_profile_needs() -> None:
+    zeros = zlib.compress(bytes(2**26), 9)
+    packed = with_chunk(png(np.zeros((8, 8, 3), np.uint8)), b"iCCP", b"name\0\0" + zeros)
+    tracemalloc.start()
+    try:
+        read_metadata(packed, "png")
+        assert tracemalloc.get_traced_memory()[1] < 2**25
+    finally:
+        tracemalloc.stop()
+
+
+def test_directories_that_share_their_bytes_take_no_more_time_than_others() -> None:
+    """Every page of this TIFF has 10,000 entries of 100,000 values, all of the same bytes."""
+    entry = struct.pack("<HHII", 700, 1, 100_000, 8)
+    page = struct.pack("<H", 10_000) + entry * 10_000
+    nexts = struct.pack("<I", 8)
+    began = time.process_time()
+    read_metadata(b"II*\0" + nexts + page + nexts, "tiff")
+    assert time.process_time() - began < 2

@@ -272,6 +272,34 @@ def test_other_files_are_refused_and_no_code_in_them_runs(
     assert not (tmp_path / "sprung").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("hidden.0.weight", 3, "no tensors"),
+        ("hidden.0.weight", torch.tensor(1.0), "no matrices"),
+        ("hidden.0.weight", torch.zeros(1).expand(2**14, 2**14), "too large"),
+        ("hidden.1.bias", torch.full((24,), float("inf")), "not finite"),
+    ],
+)
+def test_layers_that_are_no_weights_are_refused(
+    networks: dict[str, Theirs], tmp_path: Path, name: str, value: Any, said: str
+) -> None:
+    state = {**networks["model_F_mapping1"].state_dict(), name: value}
+    path = save(networks, tmp_path / "checkpoint", model_F_mapping1_state_dict=state)
+    with pytest.raises(JobError, match=said) as why:
+        nla.read_networks(path)
+    assert why.value.problem.code == "checkpoint_foreign"
+
+
+def test_a_damaged_checkpoint_is_refused(networks: dict[str, Theirs], tmp_path: Path) -> None:
+    whole = save(networks, tmp_path / "checkpoint").read_bytes()
+    for damaged in (b"", whole[:-900], whole[:400], b"\x80\x02c__main__\nX\n.", b"PK\3\4" * 99):
+        (tmp_path / "damaged").write_bytes(damaged)
+        with pytest.raises(JobError) as why:
+            nla.read_networks(tmp_path / "damaged")
+        assert why.value.problem.code == "checkpoint_unreadable"
+
+
 def test_settings_of_earlier_atlases_keep_their_identity() -> None:
     """A fit takes hours: its name may not change because a setting was added."""
     made = mlp_config.identity(mlp_config.preset("final", 0))

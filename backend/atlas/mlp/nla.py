@@ -9,8 +9,6 @@ order of the encoded input's columns, and their points start at the first pixel
 from __future__ import annotations
 
 import math
-import pickle
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,6 +36,7 @@ NETWORKS = {
     "opacity": "model_F_alpha_state_dict",
     "atlas": "F_atlas_state_dict",
 }
+MAX_WEIGHTS = 2**26  # of one network; the released ones have less than 2**20
 SOLID = 0.5  # opacity from which a pixel counts as the object's
 HALF_OPEN = 0.5  # raw opacity below which a pixel counts for the extent of the background's edits
 EXTENT = ("nla_background_u", "nla_background_v", "nla_background_side")
@@ -161,7 +160,7 @@ def _load(path: Path) -> Mapping[str, Any]:
         )
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, EOFError, OSError, RuntimeError, zipfile.BadZipFile) as why:
+    except Exception as why:  # what torch.load raises for damaged files has no common kind
         if is_out_of_memory(why):
             raise
         raise JobError(
@@ -187,10 +186,18 @@ def _layers(state: Mapping[str, Tensor]) -> Layers:
     names = [f"hidden.{i}" for i in range(count)]
     if set(state) != {f"{n}.{kind}" for n in names for kind in ("weight", "bias")}:
         raise ValueError("its layers are not called hidden.0, hidden.1, …")
+    if not all(isinstance(one, Tensor) and one.is_floating_point() for one in state.values()):
+        raise ValueError("its layers are no tensors of numbers")
+    # By their sizes: a tensor of any size may stand for one number in the file.
+    if sum(one.numel() for one in state.values()) > MAX_WEIGHTS:
+        raise ValueError("its layers are too large")
     weights = [state[f"{n}.weight"].float() for n in names]
-    if not all(torch.isfinite(one).all() for one in weights):
+    biases = [state[f"{n}.bias"].float() for n in names]
+    if any(one.ndim != 2 or not one.numel() for one in weights):
+        raise ValueError("its layers are no matrices")
+    if not all(torch.isfinite(one).all() for one in (*weights, *biases)):
         raise ValueError("it holds numbers that are not finite")
-    return Layers(weights, [state[f"{n}.bias"].float() for n in names])
+    return Layers(weights, biases)
 
 
 def _config_of(layers: Mapping[str, Layers]) -> MlpConfig:
