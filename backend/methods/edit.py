@@ -133,7 +133,7 @@ def _paint_still(
         mask: NDArray[np.uint8] | None = None
         if masked:
             mask, numbers = mask_of_layer(objects, one.task.layer, frame, side, ctx)
-        layer = painter.paint_still(one.task, shown, mask, one.run)
+        layer = _paint_on_still(painter, one, shown, mask, ctx, alone=len(paintings) == 1)
         parts[one.task.layer] = (ctx.store(layer),)
         shown = composite(shown, layer)
     return _result(parts, {}, {**numbers, **_measures(paintings)}, ctx)
@@ -179,11 +179,33 @@ def _paint_atlas(
     try:
         return painter.paint_atlas(one.task, frames, atlas, one.run)
     except JobError as why:
-        if alone or why.problem.code != "nothing_changed":
-            raise
-        ctx.note(f"{why.problem.message} Its layer stays empty.")
+        _note_unchanged(why, ctx, alone=alone)
         image = atlas.image(one.task.layer)
         return image.new_zeros(1, 4, *image.shape[-2:])
+
+
+def _paint_on_still(
+    painter: Painter,
+    one: Painting,
+    image: NDArray[np.uint8],
+    mask: NDArray[np.uint8] | None,
+    ctx: Context,
+    *,
+    alone: bool,
+) -> NDArray[np.uint8]:
+    """The layer of a still; where several layers are painted, one may have nothing to paint."""
+    try:
+        return painter.paint_still(one.task, image, mask, one.run)
+    except JobError as why:
+        _note_unchanged(why, ctx, alone=alone)
+        return np.zeros((*image.shape[:2], 4), np.uint8)
+
+
+def _note_unchanged(why: JobError, ctx: Context, *, alone: bool) -> None:
+    """Note that a layer stays empty; raises the error again if it is another, or the only layer."""
+    if alone or why.problem.code != "nothing_changed":
+        raise why
+    ctx.note(f"{why.problem.message} Its layer stays empty.")
 
 
 def _measures(paintings: list[Painting]) -> dict[str, float]:

@@ -18,7 +18,7 @@ from backend.media import composite
 from backend.methods import edit
 from backend.painters import from_frames
 from backend.progress import EDIT_PHASE, Cancelled, Silent
-from protocol.jobs import EditJob, JobError, Masks, Result
+from protocol.jobs import EditJob, JobError, KeyMask, Masks, Result
 from protocol.painters import FromFramesSettings, PaintedFrame, packed_settings
 from protocol.validate import check
 
@@ -183,6 +183,18 @@ def test_a_still_takes_its_edit(job: Painting) -> None:
     assert np.array_equal(composite(FRAMES[0], layer)[DISC[0]], EDIT[0][DISC[0]])
     assert not layer[FAR[0]].any()
     assert result.numbers["edit_psnr"] > 60
+
+
+def test_one_of_a_stills_two_layers_may_be_unchanged(job: Painting) -> None:
+    mask = job.ctx.store(np.ascontiguousarray(~FAR[0][..., None] * np.uint8(255)))
+    still = replace(
+        job.spec({0: EDIT[0]}), clip=job.clip_of(FRAMES[:1]), layer="both",
+        masks=Masks(mode="all", keys=(KeyMask(frame=0, mask=mask),)),
+    )  # fmt: skip
+    result = edit.run(still, job.ctx)
+    front, back = (job.ctx.load(result.parts[name][0]) for name in ("foreground", "background"))
+    assert front[DISC[0], 3].all()
+    assert not back.any()
 
 
 @pytest.mark.parametrize("step", [1, 3, 5])
