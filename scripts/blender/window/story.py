@@ -100,7 +100,7 @@ def compose(user: SimulatedUser, screenshots: Screenshots, area: Any) -> Story:
     with within(user.window, area, region_of(area, "WINDOW")):
         bpy.ops.node.view_all()
     yield 0.5
-    yield from screenshots.take(user, "compositor", part(area, 0, 0.3, 1, 0.4))
+    yield from screenshots.take(user, "compositor", part(area, 0.16, 0.32, 0.68, 0.33))
     area.type = "SEQUENCE_EDITOR"
     yield 0.5
     yield from go_to(user, area, 8)
