@@ -26,3 +26,9 @@ def folder_of(spec: ClipJob, data: Path) -> Path | None:
         return None
     folder = folder_for(data, spec.clip.frames)
     return folder if folder.is_dir() else None
+
+
+def identity_of(spec: ClipJob, data: Path) -> tuple[int, ...]:
+    """What tells the imported atlas that serves a job from others; empty if none does."""
+    folder = folder_of(spec, data)
+    return () if folder is None else (folder.stat().st_mtime_ns,)

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from backend.atlas import engines
 from backend.checkpoint import Checkpoint
 from backend.context import Context
+from backend.imported_atlases import identity_of
 from backend.masks import resolve
 from backend.methods import atlas_cache
 from backend.painters.base import Plan
@@ -39,6 +40,7 @@ class EditCheckpoints:
             plan.identity,
             engines.settings(spec.engine, spec.preset, spec.seed),
             self._ctx.device.type,
+            *identity_of(spec, self._ctx.data),
         )
         key = hashlib.sha256(msgpack.packb(identity)).hexdigest()
         path = self._folder / f"{key}.part"

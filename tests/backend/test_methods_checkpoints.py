@@ -21,10 +21,11 @@ from backend.clip.model import TextImageModel
 from backend.context import Context
 from backend.edit.config import EditConfig, preset
 from backend.executors.base import AnyReport, Step
+from backend.imported_atlases import folder_for
 from backend.methods import checkpoints, edit
 from backend.methods.checkpoints import EditCheckpoints
 from backend.painters import text2live
-from backend.painters.base import Task
+from backend.painters.base import Plan, Task
 from backend.progress import Cancelled
 from protocol.jobs import EditJob, Masks
 
@@ -141,6 +142,23 @@ def test_what_decides_the_result_decides_where_it_is_kept(
     monkeypatch.setattr(text2live.train, "VERSION", "edit-next")
     others.append(path())
     assert len({same, *others}) == 8
+
+
+def test_an_imported_atlas_is_another_atlas(tmp_path: Path) -> None:
+    job = Still(tmp_path)
+    spec = msgspec.structs.replace(job.spec(), engine="mlp", masks=Masks())
+    kept, plan = EditCheckpoints(job.ctx), Plan(steps=1, identity="toy")
+
+    def path(spec: EditJob = spec) -> Path | None:
+        return kept.of_layer(spec, "background", plan).path
+
+    fitted = path()
+    folder = folder_for(job.ctx.data, spec.clip.frames)
+    folder.mkdir(parents=True)
+    imported = path()
+    os.utime(folder, (1000, 1000))
+    assert len({fitted, imported, path()}) == 3
+    assert path() == path()
 
 
 def test_what_nobody_came_back_for_is_swept(tmp_path: Path) -> None:
