@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 import bpy
@@ -20,7 +21,10 @@ def upgrade_file() -> None:
     for scene in bpy.data.scenes:
         settings = getattr(scene, "text2live", None)
         if settings is not None and scene.library is None and scene.sequence_editor is not None:
-            _upgrade(scene, settings)
+            try:
+                _upgrade(scene, settings)
+            except Exception:  # the file's jobs and layers must still be followed
+                traceback.print_exc()
 
 
 def _upgrade(scene: Any, settings: Any) -> None:
@@ -48,7 +52,7 @@ def _upgrade(scene: Any, settings: Any) -> None:
 def _saved(settings: Any) -> Any:
     """What the file holds, by name; since 5.0 apart from custom properties."""
     if hasattr(settings, "bl_system_properties_get"):
-        return settings.bl_system_properties_get(do_create=True)
+        return settings.bl_system_properties_get() or {}
     return settings
 
 

@@ -70,3 +70,9 @@ def test_no_other_mask_is_touched(scene: Any, strip: Any) -> None:
     earlier_masks.upgrade_file()
     assert keys_of(strip) == ()
     assert tuple(stored["mask_size"]) == (50, 40)
+
+
+def test_a_mask_that_cannot_be_read_does_not_stop_the_loading(scene: Any, strip: Any) -> None:
+    saved(scene, mask_corner="words", mask_size="more")
+    earlier_masks.upgrade_file()
+    assert keys_of(strip) == ()
