@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,31 @@ def saved_as(arguments: tuple[Any, ...]) -> str:
 def strip_type() -> Any:
     """The base class of all strips."""
     return getattr(bpy.types, "Strip", None) or bpy.types.Sequence
+
+
+def lasting_properties(thing: Any) -> list[Any]:
+    """The properties of anything of Blender's that will not be removed soon: those warn."""
+    return [one for one in thing.bl_rna.properties if not getattr(one, "is_deprecated", False)]
+
+
+def new_modifier(strip: Any, name: str, kind: str) -> Any:
+    """A new modifier of a strip."""
+    with _sequence_of(strip):
+        return strip.modifiers.new(name, kind)
+
+
+def remove_modifiers(strip: Any) -> None:
+    """Remove all modifiers of a strip."""
+    with _sequence_of(strip):
+        for one in list(strip.modifiers):
+            strip.modifiers.remove(one)
+
+
+def _sequence_of(strip: Any) -> Any:
+    """A context that names the strip's scene: 5.0 and 5.1 crash where the workspace shows none."""
+    if bpy.app.version < (5, 0, 0):
+        return contextlib.nullcontext()
+    return bpy.context.temp_override(sequencer_scene=strip.id_data)
 
 
 def new_effect(owner: Any, kind: str, source: Any, name: str, channel: int) -> Any:

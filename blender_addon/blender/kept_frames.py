@@ -84,7 +84,7 @@ def frames_key(scene: Any, strip: Any, longest: int) -> str:
     """Hash of everything that the pixels of a strip's frames depend on."""
     properties = {
         one.identifier: _plain(getattr(strip, one.identifier))
-        for one in strip.bl_rna.properties
+        for one in compat.lasting_properties(strip)
         if one.type in _SIMPLE and one.identifier not in _WITHOUT_EFFECT
     }
     start, end = compat.span(strip)

@@ -99,21 +99,25 @@ def graded(stage: Stage) -> None:
 
 
 def grade(stage: Stage) -> None:
-    balance = stage.strip.modifiers.new("balance", "COLOR_BALANCE")
+    balance = compat.new_modifier(stage.strip, "balance", "COLOR_BALANCE")
     balance.color_balance.gain = (1.5, 0.8, 1.0)
-    curve = stage.strip.modifiers.new("curves", "CURVES").curve_mapping.curves[3]
+    curve = compat.new_modifier(stage.strip, "curves", "CURVES").curve_mapping.curves[3]
     curve.points[0].location = (0.1, 0.2)
     curve.points.new(0.5, 0.7)
-    stage.strip.modifiers.new("bright", "BRIGHT_CONTRAST").contrast = 12.0
-    stage.strip.modifiers.new("white", "WHITE_BALANCE").white_value = (1.0, 0.9, 0.8)
-    hue = stage.strip.modifiers.new("hue", "HUE_CORRECT").curve_mapping.curves[1]
+    compat.new_modifier(stage.strip, "bright", "BRIGHT_CONTRAST").contrast = 12.0
+    compat.new_modifier(stage.strip, "white", "WHITE_BALANCE").white_value = (1.0, 0.9, 0.8)
+    hue = compat.new_modifier(stage.strip, "hue", "HUE_CORRECT").curve_mapping.curves[1]
     hue.points[2].location = (hue.points[2].location[0], 0.9)
 
 
 @row(2)
 def fade_in_of_a_brightened_strip(stage: Stage) -> None:
-    stage.strip.modifiers.new("balance", "COLOR_BALANCE").color_balance.gain = (0.9, 0.6, 0.8)
-    stage.strip.modifiers.new("bright", "BRIGHT_CONTRAST").bright = 8.0
+    compat.new_modifier(stage.strip, "balance", "COLOR_BALANCE").color_balance.gain = (
+        0.9,
+        0.6,
+        0.8,
+    )
+    compat.new_modifier(stage.strip, "bright", "BRIGHT_CONTRAST").bright = 8.0
     stage.key(stage.strip, "blend_alpha", 0.0, 1.0)
 
 
@@ -269,5 +273,5 @@ def a_driven_position(stage: Stage) -> None:
 
 @row()
 def a_muted_modifier(stage: Stage) -> None:
-    stage.strip.modifiers.new("bright", "BRIGHT_CONTRAST").bright = 40.0
+    compat.new_modifier(stage.strip, "bright", "BRIGHT_CONTRAST").bright = 40.0
     stage.strip.modifiers["bright"].mute = True

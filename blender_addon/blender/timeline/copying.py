@@ -20,7 +20,7 @@ _OWN = {  # of an effect strip itself, not of what it does to its input
 def copy_modifiers(source: Any, target: Any) -> None:
     """Give a strip copies of another strip's modifiers, in the same order and with their names."""
     for old in source.modifiers:
-        new = target.modifiers.new(old.name, old.type)
+        new = compat.new_modifier(target, old.name, old.type)
         new.name = old.name
         _copy_properties(old, new)
 
@@ -35,7 +35,7 @@ def copy_effect(old: Any, new: Any) -> None:
 
 
 def _copy_properties(old: Any, new: Any, without: set[str] = _SKIPPED) -> None:
-    for prop in old.bl_rna.properties:
+    for prop in compat.lasting_properties(old):
         name = prop.identifier
         if name in without or name in _SKIPPED:
             continue

@@ -44,8 +44,7 @@ def follow_again(source: Any, layer: Any) -> None:
     siblings = compat.siblings(layer.id_data, layer)
     for effect in effects_on(layer):
         siblings.remove(effect)
-    for modifier in list(layer.modifiers):
-        layer.modifiers.remove(modifier)
+    compat.remove_modifiers(layer)
     curves.remove_all(layer)
     layer.blend_alpha = layer.color_multiply = 1.0
     width, height = source_size(source)
@@ -83,7 +82,7 @@ def _follow_brightness(source: Any, layer: Any) -> None:
         # Opacity comes after the modifiers, the multiplier before them.
         _product(layer, "color_multiply", source, ("color_multiply",))
         if is_used(source, "blend_alpha"):
-            layer.modifiers.new(FADE, "COLOR_BALANCE").name = FADE
+            compat.new_modifier(layer, FADE, "COLOR_BALANCE").name = FADE
             _product(layer, f'modifiers["{FADE}"].color_multiply', source, ("blend_alpha",))
     else:
         _product(layer, "color_multiply", source, ("color_multiply", "blend_alpha"))
