@@ -81,7 +81,8 @@ def test_a_layer_matches_its_strip_again_after_the_strip_was_changed(stage: Stag
     layer = place_identity(stage, stage.strip)
     stage.key(stage.strip, "blend_alpha", 0.0, 1.0)
     stage.key(stage.strip, "offset_x", 0, 20, owner=stage.strip.transform)
-    stage.strip.modifiers.new("balance", "COLOR_BALANCE").color_balance.gain = (0.9, 0.6, 0.8)
+    balance = compat.new_modifier(stage.strip, "balance", "COLOR_BALANCE")
+    balance.color_balance.gain = (0.9, 0.6, 0.8)
     layer.mute = True
     before = stage.pictures(stage.strip)
     layer.mute = False
