@@ -135,6 +135,11 @@ def _sequence_of(strip: Any) -> Any:
     return bpy.context.temp_override(sequencer_scene=strip.id_data)
 
 
+def pivots_follow_percentage() -> bool:
+    """Whether the Sequencer moves a strip's pivot with the render percentage: since 5.2."""
+    return bpy.app.version >= (5, 2, 0)
+
+
 def new_effect(owner: Any, kind: str, source: Any, name: str, channel: int) -> Any:
     """A new effect strip with one input. owner: a sequence editor or meta strip."""
     start, end = span(source)

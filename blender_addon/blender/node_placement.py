@@ -49,14 +49,15 @@ def _drive(
 ) -> None:
     scale, rotate, translate = nodes
     # The nodes scale and rotate about the image's centre; this moves the strip's pivot back to its
-    # place. Like the Sequencer, it measures the pivot in pixels of the image at any percentage.
+    # place, which the Sequencer measures in pixels of the image, until 5.1 at any percentage.
     right, up = f"((u-.5)*{size[0]})", f"((v-.5)*{size[1]})"
+    pivot = "p/100*" if compat.pivots_follow_percentage() else ""
     for socket, text in (
         (scale.inputs["X"], "p*a/100"),
         (scale.inputs["Y"], "p*b/100"),
         (compat.angle_input(rotate), "r"),
-        (translate.inputs["X"], f"p*x/100+{right}-p*(cos(r)*a*{right}-sin(r)*b*{up})/100"),
-        (translate.inputs["Y"], f"p*y/100+{up}-p*(sin(r)*a*{right}+cos(r)*b*{up})/100"),
+        (translate.inputs["X"], f"p*x/100+{pivot}{right}-p*(cos(r)*a*{right}-sin(r)*b*{up})/100"),
+        (translate.inputs["Y"], f"p*y/100+{pivot}{up}-p*(sin(r)*a*{right}+cos(r)*b*{up})/100"),
     ):
         socket.driver_remove("default_value")
         driver = socket.driver_add("default_value").driver
