@@ -137,7 +137,7 @@ def _sequence_of(strip: Any) -> Any:
 
 def pivots_follow_percentage() -> bool:
     """Whether the Sequencer moves a strip's pivot with the render percentage: since 5.2."""
-    return bpy.app.version >= (5, 2, 0)
+    return bool(bpy.app.version >= (5, 2, 0))
 
 
 def new_effect(owner: Any, kind: str, source: Any, name: str, channel: int) -> Any:
