@@ -108,3 +108,27 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Remember the result for the exit."""
     session.config._text2live_status = int(exitstatus)  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def strip(scene: Any, movie: Path) -> Any:
+    """The active movie strip of a scene."""
+    strip = studio.movie_strip(scene, movie)
+    studio.editor(scene).active_strip = strip
+    return strip
+
+
+@pytest.fixture
+def rendered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The timeline frames that Blender has rendered to read strips, in order."""
+    from blender_addon.blender import extract
+
+    frames: list[int] = []
+    render = extract.FrameReader._render
+
+    def counted(reader: Any, copy: Any, frame: int) -> Path:
+        frames.append(frame)
+        return render(reader, copy, frame)
+
+    monkeypatch.setattr(extract.FrameReader, "_render", counted)
+    return frames

@@ -13,22 +13,14 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 from desk import Desk  # noqa: E402
 from recorder import Recorder  # noqa: E402
 
-from blender_addon.blender import extract, runtime  # noqa: E402
+from blender_addon.blender import runtime  # noqa: E402
 from blender_addon.ui import operators, properties  # noqa: E402
 from scripts.blender import studio  # noqa: E402
 
 
 def test_prompts_and_variants_become_layers_of_one_analysis(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, rendered: list[int]
 ) -> None:
-    rendered: list[int] = []
-    render = extract.FrameReader._render
-
-    def counted(reader: Any, copy: Any, frame: int) -> Path:
-        rendered.append(frame)
-        return render(reader, copy, frame)
-
-    monkeypatch.setattr(extract.FrameReader, "_render", counted)
     desk.scene.text2live.variant = 3
     with studio.sequencer(desk.scene):
         made = bpy.ops.text2live.batch(prompt_1="a red car", prompt_4=" a boat ", variants=2)

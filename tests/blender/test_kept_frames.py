@@ -12,7 +12,7 @@ bpy = pytest.importorskip("bpy", reason="needs a Python with Blender's bpy modul
 
 from desk import Desk  # noqa: E402
 
-from blender_addon.blender import compat, extract, kept_frames  # noqa: E402
+from blender_addon.blender import compat, kept_frames  # noqa: E402
 from scripts.blender import studio  # noqa: E402
 
 
@@ -21,17 +21,7 @@ def strip(scene: Any, pictures: list[Path]) -> Any:
     return studio.image_strip(scene, pictures)
 
 
-def test_the_frames_of_a_strip_are_rendered_once(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rendered: list[int] = []
-    render = extract.FrameReader._render
-
-    def counted(reader: Any, copy: Any, frame: int) -> Path:
-        rendered.append(frame)
-        return render(reader, copy, frame)
-
-    monkeypatch.setattr(extract.FrameReader, "_render", counted)
+def test_the_frames_of_a_strip_are_rendered_once(desk: Desk, rendered: list[int]) -> None:
     first = desk.press()
     desk.until(lambda: first.ended)
     compat.slide(desk.strip, 40)
