@@ -58,7 +58,7 @@ def paint_into_atlas(
     shown = paint[:, 3:] * share
     if float(((paint[:, 3:] > 0) * share).max()) < SHOWN:
         raise _outside(atlas, layer)
-    x0, y0, x1, y1 = _bounds(shown[0, 0] > 0)
+    x0, y0, x1, y1 = bounds(shown[0, 0] > 0, MARGIN)
     target, weight = paint[..., y0:y1, x0:x1], share[..., y0:y1, x0:x1]
     uv = atlas.uv(layer, t)[:, y0:y1, x0:x1]
     used = (target[:, 3:] * weight)[:, 0] > 0
@@ -105,14 +105,14 @@ def _outside(atlas: LayeredAtlas, layer: str) -> JobError:
     )
 
 
-def _bounds(mask: Tensor) -> Box:
+def bounds(mask: Tensor, margin: int) -> Box:
     """Box x0 y0 x1 y1 of the true pixels of [H,W], with a margin, inside the frame."""
     rows, columns = mask.any(1).nonzero(), mask.any(0).nonzero()
     return (
-        max(0, int(columns[0]) - MARGIN),
-        max(0, int(rows[0]) - MARGIN),
-        min(mask.shape[1], int(columns[-1]) + 1 + MARGIN),
-        min(mask.shape[0], int(rows[-1]) + 1 + MARGIN),
+        max(0, int(columns[0]) - margin),
+        max(0, int(rows[0]) - margin),
+        min(mask.shape[1], int(columns[-1]) + 1 + margin),
+        min(mask.shape[0], int(rows[-1]) + 1 + margin),
     )
 
 

@@ -12,9 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from backend.atlas.brush import bounds
 from backend.atlas.interface import LayeredAtlas
 from backend.atlas.layers import visibility
 from backend.atlas.pyramid import Pyramid, steps_along
+from backend.atlas.render import Box
 from backend.edited.align import Fit, align
 from backend.edited.average import Mean, Seen, mean_of, robust, sharpest
 from backend.edited.matte import changed
@@ -27,7 +29,6 @@ MAX_PIXELS = 2**26  # of all frames that are averaged
 SOLID = 0.5  # visibility from which a pixel's colour counts as the layer's own
 MARGIN = 4  # pixels around the part of a frame that shows the layer
 AGAIN = (1.0, 0.6)  # blurs of the stages that align a frame with the average
-Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def start(
         weight = ((share - SOLID) / (1 - SOLID)).clamp(min=0)
         if not bool((weight > 0).any()):
             continue
-        x0, y0, x1, y1 = box = _box(weight[0, 0] > 0)
+        x0, y0, x1, y1 = box = bounds(weight[0, 0] > 0, MARGIN)
         uv = atlas.uv(layer, t)[:, y0:y1, x0:x1]
         used = weight[0, 0, y0:y1, x0:x1] > 0
         steps = [steps_along(uv * half, axis)[0][used].norm(dim=-1) for axis in (2, 1)]
@@ -117,16 +118,6 @@ def start(
         made.size = max(1, round(rows * factor)), max(1, round(columns * factor))
         made.texels = own * factor
     return made
-
-
-def _box(mask: Tensor) -> Box:
-    rows, columns = mask.any(1).nonzero(), mask.any(0).nonzero()
-    return (
-        max(0, int(columns[0]) - MARGIN),
-        max(0, int(rows[0]) - MARGIN),
-        min(mask.shape[1], int(columns[-1]) + 1 + MARGIN),
-        min(mask.shape[0], int(rows[-1]) + 1 + MARGIN),
-    )
 
 
 @torch.no_grad()

@@ -110,6 +110,11 @@ def strip_type() -> Any:
     return getattr(bpy.types, "Strip", None) or bpy.types.Sequence
 
 
+def linked_from(block: Any) -> Any:
+    """The file that a data-block is linked from; None for one of this file."""
+    return getattr(block, "library", None)
+
+
 def lasting_properties(thing: Any) -> list[Any]:
     """The properties of anything of Blender's that will not be removed soon: those warn."""
     return [one for one in thing.bl_rna.properties if not getattr(one, "is_deprecated", False)]

@@ -20,7 +20,8 @@ def upgrade_file() -> None:
     """Move the masks of all scenes to their strips, where that has not been done yet."""
     for scene in bpy.data.scenes:
         settings = getattr(scene, "text2live", None)
-        if settings is not None and scene.library is None and scene.sequence_editor is not None:
+        own = settings is not None and compat.linked_from(scene) is None
+        if own and scene.sequence_editor is not None:
             try:
                 _upgrade(scene, settings)
             except Exception:  # the file's jobs and layers must still be followed

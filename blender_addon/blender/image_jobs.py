@@ -20,9 +20,10 @@ from ..core import png
 from ..core.canvas import GROUND, make_canvas
 from ..core.frames import FrameStore
 from ..wire import jobs
-from . import compat, undo
+from . import undo
 from .extract import FrameReader
 from .problems import problem_of
+from .sources import check_covers
 
 ANALYSIS = "text2live_shot"  # custom property: fingerprint of the analysis an atlas belongs to
 CANVAS = "text2live_canvas"  # custom property: the alpha an image had when it was opened
@@ -50,13 +51,7 @@ def open_frame(
     longest: long side the frame is reduced to, as for every job; 0: never. ground: the image's
     alpha. Blender renders the frame before this returns.
     """
-    start, end = compat.span(strip)
-    if not start <= frame < end:
-        raise jobs.JobError(
-            "frame_outside",
-            f"Frame {frame} is outside {strip.name}, which covers frames {start} to {end - 1}.",
-            "Go to a frame of the strip first.",
-        )
+    check_covers(strip, frame)
     reader = FrameReader(scene, strip, FrameStore(_temporary_path()), longest)
     try:
         written = reader.read_one(frame, lambda image: _write_png(make_canvas(image, ground)))

@@ -74,7 +74,7 @@ def check_source(strip: Any) -> None:
             f"{strip.name} is a {strip.type.lower().replace('_', ' ')} strip.",
             "Choose a movie or image strip.",
         )
-    library = strip.id_data.library
+    library = compat.linked_from(strip.id_data)
     if library is not None:
         raise jobs.JobError(
             "linked_scene",
@@ -88,6 +88,17 @@ def check_source(strip: Any) -> None:
             "media_missing",
             f"The file of {strip.name} is missing: {missing}.",
             "Use File > External Data > Find Missing Files, or put the file back.",
+        )
+
+
+def check_covers(strip: Any, frame: int) -> None:
+    """Raise JobError where a strip does not cover a timeline frame."""
+    start, end = compat.span(strip)
+    if not start <= frame < end:
+        raise jobs.JobError(
+            "frame_outside",
+            f"Frame {frame} is outside {strip.name}, which covers frames {start} to {end - 1}.",
+            "Go to a frame of the strip first.",
         )
 
 

@@ -10,7 +10,7 @@ from bpy.props import IntProperty, IntVectorProperty, StringProperty
 from ..blender import compat, handlers, image_editor, image_jobs, mask_previews
 from ..blender.image_jobs import ImageJob
 from ..blender.mask_keys import content_frame, keys_of, timeline_frame, write_keys
-from ..blender.sources import check_source, source_size
+from ..blender.sources import check_covers, check_source, source_size
 from ..blender.timeline import layers
 from ..core.doubt import doubtful_runs, neighbour
 from ..core.mask_keys import MaskKey, Point, Stroke, with_key, with_stroke
@@ -33,13 +33,7 @@ def set_keys(context: Any, keys: tuple[MaskKey, ...]) -> None:
 def current_frame(context: Any) -> int:
     """The frame of the active strip's content at the current frame; raises JobError outside."""
     strip, frame = subject(context), compat.sequencer_scene(context).frame_current
-    start, end = compat.span(strip)
-    if not start <= frame < end:
-        raise jobs.JobError(
-            "frame_outside",
-            f"Frame {frame} is outside {strip.name}, which covers frames {start} to {end - 1}.",
-            "Go to a frame of the strip first.",
-        )
+    check_covers(strip, frame)
     return content_frame(strip, frame)
 
 
